@@ -1,0 +1,239 @@
+"""What is wrong in a table, told in its own words: the lines are matched whole."""
+# ruff: noqa: E501 - a line that a user reads is easier to check unbroken
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tickets import catalogue
+from tickets.config import ArmConfig, TrainConfig, parse_run
+from tickets.config.schema import Run
+from tickets.config.telling import SECTIONS, VARIANTS
+from tickets.errors import InputError
+
+BASE = {"name": "x", "data": "mnist1d", "model": "mlp"}
+ARMS = (
+    "allowed: constant, random_mask, random_mask_reinit, random_sign_constant, reinit, shuffle, sign_constant, ticket"
+)
+MODELS = "allowed: conv2, conv4, conv6, lenet_300_100, mlp, resnet20, or module:function"
+DATA = "allowed: cifar10, digits, fashion_mnist, mnist, mnist1d, or module:function"
+TOP = (
+    "allowed: arms, cohort_size, compute, data, data_folder, model, name, prune, replicates, rewind, rounds, "
+    "seed, store, sweep, train"
+)
+TRAIN = (
+    "allowed: batch_size, evaluate_every, gamma, learning_rate, milestones, momentum, optimizer, schedule, "
+    "steps, warmup_steps, weight_decay"
+)
+STEP = {"schedule": "step"}
+MOMENTUM = 'only optimizer "sgd" takes a momentum, not "adam"; leave it out or write optimizer = "sgd"'
+MILESTONES = 'only schedule "step" has them, not "constant"; leave them out or write schedule = "step"'
+RANDOM = "arms that do: random_mask, random_mask_reinit, random_sign_constant, reinit, shuffle"
+OPTION = "must be a string, a number, true or false, or a list or table of these (no dates, no nan or inf)"
+SLUG = (
+    "must be 1 to 100 of the letters a-z and A-Z, digits, '.', '_' and '-', and not begin with '.' or '-' "
+    "(it names a folder)"
+)
+
+
+def lines(**changed: Any) -> list[str]:
+    with pytest.raises(InputError) as caught:
+        parse_run({**BASE, **changed})
+    return list(caught.value.problems)
+
+
+ONE_KEY = [
+    ({"train": {"learning_rate": -1}}, "train.learning_rate = -1: must be greater than 0"),
+    ({"train": {"learning_rate": 0}}, "train.learning_rate = 0: must be greater than 0"),
+    ({"train": {"learning_rate": float("nan")}}, "train.learning_rate = nan: must be a finite number"),
+    ({"train": {"learning_rate": float("inf")}}, "train.learning_rate = inf: must be a finite number"),
+    ({"train": {"learning_rate": "1"}}, 'train.learning_rate = "1": must be a number, not a string'),
+    ({"train": {"learning_rate": True}}, "train.learning_rate = true: must be a number, not true or false"),
+    ({"train": {"steps": "many"}}, 'train.steps = "many": must be a whole number, not a string'),
+    ({"train": {"steps": True}}, "train.steps = true: must be a whole number, not true or false"),
+    ({"train": {"steps": 5.0}}, "train.steps = 5.0: must be a whole number, not a decimal number"),
+    ({"train": {"steps": 0}}, "train.steps = 0: must be at least 1"),
+    ({"train": {"batch_size": 0}}, "train.batch_size = 0: must be at least 1"),
+    ({"train": {"evaluate_every": 0}}, "train.evaluate_every = 0: must be at least 1"),
+    ({"train": {"momentum": 1}}, "train.momentum = 1: must be at least 0 and less than 1"),
+    ({"train": {"weight_decay": -0.1}}, "train.weight_decay = -0.1: must be at least 0"),
+    ({"train": {**STEP, "milestones": [1], "gamma": 0}}, "train.gamma = 0: must be greater than 0 and at most 1"),
+    ({"train": {**STEP, "milestones": [1, 2.0]}}, "train.milestones[1] = 2.0: must be a whole number, not a decimal number"),
+    ({"train": {**STEP, "milestones": 5}}, "train.milestones = 5: must be a list, not a whole number"),
+    ({"train": {"warmup_steps": -1}}, "train.warmup_steps = -1: must be at least 0"),
+    ({"train": {"optimizer": "sdg"}}, "train.optimizer = 'sdg': unknown optimizer; did you mean 'sgd'? (allowed: adam, adamw, sgd)"),
+    ({"train": {"optimizer": 3}}, "train.optimizer = 3: must be a string, not a whole number (allowed: adam, adamw, sgd)"),
+    ({"train": {"schedule": "x"}}, "train.schedule = 'x': unknown schedule (allowed: constant, cosine, step)"),
+    ({"train": {"steps_": 1}}, f"train.steps_: unknown key; did you mean 'steps'? ({TRAIN})"),
+    ({"train": {"rounds": 3}}, f"train.rounds: unknown key; 'rounds' is a key of the file's top: write it above the first [table] ({TRAIN})"),
+    ({"train": {'odd "key"\n': 3}}, f'train."odd \\"key\\"\\n": unknown key ({TRAIN})'),
+    ({"train": 4}, "train = 4: must be a table, not a whole number"),
+    ({"prune": {"rat": 0.1}}, "prune.rat: unknown key; did you mean 'rate'? (allowed: conv_rate, density, exclude, output_rate, rate, scope, score)"),
+    ({"prune": {"rate": 1.5}}, "prune.rate = 1.5: must be between 0 and 1"),
+    ({"prune": {"output_rate": -0.5}}, "prune.output_rate = -0.5: must be between 0 and 1"),
+    ({"prune": {"conv_rate": 2}}, "prune.conv_rate = 2: must be between 0 and 1"),
+    ({"prune": {"density": 0}, "rounds": 1}, "prune.density = 0: must be greater than 0 and at most 1"),
+    ({"prune": {"score": "magnitud"}}, "prune.score = 'magnitud': unknown score; did you mean 'magnitude'? (allowed: magnitude, random, or module:function)"),
+    ({"prune": {"score": "a:"}}, "prune.score = 'a:': not of the form module:function (allowed: magnitude, random, or module:function)"),
+    ({"prune": {"scope": "locl"}}, "prune.scope = 'locl': unknown scope; did you mean 'global'? (allowed: global, layer)"),
+    ({"prune": {"exclude": "fc"}}, 'prune.exclude = "fc": must be a list, not a string'),
+    ({"prune": {"exclude": [1]}}, "prune.exclude[0] = 1: must be a string, not a whole number"),
+    ({"rewind": {"step": -1}}, "rewind.step = -1: must be at least 0"),
+    ({"store": {"trained": "some"}}, "store.trained = 'some': unknown choice; did you mean 'none'? (allowed: all, none, ticket)"),
+    ({"compute": {"strategy": "loop"}}, "compute.strategy = 'loop': unknown strategy; did you mean 'looped'? (allowed: auto, layered, looped, vectorised)"),
+    ({"compute": {"memory_gib": 0}}, "compute.memory_gib = 0: must be greater than 0"),
+    ({"compute": {"threads": 0}}, "compute.threads = 0: must be at least 1"),
+    ({"seed": -1}, "seed = -1: must be at least 0 and less than 2**63"),
+    ({"seed": 2**63}, "seed = 9223372036854775808: must be at least 0 and less than 2**63"),
+    ({"replicates": 0}, "replicates = 0: must be at least 1"),
+    ({"rounds": -1}, "rounds = -1: must be at least 0"),
+    ({"cohort_size": 0}, "cohort_size = 0: must be at least 1"),
+    ({"name": 3}, "name = 3: must be a string, not a whole number"),
+    ({"name": "../x"}, f'name = "../x": {SLUG}'),
+    ({"name": ""}, f'name = "": {SLUG}'),
+    ({"name": "a b"}, f'name = "a b": {SLUG}'),
+    ({"seeds": 3}, f"seeds: unknown key; did you mean 'seed'? ({TOP})"),
+    ({"learning_rate": 1}, f"learning_rate: unknown key; did you mean 'train.learning_rate'? ({TOP})"),
+    ({"step": 1}, f"step: unknown key; did you mean 'rewind.step'? ({TOP})"),
+    ({"data": "mnsit"}, f"data = 'mnsit': unknown data set; did you mean 'mnist'? ({DATA})"),
+    ({"data": {"name": "mnsit"}}, f"data.name = 'mnsit': unknown data set; did you mean 'mnist'? ({DATA})"),
+    ({"data": {"validation": 5}}, f"data.name: missing; name a data set ({DATA})"),
+    ({"data": {"name": 5}}, "data.name = 5: must be a string, not a whole number"),
+    ({"data": 5}, "data = 5: must be a name or a table, not a whole number"),
+    ({"data": {"name": "mnist", "validation": 0}}, "data.validation = 0: must be at least 1"),
+    ({"data": {"name": "mnist", "augment": True}}, "data.augment: unknown key; did you mean 'name'? (allowed: name, validation)"),
+    ({"data": {"name": "cifar10", "augment": 1}}, "data.augment = 1: must be true or false, not a whole number"),
+    ({"data": {"name": "a:b", "k": float("nan")}}, f"data.k = nan: {OPTION}"),
+    ({"data": {"name": "a:b", "k": [{"l": None}]}}, f'data.k = [{{"l": null}}]: {OPTION}'),
+    ({"data": {"name": "a:b", "folder": "d"}}, 'data.folder = "d": cannot be an option: it is the data folder, given by --data, data_folder or TICKETS_DATA'),
+    ({"model": "a:b:c"}, 'model = "a:b:c": must have the form module:function'),
+    ({"model": {"name": "1a:b"}}, 'model.name = "1a:b": must have the form module:function'),
+    ({"model": "module"}, f"model = 'module': unknown model ({MODELS})"),
+    ({"model": {"name": "mlp", "width": [5]}}, "model.width: unknown key; did you mean 'widths'? (allowed: init, name, widths)"),
+    ({"model": {"name": "mlp", "widths": [5, 0]}}, "model.widths[1] = 0: must be at least 1"),
+    ({"model": {"name": "mlp", "widths": 5}}, "model.widths = 5: must be a list, not a whole number"),
+    ({"model": {"name": "mlp", "init": "gloro"}}, "model.init = 'gloro': unknown init; did you mean 'glorot_normal'? (allowed: glorot_normal, glorot_uniform, kaiming_normal, kaiming_uniform, pytorch)"),
+    ({"model": {"name": "conv4", "dropout": 1}}, "model.dropout = 1: must be at least 0 and less than 1"),
+    ({"model": {"name": "lenet_300_100", "widths": [5]}}, "model.widths: unknown key (allowed: init, name)"),
+    ({"arms": ["ticket", "x:y", "reinit"]}, f"arms[1] = 'x:y': unknown arm ({ARMS})"),
+    ({"arms": ["ticket", "reinit", "reinits"]}, f"arms[2] = 'reinits': unknown arm; did you mean 'reinit'? ({ARMS})"),
+    ({"arms": ["ticket", {"name": "shufle"}]}, f"arms[1].name = 'shufle': unknown arm; did you mean 'shuffle'? ({ARMS})"),
+    ({"arms": ["ticket", {"name": "reinit", "drws": 3}]}, "arms[1].drws: unknown key; did you mean 'draws'? (allowed: draws, name, start, value)"),
+    ({"arms": ["ticket", {"draws": 3}]}, f"arms[1].name: missing; name an arm ({ARMS})"),
+    ({"arms": ["ticket", 3]}, "arms[1] = 3: must be a name or a table, not a whole number"),
+    ({"arms": "ticket"}, 'arms = "ticket": must be a list, not a string'),
+    ({"arms": ["ticket", {"name": "reinit", "draws": 0}]}, "arms[1].draws = 0: must be at least 1"),
+    ({"arms": ["ticket", {"name": "reinit", "start": 5}]}, "arms[1].start = 5: must be 0: start = 0 gives the full schedule; no other start is offered"),
+    ({"arms": ["ticket", {"name": "reinit", "start": False}]}, "arms[1].start = false: must be a whole number, not true or false"),
+    ({"arms": ["ticket", {"name": "constant", "value": "x"}]}, 'arms[1].value = "x": must be a number, not a string'),
+]  # fmt: skip
+
+TOGETHER = [
+    ({"train": {"momentum": 0.9}}, f"train.momentum = 0.9: {MOMENTUM}"),
+    ({"train": {"schedule": "step"}}, 'train.milestones = []: schedule "step" needs at least one step to lower the learning rate at, e.g. milestones = [500]'),
+    ({"train": {"milestones": [5]}}, f"train.milestones = [5]: {MILESTONES}"),
+    ({"train": {**STEP, "milestones": [5, 5]}}, "train.milestones = [5, 5]: must increase from each step to the next"),
+    ({"train": {**STEP, "milestones": [5, 1000]}}, "train.milestones = [5, 1000]: every milestone must be less than train.steps = 1000"),
+    ({"train": {"warmup_steps": 1001}}, "train.warmup_steps = 1001: must be at most train.steps = 1000"),
+    ({"rewind": {"step": 1000}}, "rewind.step = 1000: must be less than train.steps = 1000"),
+    ({"prune": {"density": 0.1, "rate": 0.2}, "rounds": 1}, "prune.rate = 0.2: does not go with prune.density = 0.1, which means rate = 0.9; give only one"),
+    ({"prune": {"density": 0.1}}, "prune.density = 0.1: prunes once, so it needs rounds = 1, not 16; with more rounds give prune.rate instead"),
+    ({"arms": ["reinit"]}, 'arms = ["reinit"]: must hold "ticket": every other arm is compared with it'),
+    ({"arms": []}, 'arms = []: must hold "ticket": every other arm is compared with it'),
+    ({"arms": ["ticket", "reinit", "reinit"]}, 'arms[2] = "reinit": is there already as arms[1]; give an arm once, with draws = N for more draws'),
+    ({"arms": ["ticket", "reinit", {"name": "reinit"}]}, 'arms[2].name = "reinit": is there already as arms[1]; give an arm once, with draws = N for more draws'),
+    ({"arms": [{"name": "ticket", "start": 0}]}, "arms[0].start = 0: only a control can start at step 0; the ticket starts at rewind.step; leave start out"),
+    ({"arms": ["ticket", {"name": "reinit", "value": 0.5}]}, "arms[1].value = 0.5: only the arm constant takes a value, not reinit; leave it out"),
+    *(
+        ({"arms": ["ticket", {"name": name, "draws": 2}]}, f"arms[1].draws = 2: must be 1: {name} draws nothing at random ({RANDOM})")
+        for name in ("constant", "sign_constant")
+    ),
+    ({"arms": [{"name": "ticket", "draws": 2}]}, f"arms[0].draws = 2: must be 1: ticket draws nothing at random ({RANDOM})"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("changed", "line"), [*ONE_KEY, *TOGETHER])
+def test_one_mistake_gives_one_line(changed: dict[str, Any], line: str) -> None:
+    assert lines(**changed) == [line]
+
+
+def test_keys_that_are_needed() -> None:
+    with pytest.raises(InputError) as caught:
+        parse_run({})
+    assert caught.value.problems == (
+        'name: missing; give the campaign a name, e.g. name = "first-try" (its folder gets the same)',
+        f"data: missing; name a data set ({DATA})",
+        f"model: missing; name a model ({MODELS})",
+    )
+
+
+def test_every_problem_at_once_and_rules_are_judged_beside_other_problems() -> None:
+    train = {
+        "learning_rate": -1,
+        "momentum": 0.9,
+        "milestones": [5, True],
+        "steps": "many",
+        "warmup_steps": 9999,
+    }
+    prune = {"rat": 1, "density": 0.5, "rate": 0.3}
+    arms = ["constant", {"name": "reinit", "draws": "x", "value": 3}, "random_mask", "random_mask"]
+    # What hangs on train.steps, which is no number, cannot be judged: warmup_steps, the milestones, rewind.step.
+    assert lines(train=train, prune=prune, arms=arms, rewind={"step": 5000}) == [
+        'arms[1].draws = "x": must be a whole number, not a string',
+        "train.learning_rate = -1: must be greater than 0",
+        'train.steps = "many": must be a whole number, not a string',
+        "train.milestones[1] = true: must be a whole number, not true or false",
+        "prune.rat: unknown key; did you mean 'rate'? (allowed: conv_rate, density, exclude, output_rate, rate, scope, score)",
+        f"train.momentum = 0.9: {MOMENTUM}",
+        "prune.rate = 0.3: does not go with prune.density = 0.5, which means rate = 0.5; give only one",
+        "prune.density = 0.5: prunes once, so it needs rounds = 1, not 16; with more rounds give prune.rate instead",
+        "arms[1].value = 3: only the arm constant takes a value, not reinit; leave it out",
+        'arms[3] = "random_mask": is there already as arms[2]; give an arm once, with draws = N for more draws',
+        'arms = ["constant", {"name": "reinit", "draws": "x", "value": 3}...: must hold "ticket": every other arm is compared with it',
+    ]  # fmt: skip
+
+
+def test_an_unknown_arm_may_have_been_meant_as_the_ticket() -> None:
+    assert lines(arms=["tickt", "reinit"]) == [f"arms[0] = 'tickt': unknown arm; did you mean 'ticket'? ({ARMS})"]
+
+
+def test_long_values_are_cut() -> None:
+    (line,) = lines(name="n" * 200)
+    assert line == f'name = "{"n" * 56}...: {SLUG}'
+
+
+def test_every_name_of_the_catalogue_has_a_variant() -> None:
+    for key, names in (("data", catalogue.DATA), ("model", catalogue.MODELS)):
+        assert [*names, "module:function"] == list(VARIANTS[key])
+    for name in catalogue.DATA:
+        assert parse_run({**BASE, "data": name}).data.name == name
+    for name in catalogue.MODELS:
+        assert parse_run({**BASE, "model": name}).model.name == name
+    arms = parse_run({**BASE, "arms": list(catalogue.ARMS)}).arms
+    assert [arm.name for arm in arms] == list(catalogue.ARMS)
+
+
+def test_the_sections_are_those_of_a_run() -> None:
+    assert list(SECTIONS) == ["train", "prune", "rewind", "store", "compute"]
+
+
+def test_a_run_made_in_python_is_judged_too() -> None:
+    run = parse_run(BASE)
+    with pytest.raises(ValueError, match=r"rewind\.step: must be less than train\.steps = 1000"):
+        Run.model_validate({**run.model_dump(), "rewind": {"step": 1000}})
+
+
+def test_sections_made_in_python_are_judged_like_tables() -> None:
+    train = TrainConfig(momentum=0.9)
+    assert lines(train=train, arms=[ArmConfig(name="reinit")]) == [
+        f"train.momentum = 0.9: {MOMENTUM}",
+        'arms = [{"name": "reinit", "draws": 1, "start": null, "value": n...: must hold "ticket": every other arm is compared with it',
+    ]
+    assert parse_run({**BASE, "train": TrainConfig(steps=5)}).train.steps == 5
+
+
+def test_what_a_run_holds_reads_back_as_the_same_run() -> None:
+    run = parse_run({**BASE, "rounds": 1, "prune": {"density": 0.3}, "arms": ["ticket", "constant"]})
+    assert parse_run(run.model_dump(mode="json")) == run

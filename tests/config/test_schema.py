@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from tickets.config import parse_run
+
+BASE = {"name": "x", "data": "mnist1d", "model": "mlp"}
+
+
+def test_the_defaults_of_a_run() -> None:
+    assert parse_run(BASE).model_dump() == {
+        "name": "x",
+        "seed": 0,
+        "replicates": 5,
+        "rounds": 16,
+        "cohort_size": None,
+        "data": {"name": "mnist1d", "validation": 500},
+        "model": {"name": "mlp", "init": "pytorch", "widths": (100, 100)},
+        "arms": tuple(
+            {"name": name, "draws": 1, "start": None, "value": None} for name in ("ticket", "reinit", "random_mask")
+        ),
+        "train": {
+            "optimizer": "adam",
+            "learning_rate": 1e-3,
+            "momentum": 0.0,
+            "weight_decay": 0.0,
+            "batch_size": 100,
+            "steps": 1000,
+            "evaluate_every": 100,
+            "schedule": "constant",
+            "milestones": (),
+            "gamma": 0.1,
+            "warmup_steps": 0,
+        },
+        "prune": {
+            "score": "magnitude",
+            "scope": "layer",
+            "density": None,
+            "rate": 0.2,
+            "output_rate": 0.2,
+            "conv_rate": 0.2,
+            "exclude": (),
+        },
+        "rewind": {"step": 0},
+        "store": {"trained": "ticket"},
+        "compute": {"strategy": "auto", "memory_gib": None, "threads": None},
+    }
+
+
+@pytest.mark.parametrize(
+    ("data", "validation", "options"),
+    [
+        ("mnist1d", 500, {}),
+        ("digits", 200, {}),
+        ("mnist", 5000, {}),
+        ("fashion_mnist", 5000, {}),
+        ("cifar10", 5000, {"augment": False}),
+        ({"name": "cifar10", "augment": True}, 5000, {"augment": True}),
+        ("my.data:f", 1000, {}),
+        ({"name": "f:g", "validation": 7, "k": [1, {"l": 0.5}]}, 7, {"k": [1, {"l": 0.5}]}),
+    ],
+)
+def test_data(data: object, validation: int, options: dict[str, Any]) -> None:
+    table = parse_run({**BASE, "data": data}).data
+    assert (table.validation, table.options) == (validation, options)
+
+
+@pytest.mark.parametrize(
+    ("model", "init", "options"),
+    [
+        ("mlp", "pytorch", {"widths": (100, 100)}),
+        ({"name": "mlp", "widths": []}, "pytorch", {"widths": ()}),
+        ("lenet_300_100", "glorot_normal", {}),
+        ("conv2", "glorot_normal", {"dropout": 0.0}),
+        ("conv4", "glorot_normal", {"dropout": 0.0}),
+        ({"name": "conv6", "dropout": 0.5, "init": "kaiming_uniform"}, "kaiming_uniform", {"dropout": 0.5}),
+        ("resnet20", "kaiming_normal", {}),
+        ("my.nets:wide", "pytorch", {}),
+        ({"name": "f:g", "init": "glorot_uniform", "depth": 3}, "glorot_uniform", {"depth": 3}),
+    ],
+)
+def test_models(model: object, init: str, options: dict[str, Any]) -> None:
+    table = parse_run({**BASE, "model": model}).model
+    assert (table.init, table.options) == (init, options)
+
+
+def test_options_can_be_changed_without_changing_the_run() -> None:
+    run = parse_run({**BASE, "model": {"name": "f:g", "sizes": [1, 2]}})
+    run.model.options["sizes"].append(3)
+    assert run.model.options == {"sizes": [1, 2]}
+
+
+@pytest.mark.parametrize(
+    ("prune", "rates"),
+    [
+        ({}, (0.2, 0.2, 0.2)),
+        ({"rate": 0.3}, (0.3, 0.3, 0.3)),
+        ({"rate": 0.3, "output_rate": 0.1}, (0.3, 0.1, 0.3)),
+        ({"conv_rate": 0.15}, (0.2, 0.2, 0.15)),
+        ({"density": 0.9}, (0.1, 0.1, 0.1)),  # and not 0.09999999999999998
+        ({"density": 0.1, "output_rate": 0.5}, (0.9, 0.5, 0.9)),
+        ({"density": 1}, (0.0, 0.0, 0.0)),
+        ({"density": 0.25, "rate": 0.75}, (0.75, 0.75, 0.75)),  # says one thing twice
+    ],
+)
+def test_rates_that_are_not_given_follow(prune: dict[str, float], rates: tuple[float, ...]) -> None:
+    found = parse_run({**BASE, "rounds": 1, "prune": prune}).prune
+    assert (found.rate, found.output_rate, found.conv_rate) == rates
+
+
+def test_arms_short_and_long() -> None:
+    arms = ["ticket", {"name": "reinit", "draws": 3, "start": 0}, "constant", {"name": "sign_constant"}]
+    found = [(arm.name, arm.draws, arm.start, arm.value) for arm in parse_run({**BASE, "arms": arms}).arms]
+    assert found == [
+        ("ticket", 1, None, None),
+        ("reinit", 3, 0, None),
+        ("constant", 1, None, 0.5),
+        ("sign_constant", 1, None, None),
+    ]
+    (_, constant) = parse_run({**BASE, "arms": ["ticket", {"name": "constant", "value": -2}]}).arms
+    assert constant.value == -2.0
+
+
+def test_whole_numbers_stand_for_decimal_ones() -> None:
+    run = parse_run({**BASE, "train": {"learning_rate": 1, "weight_decay": -0.0}})
+    assert repr(run.train.learning_rate) == "1.0"
+    assert repr(run.train.weight_decay) == "0.0"
+
+
+def test_a_run_is_frozen_and_can_be_a_key() -> None:
+    run = parse_run({**BASE, "model": {"name": "f:g", "sizes": [1, 2]}})
+    with pytest.raises(ValidationError, match="frozen"):
+        run.seed = 1
+    assert {run: 1}[parse_run({**BASE, "model": {"name": "f:g", "sizes": [1, 2]}})] == 1
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"seed": 2**63 - 1},
+        {"rounds": 0},
+        {"prune": {"rate": 0}},
+        {"prune": {"rate": 1, "scope": "global"}},
+        {"train": {"schedule": "step", "milestones": [1, 999]}},
+        {"train": {"warmup_steps": 1000}},
+        {"rewind": {"step": 999}},
+        {"train": {"optimizer": "sgd", "momentum": 0.99}},
+        {"prune": {"score": "my.scores:f"}},
+        {"name": "x" * 100},
+    ],
+)
+def test_what_is_just_legal(changed: dict[str, Any]) -> None:
+    run = parse_run({**BASE, **changed})
+    for key, value in changed.items():
+        if isinstance(value, dict):
+            found = getattr(run, key).model_dump(mode="json")
+            assert {inner: found[inner] for inner in value} == value
+        else:
+            assert getattr(run, key) == value

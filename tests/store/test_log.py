@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tickets.errors import InputError
+from tickets.store import append_event, read_events
+
+
+def test_an_event_is_one_line_with_the_time_in_utc(tmp_path):
+    log = tmp_path / "run" / "log.jsonl"
+    append_event(log, {"event": "round", "round": 3, "text": "é\n"})
+    (line,) = log.read_bytes().splitlines()
+    event = json.loads(line)
+    assert list(event) == ["time", "event", "round", "text"]
+    assert event["text"] == "é\n"
+    assert abs(datetime.now(UTC) - datetime.fromisoformat(event["time"])) < timedelta(minutes=1)
+    assert datetime.fromisoformat(event["time"]).utcoffset() == timedelta(0)
+
+
+def test_a_torn_line_is_skipped_and_spoils_no_other(tmp_path):
+    log = tmp_path / "log.jsonl"
+    append_event(log, {"event": "a"})
+    with open(log, "ab") as file:
+        file.write(b'{"event": "to')
+    assert [event["event"] for event in read_events(log)] == ["a"]
+    append_event(log, {"event": "b"})
+    append_event(log, {"event": "c"})
+    assert [event["event"] for event in read_events(log)] == ["a", "b", "c"]
+    assert log.read_bytes().count(b"\n") == 4  # one of them ends the torn line
+
+
+def test_an_event_is_a_single_write(tmp_path, failing):
+    with failing(os, "write", 0, OSError()) as calls:
+        append_event(tmp_path / "log.jsonl", {"event": "a"})
+        (tmp_path / "log.jsonl").write_bytes(b"torn")
+        append_event(tmp_path / "log.jsonl", {"event": "b"})
+    assert calls == [2]
+
+
+def test_a_log_that_is_not_there_is_empty_and_one_that_cannot_be_read_is_said(tmp_path):
+    assert read_events(tmp_path / "log.jsonl") == []
+    with pytest.raises(InputError, match="cannot read this file"):
+        read_events(tmp_path)
+
+
+def test_a_full_disk_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "write", lambda descriptor, data: len(data) - 1)
+    with pytest.raises(InputError, match=r"no space left in .* to write log.jsonl"):
+        append_event(tmp_path / "log.jsonl", {"event": "a"})

@@ -1,0 +1,30 @@
+"""Lottery-ticket pruning: the ticket and all its controls, trained side by side, saved and compared."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tickets.campaign import run
+    from tickets.errors import InputError
+    from tickets.store.saved import load
+
+__version__ = "0.1.0"
+
+__all__ = ["InputError", "__version__", "load", "run"]
+
+# Imported when first asked for (PEP 562), so that `tickets --help` waits for neither torch nor pandas.
+_LAZY = {"InputError": "tickets.errors", "load": "tickets.store.saved", "run": "tickets.campaign"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_LAZY[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

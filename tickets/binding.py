@@ -1,0 +1,70 @@
+"""A function named in a campaign file, and the options written beside its name, made into one call."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tickets.catalogue import Entry, resolve
+from tickets.errors import InputError, nearest
+
+
+def named_function(kind: str, name: str, table: Mapping[str, Entry]) -> Callable[..., Any]:
+    """The function that `name` stands for: an entry of `table`, or any "module:function".
+
+    `kind` ("model", "data") is the word that an error begins with. Raises InputError for an unknown name.
+    """
+    if name in table:
+        return resolve(table[name].target)
+    if ":" in name:
+        return resolve(name)
+    allowed = f'{", ".join(table)}, or "module:function"'
+    raise InputError(f"{kind} = {name!r}: unknown{nearest(name, table)} (allowed: {allowed})")
+
+
+def bound(
+    function: Callable[..., Any], kind: str, name: str, options: Mapping[str, Any], given: Mapping[str, Any]
+) -> Callable[[], Any]:
+    """`function` with `options` as keyword arguments, and with those of `given` for which it has a parameter.
+
+    `given` holds what the program itself knows (the shape of an input, the data folder); a function need
+    not take it. A given None leaves a parameter's own default standing. Raises InputError, with every
+    problem, for an option that the function does not have, one that it needs and lacks, and one that only
+    the program may give.
+    """
+    parameters = _parameters(function)
+    if parameters is None:
+        return functools.partial(function, **options)
+    named = {p.name: p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    allowed = [key for key in named if key not in given]
+    listed = f"(allowed: {', '.join(allowed)})" if allowed else "(it has no options)"
+
+    problems = []
+    for key, value in options.items():
+        if key in given:
+            problems.append(f"{kind}.{key} = {value!r}: {name!r} gets {key!r} from the program; leave it out")
+        elif key not in named and not takes_any:
+            problems.append(f"{kind}.{key} = {value!r}: {name!r} has no such option{nearest(key, allowed)} {listed}")
+    for key in allowed:
+        if named[key].default is inspect.Parameter.empty and key not in options:
+            problems.append(f"{kind}.{key}: {name!r} needs this option and it is not given {listed}")
+    if problems:
+        raise InputError(problems)
+
+    passed = {
+        key: value
+        for key, value in given.items()
+        if key in named and (value is not None or named[key].default is inspect.Parameter.empty)
+    }
+    return functools.partial(function, **options, **passed)
+
+
+def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter] | None:
+    """The parameters, or None for the few builtins that do not tell them."""
+    try:
+        return list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return None

@@ -1,0 +1,147 @@
+"""Everything that a campaign file can name: where it lives and what it is, in one line each.
+
+The tables are literal and hold no imported objects, so that `tickets list` and the checks of a campaign
+file need neither torch nor any data set's package.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tickets.errors import InputError, nearest
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One thing with a name: `target` is "module:function"; `summary` is the line that `tickets list` prints."""
+
+    target: str
+    summary: str
+
+
+@dataclass(frozen=True)
+class ArmEntry:
+    """One arm: "module:function" of its mask rule and of its value rule.
+
+    random: it can be drawn more than once in a replicate. carries_state: its values are those of the rewind
+    step, so the optimizer's state of that step goes with them.
+    """
+
+    mask: str
+    values: str
+    summary: str
+    random: bool = False
+    carries_state: bool = False
+
+    @property
+    def has_own_mask(self) -> bool:
+        """Whether its mask is another one than the round's."""
+        return self.mask != ARMS["ticket"].mask
+
+
+MODELS: Mapping[str, Entry] = {
+    "mlp": Entry("tickets.models.mlp:mlp", "fully connected, ReLU; hidden layers of any `widths`"),
+    "lenet_300_100": Entry("tickets.models.mlp:lenet_300_100", "fully connected 300-100 (Frankle & Carbin 2019)"),
+    "conv2": Entry("tickets.models.conv:conv2", "2 convolutions (64), 3 fully connected layers; optional `dropout`"),
+    "conv4": Entry(
+        "tickets.models.conv:conv4", "4 convolutions (64, 128), 3 fully connected layers; optional `dropout`"
+    ),
+    "conv6": Entry(
+        "tickets.models.conv:conv6",
+        "6 convolutions (64, 128, 256), 3 fully connected layers; optional `dropout`",
+    ),
+    "resnet20": Entry("tickets.models.resnet:resnet20", "20-layer CIFAR ResNet with batch normalisation"),
+}
+
+DATA: Mapping[str, Entry] = {
+    "mnist1d": Entry("tickets.data.mnist1d:mnist1d", "MNIST-1D, made on the spot: 4,000 + 1,000 signals of length 40"),
+    "digits": Entry("tickets.data.digits:digits", "scikit-learn's 8x8 digits: 1,297 + 500 images, no download"),
+    "mnist": Entry("tickets.data.idx:mnist", "MNIST from its IDX files: 60,000 + 10,000 images of 28x28"),
+    "fashion_mnist": Entry(
+        "tickets.data.idx:fashion_mnist", "Fashion-MNIST from its IDX files: 60,000 + 10,000 images"
+    ),
+    "cifar10": Entry(
+        "tickets.data.cifar10:cifar10",
+        "CIFAR-10 from its binary files: 50,000 + 10,000 images; optional `augment`",
+    ),
+}
+
+ARMS: Mapping[str, ArmEntry] = {
+    "ticket": ArmEntry(
+        mask="tickets.arms:round_mask",
+        values="tickets.arms:rewound",
+        carries_state=True,
+        summary="the round's mask, the rewound values",
+    ),
+    "reinit": ArmEntry(
+        mask="tickets.arms:round_mask",
+        values="tickets.arms:fresh_draw",
+        random=True,
+        summary="the round's mask, a fresh draw from the model's initial distribution",
+    ),
+    "shuffle": ArmEntry(
+        mask="tickets.arms:round_mask",
+        values="tickets.arms:shuffled",
+        random=True,
+        summary="the round's mask, the surviving values permuted within each tensor",
+    ),
+    "constant": ArmEntry(
+        mask="tickets.arms:round_mask",
+        values="tickets.arms:constant",
+        summary="the round's mask, every weight the same `value` (0.5), every bias 0",
+    ),
+    "sign_constant": ArmEntry(
+        mask="tickets.arms:round_mask",
+        values="tickets.arms:sign_constant",
+        summary="the round's mask, sign(theta0) x the standard deviation of the tensor's theta0",
+    ),
+    "random_sign_constant": ArmEntry(
+        mask="tickets.arms:round_mask",
+        values="tickets.arms:random_sign_constant",
+        random=True,
+        summary="the round's mask, the sizes of sign_constant, signs drawn at random",
+    ),
+    "random_mask": ArmEntry(
+        mask="tickets.arms:random_mask",
+        values="tickets.arms:rewound",
+        random=True,
+        carries_state=True,
+        summary="as many weights per tensor at random places, the rewound values there",
+    ),
+    "random_mask_reinit": ArmEntry(
+        mask="tickets.arms:random_mask",
+        values="tickets.arms:fresh_draw",
+        random=True,
+        summary="the same random places, a fresh draw",
+    ),
+}
+
+SCORES: Mapping[str, Entry] = {
+    "magnitude": Entry("tickets.scores:magnitude", "|trained weight|: the smallest go (Han et al. 2015)"),
+    "random": Entry("tickets.scores:random", "uniform random numbers: any may go"),
+}
+
+
+def resolve(target: str) -> Callable[..., Any]:
+    """The function that "module:function" names, imported now.
+
+    Raises InputError, saying which half is wrong, if there is no such module or function.
+    """
+    module_name, _, function_name = target.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"{target!r}: cannot import {module_name!r} ({error}); "
+            "write module:function of a module that Python finds from here (is its folder on PYTHONPATH?)"
+        ) from error
+    found = getattr(module, function_name, None)
+    if not callable(found):
+        names = [name for name, value in vars(module).items() if callable(value)]
+        raise InputError(
+            f"{target!r}: module {module_name!r} has no function {function_name!r}{nearest(function_name, names)}"
+        )
+    return found  # type: ignore[no-any-return]

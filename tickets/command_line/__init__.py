@@ -1,0 +1,1 @@
+"""The `tickets` command: the only part of the package that prints."""

@@ -1,0 +1,142 @@
+"""The commands, their options, and what their exit status says: 0 well, 1 something failed, 2 wrong input."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tickets.errors import InputError
+
+app = typer.Typer(
+    name="tickets",
+    help="A lottery-ticket pruning toolkit: the ticket and all its controls, trained side by side.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A campaign's folder, or one run's folder in it.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+class Kind(StrEnum):
+    """What `tickets list` can list."""
+
+    models = "models"
+    data = "data"
+    arms = "arms"
+    scores = "scores"
+
+
+@app.command()
+def run(
+    file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="The campaign file.")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Campaign folder.  [default: runs/saved/NAME]")
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Data folder.  [default: the file's, else $TICKETS_DATA]"),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Set a key of the file, e.g. train.steps=500; repeatable."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    workers: Annotated[int, typer.Option(min=1, help="Processes that share out runs and cohorts.")] = 1,
+) -> None:
+    """Run, or go on with, a campaign. The same command again resumes, and skips what is done."""
+    from tickets.campaign import run_campaign
+    from tickets.command_line.progress import make_report
+    from tickets.command_line.tables import print_results
+
+    with make_report() as report:
+        outcome = run_campaign(
+            file, out=out, data=data, settings=settings or (), device=device, workers=workers, report=report
+        )
+    print_results(outcome.folder, outcome.runs)
+    for run_id, why in outcome.failed.items():
+        print(f"{run_id}: failed: {why}", file=sys.stderr)
+    if outcome.failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def status(folder: Folder, as_json: AsJson = False) -> None:
+    """Show each run of a campaign: done, partial, failed (and why) or waiting."""
+    from tickets.command_line.tables import print_status
+    from tickets.store import status as read_status
+
+    found = read_status(folder)
+    if as_json:
+        _print_json([asdict(one) for one in found])
+    else:
+        print_status(found)
+    if any(one.state == "failed" for one in found):
+        raise typer.Exit(1)
+
+
+@app.command()
+def verify(folder: Folder, as_json: AsJson = False) -> None:
+    """Check every hash, and that every mask and value file says what its manifest says."""
+    from tickets.store import verify as find_problems
+
+    problems = find_problems(folder)
+    if as_json:
+        _print_json([asdict(problem) for problem in problems])
+    else:
+        for problem in problems:
+            print(f"{problem.path}: {problem.what}", file=sys.stderr)
+        print(f"{folder}: {len(problems)} problems" if problems else f"{folder}: all files are as committed")
+    if problems:
+        raise typer.Exit(1)
+
+
+@app.command("list")
+def list_names(kind: Annotated[Kind, typer.Argument(help="What to list.")]) -> None:
+    """List what a campaign file can name, one line each."""
+    from tickets import catalogue
+
+    table: Any = getattr(catalogue, kind.upper())
+    width = max(map(len, table))
+    for name, entry in table.items():
+        print(f"{name:<{width}}  {entry.summary}")
+
+
+@app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="mnist, fashion_mnist or cifar10.")],
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Data folder.  [default: $TICKETS_DATA]", envvar="TICKETS_DATA"),
+    ] = None,
+    mirror: Annotated[str | None, typer.Option(metavar="URL", help="Where the data set's files lie instead.")] = None,
+) -> None:
+    """Download a data set into the data folder, checked against its published checksums."""
+    from tickets.data.fetch import fetch as download
+
+    if data is None:
+        raise InputError("--data: where to put the data set; give --data DIR or set TICKETS_DATA")
+    for path in download(name, data, base_url=mirror, progress=sys.stderr.isatty()):
+        print(path)
+
+
+def main() -> None:
+    """The `tickets` command; what is wrong with the input is said on stderr, one problem a line."""
+    try:
+        app()
+    except InputError as error:
+        for problem in error.problems:
+            print(f"error: {problem}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _print_json(content: Any) -> None:
+    print(json.dumps(content, indent=2))

@@ -1,0 +1,88 @@
+"""What `tickets run` shows while it works: live on a terminal, one timestamped line a round elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+from tickets.report import Report, RoundDone
+
+
+class Lines(Report):
+    """One timestamped line a round, for files and pipes."""
+
+    def begin(self, runs: int, work: int, done: int) -> None:
+        """Say what is to do."""
+        waiting = "nothing is missing" if work == 0 else f"{work:,} training steps to take"
+        self.say(
+            f"{runs} run{'s' if runs > 1 else ''}, {waiting}" + (f", {done} rounds are there already" if done else "")
+        )
+
+    def tick(self, steps: int) -> None:
+        """Say nothing: steps are too many for lines."""
+
+    def round_done(self, done: RoundDone) -> None:
+        """Say what a round gave."""
+        self.say(describe(done))
+
+    def say(self, text: str) -> None:
+        """Print a line with the time."""
+        print(f"{datetime.now().astimezone().isoformat(timespec='seconds')} {text}", flush=True)
+
+
+class Live(Report):
+    """A bar with the time left, and a line above it for each round, on a terminal."""
+
+    def __init__(self) -> None:
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import TimeRemainingColumn as TimeLeft
+
+        self._bar = Progress(
+            TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(),
+            TextColumn("left"), TimeLeft(),
+        )  # fmt: skip
+        self._task = self._bar.add_task("training", total=None)
+
+    def begin(self, runs: int, work: int, done: int) -> None:
+        """Set the bar's length."""
+        self._bar.update(self._task, total=work or 1, completed=0 if work else 1)
+        if done:
+            self.say(f"{done} rounds are there already")
+
+    def tick(self, steps: int) -> None:
+        """Move the bar."""
+        self._bar.advance(self._task, steps)
+
+    def round_done(self, done: RoundDone) -> None:
+        """Say what a round gave, above the bar."""
+        self.say(describe(done))
+
+    def say(self, text: str) -> None:
+        """Print a line above the bar."""
+        self._bar.console.print(text, highlight=False, markup=False)
+
+    def __enter__(self) -> Live:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.stop()
+
+
+@contextmanager
+def make_report() -> Iterator[Report]:
+    """The report that fits where stdout goes."""
+    if not sys.stdout.isatty():
+        yield Lines()
+        return
+    with Live() as live:
+        yield live
+
+
+def describe(done: RoundDone) -> str:
+    """A round in one line."""
+    accuracies = "  ".join(f"{arm} {100 * accuracy:.2f}" for arm, accuracy in done.accuracy.items())
+    lost = f"  ({done.diverged} diverged)" if done.diverged else ""
+    return f"{done.run} {done.folder}  density {done.density:.4f}  {accuracies}{lost}  ({done.seconds:.1f} s)"

@@ -1,0 +1,155 @@
+"""The rules that tie one key of a campaign file to another.
+
+They work on a flat table {"train.steps": 1000, "arms[0].draws": 1, ...} from which keys with illegal values
+have been left out. A rule whose keys are not all there is skipped, so every rule that can be judged is.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+RANDOM_ARMS = ("random_mask", "random_mask_reinit", "random_sign_constant", "reinit", "shuffle")
+
+
+class Rule(NamedTuple):
+    """`judge`, called with the values of `keys`, says what is wrong with the last of them, or None."""
+
+    keys: tuple[str, ...]
+    judge: Callable[..., str | None]
+
+
+def pruned_share(density: float) -> float:
+    """The rate that leaves `density`: 1 - density in decimal, so 0.9 gives 0.1, not 0.09999999999999998."""
+    return float(1 - Decimal(repr(density)))
+
+
+def _momentum(optimizer: str, momentum: float) -> str | None:
+    if momentum == 0 or optimizer == "sgd":
+        return None
+    return f'only optimizer "sgd" takes a momentum, not "{optimizer}"; leave it out or write optimizer = "sgd"'
+
+
+def _milestones(schedule: str, milestones: list[int]) -> str | None:
+    if schedule == "step" and not milestones:
+        return 'schedule "step" needs at least one step to lower the learning rate at, e.g. milestones = [500]'
+    if schedule != "step" and milestones:
+        return f'only schedule "step" has them, not "{schedule}"; leave them out or write schedule = "step"'
+    return None
+
+
+def _increasing(milestones: list[int]) -> str | None:
+    in_order = all(early < late for early, late in itertools.pairwise(milestones))
+    return None if in_order else "must increase from each step to the next"
+
+
+def _last_milestone(steps: int, milestones: list[int]) -> str | None:
+    if max(milestones, default=0) < steps:
+        return None
+    return f"every milestone must be less than train.steps = {steps}"
+
+
+def _warmup(steps: int, warmup_steps: int) -> str | None:
+    return None if warmup_steps <= steps else f"must be at most train.steps = {steps}"
+
+
+def _rewind(steps: int, step: int) -> str | None:
+    return None if step < steps else f"must be less than train.steps = {steps}"
+
+
+def _rate(density: float | None, rate: float) -> str | None:
+    if density is None or rate == pruned_share(density):
+        return None
+    meant = pruned_share(density)
+    return f"does not go with prune.density = {density}, which means rate = {meant}; give only one"
+
+
+def _one_shot(rounds: int, density: float | None) -> str | None:
+    if density is None or rounds == 1:
+        return None
+    return f"prunes once, so it needs rounds = 1, not {rounds}; with more rounds give prune.rate instead"
+
+
+def _no_folder(folder: object) -> str | None:
+    return "cannot be an option: it is the data folder, given by --data, data_folder or TICKETS_DATA"
+
+
+RULES = (
+    Rule(("train.optimizer", "train.momentum"), _momentum),
+    Rule(("train.schedule", "train.milestones"), _milestones),
+    Rule(("train.milestones",), _increasing),
+    Rule(("train.steps", "train.milestones"), _last_milestone),
+    Rule(("train.steps", "train.warmup_steps"), _warmup),
+    Rule(("train.steps", "rewind.step"), _rewind),
+    Rule(("prune.density", "prune.rate"), _rate),
+    Rule(("rounds", "prune.density"), _one_shot),
+    Rule(("data.folder",), _no_folder),
+)
+
+
+def _draws(name: str, draws: int) -> str | None:
+    if draws == 1 or name in RANDOM_ARMS:
+        return None
+    return f"must be 1: {name} draws nothing at random (arms that do: {', '.join(RANDOM_ARMS)})"
+
+
+def _start(name: str, start: int | None) -> str | None:
+    if start is None or name != "ticket":
+        return None
+    return "only a control can start at step 0; the ticket starts at rewind.step; leave start out"
+
+
+def _value(name: str, value: float | None) -> str | None:
+    if value is None or name == "constant":
+        return None
+    return f"only the arm constant takes a value, not {name}; leave it out"
+
+
+ARM_RULES = (
+    Rule(("name", "draws"), _draws),
+    Rule(("name", "start"), _start),
+    Rule(("name", "value"), _value),
+)
+
+
+def flat(table: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry for each key of a table, its tables (`train.steps`) and lists of tables (`arms[0].name`)."""
+    entries: dict[str, Any] = {}
+    for key, value in table.items():
+        entries[key] = value
+        if isinstance(value, Mapping):
+            entries |= {f"{key}.{inner}": part for inner, part in flat(value).items()}
+        elif isinstance(value, list | tuple):
+            for index, item in enumerate(value):
+                if isinstance(item, Mapping):
+                    entries |= {f"{key}[{index}].{inner}": part for inner, part in flat(item).items()}
+    return entries
+
+
+def broken_rules(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The key and the sentence of every rule that a flat table breaks."""
+    arms = values.get("arms", ())
+    places = [f"arms[{index}]" for index in range(len(arms))]
+    in_arms = [Rule(tuple(f"{at}.{key}" for key in rule.keys), rule.judge) for at in places for rule in ARM_RULES]
+    for rule in (*RULES, *in_arms):
+        if all(key in values for key in rule.keys):
+            sentence = rule.judge(*(values[key] for key in rule.keys))
+            if sentence is not None:
+                yield rule.keys[-1], sentence
+    if "arms" in values:
+        yield from _arms_together([values.get(f"{at}.name") for at in places])
+
+
+def _arms_together(names: list[str | None]) -> Iterator[tuple[str, str]]:
+    for index, name in enumerate(names):
+        if name is not None and name in names[:index]:
+            first = names.index(name)
+            yield (
+                f"arms[{index}].name",
+                f"is there already as arms[{first}]; give an arm once, with draws = N for more draws",
+            )
+    # A name that could not be read may have been meant as the ticket; its own line says enough.
+    if "ticket" not in names and None not in names:
+        yield "arms", 'must hold "ticket": every other arm is compared with it'

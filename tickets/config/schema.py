@@ -1,0 +1,180 @@
+"""Every key of a campaign file: its type, its default, its unit and what is legal.
+
+The models are frozen and strict: a whole number may stand for a decimal one, and nothing else is converted.
+The tables `data` and `model` are in variants.py; rules that tie one key to another are in rules.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, BeforeValidator, Field, model_validator
+
+from tickets.catalogue import ARMS, SCORES
+from tickets.config.legal import (
+    Count,
+    CountFromOne,
+    Fraction,
+    FractionBelowOne,
+    NotNegative,
+    Number,
+    Positive,
+    PositiveFraction,
+    Seed,
+    Slug,
+    Zero,
+    as_table,
+    one_of,
+)
+from tickets.config.rules import broken_rules, flat, pruned_share
+from tickets.config.variants import LIST, STRICT, DataConfig, ModelConfig
+from tickets.errors import InputError
+
+OptimizerName = Literal["sgd", "adam", "adamw"]
+ScheduleName = Literal["constant", "step", "cosine"]
+ScopeName = Literal["layer", "global"]
+KeptName = Literal["none", "ticket", "all"]
+StrategyName = Literal["auto", "layered", "vectorised", "looped"]
+
+Optimizer = Annotated[OptimizerName, one_of("optimizer", get_args(OptimizerName))]
+Schedule = Annotated[ScheduleName, one_of("schedule", get_args(ScheduleName))]
+Scope = Annotated[ScopeName, one_of("scope", get_args(ScopeName))]
+Kept = Annotated[KeptName, one_of("choice", get_args(KeptName))]
+Strategy = Annotated[StrategyName, one_of("strategy", get_args(StrategyName))]
+ArmName = Annotated[str, one_of("arm", ARMS)]
+Score = Annotated[str, one_of("score", SCORES, functions=True)]
+
+
+def _constant_value(checked: dict[str, Any]) -> float | None:
+    return 0.5 if checked.get("name") == "constant" else None
+
+
+def _rate(checked: dict[str, Any]) -> float:
+    density = checked.get("density")
+    return 0.2 if density is None else pruned_share(density)
+
+
+def _same_rate(checked: dict[str, Any]) -> float:
+    # The rate is not there if it was illegal; that is a problem of its own, and this value is never seen.
+    rate: float = checked.get("rate", 0.2)
+    return rate
+
+
+class ArmConfig(BaseModel):
+    """One of a round's arms; a plain string is short for a table with that name."""
+
+    model_config = STRICT
+
+    name: ArmName
+    draws: CountFromOne = 1  # repetitions within a replicate, >= 1; 1 for arms that draw nothing at random
+    start: Zero | None = None  # controls only: 0 for the full schedule; none: start at rewind.step
+    value: Number | None = Field(default_factory=_constant_value)  # `constant` only: its weights; default 0.5
+
+
+class TrainConfig(BaseModel):
+    """How every network of a run is trained."""
+
+    model_config = STRICT
+
+    optimizer: Optimizer = "adam"
+    learning_rate: Positive = 1e-3  # > 0, before warm-up and schedule
+    momentum: FractionBelowOne = 0.0  # in [0, 1); sgd only
+    weight_decay: NotNegative = 0.0  # >= 0
+    batch_size: CountFromOne = 100  # examples, >= 1
+    steps: CountFromOne = 1000  # of the optimizer, in a full training, >= 1
+    evaluate_every: CountFromOne = 100  # steps, >= 1
+    schedule: Schedule = "constant"
+    milestones: Annotated[tuple[CountFromOne, ...], LIST] = ()  # schedule "step" only: steps, rising, < train.steps
+    gamma: PositiveFraction = 0.1  # what each milestone multiplies the learning rate by, in (0, 1]
+    warmup_steps: Count = 0  # steps in which the learning rate rises linearly, 0 to train.steps
+
+
+class PruneConfig(BaseModel):
+    """What goes in each round. Rates that are not given are filled in: a PruneConfig holds every number."""
+
+    model_config = STRICT
+
+    score: Score = "magnitude"
+    scope: Scope = "layer"
+    density: PositiveFraction | None = None  # one-shot: what is to remain, in (0, 1]; stands for rate = 1 - density
+    rate: Fraction = Field(default_factory=_rate)  # share of the survivors that goes, in [0, 1]; default 0.2
+    output_rate: Fraction = Field(default_factory=_same_rate)  # the output layer's, in scope "layer"; default: rate
+    conv_rate: Fraction = Field(default_factory=_same_rate)  # the convolutions', in scope "layer"; default: rate
+    exclude: Annotated[tuple[str, ...], LIST] = ()  # parameter name patterns (fnmatch): not pruned, not counted
+
+
+class RewindConfig(BaseModel):
+    """Which values a ticket starts from."""
+
+    model_config = STRICT
+
+    step: Count = 0  # the step of the dense training that they stood at, 0 to train.steps - 1
+
+
+class StoreConfig(BaseModel):
+    """What is kept on disk besides what is always kept."""
+
+    model_config = STRICT
+
+    trained: Kept = "ticket"  # the arms whose trained values are kept
+
+
+class ComputeConfig(BaseModel):
+    """How the work is done; it changes a ticket's numbers in their last bits at most."""
+
+    model_config = STRICT
+
+    strategy: Strategy = "auto"
+    memory_gib: Positive | None = None  # GiB that a stack may take, > 0; none: judged by what is free
+    threads: CountFromOne | None = None  # of the CPU, >= 1; none: the library's own choice
+
+
+class Run(BaseModel):
+    """One resolved configuration of a ticket chain: every default filled in, nothing swept."""
+
+    model_config = STRICT
+
+    name: Slug  # the campaign's, and its folder's
+    seed: Seed = 0  # 0 to 2**63 - 1
+    replicates: CountFromOne = 5  # >= 1
+    rounds: Count = 16  # after the dense one, >= 0
+    cohort_size: CountFromOne | None = None  # replicates that train in lockstep, >= 1; none: all of them
+    data: DataConfig
+    model: ModelConfig
+    arms: Annotated[tuple[Annotated[ArmConfig, BeforeValidator(as_table)], ...], LIST] = (
+        ArmConfig(name="ticket"),
+        ArmConfig(name="reinit"),
+        ArmConfig(name="random_mask"),
+    )
+    train: TrainConfig = TrainConfig()
+    prune: PruneConfig = PruneConfig()
+    rewind: RewindConfig = RewindConfig()
+    store: StoreConfig = StoreConfig()
+    compute: ComputeConfig = ComputeConfig()
+
+    @model_validator(mode="after")
+    def _keep_rules(self) -> Run:
+        problems = [f"{key}: {sentence}" for key, sentence in broken_rules(flat(self.model_dump()))]
+        if problems:
+            raise InputError(problems)
+        return self
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """What a campaign file says: its runs, what was swept to get them, and where the data is.
+
+    `runs` holds one Run for each point of the sweep, the last key of the sweep varying fastest; all have the
+    campaign's name. `sweep` maps a dotted key to its values, in the file's order.
+    """
+
+    runs: tuple[Run, ...]
+    sweep: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    data_folder: str | None = None  # used where --data is not given; a path as the user wrote it
+
+    @property
+    def name(self) -> str:
+        """The campaign's name, also that of its folder."""
+        return self.runs[0].name

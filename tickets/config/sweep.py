@@ -1,0 +1,141 @@
+"""From one table and a sweep to the runs of a campaign."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tickets.config.checking import parse_run
+from tickets.config.identity import IDENTITY_KEYS, run_id
+from tickets.config.legal import as_table, kind_of
+from tickets.config.schema import Campaign, Run
+from tickets.config.telling import SECTION_KEYS, TOP_KEYS, VARIANTS, Problem, dotted, shown
+from tickets.errors import InputError, nearest
+
+Sweep = Mapping[str, tuple[Any, ...]]
+
+
+def expand(campaign: Campaign) -> tuple[Run, ...]:
+    """A campaign's runs: the product of its sweep's values in the file's order, the last key fastest."""
+    return campaign.runs
+
+
+def runs_of(table: Mapping[str, Any], sweep: Sweep) -> tuple[Run, ...]:
+    """A Run for each point of a sweep over a table.
+
+    Raises InputError with every problem, each once; one that only some points have names the first of them.
+    Points whose runs would have the same id are a problem too.
+    """
+    points = [dict(zip(sweep, values, strict=True)) for values in itertools.product(*sweep.values())]
+    runs: list[Run] = []
+    wrong: dict[str, list[dict[str, Any]]] = {}
+    for point in points:
+        try:
+            runs.append(parse_run(_at(table, point)))
+        except InputError as error:
+            for line in error.problems:
+                wrong.setdefault(line, []).append(point)
+    if wrong:
+        raise InputError([line if len(at) == len(points) else _in_sweep(line, at[0]) for line, at in wrong.items()])
+    same = list(_same_runs(points, runs))
+    if same:
+        raise InputError(same)
+    return tuple(runs)
+
+
+def read_sweep(written: Any) -> tuple[dict[str, tuple[Any, ...]], list[str]]:
+    """The dotted keys and the values that a file's `sweep` holds, and the problems in it.
+
+    A key may be quoted ("train.steps" = [...]) or not (train.steps = [...]): both mean the same.
+    """
+    if not isinstance(written, Mapping):
+        problem = Problem("sweep", shown(written), f"must be a table of lists, not {kind_of(written)}")
+        return {}, [problem.line()]
+    sweep: dict[str, tuple[Any, ...]] = {}
+    problems = []
+    for key, values in flat_sweep(written).items():
+        at, sentence = dotted(("sweep", key)), _wrong_key(key)
+        if sentence is not None:
+            problems.append(Problem(at, "", sentence))
+        elif not isinstance(values, list | tuple) or not values:
+            kind = "an empty one" if isinstance(values, list | tuple) else kind_of(values)
+            problems.append(Problem(at, shown(values), f"must be a list of values, not {kind}"))
+        else:
+            sweep[key] = tuple(values)
+    return sweep, [problem.line() for problem in problems]
+
+
+def flat_sweep(written: Mapping[str, Any]) -> dict[str, Any]:
+    """The sweep with a dotted key for each list, however its keys were written."""
+    return dict(_flattened(written))
+
+
+def with_key(table: Mapping[str, Any], key: str, value: Any) -> dict[str, Any]:
+    """A copy of a table with a value at a dotted key; a `data` or `model` that is a name becomes a table.
+
+    Raises InputError if a part of the key before its last is there and is not a table.
+    """
+    first, _, rest = key.partition(".")
+    if not rest:
+        return {**table, first: value}
+    inner = table.get(first, {})
+    if first in VARIANTS:
+        inner = as_table(inner)
+    return {**table, first: _placed(inner, first, rest, value)}
+
+
+def _placed(table: Any, at: str, key: str, value: Any) -> dict[str, Any]:
+    if not isinstance(table, Mapping):
+        raise InputError(f"{at}.{key} = {shown(value)}: {at} = {shown(table)} is {kind_of(table)}, which has no keys")
+    first, _, rest = key.partition(".")
+    return {**table, first: _placed(table.get(first, {}), f"{at}.{first}", rest, value) if rest else value}
+
+
+def _at(table: Mapping[str, Any], point: Mapping[str, Any]) -> dict[str, Any]:
+    # `model` before `model.widths`, whichever is swept first: the longer key refines the shorter.
+    placed = dict(table)
+    for key in sorted(point, key=lambda dotted_key: dotted_key.count(".")):
+        placed = with_key(placed, key, point[key])
+    return placed
+
+
+def _flattened(written: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for key, values in written.items():
+        if isinstance(values, Mapping):
+            yield from ((f"{key}.{inner}", inner_values) for inner, inner_values in _flattened(values))
+        else:
+            yield key, values
+
+
+def _wrong_key(key: str) -> str | None:
+    sweepable = f"can be swept: {', '.join(sorted(IDENTITY_KEYS))}, and the keys in them"
+    known = (*TOP_KEYS, *SECTION_KEYS)
+    first = key.partition(".")[0]
+    if (first in VARIANTS and all(key.split("."))) or (key in known and first in IDENTITY_KEYS):
+        return None  # whether data or model has such a key is for the variant to say
+    if key in known:
+        return (
+            f"does not make separate runs, since it changes no ticket's numbers ({sweepable}); "
+            f"give {key!r} one value, outside the sweep"
+        )
+    inside = [dotted_key for dotted_key in SECTION_KEYS if dotted_key.endswith(f".{key}")]
+    return f"unknown key{nearest(inside[0], inside) if inside else nearest(key, known)} ({sweepable})"
+
+
+def _same_runs(points: list[dict[str, Any]], runs: list[Run]) -> Iterator[str]:
+    first: dict[str, dict[str, Any]] = {}
+    for point, run in zip(points, runs, strict=True):
+        name = run_id(run)
+        if name in first:
+            both = f"{_said(first[name])} and {_said(point)}"
+            yield f"sweep: {both} do not make separate runs (both are {name}); leave one out"
+        first.setdefault(name, point)
+
+
+def _in_sweep(line: str, point: Mapping[str, Any]) -> str:
+    return f"{line} (in the sweep, at {_said(point)})"
+
+
+def _said(point: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} = {shown(value)}" for key, value in point.items())

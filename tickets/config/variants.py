@@ -1,0 +1,160 @@
+"""The tables `data` and `model`: which keys each data set and each model has, and what is legal.
+
+A table's name decides which variant it is; a plain string is short for a table with that name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+
+from tickets.config.legal import CountFromOne, FractionBelowOne, Option, Target, as_table, one_of
+
+STRICT = ConfigDict(extra="forbid", strict=True, frozen=True)
+STRICT_WITH_OPTIONS = ConfigDict(extra="allow", strict=True, frozen=True)
+LIST = Field(strict=False)  # lets TOML's lists become tuples; what is in them stays strict
+CUSTOM = "module:function"  # the tag of the variants for a user's own functions; no built-in name has a colon
+
+InitName = Literal["glorot_normal", "glorot_uniform", "kaiming_normal", "kaiming_uniform", "pytorch"]
+Init = Annotated[InitName, one_of("init", get_args(InitName))]
+
+
+def _tag(table: Any) -> str | None:
+    name = table.get("name") if isinstance(table, Mapping) else getattr(table, "name", None)
+    if not isinstance(name, str):
+        return None
+    return CUSTOM if ":" in name else name
+
+
+class DataTable(BaseModel):
+    """What every `data` table has: a name, and how many training examples are held out for validation."""
+
+    model_config = STRICT
+
+    name: str
+    validation: CountFromOne  # examples, >= 1; taken from the training set, never from the test set
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The keyword arguments of the function that loads the data: all keys but name and validation."""
+        return self.model_dump(exclude={"name", "validation"})
+
+
+class Mnist1dData(DataTable):
+    """MNIST-1D."""
+
+    name: Literal["mnist1d"]
+    validation: CountFromOne = 500  # of 4,000
+
+
+class DigitsData(DataTable):
+    """scikit-learn's digits."""
+
+    name: Literal["digits"]
+    validation: CountFromOne = 200  # of 1,297
+
+
+class MnistData(DataTable):
+    """MNIST, and Fashion-MNIST, which has its form."""
+
+    name: Literal["mnist", "fashion_mnist"]
+    validation: CountFromOne = 5000  # of 60,000
+
+
+class Cifar10Data(DataTable):
+    """CIFAR-10."""
+
+    name: Literal["cifar10"]
+    validation: CountFromOne = 5000  # of 50,000
+    augment: bool = False  # whether training batches are cropped and mirrored at random
+
+
+class CustomData(DataTable):
+    """A user's "module:function"; further keys are the function's keyword arguments."""
+
+    model_config = STRICT_WITH_OPTIONS
+    __pydantic_extra__: dict[str, Option]
+
+    name: Target
+    validation: CountFromOne = 1000
+
+
+DataConfig = Annotated[
+    Annotated[Mnist1dData, Tag("mnist1d")]
+    | Annotated[DigitsData, Tag("digits")]
+    | Annotated[MnistData, Tag("mnist")]
+    | Annotated[MnistData, Tag("fashion_mnist")]
+    | Annotated[Cifar10Data, Tag("cifar10")]
+    | Annotated[CustomData, Tag(CUSTOM)],
+    Discriminator(_tag),
+    BeforeValidator(as_table),
+]
+
+
+class ModelTable(BaseModel):
+    """What every `model` table has: a name, and the distribution that its initial weights are drawn from."""
+
+    model_config = STRICT
+
+    name: str
+    init: Init  # of the weights; biases and normalisation parameters as the model's own initialiser has them
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The keyword arguments of the function that makes the network: all keys but name and init."""
+        return self.model_dump(exclude={"name", "init"})
+
+
+class MlpModel(ModelTable):
+    """A fully connected network."""
+
+    name: Literal["mlp"]
+    init: Init = "pytorch"
+    widths: Annotated[tuple[CountFromOne, ...], LIST] = (100, 100)  # units of each hidden layer, >= 1
+
+
+class LenetModel(ModelTable):
+    """LeNet-300-100."""
+
+    name: Literal["lenet_300_100"]
+    init: Init = "glorot_normal"
+
+
+class ConvModel(ModelTable):
+    """The scaled-down VGG networks."""
+
+    name: Literal["conv2", "conv4", "conv6"]
+    init: Init = "glorot_normal"
+    dropout: FractionBelowOne = 0.0  # share of the units dropped in training, in [0, 1)
+
+
+class Resnet20Model(ModelTable):
+    """ResNet-20 for CIFAR."""
+
+    name: Literal["resnet20"]
+    init: Init = "kaiming_normal"
+
+
+class CustomModel(ModelTable):
+    """A user's "module:function"; further keys are the function's keyword arguments."""
+
+    model_config = STRICT_WITH_OPTIONS
+    __pydantic_extra__: dict[str, Option]
+
+    name: Target
+    init: Init = "pytorch"
+
+
+ModelConfig = Annotated[
+    Annotated[MlpModel, Tag("mlp")]
+    | Annotated[LenetModel, Tag("lenet_300_100")]
+    | Annotated[ConvModel, Tag("conv2")]
+    | Annotated[ConvModel, Tag("conv4")]
+    | Annotated[ConvModel, Tag("conv6")]
+    | Annotated[Resnet20Model, Tag("resnet20")]
+    | Annotated[CustomModel, Tag(CUSTOM)],
+    Discriminator(_tag),
+    BeforeValidator(as_table),
+]

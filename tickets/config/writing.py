@@ -1,0 +1,48 @@
+"""From a Campaign back to a campaign file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import tomli_w
+
+from tickets.config.schema import Campaign
+
+
+def to_toml(campaign: Campaign) -> str:
+    """The campaign as resolved, in TOML: the keys that all its runs share, defaults included, then the sweep.
+
+    `read_campaign` reads an equal Campaign from it. Keys that are swept, or that follow from a swept key
+    (`prune.output_rate` from `prune.rate`), are left to the sweep; so are keys without a value.
+    """
+    table = _shared([run.model_dump(mode="json", exclude_none=True) for run in campaign.runs])
+    if any(run.prune.density is not None for run in campaign.runs):
+        table["prune"].pop("rate", None)  # the file says one or the other
+    for key in campaign.sweep:
+        table = _without(table, key)
+    folder = {} if campaign.data_folder is None else {"data_folder": campaign.data_folder}
+    sweep = {"sweep": {key: list(values) for key, values in campaign.sweep.items()}} if campaign.sweep else {}
+    return tomli_w.dumps({"name": campaign.name, **folder, **table, **sweep})
+
+
+def _shared(tables: list[dict[str, Any]]) -> dict[str, Any]:
+    first, *others = tables
+    shared: dict[str, Any] = {}
+    for key, value in first.items():
+        values = [other[key] for other in others if key in other]
+        if len(values) < len(others):
+            continue
+        if all(isinstance(part, dict) for part in (value, *values)):
+            shared[key] = _shared([value, *values])
+        elif all(other == value for other in values):
+            shared[key] = value
+    return shared
+
+
+def _without(table: Mapping[str, Any], key: str) -> dict[str, Any]:
+    first, _, rest = key.partition(".")
+    if not rest:
+        return {name: value for name, value in table.items() if name != first}
+    inner = table.get(first)
+    return {**table, first: _without(inner, rest)} if isinstance(inner, Mapping) else dict(table)

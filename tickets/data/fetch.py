@@ -1,0 +1,219 @@
+"""Downloading the files of a data set, checked before they get their names."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import shutil
+import tarfile
+import tempfile
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tickets.catalogue import DATA
+from tickets.data.files import read
+from tickets.data.sources import SOURCES, Download, Source
+from tickets.errors import InputError, nearest
+
+
+def fetch(
+    name: str,
+    folder: Path | str,
+    base_url: str | None = None,
+    progress: bool = False,
+    sources: Mapping[str, Source] = SOURCES,
+) -> list[Path]:
+    """Download data set `name` into `<folder>/<name>/`; the paths of its files, in a fixed order.
+
+    What is there already and right is left alone. Every file is downloaded beside its place, checked against
+    its checksums, and only then given its name, so that a failure leaves nothing that looks complete.
+    `base_url` is a mirror's address, to be used instead of the known ones; `progress` draws a bar on stderr.
+    Raises InputError for an unknown name, an address that cannot be reached, contents that do not match, and
+    a folder that cannot be written.
+    """
+    source = _source(name, sources)
+    if base_url is not None and not base_url.startswith(("http://", "https://")):
+        raise InputError(f"base_url = {base_url!r}: must begin with http:// or https://")
+    addresses = source.addresses if base_url is None else (base_url,)
+    place = Path(folder) / name
+    paths: list[Path] = []
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        for download in source.downloads:
+            if not _complete(place, download):
+                with tempfile.TemporaryDirectory(prefix=".tmp-fetch-", dir=place) as scratch:
+                    archive = _downloaded(download, addresses, Path(scratch), progress)
+                    _install(archive, download, place, Path(scratch))
+            paths.extend(_outputs(place, download))
+    except OSError as error:
+        raise InputError(
+            f"{place}: cannot be written ({error.strerror or error}); give another folder with --data, "
+            "or mend its permissions or free some space"
+        ) from error
+    return paths
+
+
+def _source(name: str, sources: Mapping[str, Source]) -> Source:
+    """The entry for a name, or what is wrong with the name."""
+    if name in sources:
+        return sources[name]
+    if name in DATA and name not in SOURCES:
+        raise InputError(f"data {name!r} needs no fetch: it is made on the spot, without files")
+    raise InputError(f"data {name!r}: cannot be fetched{nearest(name, sources)} (allowed: {', '.join(sources)})")
+
+
+def _outputs(place: Path, download: Download) -> list[Path]:
+    """The files that stand there once the download is done."""
+    if download.members is None:
+        return [place / download.file]
+    return [place / member for member in download.members]
+
+
+def _complete(place: Path, download: Download) -> bool:
+    """Is it there already, and right?"""
+    if download.members is not None:
+        files = {place / member: size for member, size in download.members.items()}
+        return all(path.is_file() and path.stat().st_size == size for path, size in files.items())
+    path = place / download.file
+    if not path.is_file():
+        return False
+    # A file that was compressed again has other bytes than the published one, and may be as good.
+    if hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() == download.md5:
+        return True
+    return download.contents_sha256 is not None and not _contents_problem(path, download)
+
+
+def _contents_problem(path: Path, download: Download) -> str | None:
+    """What is wrong with the uncompressed contents, where their checksum is known."""
+    if download.contents_sha256 is None:
+        return None
+    try:
+        found = hashlib.sha256(read(path)).hexdigest()
+    except InputError as error:
+        return f"{download.file}: {error}"
+    if found == download.contents_sha256:
+        return None
+    return f"{download.file}: its contents have SHA-256 {found}; must be {download.contents_sha256}"
+
+
+def _downloaded(download: Download, addresses: tuple[str, ...], scratch: Path, progress: bool) -> Path:
+    """The file from the first address that has it, with the published bytes and contents, in `scratch`."""
+    problems: list[str] = []
+    for address in addresses:
+        url = f"{address.rstrip('/')}/{download.file}"
+        try:
+            archive = _retrieved(url, download, scratch, progress)
+        except InputError as error:
+            problems.extend(error.problems)
+            continue
+        problem = _contents_problem(archive, download)
+        if problem is None:
+            return archive
+        problems.append(f"{url}: {problem}")
+        archive.unlink()  # or pooch would take it for the next address's
+    raise InputError(problems)
+
+
+def _retrieved(url: str, download: Download, scratch: Path, progress: bool) -> Path:
+    """One download by pooch, which checks the MD5."""
+    try:
+        import pooch
+        import requests
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"downloading needs the package pooch ({error}); install it with `pip install pooch`"
+        ) from error
+    try:
+        with _quiet(pooch.get_logger()), _bar(download.file, progress) as bar:
+            downloader = pooch.HTTPDownloader(progressbar=bar, chunk_size=2**16)
+            file = pooch.retrieve(url, f"md5:{download.md5}", download.file, scratch, downloader=downloader)
+    except requests.exceptions.RequestException as error:  # before OSError, of which it is one
+        raise InputError(
+            f"{url}: the download failed ({error}); check the network and run the command again, "
+            "or name a mirror with --base-url"
+        ) from error
+    except ValueError as error:  # what pooch raises for another checksum
+        raise InputError(
+            f"{url}: what came is not the published file, whose MD5 is {download.md5} ({error}); "
+            "run the command again, or name a mirror with --base-url"
+        ) from error
+    return Path(file)
+
+
+def _install(archive: Path, download: Download, place: Path, scratch: Path) -> None:
+    """Give the checked file, or the wanted members of the checked archive, their names."""
+    # Written anew, not moved: pooch's file is readable by its owner only, whatever the umask says.
+    staged = scratch / "staged"
+    if download.members is None:
+        shutil.copyfile(archive, staged)
+        os.replace(staged, place / download.file)
+        return
+    try:
+        with tarfile.open(archive) as tar:
+            for member, size in download.members.items():
+                _unpack(tar, download.file, member, size, staged)
+                (place / member).parent.mkdir(parents=True, exist_ok=True)
+                os.replace(staged, place / member)
+    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise InputError(f"{download.file}: cannot be unpacked ({error})") from error
+
+
+def _unpack(tar: tarfile.TarFile, archive: str, member: str, size: int, target: Path) -> None:
+    """One regular file of the archive; nothing in the archive decides where it goes."""
+    try:
+        entry = tar.getmember(member)
+    except KeyError as error:
+        raise InputError(f"{archive}: the archive has no {member!r}") from error
+    contents = tar.extractfile(entry) if entry.isreg() else None
+    if contents is None or entry.size != size:
+        found = f"{entry.size:,} bytes" if entry.isreg() else "not a regular file"
+        raise InputError(f"{archive}: {member!r} is {found}; must be a file of {size:,} bytes")
+    with contents, target.open("wb") as file:
+        shutil.copyfileobj(contents, file)
+
+
+@contextmanager
+def _quiet(logger: Any) -> Iterator[None]:
+    """Without the lines that pooch logs about every download."""
+    level = logger.level
+    logger.setLevel("WARNING")
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+@contextmanager
+def _bar(file: str, progress: bool) -> Iterator[Any]:
+    """A progress bar on stderr of the kind that pooch drives, or False."""
+    if not progress:
+        yield False
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as drawn:
+        yield _Bar(drawn, file)
+
+
+class _Bar:
+    """What pooch wants of a progress bar (total, update, reset, close), drawn by rich."""
+
+    def __init__(self, drawn: Any, file: str) -> None:
+        self._drawn = drawn
+        self._task = drawn.add_task(file, total=None)
+        self.total = 0
+
+    def update(self, count: int) -> None:
+        self._drawn.update(self._task, total=self.total or None, advance=count)
+
+    def reset(self) -> None:
+        self._drawn.reset(self._task)
+
+    def close(self) -> None:
+        """Nothing to do: the bar ends with its context."""

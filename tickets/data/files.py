@@ -1,0 +1,102 @@
+"""Finding and reading the files of a data set, gzipped or not."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import shlex
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from tickets.errors import InputError
+
+
+def fetch_command(name: str, folder: Path | str) -> str:
+    """The command that downloads the data set into the data folder, quoted for a message."""
+    return f"`tickets fetch {name} --data {shlex.quote(str(folder))}`"
+
+
+def locate(name: str, folder: Path | None, files: Sequence[str], places: Sequence[str]) -> list[Path]:
+    """Where the `files` of data set `name` lie, each as itself or with ".gz", in their order.
+
+    `places` are folders inside the data folder; the first that has any of the files is the one. A file that
+    is there in both forms is read uncompressed. Raises InputError that names every missing file.
+    """
+    if folder is None:
+        raise InputError(
+            f"data {name!r} is read from files, and no data folder is given; pass --data FOLDER, write "
+            'data_folder = "FOLDER" in the campaign file, or set the environment variable TICKETS_DATA '
+            f"({fetch_command(name, 'FOLDER')} downloads them)"
+        )
+    found = [_present(folder / place, files) for place in places]
+    place, present = next(((place, some) for place, some in zip(places, found, strict=True) if some), (places[0], {}))
+    missing = [file for file in files if file not in present]
+    if missing:
+        raise InputError(_missing(name, folder, folder / place, missing))
+    return [present[file] for file in files]
+
+
+def read(path: Path) -> bytes:
+    """The contents of a file, uncompressed if its name ends in .gz.
+
+    Raises InputError, without the path and the mend, if it cannot be read or its gzip data is damaged.
+    """
+    try:
+        contents = path.read_bytes()
+        return gzip.decompress(contents) if path.suffix == ".gz" else contents
+    except EOFError as error:
+        raise InputError(f"its gzip data ends too early, after {len(contents):,} bytes") from error
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise InputError(f"its gzip data is damaged ({error})") from error
+    except OSError as error:
+        raise InputError(f"it cannot be read ({error.strerror or error})") from error
+
+
+def read_all(
+    name: str, folder: Path | None, paths: Sequence[Path], parse: Callable[[str, bytes], np.ndarray]
+) -> tuple[list[np.ndarray], str]:
+    """Every file's array, by `parse(file name, contents)`, and the SHA-256 of all their contents in turn.
+
+    Raises InputError with what is wrong with each file, its path and the mend.
+    """
+    total = hashlib.sha256()
+    arrays: list[np.ndarray] = []
+    problems: list[str] = []
+    for path in paths:
+        try:
+            contents = read(path)
+            total.update(contents)
+            arrays.append(parse(path.name, contents))
+        except InputError as error:
+            problems.extend(f"{path}: {problem}" for problem in error.problems)
+    if problems:
+        raise damaged(name, folder, problems)
+    return arrays, total.hexdigest()
+
+
+def damaged(name: str, folder: Path | None, problems: Sequence[str]) -> InputError:
+    """The error for files that are there and wrong: each problem with the mend."""
+    mend = f"delete it and run {fetch_command(name, folder or 'FOLDER')}"
+    return InputError([f"{problem}; {mend}" for problem in problems])
+
+
+def _present(folder: Path, files: Sequence[str]) -> dict[str, Path]:
+    """Those of the files that lie in the folder, and where."""
+    forms = {file: (folder / file, folder / f"{file}.gz") for file in files}
+    return {file: path for file, both in forms.items() for path in reversed(both) if path.is_file()}
+
+
+def _missing(name: str, folder: Path, place: Path, missing: Sequence[str]) -> str:
+    """The message about missing files, with a hint where the folder given is one too deep."""
+    what = "1 file is missing" if len(missing) == 1 else f"{len(missing)} files are missing"
+    gone = "" if place.is_dir() else ", which does not exist"
+    hint = ""
+    if _present(folder, missing):
+        hint = f"; {folder} holds them itself: the data folder is the one that has a folder {name!r} in it"
+    return (
+        f"data {name!r}: {what} in {place}{gone}: {', '.join(missing)} (each as it is or with .gz)"
+        f"{hint}; {fetch_command(name, folder)} downloads them"
+    )

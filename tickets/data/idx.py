@@ -1,0 +1,120 @@
+"""MNIST and Fashion-MNIST, read strictly from their IDX files.
+
+The format is LeCun's: a big-endian magic number (two zero bytes, 8 for unsigned bytes, the number of
+dimensions), the size of each dimension as 4 bytes, then the bytes in C order.
+"""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tickets.data.dataset import Dataset
+from tickets.data.files import damaged, locate, read_all
+from tickets.errors import InputError
+
+FILES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+_SIDE = 28  # pixels
+_CLASSES = 10
+_IMAGES_MAGIC = 0x00000803
+_LABELS_MAGIC = 0x00000801
+
+
+def mnist(folder: Path | None) -> Dataset:
+    """MNIST (LeCun et al. 1998): (n, 1, 28, 28) float32, normalised by mean 0.1307 and deviation 0.3081.
+
+    Read from `<folder>/mnist/`, gzipped or not; as many examples as the files' headers say. `sha256` is that
+    of the four files' contents. Raises InputError for every file that is missing or wrong.
+    """
+    return _dataset("mnist", folder, mean=0.1307, deviation=0.3081)
+
+
+def fashion_mnist(folder: Path | None) -> Dataset:
+    """Fashion-MNIST (Xiao et al. 2017), from `<folder>/fashion_mnist/`; else as `mnist`.
+
+    Normalised by mean 0.2860 and deviation 0.3530.
+    """
+    return _dataset("fashion_mnist", folder, mean=0.2860, deviation=0.3530)
+
+
+def parse_images(contents: bytes) -> np.ndarray:
+    """The images of an IDX file, (n, 28, 28) uint8. Raises InputError: what was found, what is right."""
+    count, rows, columns = _header(contents, _IMAGES_MAGIC, "an image file", dimensions=3)
+    if (rows, columns) != (_SIDE, _SIDE):
+        raise InputError(f"its images are {rows} x {columns}; they must be {_SIDE} x {_SIDE}")
+    return _body(contents, (count, rows, columns))
+
+
+def parse_labels(contents: bytes) -> np.ndarray:
+    """The labels of an IDX file, (n,) uint8 in 0..9. Raises InputError: what was found, what is right."""
+    (count,) = _header(contents, _LABELS_MAGIC, "a label file", dimensions=1)
+    labels = _body(contents, (count,))
+    wrong = np.flatnonzero(labels >= _CLASSES)
+    if len(wrong):
+        raise InputError(f"label {wrong[0]} is {labels[wrong[0]]} ({len(wrong)} such); labels must be 0 to 9")
+    return labels
+
+
+def _dataset(name: str, folder: Path | None, mean: float, deviation: float) -> Dataset:
+    """Read, check and normalise the four files."""
+    paths = locate(name, folder, FILES, places=(name,))
+    arrays, sha256 = read_all(name, folder, paths, _parse)
+    problems = [
+        f"{paths[images]} has {len(arrays[images])} images and {paths[labels]} has "
+        f"{len(arrays[labels])} labels; they must be as many"
+        for images, labels in ((0, 1), (2, 3))
+        if len(arrays[images]) != len(arrays[labels])
+    ]
+    if problems:
+        raise damaged(name, folder, problems)
+    return Dataset(
+        name,
+        train_inputs=_normalised(arrays[0], mean, deviation),
+        train_labels=torch.from_numpy(arrays[1].astype(np.int64)),
+        test_inputs=_normalised(arrays[2], mean, deviation),
+        test_labels=torch.from_numpy(arrays[3].astype(np.int64)),
+        classes=_CLASSES,
+        sha256=sha256,
+    )
+
+
+def _parse(file: str, contents: bytes) -> np.ndarray:
+    return parse_images(contents) if "images" in file else parse_labels(contents)
+
+
+def _normalised(images: np.ndarray, mean: float, deviation: float) -> Tensor:
+    """(pixel / 255 - mean) / deviation, (n, 1, 28, 28) float32."""
+    return torch.from_numpy(images.astype(np.float32)).unsqueeze(1).div_(255).sub_(mean).div_(deviation)
+
+
+def _header(contents: bytes, magic: int, what: str, dimensions: int) -> tuple[int, ...]:
+    """The sizes in the header, after the magic number is found right."""
+    length = 4 * (1 + dimensions)
+    if len(contents) < length:
+        raise InputError(f"it has {len(contents)} bytes; the header of {what} alone has {length}")
+    found, *sizes = struct.unpack(f">{1 + dimensions}I", contents[:length])
+    if found != magic:
+        other = {_IMAGES_MAGIC: " (this is an image file)", _LABELS_MAGIC: " (this is a label file)"}.get(found, "")
+        raise InputError(f"its magic number is 0x{found:08x}{other}; {what} begins with 0x{magic:08x}")
+    return tuple(sizes)
+
+
+def _body(contents: bytes, shape: tuple[int, ...]) -> np.ndarray:
+    """What follows the header, which must be as long as the header says."""
+    start = 4 * (1 + len(shape))
+    wanted = start + int(np.prod(shape, dtype=np.int64))
+    if len(contents) != wanted:
+        fault = "too short" if len(contents) < wanted else "too long"
+        raise InputError(
+            f"it is {fault}: {len(contents):,} bytes, but its header says {shape[0]:,} examples, which take {wanted:,}"
+        )
+    return np.frombuffer(contents, dtype=np.uint8, offset=start).reshape(shape)

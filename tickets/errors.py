@@ -1,0 +1,27 @@
+"""What goes wrong because of the input, said so that a person can mend it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+
+class InputError(ValueError):
+    """The input is wrong; every problem found is listed, each naming the thing, its value and the mend.
+
+    The command line prints the problems on stderr, one a line, and exits with status 2.
+    """
+
+    def __init__(self, problems: Sequence[str] | str) -> None:
+        self.problems: tuple[str, ...] = (problems,) if isinstance(problems, str) else tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+    def __reduce__(self) -> tuple[type[InputError], tuple[tuple[str, ...]]]:
+        # An exception crosses to another process by its constructor's arguments, not by its message.
+        return type(self), (self.problems,)
+
+
+def nearest(name: str, allowed: Iterable[str]) -> str:
+    """The end of an error message that offers the nearest allowed name, or nothing where none is near."""
+    close = difflib.get_close_matches(name, list(allowed), n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else ""

@@ -1,0 +1,79 @@
+"""What the curves say about each network: early stopping, final scores, divergence. Rows for the store."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+
+from tickets.stack.evaluation import METRICS, Curves
+from tickets.stack.networks import Stack
+
+HOPELESS = 1000.0
+
+
+@dataclass(frozen=True)
+class Label:
+    """Which network a row is about."""
+
+    replicate: int
+    round: int
+    density: float
+    arm: str
+    draw: int
+
+
+def diverged(curves: Curves, stack: Stack, classes: int) -> np.ndarray:
+    """Which networks of a trained stack have diverged: (R,) bool.
+
+    A training has diverged if a measured training loss, or a weight at the end, is not finite, or if its last
+    training loss is above both the first and 1,000 times that of guessing, ln(classes): with saturated
+    gradients a network can run away and yet stay within float32.
+    """
+    loss = curves.metric("train_loss")
+    finite = torch.stack([tensor.flatten(1).isfinite().all(1) for tensor in stack.parameters.values()]).all(0)
+    ran_away = loss[-1] > torch.maximum(loss[0], torch.tensor(HOPELESS * math.log(classes)))
+    return (~loss.isfinite().all(0) | ~finite | ran_away).numpy()
+
+
+def curve_rows(run: str, labels: Sequence[Label], curves: Curves) -> pd.DataFrame:
+    """A row per network and measured step; the columns of DESIGN's `curves`, in their order."""
+    steps = curves.steps.numpy()
+    frames = [
+        pd.DataFrame(
+            {"run": run, **vars(label), "step": steps}
+            | {metric: curves.values[:, network, column].numpy() for column, metric in enumerate(METRICS)}
+        )
+        for network, label in enumerate(labels)
+    ]
+    return pd.concat(frames, ignore_index=True)
+
+
+def round_rows(run: str, labels: Sequence[Label], curves: Curves, lost: np.ndarray, seconds: float) -> pd.DataFrame:
+    """A row per network; the columns of `rounds`, in their order.
+
+    Early stopping is a measurement: the measured step with the lowest validation loss, the first if several
+    are equal; the test set has no say (Frankle & Carbin 2019, section 2). lost: (R,) bool; those rows say
+    `diverged` and hold NaN. seconds: of wall clock for the whole stack; each network gets an equal share.
+    """
+    rows = []
+    for network, label in enumerate(labels):
+        measured = {metric: curves.metric(metric)[:, network].numpy() for metric in METRICS}
+        best = int(np.argmin(measured["validation_loss"]))
+        results = {
+            "early_stop_step": float(curves.steps[best]),
+            "early_stop_test_accuracy": measured["test_accuracy"][best],
+            "early_stop_validation_loss": measured["validation_loss"][best],
+            "final_test_accuracy": measured["test_accuracy"][-1],
+            "final_test_loss": measured["test_loss"][-1],
+            "final_train_loss": measured["train_loss"][-1],
+        }
+        if lost[network]:
+            results = dict.fromkeys(results, math.nan)
+        share = seconds / len(labels)
+        rows.append({"run": run, **vars(label), **results, "diverged": bool(lost[network]), "seconds": share})
+    return pd.DataFrame(rows)

@@ -1,0 +1,83 @@
+"""Models: from a name in a campaign file to a function that builds the network, and a check that it fits."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tickets.binding import bound, named_function
+from tickets.catalogue import MODELS
+from tickets.errors import InputError
+from tickets.random_state import untouched_generators
+
+__all__ = ["check_output", "factory"]
+
+_EXAMPLES = 2  # one would fit a module that drops the batch dimension
+
+
+def factory(name: str, options: Mapping[str, Any], input_shape: Sequence[int], classes: int) -> Callable[[], nn.Module]:
+    """A function of no arguments that builds the model `name`: one of the catalogue, or a "module:function".
+
+    The model's function gets `options` as keyword arguments, and `input_shape=` (a tuple, one example's) and
+    `classes=` if it has such parameters. Raises InputError for an unknown name, and for options that the
+    function does not have or lacks; what it returns does so if building fails or gives no nn.Module.
+    """
+    function = named_function("model", name, MODELS)
+    given = {"input_shape": tuple(input_shape), "classes": classes}
+    return functools.partial(_built, bound(function, "model", name, options, given), name)
+
+
+def check_output(module: nn.Module, input_shape: Sequence[int], classes: int, name: str) -> None:
+    """Does the model take the data's examples and give one number per class?
+
+    Tried on two examples of zeros, in evaluation mode and without gradients; the module's own modes and the
+    global random number generators are as before. Raises InputError unless the output is a floating-point
+    tensor of shape (2, classes).
+    """
+    _check_module(module, name)
+    wanted = (_EXAMPLES, classes)
+    shape = (_EXAMPLES, *input_shape)
+    first = next(module.parameters(), None)
+    inputs = torch.zeros(shape, device=first.device if first is not None else None)
+    modes = {part: part.training for part in module.modules()}
+    try:
+        with untouched_generators(), torch.no_grad():
+            output = module.eval()(inputs)
+    except Exception as error:
+        raise InputError(
+            f"model {name!r} fails on inputs of shape {shape}: {type(error).__name__}: {error}; "
+            "its input must have the shape of the data's examples"
+        ) from error
+    finally:
+        for part, training in modes.items():
+            part.training = training
+    if not isinstance(output, Tensor):
+        raise InputError(f"model {name!r} returns a {type(output).__name__}; must be one tensor of shape {wanted}")
+    if tuple(output.shape) != wanted:
+        raise InputError(
+            f"model {name!r} maps inputs of shape {shape} to {tuple(output.shape)}; must be {wanted}: "
+            f"(examples, classes), as the data has {classes} classes"
+        )
+    if not output.dtype.is_floating_point:
+        raise InputError(f"model {name!r} returns {output.dtype} numbers; must be floating-point logits")
+
+
+def _built(build: Callable[[], Any], name: str) -> nn.Module:
+    """What the model's function makes; its failure is the input's, not ours."""
+    try:
+        module = build()
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"model {name!r}: building it failed: {type(error).__name__}: {error}") from error
+    return _check_module(module, name)
+
+
+def _check_module(module: Any, name: str) -> nn.Module:
+    if not isinstance(module, nn.Module):
+        raise InputError(f"model {name!r}: its function returned a {type(module).__name__}; must be a torch.nn.Module")
+    return module

@@ -1,0 +1,79 @@
+"""Conv-2, Conv-4 and Conv-6: the small VGG-like networks of Frankle & Carbin 2019 (figure 2).
+
+Pairs of 3x3 convolutions (64, 128, 256 channels; same padding, ReLU), each pair followed by 2x2 max
+pooling; then fully connected layers of 256, 256 and `classes`. On 3x32x32 images the layers hold 4,300,992,
+2,425,024 and 2,261,184 weights, biases aside. The paper's figure says 4.3M, 2.4M and 1.7M; the last does not
+follow from the layers that it lists.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from torch import nn
+
+from tickets.errors import InputError
+
+_HIDDEN = 256
+
+
+def conv2(input_shape: Sequence[int], classes: int, dropout: float = 0.0) -> nn.Sequential:
+    """Conv-2 for (channels, height, width), sides even; `dropout` after each hidden fully connected layer."""
+    return _conv("conv2", (64,), input_shape, classes, dropout)
+
+
+def conv4(input_shape: Sequence[int], classes: int, dropout: float = 0.0) -> nn.Sequential:
+    """Conv-4 for (channels, height, width), sides multiples of 4; `dropout` as in `conv2`."""
+    return _conv("conv4", (64, 128), input_shape, classes, dropout)
+
+
+def conv6(input_shape: Sequence[int], classes: int, dropout: float = 0.0) -> nn.Sequential:
+    """Conv-6 for (channels, height, width), sides multiples of 8; `dropout` as in `conv2`."""
+    return _conv("conv6", (64, 128, 256), input_shape, classes, dropout)
+
+
+def _conv(
+    name: str, channels: Sequence[int], input_shape: Sequence[int], classes: int, dropout: float
+) -> nn.Sequential:
+    """(b, *input_shape) to (b, classes) logits. Dropout's rate is the probability that a unit is off.
+
+    The paper trains with rate 0.5 (section 5, "dropout") and does not say where; hidden fully connected
+    layers are its usual place. No module works in place, which vmap would mind.
+    """
+    _check(name, 2 ** len(channels), input_shape, dropout)
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    before, height, width = input_shape
+    for block, after in enumerate(channels):
+        for conv in (2 * block + 1, 2 * block + 2):
+            layers[f"conv{conv}"] = nn.Conv2d(before, after, kernel_size=3, padding=1)
+            layers[f"conv{conv}_relu"] = nn.ReLU()
+            before = after
+        layers[f"pool{block + 1}"] = nn.MaxPool2d(2)
+        height, width = height // 2, width // 2
+    layers["flatten"] = nn.Flatten()
+    units = math.prod((before, height, width))
+    for hidden in (1, 2):
+        layers[f"fc{hidden}"] = nn.Linear(units, _HIDDEN)
+        layers[f"fc{hidden}_relu"] = nn.ReLU()
+        if dropout > 0:
+            layers[f"fc{hidden}_dropout"] = nn.Dropout(dropout)
+        units = _HIDDEN
+    layers["output"] = nn.Linear(units, classes)
+    return nn.Sequential(layers)
+
+
+def _check(name: str, multiple: int, input_shape: Sequence[int], dropout: float) -> None:
+    """Raises InputError for a shape that the pooling does not divide, and for a dropout rate that is none."""
+    problems = []
+    shape = tuple(input_shape)
+    if len(shape) != 3 or any(side < 1 or side % multiple for side in shape[1:]):
+        problems.append(
+            f"model {name!r}: the data has examples of shape {shape}; it needs images "
+            f"(channels, height, width) whose height and width are multiples of {multiple}"
+        )
+    if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout < 1:
+        problems.append(f"model.dropout = {dropout!r}: must be at least 0 and less than 1")
+    if problems:
+        raise InputError(problems)

@@ -1,0 +1,51 @@
+"""What a campaign tells whoever is watching while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class RoundDone:
+    """A round that is committed. accuracy: by arm, mean test accuracy at early stop, in [0, 1] (NaN: all diverged)."""
+
+    run: str
+    folder: str
+    density: float
+    accuracy: Mapping[str, float]
+    diverged: int
+    seconds: float
+
+
+class Report(Protocol):
+    """Someone who is told.."""
+
+    def begin(self, runs: int, work: int, done: int) -> None:
+        """`runs` runs need `work` more training steps, counted over all networks; `done` rounds are there."""
+
+    def tick(self, steps: int) -> None:
+        """So many more training steps were taken."""
+
+    def round_done(self, done: RoundDone) -> None:
+        """A round is on disk."""
+
+    def say(self, text: str) -> None:
+        """Something worth a line happened."""
+
+
+class Silence(Report):
+    """Nobody is watching."""
+
+    def begin(self, runs: int, work: int, done: int) -> None:
+        """Ignore it."""
+
+    def tick(self, steps: int) -> None:
+        """Ignore it."""
+
+    def round_done(self, done: RoundDone) -> None:
+        """Ignore it."""
+
+    def say(self, text: str) -> None:
+        """Ignore it."""

@@ -1,0 +1,176 @@
+"""What is the same for every replicate and round of a run: its model, its data, and how they are computed."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tickets.catalogue import SCORES, resolve
+from tickets.config import DataConfig, Run
+from tickets.data import Examples, load_dataset, split
+from tickets.errors import InputError
+from tickets.initial import initial_values
+from tickets.models import check_output, factory
+from tickets.scores import Weights
+from tickets.stack.architecture import Prunable, prunable
+from tickets.stack.execution import Execution, choose, make_execution
+from tickets.stack.memory import activation_bytes, free_bytes, network_bytes, networks_that_fit
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a run's stacks are computed. Kept in run.json, so that a run goes on as it began, bit for bit.
+
+    strategy: a name of `stack.execution.STRATEGIES`, chosen for `reason`. lanes: parts of a stack that train side
+    by side. networks_at_once: that the lanes hold together. threads: of the CPU, for all lanes together.
+    """
+
+    strategy: str
+    reason: str
+    lanes: int
+    networks_at_once: int
+    threads: int
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A run, made ready. examples: on `device`. fresh: every parameter and buffer from a seed, on the CPU."""
+
+    run: Run
+    examples: Examples
+    fresh: Callable[[int], dict[str, Tensor]]
+    parameters: tuple[str, ...]
+    prunable: tuple[Prunable, ...]
+    score: Callable[[Weights], Tensor]
+    make_execution: Callable[[], Execution]
+    plan: Plan
+    activations: int
+    device: torch.device
+
+    @property
+    def biases(self) -> frozenset[str]:
+        """The parameters that are biases."""
+        return frozenset(name for name in self.parameters if name.rpartition(".")[2] == "bias")
+
+    def rates(self) -> dict[str, float]:
+        """The share of its surviving weights that each prunable tensor loses in a round, in layer scope."""
+        prune = self.run.prune
+
+        def rate(tensor: Prunable) -> float:
+            if tensor.output:
+                return prune.output_rate
+            return prune.conv_rate if tensor.convolution else prune.rate
+
+        return {tensor.name: rate(tensor) for tensor in self.prunable}
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set as a run uses it: split, and known by its contents."""
+
+    name: str
+    sha256: str
+    examples: Examples
+
+
+def load_source(config: DataConfig, folder: Path | None) -> Source:
+    """The data set that a configuration names, split. Raises InputError if it is missing or damaged."""
+    dataset = load_dataset(config.options, config.name, folder)
+    return Source(dataset.name, dataset.sha256, split(dataset, config.validation))
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A run whose model, data and recipe are known to fit one another. module: a template of the architecture."""
+
+    run: Run
+    source: Source
+    build: Callable[[], nn.Module]
+    module: nn.Module
+    prunable: tuple[Prunable, ...]
+
+
+def fit(run: Run, source: Source) -> Fitted:
+    """Check that a run's model, data set, recipe and pruning fit one another.
+
+    Raises InputError with everything that does not.
+    """
+    problems: list[str] = []
+    examples = source.examples
+    count, shape = len(examples.train_labels), examples.input_shape
+    if run.train.batch_size > count:
+        problems.append(
+            f"train.batch_size = {run.train.batch_size}: must be at most {count}, the training examples of "
+            f"{source.name!r} beside data.validation = {run.data.validation}"
+        )
+    try:
+        build = factory(run.model.name, run.model.options, shape, examples.classes)
+        # The template's own values are never used: whatever its constructor draws is left as it was.
+        with torch.random.fork_rng(devices=[]):
+            module = build()
+        check_output(module, shape, examples.classes, run.model.name)
+        found = prunable(module, run.prune.exclude)
+        score_function(run)
+    except InputError as error:
+        raise InputError([*problems, *error.problems]) from error
+    if problems:
+        raise InputError(problems)
+    return Fitted(run, source, build, module, found)
+
+
+def score_function(run: Run) -> Callable[[Weights], Tensor]:
+    """The score that a run prunes by: one of the catalogue, or the user's "module:function"."""
+    name = run.prune.score
+    return resolve(SCORES[name].target if name in SCORES else name)
+
+
+def plan_execution(fitted: Fitted, device: torch.device, workers: int = 1) -> Plan:
+    """How to compute the run's stacks on a device: the strategy, and how many networks at once.
+
+    Memory: compute.memory_gib, by default half of what is free on the device now. `workers` processes share
+    that default and the CPU's threads.
+    """
+    compute, module = fitted.run.compute, fitted.module
+    threads = compute.threads or max(1, torch.get_num_threads() // workers)
+    choice = choose(module, fitted.source.examples.input_shape, device, threads, compute.strategy)
+    bound = free_bytes(device) // 2 // workers if compute.memory_gib is None else int(compute.memory_gib * 2**30)
+    at_once = networks_that_fit(
+        bound, network_bytes(module, fitted.source.examples.input_shape, fitted.run.train.batch_size)
+    )
+    run = fitted.run
+    networks = min(run.replicates, run.cohort_size or run.replicates) * sum(arm.draws for arm in run.arms)
+    return Plan(choice.strategy, choice.reason, min(choice.lanes, networks), at_once, threads)
+
+
+def make_setting(fitted: Fitted, plan: Plan, device: torch.device) -> Setting:
+    """Everything that the rounds of a run need, with its examples on the device."""
+    run, module = fitted.run, fitted.module
+    activations = activation_bytes(module, fitted.source.examples.input_shape)
+    return Setting(
+        run=run,
+        examples=on_device(fitted.source.examples, device),
+        fresh=lambda seed: initial_values(fitted.build, run.model.init, seed),
+        parameters=tuple(name for name, _ in module.named_parameters()),
+        prunable=fitted.prunable,
+        score=score_function(run),
+        make_execution=functools.partial(make_execution, plan.strategy, module.to(device)),
+        plan=plan,
+        activations=activations,
+        device=device,
+    )
+
+
+def on_device(examples: Examples, device: torch.device) -> Examples:
+    """The same examples with their tensors on a device."""
+    moved: dict[str, Any] = {
+        field.name: value.to(device)
+        for field in fields(examples)
+        if isinstance(value := getattr(examples, field.name), Tensor)
+    }
+    return replace(examples, **moved)

@@ -1,0 +1,63 @@
+"""A stack of any networks one after the other: for models that vmap slows down or cannot run."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional
+
+from tickets.stack.networks import Noise, Tensors
+
+
+class Looped:
+    """Execution of any model, one network at a time; each draws its own random numbers."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self._module = copy.deepcopy(module)
+
+    def gradients(self, parameters: Tensors, buffers: Tensors, x: Tensor, y: Tensor, noise: Noise) -> None:
+        """See Execution.gradients."""
+        self._module.train()
+        for parameter in parameters.values():
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+            parameter.grad.zero_()
+        with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):
+            for index in range(len(x)):
+                torch.manual_seed(noise(index))
+                leaves = _leaves(parameters, index)
+                outputs = self._outputs(leaves, {name: buffer[index] for name, buffer in buffers.items()}, x[index])
+                functional.cross_entropy(outputs, y[index]).backward()
+
+    @torch.no_grad()
+    def logits(self, parameters: Tensors, buffers: Tensors, x: Tensor) -> Tensor:
+        """See Execution.logits."""
+        self._module.eval()
+        networks = len(next(iter(parameters.values())))
+        outputs = [
+            self._outputs(
+                {name: parameter[index] for name, parameter in parameters.items()},
+                {name: buffer[index] for name, buffer in buffers.items()},
+                x,
+            )
+            for index in range(networks)
+        ]
+        return torch.stack(outputs)
+
+    def _outputs(self, parameters: Tensors, buffers: Tensors, x: Tensor) -> Tensor:
+        outputs: Tensor = functional_call(self._module, (parameters, buffers), (x,))
+        return outputs
+
+
+def _leaves(parameters: Tensors, index: int) -> Tensors:
+    """One network's parameters as leaves whose values and gradients are views into the stack's."""
+    leaves = {}
+    for name, parameter in parameters.items():
+        leaf = parameter.detach()[index].requires_grad_()
+        assert parameter.grad is not None
+        leaf.grad = parameter.grad[index]
+        leaves[name] = leaf
+    return leaves

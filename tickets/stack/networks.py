@@ -1,0 +1,118 @@
+"""A stack: many networks of one architecture, each tensor with the network as its first axis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+Tensors = dict[str, Tensor]
+# The seed of each network's own random numbers at a step, by its place in the stack.
+Noise = Callable[[int], int]
+
+
+@dataclass(frozen=True)
+class Stack:
+    """R networks at one training step.
+
+    parameters, buffers: by name, (R, *shape). masks: bool, by prunable parameter, (R, *shape).
+    optimizer: by state (`exp_avg`, `momentum_buffer`, ...) and parameter, (R, *shape) or, for the step count,
+    (R,); empty before the first step. step: the training step, 0 to the recipe's last.
+    """
+
+    parameters: Tensors
+    buffers: Tensors
+    masks: Tensors
+    optimizer: dict[str, Tensors]
+    step: int
+
+    def __len__(self) -> int:
+        return next(iter(self.parameters.values())).shape[0]
+
+    def __getitem__(self, networks: slice) -> Stack:
+        """Some of the networks, as views."""
+        return self._map(lambda tensor: tensor[networks])
+
+    def to(self, device: torch.device) -> Stack:
+        """The same stack on a device; a copy, so that training never writes into what it was given."""
+        return self._map(lambda tensor: tensor.detach().to(device, copy=True))
+
+    def network(self, index: int) -> Tensors:
+        """Every parameter and buffer of one network, by name; copies on the CPU."""
+        return {
+            name: tensor[index].detach().to("cpu", copy=True)
+            for name, tensor in {**self.parameters, **self.buffers}.items()
+        }
+
+    def optimizer_state(self, index: int) -> dict[str, Tensors]:
+        """One network's optimizer state, by state and parameter; copies on the CPU."""
+        return {
+            state: {name: tensor[index].detach().to("cpu", copy=True) for name, tensor in tensors.items()}
+            for state, tensors in self.optimizer.items()
+        }
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> Stack:
+        def each(tensors: Mapping[str, Tensor]) -> Tensors:
+            return {name: change(tensor) for name, tensor in tensors.items()}
+
+        optimizer = {state: each(tensors) for state, tensors in self.optimizer.items()}
+        return Stack(each(self.parameters), each(self.buffers), each(self.masks), optimizer, self.step)
+
+
+def stack_networks(
+    values: Sequence[Mapping[str, Tensor]],
+    masks: Sequence[Mapping[str, Tensor]],
+    parameters: Sequence[str],
+    *,
+    optimizer: Sequence[Mapping[str, Mapping[str, Tensor]]] = (),
+    step: int = 0,
+) -> Stack:
+    """A stack of networks given one by one; every masked weight, and its optimizer state, becomes exactly 0.0.
+
+    values: every parameter and buffer of each network, by name. masks: bool, of each network's prunable
+    parameters. parameters: the names in `values` that are trained; the rest are buffers. optimizer: each
+    network's state, by state and parameter; () for none yet.
+    """
+
+    def each(name: str, sources: Sequence[Mapping[str, Tensor]]) -> Tensor:
+        return torch.stack([source[name].detach() for source in sources])
+
+    stacked_masks = {name: each(name, masks) for name in masks[0]}
+
+    def masked(name: str, tensor: Tensor) -> Tensor:
+        mask = stacked_masks.get(name)
+        return tensor if mask is None or mask.shape != tensor.shape else tensor.masked_fill_(~mask, 0.0)
+
+    states = {
+        state: {
+            name: masked(name, each(name, [network[state] for network in optimizer])) for name in optimizer[0][state]
+        }
+        for state in (optimizer[0] if optimizer else ())
+    }
+    return Stack(
+        parameters={name: masked(name, each(name, values)) for name in parameters},
+        buffers={name: each(name, values) for name in values[0] if name not in set(parameters)},
+        masks=stacked_masks,
+        optimizer=states,
+        step=step,
+    )
+
+
+def join(stacks: Sequence[Stack]) -> Stack:
+    """One stack of several, in their order; all must stand at the same step."""
+    if len(stacks) == 1:
+        return stacks[0]
+
+    def cat(parts: Sequence[Mapping[str, Tensor]]) -> Tensors:
+        return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+    first = stacks[0]
+    return Stack(
+        parameters=cat([stack.parameters for stack in stacks]),
+        buffers=cat([stack.buffers for stack in stacks]),
+        masks=cat([stack.masks for stack in stacks]),
+        optimizer={state: cat([stack.optimizer[state] for stack in stacks]) for state in first.optimizer},
+        step=first.step,
+    )

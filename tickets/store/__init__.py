@@ -1,0 +1,78 @@
+"""The store: the only part of the program that writes to disk, and what reads it back. Needs no torch."""
+
+from tickets.store.arrays import arm_key, expand, pack, parse_arm_key, squeeze, unpack
+from tickets.store.commit import commit, json_bytes, replace_file, sweep_temporary
+from tickets.store.layout import (
+    SCHEMA_VERSION,
+    Layout,
+    cohort_folder,
+    cohort_folders,
+    round_folder,
+    round_folders,
+    run_folders,
+)
+from tickets.store.lock import lock
+from tickets.store.log import append_event, read_events
+from tickets.store.plan import CohortPlan, RoundPlan, arm_options, missing, wanted_arms
+from tickets.store.reading import (
+    read_manifest,
+    read_next_masks,
+    read_optimizer,
+    read_round_masks,
+    read_round_table,
+    read_run,
+    read_values,
+)
+from tickets.store.saved import Saved, load
+from tickets.store.status import RunStatus, status
+from tickets.store.ticket import Ticket
+from tickets.store.verify import Problem, verify
+from tickets.store.writing import ArmRecord, RoundRecord, write_initial, write_rewind, write_round, write_run
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "ArmRecord",
+    "CohortPlan",
+    "Layout",
+    "Problem",
+    "RoundPlan",
+    "RoundRecord",
+    "RunStatus",
+    "Saved",
+    "Ticket",
+    "append_event",
+    "arm_key",
+    "arm_options",
+    "cohort_folder",
+    "cohort_folders",
+    "commit",
+    "expand",
+    "json_bytes",
+    "load",
+    "lock",
+    "missing",
+    "pack",
+    "parse_arm_key",
+    "read_events",
+    "read_manifest",
+    "read_next_masks",
+    "read_optimizer",
+    "read_round_masks",
+    "read_round_table",
+    "read_run",
+    "read_values",
+    "replace_file",
+    "round_folder",
+    "round_folders",
+    "run_folders",
+    "squeeze",
+    "status",
+    "sweep_temporary",
+    "unpack",
+    "verify",
+    "wanted_arms",
+    "write_initial",
+    "write_rewind",
+    "write_round",
+    "write_run",
+]

@@ -1,0 +1,164 @@
+"""The commit protocol: a folder or file is there whole, or not at all, whenever the power fails.
+
+A folder is written beside its place under a temporary name, each file synced to the disk, its manifest last,
+and then renamed. A reader that ignores temporary names therefore sees nothing or everything, and a committed
+folder is never changed again.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from tickets.errors import InputError
+from tickets.store.layout import SCHEMA_VERSION, Layout, cohort_folders
+
+Content = bytes | Callable[[], bytes]
+"""The bytes of a file, or what makes them, so that one large file is in memory at a time."""
+
+_LEFT_OVER = re.compile(re.escape(Layout.TEMPORARY) + r".+-[0-9a-f]{32}")
+
+_REASONS = {
+    errno.ENOSPC: "no space left",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EACCES: "permission denied",
+    errno.EPERM: "permission denied",
+    errno.EROFS: "the file system is read-only",
+}
+
+
+def commit(target: Path, files: Mapping[str, Content], manifest: Mapping[str, Any]) -> None:
+    """Write a folder so that it is either there whole, with a manifest of its files, or not at all.
+
+    Missing parents are made. The manifest is `{"schema": 1, **manifest, "files": {name: {"bytes",
+    "sha256"}}}`. Raises FileExistsError if there is something at `target`, and InputError if the disk is full
+    or may not be written to. Whatever is raised, the temporary folder is gone.
+    """
+    _refuse_if_there(target)
+    temporary = _temporary(target)
+    written: dict[str, dict[str, int | str]] = {}
+    wanted = 0
+    try:
+        _make_folder(target.parent)
+        temporary.mkdir()
+        for name, content in files.items():
+            data = content if isinstance(content, bytes) else content()
+            wanted += len(data)
+            written[name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+            _write_new(temporary / name, data)
+        data = json_bytes({"schema": SCHEMA_VERSION, **manifest, "files": written})
+        _write_new(temporary / Layout.MANIFEST, data)
+        _sync_folder(temporary)
+        # A rename replaces an empty folder without a word, so look once more.
+        _refuse_if_there(target)
+        os.rename(temporary, target)
+        _sync_folder(target.parent)
+    except BaseException as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if told := explained(error, target, wanted):
+            raise told from error
+        raise
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write one file (run.json, campaign.toml) so that its name holds the old bytes or the new, all of them.
+
+    Missing parents are made. Raises InputError if the disk is full or may not be written to.
+    """
+    temporary = _temporary(path)
+    try:
+        _make_folder(path.parent)
+        _write_new(temporary, data)
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
+    except BaseException as error:
+        temporary.unlink(missing_ok=True)
+        if told := explained(error, path, len(data)):
+            raise told from error
+        raise
+
+
+def sweep_temporary(folder: Path) -> list[Path]:
+    """Remove what killed processes left half-written in a campaign's or run's folder; returns what that was.
+
+    The caller holds the folder's lock, else what another process is writing would be taken from it. Only
+    names that `commit` and `replace_file` make up are touched, in the folder itself, its runs and their
+    cohorts.
+    """
+    if not folder.is_dir():
+        return []
+    inside = [entry for entry in folder.iterdir() if entry.is_dir() and not entry.is_symlink()]
+    runs = [folder, *(entry for entry in inside if not _LEFT_OVER.fullmatch(entry.name))]
+    places = [*runs, *(cohort for run in runs for _, cohort in cohort_folders(run))]
+    left_over = {entry for place in places for entry in place.iterdir() if _LEFT_OVER.fullmatch(entry.name)}
+    for entry in sorted(left_over):
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+    return sorted(left_over)
+
+
+def json_bytes(value: object) -> bytes:
+    """JSON as all files here have it: UTF-8, indented, keys in the order given, no NaN, a last newline."""
+    return (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def explained(error: BaseException, path: Path, wanted: int = 0) -> InputError | None:
+    """What to say when the disk is full or may not be written to: what was to be written, and how to go on.
+
+    `wanted` is the least number of bytes that `path` takes, 0 if unknown. None if `error` is something else.
+    """
+    if not isinstance(error, OSError) or error.errno not in _REASONS:
+        return None
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        mend = "free some and run the same command to go on"
+    else:
+        mend = "make it writable and run the same command to go on, or write to another folder (--out)"
+    size = f" ({_size(wanted)} or more)" if wanted else ""
+    return InputError(f"{_REASONS[error.errno]} in {path.parent} to write {path.name}{size}; {mend}")
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count:,} bytes"
+
+
+def _temporary(target: Path) -> Path:
+    return target.with_name(f"{Layout.TEMPORARY}{target.name}-{uuid.uuid4().hex}")
+
+
+def _refuse_if_there(target: Path) -> None:
+    if os.path.lexists(target):
+        raise FileExistsError(f"{target} is there already, and what is committed is never changed")
+
+
+def _make_folder(folder: Path) -> None:
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    _sync_folder(folder.parent)
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    # "xb" and not tempfile's functions: those make files that only their owner can read, whatever the umask.
+    with open(path, "xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

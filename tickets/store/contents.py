@@ -1,0 +1,220 @@
+"""Whether the files of a round say what its manifest says; every function yields what is wrong, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tickets.store.arrays import Array, Mask, Shapes, decode, decode_shapes, parse_arm_key, unpack
+from tickets.store.layout import Layout, has_own_mask
+from tickets.store.reading import Manifest
+from tickets.store.tables import CURVES, ROUNDS, decode_table
+
+Network = tuple[int, str, int]  # replicate, arm, draw
+Masks = Mapping[int, Mapping[str, Mask]]  # by replicate and parameter
+Values = Mapping[int, Mapping[str, Array]]
+
+
+@dataclass(frozen=True)
+class Round:
+    """A round's folder (or a part's), all of whose files have the right hash."""
+
+    folder: Path
+    manifest: Manifest
+    run: str
+    number: int
+    part: int
+
+    @property
+    def replicates(self) -> list[int]:
+        """The replicates that the manifest names."""
+        return list(self.manifest["replicates"])
+
+    @property
+    def trained(self) -> set[Network]:
+        """Every network that was trained here, by the manifest."""
+        arms = [(entry["arm"], entry["draw"]) for entry in self.manifest["arms"]]
+        return {(replicate, arm, draw) for replicate in self.replicates for arm, draw in arms}
+
+    def read(self, name: str) -> bytes:
+        """The bytes of one of the files."""
+        return (self.folder / name).read_bytes()
+
+
+def networks(data: bytes) -> dict[Network, dict[str, Array]]:
+    """The arrays of a safetensors file with keys `<replicate>/<arm>[.drawN]/<parameter>`, by network."""
+    grouped: dict[Network, dict[str, Array]] = {}
+    for key, array in sorted(decode(data).items()):
+        replicate, arm, parameter = key.split("/", 2)
+        grouped.setdefault((int(replicate), *parse_arm_key(arm)), {})[parameter] = array
+    return grouped
+
+
+def read_masks(data: bytes) -> dict[Network, dict[str, Mask]]:
+    """All masks of a masks file, by network. Raises ValueError if one is not whole or not of its shape."""
+    shapes = decode_shapes(data)
+    packed = networks(data)
+    for network, arrays in packed.items():
+        if arrays.keys() != shapes.keys():
+            raise ValueError(f"{_named(network)}: has masks of {sorted(arrays)}, not of {sorted(shapes)}")
+    return {
+        network: {name: unpack(arrays[name], shape) for name, shape in shapes.items()}
+        for network, arrays in packed.items()
+    }
+
+
+def ticket_masks(masks: Mapping[Network, Mapping[str, Mask]]) -> Masks:
+    """The ticket's masks among all of a round, by replicate."""
+    return {replicate: mask for (replicate, arm, _), mask in masks.items() if arm == Layout.TICKET}
+
+
+def manifest_problems(saved: Round, cohort: list[int] | None) -> Iterator[str]:
+    """The manifest is of another place, or of other replicates than the cohort's."""
+    manifest = saved.manifest
+    if (manifest["kind"], manifest["round"], manifest["part"]) != ("round", saved.number, saved.part):
+        yield f"is the manifest of {manifest['kind']} {manifest['round']}, part {manifest['part']}"
+    if cohort is not None and sorted(saved.replicates) != sorted(cohort):
+        yield f"replicates {saved.replicates}, but the cohort's are {cohort}"
+
+
+def mask_problems(saved: Round, masks: Mapping[Network, Mapping[str, Mask]], of_round: Masks) -> Iterator[str]:
+    """masks.safetensors holds other masks than it should, or masks with other counts than the manifest's."""
+    wanted = {network for network in saved.trained if network[1] == Layout.TICKET or has_own_mask(network[1])}
+    yield from _set_problems(set(masks), wanted)
+    surviving = saved.manifest["surviving"]
+    for replicate in saved.replicates:
+        counts = _counts(of_round.get(replicate, {}))
+        if counts != surviving[str(replicate)]:
+            said = surviving[str(replicate)]
+            yield f"replicate {replicate}: {counts} survive, but the manifest says {said}"
+        density = _density(of_round.get(replicate, {}))
+        said = saved.manifest["density"][str(replicate)]
+        if density != said:
+            yield f"replicate {replicate}: density {density}, but the manifest says {said}"
+    for network, mask in masks.items():
+        if has_own_mask(network[1]) and _counts(mask) != _counts(of_round.get(network[0], {})):
+            yield f"{_named(network)}: {_counts(mask)} survive, but the round's mask has other counts"
+
+
+def nesting_problems(masks: Masks, earlier: Masks) -> Iterator[str]:
+    """A weight that an earlier round pruned is back."""
+    for replicate, by_name in masks.items():
+        for name, mask in by_name.items():
+            before = earlier.get(replicate, {}).get(name)
+            if before is None or before.shape != mask.shape:
+                yield f"replicate {replicate}: {name} has no mask of this shape in the round before"
+            elif (back := int(np.count_nonzero(mask & ~before))) > 0:
+                yield f"replicate {replicate}: {back} weights of {name} that were pruned before are back"
+
+
+def following_problems(masks: Masks, announced: Masks) -> Iterator[str]:
+    """The masks are not those that the round before left for this one."""
+    for replicate, by_name in masks.items():
+        after = announced.get(replicate, {})
+        differ = [n for n in by_name.keys() | after.keys() if not _same_mask(by_name.get(n), after.get(n))]
+        if differ:
+            told = f"the mask of {min(differ)} is not that of the round before's {Layout.NEXT_MASKS}"
+            yield f"replicate {replicate}: {told}"
+
+
+def value_problems(
+    saved: Round,
+    arrays: Mapping[Network, Mapping[str, Array]],
+    masks: Mapping[Network, Mapping[str, Mask]],
+    of_round: Masks,
+    shapes: Shapes,
+) -> Iterator[str]:
+    """Surviving values whose number is not their mask's, or tensors that are missing or of another shape.
+
+    shapes: of every parameter and buffer, from the cohort's initial values.
+    """
+    for network, by_name in arrays.items():
+        mask = masks.get(network, {}) if has_own_mask(network[1]) else of_round.get(network[0], {})
+        lengths = {**shapes, **{name: (count,) for name, count in _counts(mask).items()}}
+        for name in sorted(by_name.keys() | lengths.keys()):
+            found = by_name[name].shape if name in by_name else "missing"
+            if found != lengths.get(name, "unknown"):
+                yield f"{_named(network)}: {name} is {found}, but must be {lengths.get(name, 'unknown')}"
+
+
+def weights_problems(saved: Round, arrays: Mapping[Network, object]) -> Iterator[str]:
+    """weights.safetensors holds other networks than were trained."""
+    yield from _set_problems(set(arrays), saved.trained)
+
+
+def trained_problems(saved: Round, arrays: Mapping[Network, object]) -> Iterator[str]:
+    """trained.safetensors holds networks that were not trained here (it may hold a few of them only)."""
+    yield from _set_problems(set(arrays) - saved.trained, set())
+
+
+def start_problems(arrays: Mapping[Network, Mapping[str, Array]], of_round: Masks, starts: Values) -> Iterator[str]:
+    """The ticket's values are not, bit for bit, those that it starts from, at the places of its mask.
+
+    starts: the rewound values, or in round 0 the initial ones.
+    """
+    for (replicate, arm, _), by_name in arrays.items():
+        if arm != Layout.TICKET:
+            continue
+        mask = of_round.get(replicate, {})
+        for name, found in by_name.items():
+            whole = starts.get(replicate, {}).get(name)
+            if whole is None or (name in mask and mask[name].shape != whole.shape):
+                continue  # said elsewhere: it is missing, or of another shape
+            wanted = whole[mask[name]] if name in mask else whole
+            if found.dtype != wanted.dtype or found.tobytes() != wanted.tobytes():
+                told = f"the ticket's {name} is not the rewound value at the places of its mask"
+                yield f"replicate {replicate}: {told}"
+
+
+def table_problems(saved: Round, name: str) -> Iterator[str]:
+    """rounds.parquet or curves.parquet has rows of other networks than were trained, or rows that repeat."""
+    frame: pd.DataFrame = decode_table(saved.read(name), ROUNDS if name == Layout.ROUNDS else CURVES).to_pandas()
+    key = ["replicate", "arm", "draw", *(["step"] if name == Layout.CURVES else [])]
+    if frame.duplicated(key).any():
+        yield "rows repeat"
+    rows: set[Network] = set(frame[["replicate", "arm", "draw"]].itertuples(index=False, name=None))
+    yield from _set_problems(
+        rows if name == Layout.ROUNDS else rows - saved.trained,
+        saved.trained if name == Layout.ROUNDS else set(),
+    )
+    if not (frame["run"] == saved.run).all() or not (frame["round"] == saved.number).all():
+        yield f"has rows that are not of run {saved.run}, round {saved.number}"
+    density = frame["replicate"].astype(str).map(saved.manifest["density"])
+    if not (frame["density"] == density).all():
+        yield "has rows of another density than the manifest's"
+    if name == Layout.ROUNDS and int(frame["diverged"].sum()) != saved.manifest["diverged"]:
+        yield f"{int(frame['diverged'].sum())} diverged, but the manifest says {saved.manifest['diverged']}"
+
+
+def _set_problems(found: set[Network], wanted: set[Network]) -> Iterator[str]:
+    if wanted - found:
+        yield f"lacks {_some(wanted - found)}"
+    if found - wanted:
+        yield f"holds {_some(found - wanted)}, which does not belong here"
+
+
+def _some(networks: set[Network]) -> str:
+    more = f" and {len(networks) - 1} more" if len(networks) > 1 else ""
+    return _named(min(networks)) + more
+
+
+def _named(network: Network) -> str:
+    replicate, arm, draw = network
+    return f"replicate {replicate}, arm {arm!r}, draw {draw}"
+
+
+def _counts(masks: Mapping[str, Mask]) -> dict[str, int]:
+    return {name: int(np.count_nonzero(mask)) for name, mask in masks.items()}
+
+
+def _density(masks: Mapping[str, Mask]) -> float:
+    total = sum(mask.size for mask in masks.values())
+    return sum(_counts(masks).values()) / total if total else 1.0
+
+
+def _same_mask(one: Mask | None, other: Mask | None) -> bool:
+    return one is not None and other is not None and np.array_equal(one, other)

@@ -1,0 +1,103 @@
+"""Where everything lies on disk: every file and folder name, and how to find what was committed."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from tickets.catalogue import ARMS
+from tickets.config.identity import SCHEMA_VERSION
+from tickets.errors import InputError
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "Layout",
+    "cohort_folder",
+    "cohort_folders",
+    "has_own_mask",
+    "round_folder",
+    "round_folders",
+    "run_folders",
+]
+
+
+class Layout:
+    """The names of the files and folders of a campaign folder; see "On disk" in the README."""
+
+    # In the campaign folder.
+    CAMPAIGN = "campaign.toml"
+    LOCK = ".lock"
+    # In a run's folder.
+    RUN = "run.json"
+    LOG = "log.jsonl"
+    # In a cohort's folder.
+    INITIAL = "initial"
+    REWIND = "rewind"
+    # In initial/ and rewind/.
+    VALUES = "values.safetensors"
+    OPTIMIZER = "optimizer.safetensors"
+    # In a round's folder.
+    MASKS = "masks.safetensors"
+    WEIGHTS = "weights.safetensors"
+    TRAINED = "trained.safetensors"
+    NEXT_MASKS = "next_masks.safetensors"
+    CURVES = "curves.parquet"
+    ROUNDS = "rounds.parquet"
+    # In every committed folder, written last.
+    MANIFEST = "manifest.json"
+    # What is being written is called this, then the name that it will have, "-" and 32 hex digits.
+    TEMPORARY = ".tmp-"
+
+    TICKET = "ticket"
+
+
+_COHORT = re.compile(r"cohort-(\d{3,})")
+_ROUND = re.compile(r"round-(\d{3,})(?:\.([1-9]\d*))?")
+
+
+def cohort_folder(run: Path, index: int) -> Path:
+    """The folder of a run's cohort, `cohort-000` for index 0."""
+    return run / f"cohort-{index:03d}"
+
+
+def round_folder(cohort: Path, number: int, part: int = 0) -> Path:
+    """The folder of a round (part 0, `round-003`), or of what was added to it later (`round-003.1`)."""
+    return cohort / (f"round-{number:03d}" + (f".{part}" if part else ""))
+
+
+def run_folders(folder: Path) -> list[Path]:
+    """The run folders in a campaign folder, by name; `[folder]` if it is itself the folder of a run.
+
+    A folder is a run's if it holds run.json. Raises InputError if there is no such folder or it cannot be
+    read.
+    """
+    if (folder / Layout.RUN).is_file():
+        return [folder]
+    names = sorted(_folder_names(folder))
+    return [folder / name for name in names if (folder / name / Layout.RUN).is_file()]
+
+
+def cohort_folders(run: Path) -> list[tuple[int, Path]]:
+    """The cohorts of a run, by index: (index, folder). Temporary folders are none of them."""
+    found = [(int(match[1]), run / match[0]) for match in map(_COHORT.fullmatch, _folder_names(run)) if match]
+    return sorted(found)
+
+
+def round_folders(cohort: Path) -> list[tuple[int, int, Path]]:
+    """The committed rounds of a cohort, by number and part: (number, part, folder)."""
+    matches = (match for match in map(_ROUND.fullmatch, _folder_names(cohort)) if match)
+    return sorted((int(match[1]), int(match[2] or 0), cohort / match[0]) for match in matches)
+
+
+def has_own_mask(arm: str) -> bool:
+    """Whether the arm's mask is its own (drawn at random) and not the round's."""
+    return arm in ARMS and ARMS[arm].has_own_mask
+
+
+def _folder_names(folder: Path) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return [entry.name for entry in entries if entry.is_dir()]
+    except OSError as error:
+        raise InputError(f"{folder}: cannot read this folder ({error.strerror})") from error

@@ -1,0 +1,168 @@
+"""What of a run is on disk, and what is still to train: rounds, cohorts, arms and draws added later."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tickets.errors import InputError
+from tickets.store.layout import Layout, cohort_folders, round_folder, round_folders
+from tickets.store.reading import read_manifest
+
+if TYPE_CHECKING:
+    from tickets.config.schema import ArmConfig, Run
+
+Pair = tuple[str, int]  # arm, draw
+
+
+@dataclass(frozen=True)
+class RoundPlan:
+    """What is to train in one round. Part 0 is the whole round, `ticket` and all; part k what it lacks."""
+
+    number: int
+    part: int
+    arms: tuple[Pair, ...]
+
+
+@dataclass(frozen=True)
+class CohortPlan:
+    """What is to train in one cohort, round after round. `exists`: its initial values are committed."""
+
+    index: int
+    replicates: tuple[int, ...]
+    exists: bool
+    rounds: tuple[RoundPlan, ...]
+
+
+@dataclass(frozen=True)
+class SavedRound:
+    """What is committed of a round, over all of its parts. options: of each arm, as it was trained."""
+
+    trained: frozenset[Pair]
+    parts: int
+    options: tuple[tuple[str, Mapping[str, Any]], ...]
+    diverged: int
+
+
+@dataclass(frozen=True)
+class SavedCohort:
+    """What is committed of a cohort; `rounds` by number, without a hole."""
+
+    index: int
+    replicates: tuple[int, ...]
+    rounds: Mapping[int, SavedRound]
+
+
+def missing(run: Run, folder: Path) -> tuple[CohortPlan, ...]:
+    """What is still to train of the run whose folder is given, cohort by cohort; empty if nothing is.
+
+    Cohorts that are there keep their replicates and get the rounds, arms and draws that they lack; replicates
+    that no cohort has go into new ones, `cohort_size` at a time. Nothing is written. Raises InputError if an
+    arm was trained there with other options, or a round is missing between others.
+    """
+    return plan(run, survey(folder))
+
+
+def survey(folder: Path) -> tuple[SavedCohort, ...]:
+    """What is committed in a run's folder, by its manifests alone; empty if the folder is not there yet."""
+    if not folder.is_dir():
+        return ()
+    # A cohort begins with its initial values: without them its folder is what a killed process left.
+    cohorts = [(index, cohort) for index, cohort in cohort_folders(folder) if (cohort / Layout.INITIAL).is_dir()]
+    return tuple(_surveyed(index, cohort) for index, cohort in cohorts)
+
+
+def plan(run: Run, saved: Sequence[SavedCohort]) -> tuple[CohortPlan, ...]:
+    """`missing`, of what is known to be committed: a pure function."""
+    conflicts = list(dict.fromkeys(_conflicts(run, saved)))
+    if conflicts:
+        raise InputError(conflicts)
+    wanted = set(range(run.replicates))
+    old = [
+        CohortPlan(cohort.index, cohort.replicates, True, _rounds(run, cohort.rounds))
+        for cohort in saved
+        if wanted & set(cohort.replicates)
+    ]
+    rest = sorted(wanted - {replicate for cohort in saved for replicate in cohort.replicates})
+    size = run.cohort_size or max(len(rest), 1)
+    chunks = [tuple(rest[first : first + size]) for first in range(0, len(rest), size)]
+    indices = _free({cohort.index for cohort in saved}, len(chunks))
+    new = [CohortPlan(index, chunk, False, _rounds(run, {})) for index, chunk in zip(indices, chunks, strict=True)]
+    return tuple(sorted((cohort for cohort in [*old, *new] if cohort.rounds), key=lambda cohort: cohort.index))
+
+
+def wanted_arms(run: Run) -> tuple[Pair, ...]:
+    """(arm, draw) of every network that each round of the run trains, in the campaign's order."""
+    return tuple((arm.name, draw) for arm in run.arms for draw in range(arm.draws))
+
+
+def arm_options(arms: Iterable[ArmConfig]) -> dict[str, dict[str, Any]]:
+    """What decides how each arm trains, for the manifest's "arm_options": its keys but name and draws."""
+    return {arm.name: arm.model_dump(mode="json", exclude={"name", "draws"}) for arm in arms}
+
+
+def _surveyed(index: int, cohort: Path) -> SavedCohort:
+    replicates = tuple(read_manifest(cohort / Layout.INITIAL)["replicates"])
+    manifests: dict[int, list[Mapping[str, Any]]] = {}
+    parts: dict[int, int] = {}
+    for number, part, folder in round_folders(cohort):
+        manifests.setdefault(number, []).append(read_manifest(folder))
+        parts[number] = part  # sorted by part: the last one stays
+    for number in range(max(manifests, default=-1) + 1):
+        if not round_folder(cohort, number).is_dir():
+            raise InputError(
+                f"{round_folder(cohort, number)}: missing, though later rounds or parts are there; "
+                "take it from a backup (`tickets verify` lists all damage)"
+            )
+    return SavedCohort(index, replicates, {n: _surveyed_round(found, parts[n]) for n, found in manifests.items()})
+
+
+def _surveyed_round(manifests: Sequence[Mapping[str, Any]], parts: int) -> SavedRound:
+    pairs = [frozenset((entry["arm"], entry["draw"]) for entry in manifest["arms"]) for manifest in manifests]
+    return SavedRound(
+        trained=frozenset().union(*pairs),
+        parts=parts,
+        options=tuple(
+            (arm, then)
+            for manifest, trained in zip(manifests, pairs, strict=True)
+            for arm, then in manifest.get("arm_options", {}).items()
+            if arm in {name for name, _ in trained}
+        ),
+        diverged=sum(manifest.get("diverged", 0) for manifest in manifests),
+    )
+
+
+def _rounds(run: Run, saved: Mapping[int, SavedRound]) -> tuple[RoundPlan, ...]:
+    arms = wanted_arms(run)
+    plans = []
+    for number in range(run.rounds + 1):
+        there = saved.get(number)
+        lacking = arms if there is None else tuple(pair for pair in arms if pair not in there.trained)
+        if lacking:
+            plans.append(RoundPlan(number, 0 if there is None else there.parts + 1, lacking))
+    return tuple(plans)
+
+
+def _free(taken: set[int], count: int) -> list[int]:
+    """The lowest `count` cohort numbers that are not taken."""
+    return [index for index in range(count + len(taken)) if index not in taken][:count]
+
+
+def _conflicts(run: Run, saved: Sequence[SavedCohort]) -> Iterator[str]:
+    now = arm_options(run.arms)
+    trained = ((arm, then) for cohort in saved for found in cohort.rounds.values() for arm, then in found.options)
+    for arm, then in trained:
+        for key, value in then.items():
+            # With no rewinding every arm starts at step 0, whether the campaign says so or not.
+            without_effect = key == "start" and run.rewind.step == 0
+            if arm in now and key in now[arm] and now[arm][key] != value and not without_effect:
+                yield (
+                    f"arm {arm!r} was trained here with {key} = {_shown(value)}; the campaign now says "
+                    f"{_shown(now[arm][key])}; what is committed is never changed: use another folder (--out)"
+                )
+
+
+def _shown(value: object) -> str:
+    return "none" if value is None else str(value)

@@ -1,0 +1,143 @@
+"""Saved campaigns and runs, as Python objects: tables, masks and the values that networks started from."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from tickets.errors import InputError, nearest
+from tickets.store.layout import Layout, cohort_folders, round_folders, run_folders
+from tickets.store.reading import Committed, damaged, read_checked, read_json
+from tickets.store.tables import CURVES, ROUNDS, decode_table
+from tickets.store.ticket import Ticket, read_ticket
+
+
+def load(folder: str | Path) -> Saved:
+    """What `tickets run` wrote to a campaign folder, or to the folder of one run. Needs no torch.
+
+    Raises InputError if the folder is missing or holds no run, or a run of another schema version.
+    """
+    folder = Path(folder)
+    hint = "give a folder that `tickets run` wrote (default: runs/saved/<campaign name>)"
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; {hint}")
+    files = {path: read_json(path / Layout.RUN) for path in run_folders(folder)}
+    if not files:
+        raise InputError(f"{folder}: no saved run in it (no */{Layout.RUN}); {hint}")
+    runs: dict[str, Path] = {}
+    for path, file in files.items():
+        run = str(file.get("run", path.name))
+        if run in runs:
+            raise InputError(f"{folder}: {runs[run].name} and {path.name} both hold run {run}; move one of them away")
+        runs[run] = path
+    return Saved(folder, runs, {run: files[path] for run, path in runs.items()})
+
+
+class Saved:
+    """The saved runs of a folder, made by `load`. Every file is checked when it is used; none is changed."""
+
+    def __init__(self, folder: Path, runs: Mapping[str, Path], files: Mapping[str, Mapping[str, Any]]) -> None:
+        self.folder = folder
+        self._runs = runs  # {run id: its folder}
+        self._files = files  # {run id: what its run.json holds}
+        self._committed = Committed()
+
+    def __repr__(self) -> str:
+        return f"Saved({str(self.folder)!r}, runs={self.runs})"
+
+    @property
+    def runs(self) -> list[str]:
+        """The ids of the runs, sorted."""
+        return sorted(self._runs)
+
+    @property
+    def rounds(self) -> pd.DataFrame:
+        """A row per run, replicate, round, arm and draw, in that order; arms in the campaign's order.
+
+        Read at the first use. Raises InputError if a file is damaged.
+        """
+        return self._rounds.copy()
+
+    @property
+    def curves(self) -> pd.DataFrame:
+        """A row per run, replicate, round, arm, draw and evaluated step, in that order; else as `rounds`."""
+        return self._curves.copy()
+
+    def config(self, run: str | None = None) -> dict[str, Any]:
+        """A run's resolved configuration, from its run.json. `run` may be left out if there is just one."""
+        return copy.deepcopy(dict(self._files[self._one(run)]["config"]))
+
+    def ticket(self, replicate: int, round: int, run: str | None = None) -> Ticket:
+        """The ticket of a replicate and round: its mask and the values that it trained from.
+
+        `run` may be left out if there is just one. Raises InputError, saying what there is, if this is not
+        there.
+        """
+        return self.arm(Layout.TICKET, replicate, round, run=run)
+
+    def arm(self, name: str, replicate: int, round: int, draw: int = 0, run: str | None = None) -> Ticket:
+        """Any arm's mask and values; `run` and errors as for `ticket`."""
+        run = self._one(run)
+        return read_ticket(self._committed, self._runs[run], self._files[run], name, replicate, round, draw)
+
+    @cached_property
+    def _rounds(self) -> pd.DataFrame:
+        return self._table(Layout.ROUNDS, ROUNDS)
+
+    @cached_property
+    def _curves(self) -> pd.DataFrame:
+        return self._table(Layout.CURVES, CURVES)
+
+    def _one(self, run: str | None) -> str:
+        there_are = f"there are {', '.join(self.runs)}"
+        if run is None and len(self._runs) > 1:
+            raise InputError(f"{self.folder}: say which run; {there_are}")
+        if run is not None and run not in self._runs:
+            raise InputError(f"run = {run!r}: not in {self.folder}{nearest(run, self.runs)} ({there_are})")
+        return self.runs[0] if run is None else run
+
+    def _table(self, name: str, schema: pa.Schema) -> pd.DataFrame:
+        cohorts = [cohort for run in self._runs.values() for _, cohort in cohort_folders(run)]
+        folders = [folder for cohort in cohorts for _, _, folder in round_folders(cohort)]
+
+        def read(folder: Path) -> pa.Table:
+            data = read_checked(folder, name, self._committed.manifest(folder))
+            try:
+                return decode_table(data, schema)
+            except ValueError as error:
+                raise damaged(folder / name, str(error)) from error
+
+        with ThreadPoolExecutor() as threads:
+            tables = list(threads.map(read, folders))
+        frame = pa.concat_tables([schema.empty_table(), *tables]).to_pandas()
+        return _sorted(frame, self._arms())
+
+    def _arms(self) -> list[str]:
+        """The arms of all runs, in the order of their campaign."""
+        arms = (arm for run in self.runs for arm in self._files[run].get("config", {}).get("arms", []))
+        return list(dict.fromkeys(arm if isinstance(arm, str) else arm["name"] for arm in arms))
+
+
+def _sorted(frame: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
+    """The rows by run, replicate, round, arm (in this order, unknown ones after it), draw and step."""
+    ranks = {arm: rank for rank, arm in enumerate([*arms, *sorted(set(frame["arm"].unique()) - set(arms))])}
+    keys = [
+        frame["draw"],
+        frame["arm"].map(ranks),
+        frame["round"],
+        frame["replicate"],
+        pd.factorize(frame["run"], sort=True)[0],
+    ]
+    if "step" in frame:
+        keys.insert(0, frame["step"])
+    # lexsort ranks by the last key first.
+    order = np.lexsort([np.asarray(key) for key in keys])
+    return frame.iloc[order].reset_index(drop=True)

@@ -1,0 +1,150 @@
+"""How far each run of a campaign is, from what is committed and from its log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from tickets.config import Run, expand, parse_run, read_campaign, run_id
+from tickets.errors import InputError
+from tickets.store.layout import Layout, run_folders
+from tickets.store.log import read_events
+from tickets.store.plan import SavedCohort, plan, survey, wanted_arms
+from tickets.store.reading import read_json
+
+State = Literal["done", "partial", "failed", "waiting"]
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """How far one run is. Plain JSON values throughout.
+
+    state: `done` (nothing is missing), `failed` (the last attempt did, `why` says how), `waiting` (nothing is
+    trained yet) or `partial`. Rounds count the dense one; a round or replicate is done when every arm and
+    draw of it is committed. trainings: networks, of which `diverged` are recorded as such.
+    missing_arms: the arms that rounds which are committed lack.
+    asked: whether campaign.toml asks for the run; else it is measured by its own run.json.
+    """
+
+    run: str
+    state: State
+    why: str | None
+    rounds_done: int
+    rounds_wanted: int
+    replicates_done: int
+    replicates_wanted: int
+    trainings_done: int
+    trainings_wanted: int
+    diverged: int
+    missing_arms: list[str]
+    asked: bool
+
+
+def status(folder: str | Path) -> list[RunStatus]:
+    """The status of every run that a folder's campaign.toml asks for, then of other runs that are there.
+
+    The folder of a single run will do too. Nothing is written. Raises InputError if there is neither a
+    campaign.toml nor a run.
+    """
+    folder = Path(folder)
+    there = {path.name: path for path in run_folders(folder)}
+    campaign = folder / Layout.CAMPAIGN
+    asked = {run_id(run): run for run in expand(read_campaign(campaign))} if campaign.is_file() else {}
+    if not asked and not there:
+        raise InputError(
+            f"{folder}: neither {Layout.CAMPAIGN} nor a saved run in it; give a folder that `tickets run` wrote"
+        )
+    statuses = [_status(name, run, there.get(name, folder / name), True) for name, run in asked.items()]
+    return statuses + [_unasked(path) for name, path in there.items() if name not in asked]
+
+
+def failure(events: Sequence[Mapping[str, Any]]) -> str | None:
+    """Why the last attempt failed, None if it did not: the last "failed" event with no progress after it.
+
+    Progress is any other event of the same cohort, or of none ("started", say). A failure that names no
+    cohort is undone by any later event.
+    """
+    failures: dict[object, str] = {}
+    for event in events:
+        cohort = event.get("cohort")
+        if event.get("event") == "failed":
+            failures.pop(cohort, None)
+            failures[cohort] = str(event.get("why", "no reason given"))
+        elif cohort is None:
+            failures.clear()
+        else:
+            failures.pop(cohort, None)
+            failures.pop(None, None)
+    return list(failures.values())[-1] if failures else None
+
+
+def _unasked(path: Path) -> RunStatus:
+    try:
+        file = read_json(path / Layout.RUN)
+        run = parse_run(file["config"])
+    except (InputError, KeyError) as error:
+        return _unusable(path.name, f"{path / Layout.RUN}: cannot be used ({error})", asked=False)
+    return _status(path.name, run, path, False)
+
+
+def _unusable(name: str, why: str, asked: bool, wanted: tuple[int, int, int] = (0, 0, 0)) -> RunStatus:
+    return RunStatus(
+        run=name,
+        state="failed",
+        why=why,
+        rounds_done=0,
+        rounds_wanted=wanted[0],
+        replicates_done=0,
+        replicates_wanted=wanted[1],
+        trainings_done=0,
+        trainings_wanted=wanted[2],
+        diverged=0,
+        missing_arms=[],
+        asked=asked,
+    )
+
+
+def _status(name: str, run: Run, folder: Path, asked: bool) -> RunStatus:
+    wanted = (run.rounds + 1, run.replicates, (run.rounds + 1) * run.replicates * len(wanted_arms(run)))
+    try:
+        saved = survey(folder)
+        todo = plan(run, saved)
+    except InputError as error:
+        return _unusable(name, str(error), asked, wanted)
+    rounds, replicates, trainings = _done(run, saved)
+    why = failure(read_events(folder / Layout.LOG)) if todo else None
+    state: State = "done" if not todo else "failed" if why else "partial" if trainings else "waiting"
+    late = {arm for cohort in todo for planned in cohort.rounds if planned.part for arm, _ in planned.arms}
+    return RunStatus(
+        run=name,
+        state=state,
+        why=why,
+        rounds_done=rounds,
+        rounds_wanted=wanted[0],
+        replicates_done=replicates,
+        replicates_wanted=wanted[1],
+        trainings_done=trainings,
+        trainings_wanted=wanted[2],
+        diverged=sum(found.diverged for cohort in saved for found in cohort.rounds.values()),
+        missing_arms=[arm.name for arm in run.arms if arm.name in late],
+        asked=asked,
+    )
+
+
+def _done(run: Run, saved: Sequence[SavedCohort]) -> tuple[int, int, int]:
+    """(rounds, replicates, trainings) that are done, of those that the run asks for."""
+    arms = set(wanted_arms(run))
+    numbers = range(run.rounds + 1)
+    trained = {
+        (replicate, number): len(arms & cohort.rounds[number].trained)
+        for cohort in saved
+        for replicate in cohort.replicates
+        for number in numbers
+        if replicate < run.replicates and number in cohort.rounds
+    }
+    whole = {place for place, count in trained.items() if count == len(arms)}
+    rounds = sum(all((replicate, number) in whole for replicate in range(run.replicates)) for number in numbers)
+    replicates = sum(all((replicate, number) in whole for number in numbers) for replicate in range(run.replicates))
+    return rounds, replicates, sum(trained.values())

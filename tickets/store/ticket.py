@@ -1,0 +1,183 @@
+"""One saved network: its mask, the values that it trained from, and how to build it again."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tickets.errors import InputError, nearest
+from tickets.store.arrays import Array, Mask, arm_key, expand, unpack
+from tickets.store.layout import Layout, cohort_folders, has_own_mask, round_folder, round_folders
+from tickets.store.reading import Committed, damaged, read_arrays, read_shapes
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True, eq=False)
+class Ticket:
+    """A ticket, or another arm, of one replicate and round. The arrays are the caller's own to change.
+
+    mask: by prunable parameter, bool, of its full shape. values: every parameter and buffer as training
+    started (pruned weights exactly 0.0). trained: the same after training, None if it was not kept.
+    density: the fraction of the prunable weights that remain, in [0, 1].
+    model, input_shape, classes: what `build` needs, from run.json.
+    """
+
+    run: str
+    replicate: int
+    round: int
+    arm: str
+    draw: int
+    density: float
+    mask: dict[str, Mask]
+    values: dict[str, Array]
+    trained: dict[str, Array] | None
+    model: Mapping[str, Any]
+    input_shape: tuple[int, ...]
+    classes: int
+
+    def build(self) -> nn.Module:
+        """A new torch.nn.Module at the masked initial values, on the CPU, in training mode.
+
+        The mask is not attached: who trains the network must hold its pruned weights at zero. Needs torch,
+        and for a model of one's own its module. Raises InputError if the model no longer fits the saved
+        values.
+        """
+        import torch
+
+        from tickets.models import factory
+
+        options = {key: value for key, value in self.model.items() if key not in ("name", "init")}
+        # The constructor draws initial values that are overwritten below; nobody else's stream may notice.
+        with torch.random.fork_rng(devices=[]):
+            network = factory(self.model["name"], options, self.input_shape, self.classes)()
+        own = {**dict(network.named_parameters()), **dict(network.named_buffers())}
+        made = {name: tuple(tensor.shape) for name, tensor in own.items()}
+        saved = {name: array.shape for name, array in self.values.items()}
+        if made != saved:
+            differ = sorted(name for name in made.keys() | saved.keys() if made.get(name) != saved.get(name))
+            raise InputError(
+                f"model {self.model['name']!r} no longer makes the network of run {self.run}: "
+                f"{differ[0]} is {saved.get(differ[0], 'missing')} as saved, "
+                f"{made.get(differ[0], 'missing')} as made; "
+                "use the version of the model that the run was made with"
+            )
+        with torch.no_grad():
+            for name, tensor in own.items():
+                tensor.copy_(torch.from_numpy(self.values[name].copy()))
+        return network
+
+
+def read_ticket(
+    committed: Committed, run: Path, file: Mapping[str, Any], arm: str, replicate: int, round: int, draw: int
+) -> Ticket:
+    """One network of the run in the folder `run`, whose run.json holds `file`.
+
+    Raises InputError, saying what there is, if the run has no such network.
+    """
+    run_id = str(file.get("run", run.name))
+    whole, part = _find(committed, run, run_id, arm, replicate, round, draw)
+    mask = (
+        _mask(committed, part, arm, replicate, draw)
+        if has_own_mask(arm)
+        else _mask(committed, whole, Layout.TICKET, replicate, 0)
+    )
+    kept = Layout.TRAINED in committed.manifest(part)["files"]
+    trained = _values(committed, part, Layout.TRAINED, arm, replicate, draw, mask) if kept else {}
+    values = _values(committed, part, Layout.WEIGHTS, arm, replicate, draw, mask)
+    if not values:
+        raise damaged(part / Layout.WEIGHTS, f"arm {arm!r}, replicate {replicate}, draw {draw} is not in it")
+    return Ticket(
+        run=run_id,
+        replicate=replicate,
+        round=round,
+        arm=arm,
+        draw=draw,
+        density=float(committed.manifest(whole)["density"][str(replicate)]),
+        mask=mask,
+        values=values,
+        trained=trained or None,
+        model=copy.deepcopy(file["config"]["model"]),
+        input_shape=tuple(file["data"]["input_shape"]),
+        classes=int(file["data"]["classes"]),
+    )
+
+
+def _mask(committed: Committed, folder: Path, arm: str, replicate: int, draw: int) -> dict[str, Mask]:
+    path = committed.checked(folder, Layout.MASKS)
+    packed = _arrays(path, arm, replicate, draw)
+    shapes = read_shapes(path)
+    if packed.keys() != shapes.keys():
+        raise damaged(path, f"the mask of arm {arm!r}, replicate {replicate}, draw {draw} is not whole")
+    return {name: unpack(packed[name], shape) for name, shape in shapes.items()}
+
+
+def _values(
+    committed: Committed,
+    folder: Path,
+    name: str,
+    arm: str,
+    replicate: int,
+    draw: int,
+    mask: Mapping[str, Mask],
+) -> dict[str, Array]:
+    path = committed.checked(folder, name)
+    arrays = _arrays(path, arm, replicate, draw)
+    order = [parameter for parameter in read_shapes(path) if parameter in arrays]
+    return {name: expand(arrays[name], mask[name]) if name in mask else arrays[name] for name in order}
+
+
+def _arrays(path: Path, arm: str, replicate: int, draw: int) -> dict[str, Array]:
+    """The arm's arrays by parameter; draw 0 has a suffix in its keys only if the arm had several draws."""
+    keys = dict.fromkeys(arm_key(arm, draw, repeated) for repeated in (False, True))
+    found = (read_arrays(path, f"{replicate}/{key}/") for key in keys)
+    return next((arrays for arrays in found if arrays), {})
+
+
+def _find(
+    committed: Committed, run: Path, run_id: str, arm: str, replicate: int, round: int, draw: int
+) -> tuple[Path, Path]:
+    """(the round's folder, the folder of the part that holds the arm)."""
+    by_cohort = {cohort: round_folders(cohort) for _, cohort in cohort_folders(run)}
+    rounds = {number for found in by_cohort.values() for number, part, _ in found if part == 0}
+    if round not in rounds:
+        raise InputError(f"round = {round}: run {run_id} has {_range('round', rounds)}")
+    replicates: set[int] = set()
+    for cohort, found in by_cohort.items():
+        if round_folder(cohort, round) not in {folder for _, _, folder in found}:
+            continue
+        present = committed.manifest(round_folder(cohort, round))["replicates"]
+        replicates.update(present)
+        if replicate in present:
+            parts = [folder for number, _, folder in found if number == round]
+            part = _part(committed, parts, arm, draw, f"run {run_id}, replicate {replicate}, round {round}")
+            return round_folder(cohort, round), part
+    raise InputError(f"replicate = {replicate}: run {run_id}, round {round} has {_range('replicate', replicates)}")
+
+
+def _part(committed: Committed, folders: Iterable[Path], arm: str, draw: int, where: str) -> Path:
+    draws: dict[str, dict[int, Path]] = {}
+    for folder in folders:
+        for entry in committed.manifest(folder)["arms"]:
+            draws.setdefault(entry["arm"], {})[entry["draw"]] = folder
+    if arm not in draws:
+        raise InputError(f"arm = {arm!r}: {where} has {', '.join(draws)}{nearest(arm, draws)}")
+    if draw not in draws[arm]:
+        raise InputError(f"draw = {draw}: {where} has {_range('draw', draws[arm])} of arm {arm!r}")
+    return draws[arm][draw]
+
+
+def _range(what: str, numbers: Collection[int]) -> str:
+    """`no rounds`, `round 3`, `rounds 0 to 4` or `rounds 0, 1, 5`."""
+    ordered = sorted(numbers)
+    if not ordered:
+        return f"no {what}s"
+    if len(ordered) == 1:
+        return f"{what} {ordered[0]}"
+    if ordered == list(range(ordered[0], ordered[-1] + 1)):
+        return f"{what}s {ordered[0]} to {ordered[-1]}"
+    return f"{what}s {', '.join(map(str, ordered))}"

@@ -1,0 +1,204 @@
+"""Checks everything that was saved: hashes first, then that the contents are what the manifests say."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tickets.errors import InputError
+from tickets.store import contents
+from tickets.store.arrays import decode_shapes
+from tickets.store.contents import Masks, Round, Values
+from tickets.store.layout import Layout, cohort_folders, round_folder, round_folders, run_folders
+from tickets.store.reading import Manifest, file_problem, read_json, read_manifest, read_values
+
+_IN_VALUES = frozenset({Layout.VALUES})
+_IN_ROUND = frozenset({Layout.MASKS, Layout.WEIGHTS, Layout.CURVES, Layout.ROUNDS})
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is not as it was committed. path: the file or folder. what: in words."""
+
+    path: str
+    what: str
+
+
+@dataclass
+class _Cohort:
+    """What the checks of a cohort's rounds need of what came before; None where that is damaged."""
+
+    run: str
+    replicates: list[int] | None = None
+    initial: Values | None = None
+    rewound: Values | None = None
+    shapes: dict[str, tuple[int, ...]] | None = None
+    earlier: Masks | None = None
+    announced: Masks | None = None
+    of_round: Masks | None = None
+    trained: set[contents.Network] = field(default_factory=set)
+
+
+def verify(folder: str | Path) -> list[Problem]:
+    """Every way in which a campaign's folder, or a run's, differs from what was committed; empty if none.
+
+    Checked are each file's size and SHA-256, files that are missing or too many, rounds that are missing,
+    masks (their counts, that they are nested, that random ones have as many weights in each tensor), the
+    number of values by mask, that the ticket's values are the rewound ones bit for bit, and the rows of the
+    tables. The contents of a folder are looked into only if its hashes are right. Raises InputError if there
+    is no run.
+    """
+    folder = Path(folder)
+    runs = run_folders(folder)
+    if not runs:
+        raise InputError(f"{folder}: no saved run in it (no */{Layout.RUN}); give a folder that `tickets run` wrote")
+    return [problem for run in runs for problem in _run(run)]
+
+
+def _run(run: Path) -> Iterator[Problem]:
+    path = run / Layout.RUN
+    try:
+        file: dict[str, Any] = read_json(path)
+    except InputError as error:
+        yield _told(path, error)
+        file = {}
+    owner: dict[int, str] = {}
+    for _, cohort in cohort_folders(run):
+        for replicate in (yield from _cohort(cohort, str(file.get("run", run.name)), file)):
+            if replicate in owner:
+                yield Problem(str(cohort), f"replicate {replicate} is in {owner[replicate]} too")
+            owner[replicate] = cohort.name
+
+
+def _cohort(cohort: Path, run: str, file: dict[str, Any]) -> Generator[Problem, None, list[int]]:
+    """Yields the problems of a cohort; returns its replicates."""
+    rounds = round_folders(cohort)
+    if not rounds and not (cohort / Layout.INITIAL).exists():
+        return []
+    state = _Cohort(run)
+    yield from _values(cohort / Layout.INITIAL, state)
+    state.initial = state.rewound
+    step = file.get("config", {}).get("rewind", {}).get("step", 0)
+    if (cohort / Layout.REWIND).exists() or (step > 0 and rounds):
+        yield from _values(cohort / Layout.REWIND, state)
+    wholes = {number for number, part, _ in rounds if part == 0}
+    for number in sorted(set(range(max((number for number, _, _ in rounds), default=-1) + 1)) - wholes):
+        yield Problem(str(round_folder(cohort, number)), "missing")
+    for number, part, folder in rounds:
+        yield from _round(folder, number, part, state)
+    return state.replicates or []
+
+
+def _values(folder: Path, state: _Cohort) -> Iterator[Problem]:
+    """Checks initial/ or rewind/, and leaves what is in it to the checks of the rounds."""
+    state.rewound = None
+    manifest = yield from _files(folder, _IN_VALUES)
+    if manifest is None:
+        return
+    try:
+        values = read_values(folder)
+        shapes = decode_shapes((folder / Layout.VALUES).read_bytes())
+        if manifest["kind"] != folder.name:
+            yield Problem(str(folder / Layout.MANIFEST), f"is the manifest of {manifest['kind']!r}")
+        if sorted(values) != sorted(manifest["replicates"]):
+            yield Problem(str(folder / Layout.VALUES), f"replicates {sorted(values)}, not {manifest['replicates']}")
+        if state.replicates is not None and sorted(values) != sorted(state.replicates):
+            yield Problem(str(folder / Layout.VALUES), f"replicates {sorted(values)}, not {state.replicates}")
+        for replicate, arrays in values.items():
+            if {name: array.shape for name, array in arrays.items()} != shapes:
+                yield Problem(str(folder / Layout.VALUES), f"replicate {replicate}: tensors are not of their shapes")
+        state.rewound, state.shapes, state.replicates = values, shapes, list(manifest["replicates"])
+    except (KeyError, TypeError, ValueError) as error:
+        yield Problem(str(folder), f"the contents are not of the layout ({error!r})")
+
+
+def _round(folder: Path, number: int, part: int, state: _Cohort) -> Iterator[Problem]:
+    if part == 0:
+        state.earlier, state.of_round, state.trained = state.of_round if number else None, None, set()
+    announced = state.announced
+    if part == 0:
+        state.announced = None
+    manifest = yield from _files(folder, _IN_ROUND)
+    if manifest is None:
+        return
+    saved = Round(folder, manifest, state.run, number, part)
+    try:
+        yield from _manifest(saved, state)
+        yield from _masks(saved, state, announced)
+        yield from _networks(saved, state)
+        for name in (Layout.CURVES, Layout.ROUNDS):
+            yield from _at(folder / name, contents.table_problems(saved, name))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        yield Problem(str(folder), f"the contents are not of the layout ({error!r})")
+
+
+def _manifest(saved: Round, state: _Cohort) -> Iterator[Problem]:
+    path = saved.folder / Layout.MANIFEST
+    yield from _at(path, contents.manifest_problems(saved, state.replicates))
+    twice = saved.trained & state.trained
+    if twice:
+        yield Problem(str(path), f"{len(twice)} networks were trained in another part of the round too")
+    state.trained |= saved.trained
+
+
+def _masks(saved: Round, state: _Cohort, announced: Masks | None) -> Iterator[Problem]:
+    path = saved.folder / Layout.MASKS
+    masks = contents.read_masks(saved.read(Layout.MASKS))
+    if saved.part == 0:
+        of_round = contents.ticket_masks(masks)
+        if state.earlier is not None:
+            yield from _at(path, contents.nesting_problems(of_round, state.earlier))
+        if announced is not None:
+            yield from _at(path, contents.following_problems(of_round, announced))
+        state.of_round = of_round
+        if Layout.NEXT_MASKS in saved.manifest["files"]:
+            following = contents.ticket_masks(contents.read_masks(saved.read(Layout.NEXT_MASKS)))
+            yield from _at(saved.folder / Layout.NEXT_MASKS, contents.nesting_problems(following, of_round))
+            state.announced = following
+    if state.of_round is not None:
+        yield from _at(path, contents.mask_problems(saved, masks, state.of_round))
+
+
+def _networks(saved: Round, state: _Cohort) -> Iterator[Problem]:
+    masks = contents.read_masks(saved.read(Layout.MASKS))
+    for name in (Layout.WEIGHTS, Layout.TRAINED):
+        if name not in saved.manifest["files"]:
+            continue
+        path = saved.folder / name
+        arrays = contents.networks(saved.read(name))
+        check = contents.weights_problems if name == Layout.WEIGHTS else contents.trained_problems
+        yield from _at(path, check(saved, arrays))
+        if state.shapes is not None and state.of_round is not None:
+            yield from _at(path, contents.value_problems(saved, arrays, masks, state.of_round, state.shapes))
+        # The dense network has the whole schedule; it is what passes the rewind step.
+        starts = state.rewound if saved.number else state.initial
+        if name == Layout.WEIGHTS and starts is not None and state.of_round is not None:
+            yield from _at(path, contents.start_problems(arrays, state.of_round, starts))
+
+
+def _files(folder: Path, needed: frozenset[str]) -> Generator[Problem, None, Manifest | None]:
+    """Yields what is wrong with a committed folder's files; returns its manifest, None if anything was."""
+    if not folder.is_dir():
+        yield Problem(str(folder), "missing")
+        return None
+    try:
+        manifest = read_manifest(folder)
+    except InputError as error:
+        yield _told(folder, error)
+        return None
+    wrong = {name: file_problem(folder, name, manifest) for name in sorted({*manifest["files"], *needed})}
+    there = {entry.name for entry in folder.iterdir()}
+    wrong.update(dict.fromkeys(there - {*manifest["files"], Layout.MANIFEST}, "not in the manifest"))
+    problems = [Problem(str(folder / name), what) for name, what in sorted(wrong.items()) if what]
+    yield from problems
+    return None if problems else manifest
+
+
+def _at(path: Path, problems: Iterator[str]) -> Iterator[Problem]:
+    return (Problem(str(path), what) for what in problems)
+
+
+def _told(path: Path, error: InputError) -> Problem:
+    return Problem(str(path), str(error).removeprefix(f"{path}: "))

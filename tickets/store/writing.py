@@ -1,0 +1,246 @@
+"""What a cohort commits: its initial values, its values at the rewind step, and each round."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tickets.store.arrays import Array, Mask, arm_key, encode, pack, squeeze
+from tickets.store.commit import Content, commit, json_bytes, replace_file
+from tickets.store.layout import SCHEMA_VERSION, Layout, has_own_mask, round_folder
+from tickets.store.reading import read_round_masks
+from tickets.store.tables import CURVES, ROUNDS, encode_table
+
+Values = Mapping[str, Array]
+Masks = Mapping[str, Mask]
+
+
+@dataclass(frozen=True)
+class ArmRecord:
+    """One trained network. The order of `mask` and `initial` is the model's.
+
+    mask: by prunable parameter, of its full shape.
+    initial: every parameter and buffer, of its full shape, as it started training.
+    trained: the same after training, None if it is not kept.
+    """
+
+    replicate: int
+    arm: str
+    draw: int
+    mask: Masks
+    initial: Values
+    trained: Values | None = None
+
+
+@dataclass(frozen=True)
+class RoundRecord:
+    """What a cohort trained in a round: all of it (part 0), or arms and draws added later (part 1, 2, ...).
+
+    arms: every replicate with every arm and draw. repeated: the arms that have several draws in the campaign.
+    next_masks: by replicate, what the next round starts from; in part 0 only.
+    extra: further JSON for the manifest, such as "arm_options" and "fingerprint".
+    """
+
+    number: int
+    part: int
+    replicates: tuple[int, ...]
+    arms: Sequence[ArmRecord]
+    repeated: frozenset[str]
+    curves: pd.DataFrame
+    rounds: pd.DataFrame
+    next_masks: Mapping[int, Masks] | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+def write_run(
+    run: Path,
+    run_id: str,
+    config: Mapping[str, Any],
+    data: Mapping[str, Any],
+    fingerprint: Mapping[str, Any],
+    execution: Mapping[str, Any],
+) -> None:
+    """Write a run's run.json: its configuration, and what it was computed from and with; or replace it.
+
+    config: JSON of the resolved Run. data: "sha256", "input_shape" and "classes" of the data set. execution:
+    how its stacks are computed.
+    """
+    content = {
+        "schema": SCHEMA_VERSION,
+        "run": run_id,
+        "config": config,
+        "data": data,
+        "fingerprint": fingerprint,
+        "execution": execution,
+    }
+    replace_file(run / Layout.RUN, json_bytes(content))
+
+
+def write_initial(cohort: Path, values: Mapping[int, Values], extra: Mapping[str, Any] | None = None) -> Path:
+    """Commit a cohort's `initial/`: {replicate: every parameter and buffer before any training, unmasked}.
+
+    The replicates in it are the cohort's from then on. Returns the folder.
+    """
+    return _write_values(cohort / Layout.INITIAL, values, {}, extra)
+
+
+def write_rewind(
+    cohort: Path,
+    values: Mapping[int, Values],
+    optimizer: Mapping[int, Values],
+    extra: Mapping[str, Any] | None = None,
+) -> Path:
+    """Commit a cohort's `rewind/`: the values at the rewind step, and the optimizer's state there.
+
+    optimizer: {replicate: {"<parameter>/<state>": array}}. Returns the folder.
+    """
+    return _write_values(cohort / Layout.REWIND, values, optimizer, extra)
+
+
+def write_round(cohort: Path, record: RoundRecord) -> Path:
+    """Commit a round, or a part added to it later. Returns its folder.
+
+    Raises ValueError if the record does not fit together: arms that some replicate lacks, masks that are not
+    the round's, a random mask with another number of weights, tables with other columns.
+    """
+    target = round_folder(cohort, record.number, record.part)
+    masks = _round_masks(cohort, record)
+    _check(record, masks)
+    files: dict[str, Content] = {
+        Layout.MASKS: lambda: _encode_masks(record, masks),
+        Layout.WEIGHTS: lambda: _encode_weights(record, [(arm, arm.initial) for arm in record.arms]),
+    }
+    kept = [(arm, arm.trained) for arm in record.arms if arm.trained is not None]
+    if kept:
+        files[Layout.TRAINED] = lambda: _encode_weights(record, kept)
+    if record.next_masks is not None:
+        next_masks = record.next_masks
+        files[Layout.NEXT_MASKS] = lambda: encode(_ticket_masks(next_masks), _shapes(_first(next_masks.values())))
+    files[Layout.CURVES] = lambda: encode_table(record.curves, CURVES)
+    files[Layout.ROUNDS] = lambda: encode_table(record.rounds, ROUNDS)
+    commit(target, files, {**_manifest(record, masks), **record.extra})
+    return target
+
+
+def _write_values(
+    target: Path,
+    values: Mapping[int, Values],
+    optimizer: Mapping[int, Values],
+    extra: Mapping[str, Any] | None,
+) -> Path:
+    if not values:
+        raise ValueError(f"{target}: no replicates")
+    files: dict[str, Content] = {Layout.VALUES: lambda: encode(_keyed(values), _shapes(_first(values.values())))}
+    if optimizer:
+        files[Layout.OPTIMIZER] = lambda: encode(_keyed(optimizer), {})
+    commit(target, files, {"kind": target.name, "replicates": sorted(values), **(extra or {})})
+    return target
+
+
+def _round_masks(cohort: Path, record: RoundRecord) -> Mapping[int, Masks]:
+    """The round's masks, by replicate: the ticket's in part 0, else those that part 0 was committed with."""
+    if record.part > 0:
+        return read_round_masks(round_folder(cohort, record.number))
+    return {arm.replicate: arm.mask for arm in record.arms if arm.arm == Layout.TICKET}
+
+
+def _check(record: RoundRecord, masks: Mapping[int, Masks]) -> None:
+    where = f"round {record.number}, part {record.part}"
+    if (Layout.TICKET in {arm.arm for arm in record.arms}) != (record.part == 0):
+        raise ValueError(f"{where}: 'ticket' belongs to part 0, and to no other")
+    trained = [(arm.replicate, arm.arm, arm.draw) for arm in record.arms]
+    wanted = {(replicate, *pair) for replicate in record.replicates for pair in _pairs(record)}
+    if len(trained) != len(set(trained)) or set(trained) != wanted:
+        raise ValueError(f"{where}: every replicate must have every arm and draw, once")
+    if set(masks) != set(record.replicates):
+        raise ValueError(f"{where}: masks of replicates {sorted(masks)} for replicates {sorted(record.replicates)}")
+    if record.next_masks is not None and set(record.next_masks) != set(record.replicates):
+        raise ValueError(f"{where}: next masks of replicates {sorted(record.next_masks)}, not {record.replicates}")
+    for arm in record.arms:
+        mask = masks[arm.replicate]
+        if has_own_mask(arm.arm):
+            same = _counts(arm.mask) == _counts(mask) and _shapes(arm.mask) == _shapes(mask)
+        else:
+            same = arm.mask.keys() == mask.keys() and all(np.array_equal(arm.mask[name], mask[name]) for name in mask)
+        if not same:
+            raise ValueError(f"{where}: the mask of arm {arm.arm!r}, replicate {arm.replicate}, is not of this round")
+
+
+def _manifest(record: RoundRecord, masks: Mapping[int, Masks]) -> dict[str, Any]:
+    own: dict[str, Any] = {
+        "kind": "round",
+        "round": record.number,
+        "part": record.part,
+        "replicates": sorted(record.replicates),
+        "arms": [{"arm": arm, "draw": draw} for arm, draw in _pairs(record)],
+        "density": {replicate: density(_counts(mask), _shapes(mask)) for replicate, mask in sorted(masks.items())},
+        "surviving": {replicate: _counts(mask) for replicate, mask in sorted(masks.items())},
+        "diverged": int(record.rounds["diverged"].sum()),
+    }
+    clash = sorted(own.keys() & record.extra.keys())
+    if clash:
+        raise ValueError(f"the manifest has keys {clash} of its own")
+    return own
+
+
+def density(surviving: Mapping[str, int], shapes: Mapping[str, tuple[int, ...]]) -> float:
+    """The fraction of the prunable weights that remain, over all tensors; 1.0 where nothing is prunable."""
+    total = sum(int(np.prod(shape, dtype=np.int64)) for shape in shapes.values())
+    return sum(surviving.values()) / total if total else 1.0
+
+
+def _encode_masks(record: RoundRecord, masks: Mapping[int, Masks]) -> bytes:
+    own = {
+        f"{arm.replicate}/{_key(record, arm)}/{name}": pack(mask)
+        for arm in record.arms
+        if has_own_mask(arm.arm)
+        for name, mask in arm.mask.items()
+    }
+    of_round = _ticket_masks(masks) if record.part == 0 else {}
+    return encode({**of_round, **own}, _shapes(_first(masks.values())))
+
+
+def _encode_weights(record: RoundRecord, networks: Sequence[tuple[ArmRecord, Values]]) -> bytes:
+    arrays = {
+        f"{arm.replicate}/{_key(record, arm)}/{name}": squeeze(array, arm.mask[name]) if name in arm.mask else array
+        for arm, values in networks
+        for name, array in values.items()
+    }
+    return encode(arrays, _shapes(networks[0][1]))
+
+
+def _key(record: RoundRecord, arm: ArmRecord) -> str:
+    return arm_key(arm.arm, arm.draw, arm.arm in record.repeated)
+
+
+def _pairs(record: RoundRecord) -> list[tuple[str, int]]:
+    return list(dict.fromkeys((arm.arm, arm.draw) for arm in record.arms))
+
+
+def _ticket_masks(masks: Mapping[int, Masks]) -> dict[str, Array]:
+    return {
+        f"{replicate}/{Layout.TICKET}/{name}": pack(mask)
+        for replicate, by_name in masks.items()
+        for name, mask in by_name.items()
+    }
+
+
+def _keyed(arrays: Mapping[int, Values]) -> dict[str, Array]:
+    return {f"{replicate}/{name}": array for replicate, named in arrays.items() for name, array in named.items()}
+
+
+def _counts(masks: Masks) -> dict[str, int]:
+    return {name: int(np.count_nonzero(mask)) for name, mask in masks.items()}
+
+
+def _shapes(arrays: Mapping[str, Array]) -> dict[str, tuple[int, ...]]:
+    return {name: array.shape for name, array in arrays.items()}
+
+
+def _first(mappings: Iterable[Mapping[str, Any]]) -> Mapping[str, Any]:
+    return next(iter(mappings))
