@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,12 +9,13 @@ from typing import Any
 
 import torch
 
+from tickets.checks import check_folder, find_data_folder, find_device, fit_all, plan_all, read_if_saved
 from tickets.cohort import CohortWork, steps_missing, train_cohort
 from tickets.config import Campaign, Run, expand, read_campaign, run_id, to_toml
-from tickets.errors import InputError, nearest
+from tickets.errors import InputError, Problems
 from tickets.fingerprint import fingerprint
-from tickets.report import Report, Silence
-from tickets.setting import Fitted, Plan, Setting, Source, fit, load_source, make_setting, plan_execution
+from tickets.listener import Listener, Silence
+from tickets.setting import Fitted, Plan, Setting, Source, fit, load_source, make_setting
 from tickets.store import (
     Layout,
     Saved,
@@ -23,9 +23,7 @@ from tickets.store import (
     load,
     lock,
     missing,
-    read_run,
     replace_file,
-    run_folders,
     sweep_temporary,
     write_run,
 )
@@ -50,13 +48,13 @@ def run(
     settings: Sequence[str] = (),
     device: str = "cpu",
     workers: int = 1,
-    report: Report | None = None,
+    listener: Listener | None = None,
 ) -> Saved:
     """Run, or go on with, a campaign, and return what is saved: what the command `tickets run` does.
 
     campaign: a campaign file, or a Campaign. out: its folder, default runs/saved/<name>. data: the data folder,
     default the campaign's, else $TICKETS_DATA. settings: "key=value" as for --set. device: "cpu" or "cuda".
-    workers: processes that share out runs and cohorts. report: is told what happens; default nobody.
+    workers: processes that share out runs and cohorts. listener: is told what happens; default nobody.
 
     Raises InputError, listing everything that is wrong, before anything is written; RuntimeError if a run failed.
     """
@@ -67,7 +65,7 @@ def run(
         settings=settings,
         device=device,
         workers=workers,
-        report=report or Silence(),
+        listener=listener or Silence(),
     )
     if outcome.failed:
         raise RuntimeError("; ".join(f"{name} failed: {why}" for name, why in outcome.failed.items()))
@@ -82,36 +80,47 @@ def run_campaign(
     settings: Sequence[str],
     device: str,
     workers: int,
-    report: Report,
+    listener: Listener,
 ) -> Outcome:
     """As `run`, but a run that fails does not stop the others: what failed is in the outcome."""
-    if not isinstance(campaign, Campaign):
-        campaign = read_campaign(Path(campaign), settings)
-    elif settings:
-        raise InputError("settings: go with a campaign file, not with a Campaign")
+    problems = Problems()
+    with problems.noted():
+        placed = find_device(device)
+    with problems.noted():
+        campaign = _read(campaign, settings)
+    problems.raise_any()
+    assert isinstance(campaign, Campaign)
     folder = Path(out) if out is not None else DEFAULT_FOLDER / campaign.name
-    placed = find_device(device)
+    data_folder = find_data_folder(data, campaign)
     runs = {run_id(one): one for one in expand(campaign)}
-    check_folder(folder, campaign)
-    data_folder = _data_folder(data, campaign)
-    fitted = _fit_all(runs, data_folder)
-    todo = {name: missing(one, folder / name) for name, one in runs.items()}
+    with problems.noted():
+        check_folder(folder, campaign)
+    fitted = fit_all(runs, data_folder, problems)
+    problems.raise_any()
+    pieces = 0
+    for name, one in runs.items():
+        with problems.noted():
+            pieces += len(missing(one, folder / name))  # refuses what cannot be gone on with
+    plans = plan_all(folder, fitted, placed, max(1, min(workers, pieces)), problems)
+    problems.raise_any()
     threads = torch.get_num_threads()
     try:
         with lock(folder):
             sweep_temporary(folder)
-            replace_file(folder / Layout.CAMPAIGN, to_toml(campaign).encode())
+            _keep_file(folder / Layout.CAMPAIGN, to_toml(campaign).encode())
+            # Asked again under the lock: until then another process may have been at work here.
+            todo = {name: missing(one, folder / name) for name, one in runs.items()}
             works = []
             for name, one in runs.items():
-                plan = _open_run(folder / name, fitted[name], placed, workers, report)
-                prints = fingerprint(placed, plan.threads)
+                prints = fingerprint(placed, plans[name].threads)
+                _keep_run(folder / name, fitted[name], plans[name], prints, listener if todo[name] else Silence())
                 works += [
-                    Work(CohortWork(one, name, folder / name, cohort, prints), plan, data_folder, str(placed))
+                    Work(CohortWork(one, name, folder / name, cohort, prints), plans[name], data_folder, str(placed))
                     for cohort in todo[name]
                 ]
             steps = sum(steps_missing(work.cohort.run, work.cohort.cohort) for work in works)
-            report.begin(len(runs), steps, _rounds_there(runs, todo))
-            failed = _train_all(works, fitted, workers, report)
+            listener.begin(len(runs), steps, _rounds_there(runs, todo))
+            failed = _train_all(works, fitted, workers, listener)
     finally:
         torch.set_num_threads(threads)
     return Outcome(folder, tuple(runs), failed)
@@ -130,8 +139,8 @@ class Work:
 class Trainer:
     """Does one piece of work after another, keeping the last data set and run ready for the next piece."""
 
-    def __init__(self, report: Report, fitted: Mapping[str, Fitted] | None = None) -> None:
-        self._report, self._fitted = report, dict(fitted or {})
+    def __init__(self, listener: Listener, fitted: Mapping[str, Fitted] | None = None) -> None:
+        self._listener, self._fitted = listener, dict(fitted or {})
         self._ready: tuple[str, Setting] | None = None
         self._source: tuple[object, Source] | None = None
 
@@ -141,12 +150,12 @@ class Trainer:
         log = cohort.folder / Layout.LOG
         append_event(log, {"event": "started", "cohort": cohort.cohort.index, "fingerprint": cohort.fingerprint})
         try:
-            train_cohort(self._setting(work), cohort, self._report.tick, self._report.round_done)
+            train_cohort(self._setting(work), cohort, self._listener.tick, self._listener.round_done)
         except KeyboardInterrupt:
             append_event(log, {"event": "interrupted", "cohort": cohort.cohort.index})
             raise
-        except InputError:
-            raise
+        except (InputError, BrokenPipeError):
+            raise  # the disk is full, or whoever read the output has gone: not this run's failure
         except Exception as error:
             why = f"{type(error).__name__}: {error}".strip().splitlines()[0]
             append_event(log, {"event": "failed", "cohort": cohort.cohort.index, "why": why})
@@ -171,103 +180,41 @@ class Trainer:
         return self._source[1]
 
 
-def find_device(name: str) -> torch.device:
-    """The device with this name. Raises InputError if there is no such device here."""
-    kind = name.partition(":")[0]
-    if kind not in ("cpu", "cuda"):
-        raise InputError(f"--device = {name!r}: must be cpu or cuda{nearest(name, ('cpu', 'cuda'))}")
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise InputError(
-            f"--device = {name!r}: this PyTorch ({torch.__version__}) finds no CUDA device here; use cpu, or install "
-            "a CUDA build of PyTorch (see the README)"
-        )
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise InputError(f"--device = {name!r}: must be cpu, cuda or cuda:0, cuda:1, ...") from error
-    if kind == "cuda" and device.index is not None and device.index >= torch.cuda.device_count():
-        raise InputError(f"--device = {name!r}: there are {torch.cuda.device_count()} CUDA devices, from cuda:0")
-    return device
+def _read(campaign: str | Path | Campaign, settings: Sequence[str]) -> Campaign:
+    if not isinstance(campaign, Campaign):
+        return read_campaign(Path(campaign), settings)
+    if settings:
+        raise InputError("settings: go with a campaign file, not with a Campaign")
+    return campaign
 
 
-def check_folder(folder: Path, campaign: Campaign) -> None:
-    """Whether a campaign may be written to a folder: empty, not there yet, or holding this campaign already.
-
-    Raises InputError if it holds another campaign, something else, or runs of another schema version.
-    """
-    if not folder.exists():
-        return
-    if not folder.is_dir():
-        raise InputError(f"{folder}: is a file; give a folder for the campaign (--out)")
-    file = folder / Layout.CAMPAIGN
-    if not file.exists():
-        others = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
-        if others:
-            raise InputError(
-                f"{folder}: is not empty ({others[0]} ...) and holds no campaign; give an empty or new folder (--out)"
-            )
-        return
-    for path in run_folders(folder):
-        read_run(path)  # refuses another schema version
-    there = read_campaign(file).name
-    if there != campaign.name:
-        raise InputError(
-            f"{folder}: holds the campaign {there!r}, not {campaign.name!r}; give another folder (--out), or the "
-            "file of the campaign that is there"
-        )
-
-
-def _data_folder(data: str | Path | None, campaign: Campaign) -> Path | None:
-    given = data or campaign.data_folder or os.environ.get("TICKETS_DATA")
-    return Path(given) if given else None
-
-
-def _fit_all(runs: Mapping[str, Run], data_folder: Path | None) -> dict[str, Fitted]:
-    """Every run with its data, each data set loaded once. Raises InputError with every problem of every run."""
-    problems: dict[str, None] = {}
-    sources: dict[str, Source] = {}
-    fitted = {}
-    for name, one in runs.items():
-        key = one.data.model_dump_json()
-        try:
-            if key not in sources:
-                sources[key] = load_source(one.data, data_folder)
-            fitted[name] = fit(one, sources[key])
-        except InputError as error:
-            problems |= dict.fromkeys(error.problems)
-    if problems:
-        raise InputError(list(problems))
-    return fitted
-
-
-def _open_run(folder: Path, fitted: Fitted, device: torch.device, workers: int, report: Report) -> Plan:
-    """Write run.json, and say how the run is computed: as it began, so that its bits stay the same."""
-    run, source = fitted.run, fitted.source
-    saved = read_run(folder) if (folder / Layout.RUN).exists() else None
-    config = run.model_dump(mode="json")
-    if saved is not None and saved["data"]["sha256"] != source.sha256:
-        raise InputError(
-            f"{folder}: was trained on {source.name!r} with SHA-256 {saved['data']['sha256'][:12]}..., but the files "
-            f"there now have {source.sha256[:12]}...; put the same files back, or use another folder (--out)"
-        )
-    if saved is not None and saved["config"]["compute"] == config["compute"]:
-        plan = Plan(**saved["execution"])
-    else:
-        plan = plan_execution(fitted, device, workers)
-    now = fingerprint(device, plan.threads)
+def _keep_run(folder: Path, fitted: Fitted, plan: Plan, now: Mapping[str, Any], listener: Listener) -> None:
+    """Have run.json say what the campaign says now; the fingerprint in it stays that of the beginning."""
+    examples, saved = fitted.source.examples, read_if_saved(folder)
     if saved is not None and saved["fingerprint"] != now:
         changed = ", ".join(_changes(saved["fingerprint"], now))
-        report.say(f"{folder.name}: began elsewhere ({changed}); what is added may differ in the last bits")
-    data = {
-        "sha256": source.sha256,
-        "input_shape": list(source.examples.input_shape),
-        "classes": source.examples.classes,
+        listener.say(f"{folder.name}: began elsewhere ({changed}); what is added may differ in the last bits")
+    content: dict[str, Any] = {
+        "config": fitted.run.model_dump(mode="json"),
+        "data": {
+            "sha256": fitted.source.sha256,
+            "input_shape": list(examples.input_shape),
+            "classes": examples.classes,
+        },
+        "fingerprint": saved["fingerprint"] if saved else now,
+        "execution": asdict(plan),
     }
-    write_run(folder, folder.name, config, data, saved["fingerprint"] if saved else now, asdict(plan))
-    return plan
+    if saved is None or any(saved[key] != value for key, value in content.items()):
+        write_run(folder, folder.name, **content)
 
 
-def _changes(then: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> list[str]:
+def _keep_file(path: Path, content: bytes) -> None:
+    """Have a file hold this content, without touching it if it does."""
+    if not path.is_file() or path.read_bytes() != content:
+        replace_file(path, content)
+
+
+def _changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     changes: list[str] = []
     for key in {**then, **now}:
         old, new = then.get(key), now.get(key)
@@ -286,13 +233,13 @@ def _rounds_there(runs: Mapping[str, Run], todo: Mapping[str, Sequence[Any]]) ->
     )
 
 
-def _train_all(works: Sequence[Work], fitted: Mapping[str, Fitted], workers: int, report: Report) -> dict[str, str]:
+def _train_all(works: Sequence[Work], fitted: Mapping[str, Fitted], workers: int, listener: Listener) -> dict[str, str]:
     """Do all the work, here or in other processes; why each run that failed did."""
     if workers == 1 or len(works) <= 1:
-        trainer = Trainer(report, fitted)
+        trainer = Trainer(listener, fitted)
         reasons = [(work.cohort.run_id, trainer.train(work)) for work in works]
     else:
         from tickets.workers import share_out
 
-        reasons = share_out(works, workers, report)
+        reasons = share_out(works, workers, listener)
     return {name: why for name, why in reasons if why is not None}

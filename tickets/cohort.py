@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from tickets.config import ArmConfig, Run
-from tickets.report import RoundDone
+from tickets.listener import RoundDone
 from tickets.rounds import Chain, Network, RoundResult, density, first_chain, first_masks, train_round
 from tickets.setting import Setting
 from tickets.stack.networks import Tensors
@@ -166,12 +166,14 @@ def _commit_rewind(folder: Path, chains: Sequence[Chain]) -> None:
 def _told(
     work: CohortWork, committed: Path, chains: Sequence[Chain], rounds: pd.DataFrame, seconds: float
 ) -> RoundDone:
-    accuracy = rounds.groupby("arm", sort=False)["early_stop_test_accuracy"].mean()
+    # The rows are in the order of the stacks; what is told is in the campaign's.
+    trained = rounds.groupby("arm", sort=False)["early_stop_test_accuracy"].mean()
+    accuracy = {arm.name: float(trained[arm.name]) for arm in work.run.arms if arm.name in trained.index}
     return RoundDone(
         run=work.run_id,
         folder=f"{committed.parent.name}/{committed.name}",
         density=float(np.mean([density(chain.masks) for chain in chains])),
-        accuracy={str(arm): float(value) for arm, value in accuracy.items()},
+        accuracy=accuracy,
         diverged=int(rounds["diverged"].sum()),
         seconds=seconds,
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 
 class InputError(ValueError):
@@ -19,6 +20,26 @@ class InputError(ValueError):
     def __reduce__(self) -> tuple[type[InputError], tuple[tuple[str, ...]]]:
         # An exception crosses to another process by its constructor's arguments, not by its message.
         return type(self), (self.problems,)
+
+
+class Problems:
+    """What several checks find, so that everything wrong is said at once."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, None] = {}  # in the order found, each once
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """A block whose InputError is kept and not raised; what the block was to assign is then not there."""
+        try:
+            yield
+        except InputError as error:
+            self._found |= dict.fromkeys(error.problems)
+
+    def raise_any(self) -> None:
+        """Raise one InputError with everything that was found, if anything was."""
+        if self._found:
+            raise InputError(list(self._found))
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:

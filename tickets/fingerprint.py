@@ -7,7 +7,9 @@ from importlib.metadata import version
 
 import torch
 
-PACKAGES = ("tickets", "torch", "numpy", "pandas", "pyarrow", "safetensors", "mnist1d", "scikit-learn")
+import tickets
+
+PACKAGES = ("torch", "numpy", "pandas", "pyarrow", "safetensors", "mnist1d", "scikit-learn")
 
 
 def fingerprint(device: torch.device, threads: int) -> dict[str, str | int | dict[str, str]]:
@@ -17,7 +19,7 @@ def fingerprint(device: torch.device, threads: int) -> dict[str, str | int | dic
     """
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     return {
-        "packages": {package: version(package) for package in PACKAGES},
+        "packages": {"tickets": tickets.__version__, **{package: version(package) for package in PACKAGES}},
         "python": platform.python_version(),
         "system": platform.system(),
         "device": f"{device.type} ({name})",

@@ -36,7 +36,7 @@ def diverged(curves: Curves, stack: Stack, classes: int) -> np.ndarray:
     """
     loss = curves.metric("train_loss")
     finite = torch.stack([tensor.flatten(1).isfinite().all(1) for tensor in stack.parameters.values()]).all(0)
-    ran_away = loss[-1] > torch.maximum(loss[0], torch.tensor(HOPELESS * math.log(classes)))
+    ran_away = loss[-1] > loss[0].clamp(min=HOPELESS * math.log(classes))
     return (~loss.isfinite().all(0) | ~finite | ran_away).numpy()
 
 
@@ -63,7 +63,7 @@ def round_rows(run: str, labels: Sequence[Label], curves: Curves, lost: np.ndarr
     rows = []
     for network, label in enumerate(labels):
         measured = {metric: curves.metric(metric)[:, network].numpy() for metric in METRICS}
-        best = int(np.argmin(measured["validation_loss"]))
+        best = int(np.argmin(np.nan_to_num(measured["validation_loss"], nan=math.inf)))
         results = {
             "early_stop_step": float(curves.steps[best]),
             "early_stop_test_accuracy": measured["test_accuracy"][best],

@@ -200,6 +200,7 @@ def _train_stack(
         )
         for entry in members
     ]
+    at_once = min(len(members), setting.plan.networks_at_once)
     return train(
         setting.make_execution,
         stack,
@@ -208,7 +209,7 @@ def _train_stack(
         run.train,
         lanes=setting.plan.lanes,
         networks_at_once=setting.plan.networks_at_once,
-        chunk=evaluation_chunk(min(len(members), setting.plan.networks_at_once), setting.activations),
+        chunk=evaluation_chunk(at_once, setting.activations, run.train.batch_size),
         keep_step=run.rewind.step if number == 0 and run.rewind.step > 0 else None,
         device=setting.device,
         tick=tick,

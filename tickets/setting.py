@@ -17,6 +17,7 @@ from tickets.data import Examples, load_dataset, split
 from tickets.errors import InputError
 from tickets.initial import initial_values
 from tickets.models import check_output, factory
+from tickets.random_state import untouched_generators
 from tickets.scores import Weights
 from tickets.stack.architecture import Prunable, prunable
 from tickets.stack.execution import Execution, choose, make_execution
@@ -110,13 +111,15 @@ def fit(run: Run, source: Source) -> Fitted:
             f"{source.name!r} beside data.validation = {run.data.validation}"
         )
     try:
+        score_function(run)
+    except InputError as error:
+        problems += error.problems
+    try:
         build = factory(run.model.name, run.model.options, shape, examples.classes)
-        # The template's own values are never used: whatever its constructor draws is left as it was.
-        with torch.random.fork_rng(devices=[]):
+        with untouched_generators():  # the template's own values are never used, whatever its constructor draws
             module = build()
         check_output(module, shape, examples.classes, run.model.name)
         found = prunable(module, run.prune.exclude)
-        score_function(run)
     except InputError as error:
         raise InputError([*problems, *error.problems]) from error
     if problems:

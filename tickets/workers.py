@@ -3,90 +3,145 @@
 from __future__ import annotations
 
 import multiprocessing
-import queue
+import os
 import signal
+import threading
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
 from tickets.campaign import Trainer, Work
 from tickets.errors import InputError
-from tickets.report import Report, RoundDone
+from tickets.listener import Listener, RoundDone
+from tickets.store import Layout, append_event
 
 TICK_EVERY = 0.5  # seconds
 
 
-def share_out(works: Sequence[Work], workers: int, report: Report) -> list[tuple[str, str | None]]:
+@dataclass
+class _Worker:
+    """A process, the pipe to it, and the work that it has in hand."""
+
+    process: BaseProcess
+    pipe: Connection
+    work: int
+
+    def give(self, work: int) -> None:
+        """Have it do this next. If it is dead, its pipe says so when it is read."""
+        self.work = work
+        with suppress(OSError):
+            self.pipe.send(work)
+
+
+def share_out(works: Sequence[Work], workers: int, listener: Listener) -> list[tuple[str, str | None]]:
     """Do the work in `workers` processes; (run id, why it failed or None) of each piece.
 
     Work that a process died over counts as failed; the other processes go on. Raises InputError at once if a
     process meets what stops every run (a full disk).
     """
-    # Spawned, not forked: a fork of a process whose libraries have started threads can hang.
-    context = multiprocessing.get_context("spawn")
-    pending: Any = context.Queue()
-    events: Any = context.Queue()
-    for index in range(len(works)):
-        pending.put(index)
-    processes = [
-        context.Process(target=_work, args=(list(works), pending, events), daemon=True)
-        for _ in range(min(workers, len(works)))
-    ]
-    for process in processes:
-        process.start()
+    pending = deque(range(len(works)))
+    staff: list[_Worker] = []
     try:
-        return _listen(works, processes, events, report)
+        with _interrupts_held_back():
+            for _ in range(min(workers, len(works))):
+                staff.append(_start(works))
+        for worker in staff:
+            worker.give(pending.popleft())
+        reasons = _listen(works, pending, staff, listener)
     finally:
-        for process in processes:
-            process.terminate()
-        for process in processes:
-            process.join()
+        for worker in staff:
+            worker.process.terminate()
+        for worker in staff:
+            worker.process.join()
+    for index in pending:
+        reasons[index] = _lost(works[index], "every process had died before it began")
+    return [(work.cohort.run_id, reasons[index]) for index, work in enumerate(works)]
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Ctrl-C waits until the block is left; a process started in it never sees one.
+
+    Ctrl-C reaches every process of the terminal. The one that was started by hand ends the others, which
+    would else each print a traceback.
+    """
+    resource_tracker.ensure_running()  # as it starts, it lets the signals through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _start(works: Sequence[Work]) -> _Worker:
+    # Spawned, not forked: a fork of a process whose libraries have started threads can hang. A pipe each,
+    # not a queue for all: a process that is killed while it holds a queue's lock stops all the others.
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_work, args=(list(works), theirs), daemon=True)
+    process.start()
+    theirs.close()  # now the process has the only one, so its death ends the pipe
+    return _Worker(process, ours, work=-1)
 
 
 def _listen(
-    works: Sequence[Work], processes: Sequence[BaseProcess], events: Any, report: Report
-) -> list[tuple[str, str | None]]:
-    """Pass on what the processes say, until all work has ended one way or the other."""
+    works: Sequence[Work], pending: deque[int], staff: Sequence[_Worker], listener: Listener
+) -> dict[int, str | None]:
+    """Hand out the work and pass on what the processes say, until nobody has any left; the reasons by work."""
     reasons: dict[int, str | None] = {}
-    taken: dict[int, int] = {}  # process id: the work that it has in hand
-    while len(reasons) < len(works):
-        try:
-            kind, process_id, content = events.get(timeout=1.0)
-        except queue.Empty:
-            for process in processes:
-                if not process.is_alive() and process.pid in taken:
-                    reasons[taken.pop(process.pid)] = f"its process ended with exit code {process.exitcode}"
-            if not any(process.is_alive() for process in processes):
-                break
-            continue
-        if kind == "tick":
-            report.tick(content)
-        elif kind == "round":
-            report.round_done(content)
-        elif kind == "taken":
-            taken[process_id] = content
-        elif kind == "ended":
-            reasons[taken.pop(process_id)] = content
-        else:
-            raise InputError(content)
-    return [
-        (work.cohort.run_id, reasons.get(index, "its process died before it began")) for index, work in enumerate(works)
-    ]
+    busy: dict[Any, _Worker] = {worker.pipe: worker for worker in staff}
+    while busy:
+        for pipe in wait(list(busy)):
+            worker = busy[pipe]
+            try:
+                kind, content = worker.pipe.recv()
+            except (EOFError, OSError):
+                worker.process.join()
+                reasons[worker.work] = _lost(works[worker.work], _ending(worker.process.exitcode))
+                del busy[pipe]
+                continue
+            if kind == "tick":
+                listener.tick(content)
+            elif kind == "round":
+                listener.round_done(content)
+            elif kind == "stop":
+                raise InputError(content)
+            else:
+                reasons[worker.work] = content
+                if pending:
+                    worker.give(pending.popleft())
+                else:
+                    del busy[pipe]
+    return reasons
 
 
-def _work(works: Sequence[Work], pending: Any, events: Any) -> None:
-    """A process: takes one piece of work after the other until none is left."""
-    # Ctrl-C reaches every process of the terminal; the one that was started by hand ends the others.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    told = _Told(events)
+def _lost(work: Work, why: str) -> str:
+    """Log the failure of work whose process could not."""
+    event = {"event": "failed", "cohort": work.cohort.cohort.index, "why": why}
+    append_event(work.cohort.folder / Layout.LOG, event)
+    return why
+
+
+def _ending(code: int | None) -> str:
+    if code is None or code >= 0:
+        return f"its process ended with exit code {code}"
+    name = signal.Signals(-code).name
+    return f"its process was ended by {name}" + (" (is there enough memory?)" if name == "SIGKILL" else "")
+
+
+def _work(works: Sequence[Work], pipe: Connection) -> None:
+    """A process: does one piece of work after the other, as it is told, until it is ended."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    told = _Told(pipe)
     trainer = Trainer(told)
     while True:
-        try:
-            index = pending.get(timeout=1.0)
-        except queue.Empty:
-            return
-        told.tell("taken", index)
+        index = pipe.recv()
         try:
             reason = trainer.train(works[index])
         except InputError as error:
@@ -96,29 +151,41 @@ def _work(works: Sequence[Work], pending: Any, events: Any) -> None:
         told.tell("ended", reason)
 
 
-class _Told(Report):
-    """A report that goes to the process that was started by hand; steps are counted up before they are sent."""
+def _end_with_parent() -> None:
+    # Were the process that holds the campaign's lock killed, this one would go on writing without it.
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(1)
 
-    def __init__(self, events: Any) -> None:
-        self._events, self._steps, self._sent = events, 0, time.monotonic()
+
+class _Told(Listener):
+    """A listener that goes to the process that was started by hand; steps are counted up before they are sent."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe, self._steps, self._sent = pipe, 0, time.monotonic()
+        self._alone = threading.RLock()  # steps are counted by several lanes at once
 
     def tell(self, kind: str, content: Any) -> None:
         """Send one event."""
-        self._events.put((kind, multiprocessing.current_process().pid, content))
+        with self._alone:
+            self._pipe.send((kind, content))
 
     def begin(self, runs: int, work: int, done: int) -> None:
         """Said by the process that was started by hand."""
 
     def tick(self, steps: int) -> None:
         """Count the steps; send them now and then."""
-        self._steps += steps
-        if time.monotonic() - self._sent > TICK_EVERY:
-            self.flush()
+        with self._alone:
+            self._steps += steps
+            if time.monotonic() - self._sent > TICK_EVERY:
+                self.flush()
 
     def flush(self) -> None:
         """Send the steps that were counted."""
-        self.tell("tick", self._steps)
-        self._steps, self._sent = 0, time.monotonic()
+        with self._alone:
+            self.tell("tick", self._steps)
+            self._steps, self._sent = 0, time.monotonic()
 
     def round_done(self, done: RoundDone) -> None:
         """Send it on."""

@@ -58,3 +58,9 @@ def test_a_folder_that_may_not_be_written_to_is_said(tmp_path, failing):
         lock(tmp_path),
     ):
         pass
+
+
+def test_a_folder_that_cannot_be_made_is_said_so(tmp_path):
+    refused = pytest.raises(InputError, match=r"cannot be a campaign's folder \(.*\); give another \(--out\)")
+    with refused, lock(tmp_path / ("x" * 300)):
+        pass

@@ -1,23 +1,28 @@
-"""The commands, their options, and what their exit status says: 0 well, 1 something failed, 2 wrong input."""
+"""The commands, their options, and what their exit status says.
+
+0: all well; 1: something failed or does not verify; 2: the input is wrong; 130: interrupted by Ctrl-C.
+"""
 
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from dataclasses import asdict
-from enum import StrEnum
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from tickets.errors import InputError
+from tickets.errors import InputError, nearest
 
 app = typer.Typer(
     name="tickets",
     help="A lottery-ticket pruning toolkit: the ticket and all its controls, trained side by side.",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,  # it would take [default: ...] for markup
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -26,16 +31,10 @@ Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A campaign's folder
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-class Kind(StrEnum):
-    """What `tickets list` can list."""
-
-    models = "models"
-    data = "data"
-    arms = "arms"
-    scores = "scores"
+KINDS = ("models", "data", "arms", "scores")  # what `tickets list` can list, from tickets.catalogue
 
 
-@app.command()
+@app.command(short_help="Run, or go on with, a campaign.")
 def run(
     file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="The campaign file.")],
     out: Annotated[
@@ -49,26 +48,35 @@ def run(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Set a key of the file, e.g. train.steps=500; repeatable."),
     ] = None,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
-    workers: Annotated[int, typer.Option(min=1, help="Processes that share out runs and cohorts.")] = 1,
+    device: Annotated[str, typer.Option(metavar="NAME", help="cpu or cuda.")] = "cpu",
+    workers: Annotated[int, typer.Option(min=1, metavar="N", help="Processes that share out runs and cohorts.")] = 1,
 ) -> None:
     """Run, or go on with, a campaign. The same command again resumes, and skips what is done."""
-    from tickets.campaign import run_campaign
-    from tickets.command_line.progress import make_report
-    from tickets.command_line.tables import print_results
+    try:
+        from tickets.campaign import run_campaign
+        from tickets.command_line.progress import make_listener
+        from tickets.command_line.tables import print_results
 
-    with make_report() as report:
-        outcome = run_campaign(
-            file, out=out, data=data, settings=settings or (), device=device, workers=workers, report=report
-        )
-    print_results(outcome.folder, outcome.runs)
+        with make_listener() as listener:
+            outcome = run_campaign(
+                file, out=out, data=data, settings=settings or (), device=device, workers=workers, listener=listener
+            )
+        print_results(outcome.folder, outcome.runs)
+    except KeyboardInterrupt:
+        again = shlex.join(["tickets", *sys.argv[1:]])
+        print(f"interrupted; what is committed stays. To go on: {again}", file=sys.stderr)
+        raise typer.Exit(130) from None
     for run_id, why in outcome.failed.items():
         print(f"{run_id}: failed: {why}", file=sys.stderr)
     if outcome.failed:
+        print(
+            f"{len(outcome.failed)} of {len(outcome.runs)} runs failed; the same command tries them again",
+            file=sys.stderr,
+        )
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(short_help="Show how far each run of a campaign is.")
 def status(folder: Folder, as_json: AsJson = False) -> None:
     """Show each run of a campaign: done, partial, failed (and why) or waiting."""
     from tickets.command_line.tables import print_status
@@ -83,9 +91,10 @@ def status(folder: Folder, as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(short_help="Check that all that is saved is as it was committed.")
 def verify(folder: Folder, as_json: AsJson = False) -> None:
     """Check every hash, and that every mask and value file says what its manifest says."""
+    from tickets.command_line.progress import counted
     from tickets.store import verify as find_problems
 
     problems = find_problems(folder)
@@ -94,44 +103,51 @@ def verify(folder: Folder, as_json: AsJson = False) -> None:
     else:
         for problem in problems:
             print(f"{problem.path}: {problem.what}", file=sys.stderr)
-        print(f"{folder}: {len(problems)} problems" if problems else f"{folder}: all files are as committed")
+        print(f"{folder}: {counted(len(problems), 'problem')}" if problems else f"{folder}: all files are as committed")
     if problems:
         raise typer.Exit(1)
 
 
-@app.command("list")
-def list_names(kind: Annotated[Kind, typer.Argument(help="What to list.")]) -> None:
+@app.command("list", short_help="List the models, data sets, arms or scores that there are.")
+def list_names(kind: Annotated[str, typer.Argument(metavar="KIND", help="models, data, arms or scores.")]) -> None:
     """List what a campaign file can name, one line each."""
     from tickets import catalogue
 
-    table: Any = getattr(catalogue, kind.upper())
+    if kind not in KINDS:
+        raise InputError(f"tickets list {kind}: must be one of {', '.join(KINDS)}{nearest(kind, KINDS)}")
+    table = getattr(catalogue, kind.upper())
     width = max(map(len, table))
     for name, entry in table.items():
         print(f"{name:<{width}}  {entry.summary}")
 
 
-@app.command()
+@app.command(short_help="Download a data set, checked against its checksums.")
 def fetch(
-    name: Annotated[str, typer.Argument(help="mnist, fashion_mnist or cifar10.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="mnist, fashion_mnist or cifar10.")],
     data: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Data folder.  [default: $TICKETS_DATA]", envvar="TICKETS_DATA"),
+        typer.Option(metavar="DIR", help="Data folder.", envvar="TICKETS_DATA"),
     ] = None,
-    mirror: Annotated[str | None, typer.Option(metavar="URL", help="Where the data set's files lie instead.")] = None,
+    base_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="A mirror: where the data set's files lie instead.")
+    ] = None,
 ) -> None:
     """Download a data set into the data folder, checked against its published checksums."""
     from tickets.data.fetch import fetch as download
 
     if data is None:
         raise InputError("--data: where to put the data set; give --data DIR or set TICKETS_DATA")
-    for path in download(name, data, base_url=mirror, progress=sys.stderr.isatty()):
+    for path in download(name, data, base_url=base_url, progress=sys.stderr.isatty()):
         print(path)
 
 
 def main() -> None:
     """The `tickets` command; what is wrong with the input is said on stderr, one problem a line."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that knows no ± gets a question mark, not an end
     try:
-        app()
+        app(prog_name="tickets")
     except InputError as error:
         for problem in error.problems:
             print(f"error: {problem}", file=sys.stderr)

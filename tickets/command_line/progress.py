@@ -7,18 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
-from tickets.report import Report, RoundDone
+from tickets.listener import Listener, RoundDone
 
 
-class Lines(Report):
+class Lines(Listener):
     """One timestamped line a round, for files and pipes."""
 
     def begin(self, runs: int, work: int, done: int) -> None:
         """Say what is to do."""
-        waiting = "nothing is missing" if work == 0 else f"{work:,} training steps to take"
-        self.say(
-            f"{runs} run{'s' if runs > 1 else ''}, {waiting}" + (f", {done} rounds are there already" if done else "")
-        )
+        self.say(f"{counted(runs, 'run')}, {_to_do(work, done)}")
 
     def tick(self, steps: int) -> None:
         """Say nothing: steps are too many for lines."""
@@ -32,7 +29,7 @@ class Lines(Report):
         print(f"{datetime.now().astimezone().isoformat(timespec='seconds')} {text}", flush=True)
 
 
-class Live(Report):
+class Live(Listener):
     """A bar with the time left, and a line above it for each round, on a terminal."""
 
     def __init__(self) -> None:
@@ -48,8 +45,7 @@ class Live(Report):
     def begin(self, runs: int, work: int, done: int) -> None:
         """Set the bar's length."""
         self._bar.update(self._task, total=work or 1, completed=0 if work else 1)
-        if done:
-            self.say(f"{done} rounds are there already")
+        self.say(f"{counted(runs, 'run')}, {_to_do(work, done)}")
 
     def tick(self, steps: int) -> None:
         """Move the bar."""
@@ -72,8 +68,8 @@ class Live(Report):
 
 
 @contextmanager
-def make_report() -> Iterator[Report]:
-    """The report that fits where stdout goes."""
+def make_listener() -> Iterator[Listener]:
+    """The listener that fits where stdout goes."""
     if not sys.stdout.isatty():
         yield Lines()
         return
@@ -81,8 +77,19 @@ def make_report() -> Iterator[Report]:
         yield live
 
 
+def counted(count: int, noun: str) -> str:
+    """`1 run`, `2 runs`."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
 def describe(done: RoundDone) -> str:
     """A round in one line."""
     accuracies = "  ".join(f"{arm} {100 * accuracy:.2f}" for arm, accuracy in done.accuracy.items())
     lost = f"  ({done.diverged} diverged)" if done.diverged else ""
     return f"{done.run} {done.folder}  density {done.density:.4f}  {accuracies}{lost}  ({done.seconds:.1f} s)"
+
+
+def _to_do(work: int, done: int) -> str:
+    waiting = f"{counted(work, 'training step')} to take" if work else "nothing is missing"
+    there = f", {counted(done, 'round')} {'is' if done == 1 else 'are'} there already" if done else ""
+    return waiting + there

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,20 +10,22 @@ from rich.console import Console
 from rich.table import Table
 
 from tickets.analysis import table
+from tickets.command_line.progress import counted
 from tickets.store import RunStatus, load
 
 
 def print_results(folder: Path, runs: Sequence[str]) -> None:
     """Each run's test accuracy at early stop: density down, arms across."""
     saved = load(folder)
-    console = _console()
+    console = make_console()
     for run in runs:
         rounds = saved.rounds[saved.rounds["run"] == run]
         if rounds.empty:
             continue
         wide = table(rounds)
         replicates = rounds["replicate"].nunique()
-        heading = f"test accuracy at early stop, %, mean ± standard deviation over {replicates} replicates"
+        over = "mean ± standard deviation over " if replicates > 1 else ""
+        heading = f"test accuracy at early stop, %, {over}{counted(replicates, 'replicate')}"
         console.print(f"{run}: {heading}", soft_wrap=True)
         shown = Table()
         shown.add_column("density", justify="right")
@@ -52,10 +55,10 @@ def print_status(found: Sequence[RunStatus]) -> None:
             str(one.diverged),
             one.why or (f"lacks {', '.join(one.missing_arms)}" if one.missing_arms else ""),
         )
-    _console().print(shown)
+    make_console().print(shown)
 
 
-def _console() -> Console:
+def make_console() -> Console:
     """Standard output; where it is no terminal, wide enough that no cell is cut."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=200)
+    # Without markup: a reason such as "[Errno 5] ..." is no style.
+    return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 200)

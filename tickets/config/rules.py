@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-RANDOM_ARMS = ("random_mask", "random_mask_reinit", "random_sign_constant", "reinit", "shuffle")
+from tickets.catalogue import ARMS
+
+RANDOM_ARMS = tuple(sorted(name for name, arm in ARMS.items() if arm.random))
 
 
 class Rule(NamedTuple):

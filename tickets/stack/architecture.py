@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
 from tickets.errors import InputError
@@ -31,22 +31,21 @@ def prunable(module: nn.Module, exclude: Sequence[str] = ()) -> tuple[Prunable, 
 
     Raises InputError if a pattern matches no such tensor, or if nothing is left.
     """
-    found = [
-        (f"{prefix}.weight" if prefix else "weight", layer)
-        for prefix, layer in module.named_modules()
-        if isinstance(layer, nn.Linear | _ConvNd)
-    ]
-    names = [name for name, _ in found]
+    # By parameter: a weight that two layers share is one tensor, one that is computed from others is none.
+    names: dict[Tensor, str] = {parameter: name for name, parameter in module.named_parameters()}
+    layers = [layer for layer in module.modules() if isinstance(layer, nn.Linear | _ConvNd)]
+    found = {names[layer.weight]: layer for layer in layers if layer.weight in names}
+    last = names.get(layers[-1].weight) if layers else None
     problems = [
-        f"prune.exclude: {pattern!r} matches none of this model's weights; they are {', '.join(names) or 'none'}"
+        f"prune.exclude: {pattern!r} matches none of this model's weights; they are {', '.join(found) or 'none'}"
         for pattern in exclude
-        if not any(fnmatchcase(name, pattern) for name in names)
+        if not any(fnmatchcase(name, pattern) for name in found)
     ]
     if problems:
         raise InputError(problems)
     kept = tuple(
-        Prunable(name, tuple(layer.weight.shape), isinstance(layer, _ConvNd), output=name == names[-1])
-        for name, layer in found
+        Prunable(name, tuple(layer.weight.shape), isinstance(layer, _ConvNd), output=name == last)
+        for name, layer in found.items()
         if not any(fnmatchcase(name, pattern) for pattern in exclude)
     )
     if not kept:

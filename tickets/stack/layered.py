@@ -30,7 +30,8 @@ def is_layered(module: nn.Module) -> bool:
         layers = layers[1:]
     kinds = "".join("L" if type(layer) is nn.Linear else "R" if type(layer) is nn.ReLU else "?" for layer in layers)
     hooked = any(layer._forward_hooks or layer._forward_pre_hooks for layer in module.modules())
-    shared = len({id(layer) for layer in layers if type(layer) is nn.Linear}) != kinds.count("L")
+    parameters = [parameter for layer in layers for parameter in layer.parameters()]
+    shared = len({id(parameter) for parameter in parameters}) != len(parameters)
     return kinds.startswith("L") and kinds.endswith("L") and not set(kinds) - {"L", "R"} and not hooked and not shared
 
 

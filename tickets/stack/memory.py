@@ -55,9 +55,10 @@ def free_bytes(device: torch.device) -> int:
     return int(psutil.virtual_memory().available)
 
 
-def evaluation_chunk(networks: int, activations: int) -> int:
-    """Examples at a time in an evaluation of so many networks: few enough to stay within 16 MiB of activations.
+def evaluation_chunk(networks: int, activations: int, batch_size: int) -> int:
+    """Examples at a time in an evaluation: few enough that the activations of so many networks stay within 16 MiB.
 
-    It depends on nothing that changes from one start to the next, so that a resumed run sums in the same order.
+    Never fewer than a training batch, whose activations fit as it is. It depends on nothing that changes from
+    one start to the next, so that a resumed run sums in the same order.
     """
-    return max(10, min(10_000, EVALUATION_BYTES // (networks * activations)))
+    return max(batch_size, min(10_000, EVALUATION_BYTES // (networks * activations)))

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from tickets.config import TrainConfig
 from tickets.data import Examples
+from tickets.random_state import untouched_generators
 from tickets.seeds import stream
 from tickets.stack.evaluation import Curves, evaluate
 from tickets.stack.execution import Execution
@@ -78,14 +79,21 @@ def train(
     it (a product with the mask would let a NaN through), and its state starts at zero.
     """
     began = time.perf_counter()
-    parts = _parts(len(start), lanes, networks_at_once or len(start))
+    at_once = networks_at_once or len(start)
+    lanes = min(lanes, at_once)
+    parts = _parts(len(start), lanes, at_once)
     stopped = threading.Event()
 
     def train_part(part: slice) -> tuple[Stack, Curves, Stack | None]:
-        job = _Part(make_execution(), start[part], seeds[part], examples, recipe, device or torch.device("cpu"))
-        return job.train(chunk, keep_step, tick, stopped)
+        try:
+            job = _Part(make_execution(), start[part], seeds[part], examples, recipe, device or torch.device("cpu"))
+            return job.train(chunk, keep_step, tick, stopped)
+        except BaseException:
+            stopped.set()  # what is raised here is seen only once the parts before it have ended
+            raise
 
-    with ThreadPoolExecutor(lanes) as pool:
+    # The lanes share torch's global generator: no lane by itself can leave it as it was.
+    with untouched_generators(), ThreadPoolExecutor(lanes) as pool:
         try:
             done = list(pool.map(train_part, parts))
         except BaseException:
@@ -102,8 +110,7 @@ def train(
 
 def _parts(networks: int, lanes: int, at_once: int) -> list[slice]:
     """The stack in nearly equal parts: as many as the lanes can hold side by side, times the turns it takes."""
-    turns = math.ceil(networks / max(at_once, 1))
-    count = min(networks, turns * min(lanes, max(at_once, 1)))
+    count = min(networks, math.ceil(networks / at_once) * min(lanes, at_once))
     bounds = [networks * index // count for index in range(count + 1)]
     return [slice(first, last) for first, last in itertools.pairwise(bounds)]
 

@@ -26,6 +26,9 @@ class Vectorised:
         losses = vmap(self._loss, randomness="error")(parameters, buffers, x, y)
         # Network r's loss depends on network r alone, so the gradient of the sum is every network's own.
         losses.sum().backward()
+        for parameter in parameters.values():
+            if parameter.grad is None:  # nothing of the loss goes through it
+                parameter.grad = torch.zeros_like(parameter)
 
     @torch.no_grad()
     def logits(self, parameters: Tensors, buffers: Tensors, x: Tensor) -> Tensor:
@@ -50,5 +53,6 @@ def cannot_vectorise(module: nn.Module, input_shape: tuple[int, ...]) -> str | N
     try:
         Vectorised(module).gradients(parameters, buffers, x, torch.zeros(2, 2, dtype=torch.int64, device=device), int)
     except (RuntimeError, ValueError) as error:
-        return str(error).strip().splitlines()[0].split(". ")[0]
+        told = str(error).strip() or type(error).__name__
+        return told.splitlines()[0].split(". ")[0]
     return None

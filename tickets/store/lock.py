@@ -25,9 +25,8 @@ def lock(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except OSError as error:
-        if told := explained(error, path):
-            raise told from error
-        raise
+        cannot = InputError(f"{folder}: cannot be a campaign's folder ({error.strerror}); give another (--out)")
+        raise explained(error, path) or cannot from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

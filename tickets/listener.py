@@ -19,8 +19,8 @@ class RoundDone:
     seconds: float
 
 
-class Report(Protocol):
-    """Someone who is told.."""
+class Listener(Protocol):
+    """Someone who is told what happens while a campaign runs."""
 
     def begin(self, runs: int, work: int, done: int) -> None:
         """`runs` runs need `work` more training steps, counted over all networks; `done` rounds are there."""
@@ -35,7 +35,7 @@ class Report(Protocol):
         """Something worth a line happened."""
 
 
-class Silence(Report):
+class Silence(Listener):
     """Nobody is watching."""
 
     def begin(self, runs: int, work: int, done: int) -> None:

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+
+import tickets
+from tickets.command_line.tables import print_results, print_status
+from tickets.store import RunStatus
+
+
+def a_status(**changes):
+    values = {
+        "run": "digits-mlp-adam-0.01-seed0-0123456789",
+        "state": "done",
+        "why": None,
+        **{f"{what}_{how}": 18 for what in ("rounds", "replicates", "trainings") for how in ("done", "wanted")},
+        "diverged": 0,
+        "missing_arms": [],
+        "asked": True,
+    }
+    return RunStatus(**{**values, **changes})
+
+
+def test_a_run_is_a_line_and_nothing_in_it_is_cut(capsys):
+    why = "RuntimeError: [strange] " + "long reason " * 20
+    print_status([a_status(), a_status(run="other", state="failed", why=why, trainings_done=5)])
+    printed = capsys.readouterr().out
+    assert "digits-mlp-adam-0.01-seed0-0123456789" in printed
+    cells = "".join(line.split("│")[-2] if "│" in line else "" for line in printed.splitlines())
+    assert why.replace(" ", "") in cells.replace(" ", "")  # [strange] is not taken for markup either
+    assert "5/18" in printed
+
+
+def test_the_results_are_a_table_a_run(campaign_file, tmp_path, capsys):
+    file = campaign_file(tmp_path, rounds=1, replicates=1, arms=["ticket"], sweep={"seed": [0, 1]})
+    saved = tickets.run(file, out=tmp_path / "out")
+    print_results(tmp_path / "out", saved.runs)
+    printed = capsys.readouterr().out
+    for run in saved.runs:
+        assert f"{run}: test accuracy at early stop, %, 1 replicate\n" in printed
+    value = 100 * saved.rounds["early_stop_test_accuracy"].iloc[0]
+    assert f"{value:.2f}" in printed
+    assert printed.endswith(f"saved in {tmp_path / 'out'}\n")
+    print_results(tmp_path / "out", saved.runs[:1])
+    assert saved.runs[1] not in capsys.readouterr().out
+
+
+def test_what_diverged_is_counted_below_the_table(campaign_file, tmp_path, capsys):
+    arms = ["ticket", {"name": "constant", "value": 1e30}]
+    saved = tickets.run(campaign_file(tmp_path, rounds=0, arms=arms), out=tmp_path / "out")
+    print_results(tmp_path / "out", saved.runs)
+    printed = capsys.readouterr().out
+    assert "2 of 4 trainings diverged; they are in no mean" in printed
+    assert "diverged │" in printed or "diverged |" in printed
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "ascii"])
+def test_any_encoding_of_the_output_will_do(encoding, campaign_file, tmp_path, monkeypatch):
+    file, raw = campaign_file(tmp_path, rounds=0), io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding=encoding, write_through=True))
+    monkeypatch.setattr(sys, "argv", ["tickets", "run", str(file), "--out", str(tmp_path / "out")])
+    from tickets.command_line.app import main
+
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert not end.value.code
+    assert b"1.0000" in raw.getvalue()

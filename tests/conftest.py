@@ -1,0 +1,173 @@
+"""Tiny campaigns, and what of their folders must be equal bit for bit."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import tomli_w
+
+from tickets.listener import RoundDone, Silence
+
+TINY: Mapping[str, Any] = {
+    "name": "tiny",
+    "replicates": 2,
+    "rounds": 2,
+    "data": "digits",
+    "model": {"name": "mlp", "widths": [8]},
+    "arms": ["ticket", {"name": "reinit", "draws": 2}, "random_mask"],
+    "train": {"steps": 20, "evaluate_every": 10, "batch_size": 50, "learning_rate": 1e-2},
+    # What is chosen by the free memory and the number of cores would differ from one start to the next.
+    "compute": {"threads": 1, "memory_gib": 0.5},
+}
+
+
+class Watcher(Silence):
+    """Remembers what it is told. Interrupts so many steps after so many commits, if `stop` says (commits, steps)."""
+
+    def __init__(self, stop: tuple[int, int] | None = None) -> None:
+        self.stop = stop
+        self.ticks = self.networks = self.promised = self.there = 0
+        self.rounds: list[RoundDone] = []
+        self.said: list[str] = []
+
+    def begin(self, runs: int, work: int, done: int) -> None:
+        self.promised, self.there = work, done
+
+    def tick(self, steps: int) -> None:
+        self.ticks += 1
+        self.networks += steps
+        self._stop()
+
+    def round_done(self, done: RoundDone) -> None:
+        self.rounds.append(done)
+        self.ticks = 0
+        self._stop()
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+    def _stop(self) -> None:
+        if self.stop == (len(self.rounds), self.ticks):
+            raise KeyboardInterrupt
+
+    @property
+    def trained(self) -> list[str]:
+        """The folders that were committed: cohort-000/round-000, ..."""
+        return [done.folder for done in self.rounds]
+
+
+@pytest.fixture
+def watcher() -> type[Watcher]:
+    return Watcher
+
+
+@pytest.fixture(scope="session")
+def campaign_file() -> Callable[..., Path]:
+    """campaign_file(folder, train={"steps": 5}, ...) writes the tiny campaign, changed, and gives its path."""
+
+    def write(folder: Path, **changes: Any) -> Path:
+        table = dict(TINY)
+        for key, value in changes.items():
+            both = isinstance(value, dict) and isinstance(table.get(key), dict) and key != "model"
+            table[key] = {**table[key], **value} if both else value
+        path = folder / f"{table['name']}.toml"
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(tomli_w.dumps(table))
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def contents() -> Callable[[Path], dict[str, Any]]:
+    """What every run of a campaign must give bit for bit: each file, less the clock's readings in it."""
+
+    def comparable(path: Path) -> Any:
+        if path.suffix == ".parquet":
+            # As text: every digit of every number, and NaN equals NaN.
+            return pd.read_parquet(path).drop(columns="seconds", errors="ignore").to_csv()
+        if path.name == "manifest.json":
+            manifest = json.loads(path.read_bytes())
+            manifest["files"].pop("rounds.parquet", None)  # its hash covers the seconds
+            return manifest
+        return path.read_bytes()
+
+    def read(folder: Path) -> dict[str, Any]:
+        files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+        return {
+            str(path.relative_to(folder)): comparable(path) for path in files if path.name not in (".lock", "log.jsonl")
+        }
+
+    return read
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], str]:
+    """module("nets", source) makes a module that a campaign file can name, in this process and in others."""
+
+    def make(name: str, source: str) -> str:
+        folder = tmp_path / "modules"
+        folder.mkdir(exist_ok=True)
+        unique = f"{name}_{uuid.uuid4().hex}"  # a module once imported stays
+        (folder / f"{unique}.py").write_text(source)
+        monkeypatch.syspath_prepend(str(folder))
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]))
+        return unique
+
+    return make
+
+
+@dataclass(frozen=True)
+class Said:
+    """How a command ended and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+    """command("run", file, ...) runs the command in this process."""
+
+    def call(*arguments: object) -> Said:
+        from tickets.command_line.app import main
+
+        monkeypatch.setattr(sys, "argv", ["tickets", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as exit_:
+            main()
+        printed = capsys.readouterr()
+        return Said(int(exit_.value.code or 0), printed.out, printed.err)
+
+    return call
+
+
+@pytest.fixture
+def started() -> Any:
+    """started("run", file, ...) starts the command as a process of its own, in a process group of its own."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: object, **options: Any) -> subprocess.Popen[str]:
+        given = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tickets", *map(str, arguments)], start_new_session=True, **given
+        )
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()

@@ -1,0 +1,56 @@
+import subprocess
+import sys
+
+import pytest
+
+from tickets import catalogue
+from tickets.catalogue import ARMS, DATA, MODELS, SCORES, resolve
+from tickets.errors import InputError
+
+TARGETS = [entry.target for table in (MODELS, DATA, SCORES) for entry in table.values()]
+TARGETS += [target for arm in ARMS.values() for target in (arm.mask, arm.values)]
+
+
+@pytest.mark.parametrize("target", sorted(set(TARGETS)))
+def test_every_name_leads_to_a_function_of_that_name(target):
+    assert resolve(target).__name__ == target.partition(":")[2]
+
+
+def test_the_names_are_those_of_the_documentation():
+    assert set(ARMS) == {
+        "ticket", "reinit", "shuffle", "constant", "sign_constant", "random_sign_constant", "random_mask",
+        "random_mask_reinit",
+    }  # fmt: skip
+    assert {name for name, arm in ARMS.items() if arm.has_own_mask} == {"random_mask", "random_mask_reinit"}
+    assert {name for name, arm in ARMS.items() if not arm.random} == {"ticket", "constant", "sign_constant"}
+    assert {name for name, arm in ARMS.items() if arm.carries_state} == {"ticket", "random_mask"}
+
+
+def test_every_summary_is_one_line():
+    entries = [entry for table in (MODELS, DATA, SCORES, ARMS) for entry in table.values()]
+    assert all(entry.summary and "\n" not in entry.summary and len(entry.summary) < 100 for entry in entries)
+
+
+def test_the_tables_need_neither_torch_nor_pandas():
+    code = "import sys, tickets.catalogue; print(sorted({'torch', 'pandas', 'numpy'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("no_such_module_here:f", "cannot import 'no_such_module_here'.*PYTHONPATH"),
+        ("tickets.catalogue:resolv", "has no function 'resolv'; did you mean 'resolve'"),
+        ("tickets.catalogue:__doc__", "has no function '__doc__'"),
+    ],
+)
+def test_a_name_that_leads_nowhere_is_explained(target, message):
+    with pytest.raises(InputError, match=message):
+        resolve(target)
+
+
+def test_a_module_that_is_there_and_lacks_what_it_imports_is_told_from_one_that_is_not(tmp_path, monkeypatch):
+    (tmp_path / "half_installed.py").write_text("import no_such_package_here\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(InputError, match=r"cannot import 'half_installed'.*No module named 'no_such_package_here'"):
+        catalogue.resolve("half_installed:f")

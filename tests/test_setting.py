@@ -1,0 +1,179 @@
+"""A run made ready: what fits, what does not, and how it will be computed."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tickets.config import parse_run
+from tickets.data import Examples, load_dataset, split
+from tickets.errors import InputError
+from tickets.setting import Fitted, Source, fit, load_source, make_setting, on_device, plan_execution
+from tickets.stack.layered import Layered
+from tickets.stack.looped import Looped
+from tickets.stack.memory import activation_bytes, network_bytes
+
+CPU = torch.device("cpu")
+
+
+def drawing_net(input_shape: tuple[int, ...], classes: int) -> nn.Module:
+    """Its constructor draws from every global generator."""
+    np.random.random()
+    return nn.Sequential(nn.Linear(input_shape[0], 4), nn.Dropout(0.5), nn.Linear(4, classes))
+
+
+def source(shape: tuple[int, ...] = (6,)) -> Source:
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(40, *shape, generator=generator)
+    labels = torch.arange(40) % 3
+    parts = [part for cut in (slice(24), slice(24, 30), slice(30, 40)) for part in (inputs[cut], labels[cut])]
+    return Source("made", "00", Examples(*parts, classes=3))
+
+
+def fitted(shape: tuple[int, ...] = (6,), **changes: Any) -> Fitted:
+    table: dict[str, Any] = {
+        "name": "tiny",
+        "data": "digits",
+        "model": {"name": "mlp", "widths": [5]},
+        "train": {"batch_size": 8, "steps": 4},
+    }
+    return fit(parse_run({**table, **changes}), source(shape))
+
+
+def test_a_source_is_the_data_set_split_and_known_by_its_contents() -> None:
+    run = parse_run({"name": "t", "data": {"name": "digits", "validation": 97}, "model": "mlp"})
+    loaded, dataset = load_source(run.data, None), load_dataset({}, "digits", None)
+    assert (loaded.name, loaded.sha256) == ("digits", dataset.sha256)
+    assert torch.equal(loaded.examples.train_inputs, split(dataset, 97).train_inputs)
+    assert [len(loaded.examples.train_labels), len(loaded.examples.validation_labels)] == [1200, 97]
+
+
+def test_a_fitted_run_has_its_template_and_its_prunable_tensors() -> None:
+    ready = fitted(prune={"exclude": ["1.*"]})
+    assert [tuple(p.shape) for p in ready.module.parameters()] == [(5, 6), (5,), (3, 5), (3,)]
+    assert [tensor.name for tensor in ready.prunable] == ["3.weight"]
+    assert ready.module.training
+
+
+def test_fitting_leaves_the_global_generators_as_they_were() -> None:
+    before, numpys = torch.get_rng_state(), np.random.get_state()
+    ready = fitted(model={"name": f"{__name__}:drawing_net"})
+    setting = make_setting(ready, plan_execution(ready, CPU), CPU)
+    setting.fresh(3)
+    setting.make_execution()
+    assert torch.equal(torch.get_rng_state(), before)
+    assert np.array_equal(np.random.get_state()[1], numpys[1])
+    assert np.random.get_state()[2] == numpys[2]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"train": {"batch_size": 25}},
+            r"train\.batch_size = 25: must be at most 24, the training examples of 'made' beside "
+            r"data\.validation = 200",
+        ),
+        ({"prune": {"exclude": ["fc*"]}}, r"prune\.exclude: 'fc\*' matches none of this model's weights"),
+        ({"prune": {"exclude": ["*"]}}, "model: nothing is left to prune"),
+        ({"model": "conv2"}, r"model 'conv2': the data has examples of shape \(6,\)"),
+        ({"prune": {"score": "math:no_such"}}, "'math:no_such': module 'math' has no function 'no_such'"),
+    ],
+)
+def test_what_does_not_fit_is_said(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        fitted(**changes)
+
+
+def test_all_that_does_not_fit_is_said_at_once() -> None:
+    with pytest.raises(InputError) as caught:
+        fitted(train={"batch_size": 25}, prune={"exclude": ["fc*", "gone"], "score": "math:no_such"})
+    keys = [problem.split(":")[0].split(" =")[0] for problem in caught.value.problems]
+    assert keys == ["train.batch_size", "'math", "prune.exclude", "prune.exclude"]
+
+
+def test_a_batch_may_be_all_there_is() -> None:
+    assert fitted(train={"batch_size": 24}).run.train.batch_size == 24
+
+
+def test_the_plan_has_a_lane_for_each_thread() -> None:
+    plan = plan_execution(fitted(compute={"threads": 3}), CPU)
+    assert (plan.strategy, plan.reason) == ("layered", "the model is a chain of Linear and ReLU layers")
+    assert (plan.lanes, plan.threads) == (3, 3)
+    dropout = plan_execution(fitted(model=f"{__name__}:drawing_net", compute={"threads": 3}), CPU)
+    assert (dropout.strategy, dropout.lanes, dropout.threads) == ("looped", 1, 3)
+    wanted = plan_execution(fitted(compute={"threads": 2, "strategy": "looped"}), CPU)
+    assert (wanted.strategy, wanted.reason, wanted.lanes) == ("looped", "set by compute.strategy", 2)
+
+
+def test_workers_share_the_threads_and_what_is_free(monkeypatch) -> None:
+    monkeypatch.setattr("torch.get_num_threads", lambda: 8)
+    monkeypatch.setattr("tickets.setting.free_bytes", lambda device: 10**8)
+    ready = fitted()
+    each = network_bytes(ready.module, (6,), 8)
+    for workers, threads in [(1, 8), (2, 4), (3, 2), (20, 1)]:
+        plan = plan_execution(ready, CPU, workers)
+        assert plan.threads == plan.lanes == threads
+        assert plan.networks_at_once == 10**8 // 2 // workers // each
+
+
+def test_the_memory_that_the_config_allows_bounds_the_networks() -> None:
+    ready = fitted(compute={"memory_gib": 0.001})
+    plan = plan_execution(ready, CPU, workers=7)
+    assert plan.networks_at_once == int(0.001 * 2**30) // network_bytes(ready.module, (6,), 8)
+    assert plan_execution(fitted(compute={"memory_gib": 1e-9}), CPU).networks_at_once == 1
+
+
+def test_a_setting() -> None:
+    ready = fitted(model={"name": "mlp", "widths": [5], "init": "glorot_normal"})
+    plan = plan_execution(ready, CPU)
+    setting = make_setting(ready, plan, CPU)
+    assert setting.parameters == ("1.weight", "1.bias", "3.weight", "3.bias")
+    assert setting.biases == {"1.bias", "3.bias"}
+    assert setting.activations == activation_bytes(ready.module, (6,))
+    assert setting.plan is plan
+    first, again, other = setting.fresh(3), setting.fresh(3), setting.fresh(4)
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not torch.equal(first["1.weight"], other["1.weight"])
+    assert torch.equal(first["1.bias"], torch.zeros(5)), "as model.init says"
+    assert type(setting.make_execution()) is Layered
+    assert setting.make_execution() is not setting.make_execution(), "each lane has its own"
+
+
+def test_the_plans_strategy_is_the_one_that_computes() -> None:
+    ready = fitted()
+    plan = dataclasses.replace(plan_execution(ready, CPU), strategy="looped")
+    assert type(make_setting(ready, plan, CPU).make_execution()) is Looped
+
+
+def test_the_rates_of_a_network_whose_output_layer_is_excluded() -> None:
+    ready = fitted(prune={"rate": 0.3, "output_rate": 0.1, "exclude": ["3.weight"]})
+    assert make_setting(ready, plan_execution(ready, CPU), CPU).rates() == {"1.weight": 0.3}
+
+
+def test_a_convolution_at_the_output_has_the_output_layers_rate(monkeypatch) -> None:
+    def all_convolutional(input_shape, classes):
+        return nn.Sequential(nn.Conv1d(2, 4, 3), nn.ReLU(), nn.Conv1d(4, classes, 4), nn.Flatten())
+
+    monkeypatch.setitem(globals(), "all_convolutional", all_convolutional)
+    prune = {"rate": 0.3, "conv_rate": 0.2, "output_rate": 0.1}
+    ready = fitted((2, 6), model=f"{__name__}:all_convolutional", prune=prune)
+    assert make_setting(ready, plan_execution(ready, CPU), CPU).rates() == {"0.weight": 0.2, "2.weight": 0.1}
+
+
+def test_examples_on_a_device_keep_all_that_is_no_tensor() -> None:
+    def same(batch, generator):
+        return batch
+
+    given = dataclasses.replace(source().examples, augment=same)
+    moved = on_device(given, torch.device("meta"))
+    tensors = [field.name for field in dataclasses.fields(given) if isinstance(getattr(given, field.name), Tensor)]
+    assert len(tensors) == 6
+    assert all(getattr(moved, name).device.type == "meta" for name in tensors)
+    assert (moved.classes, moved.augment) == (3, same)
+    assert given.train_inputs.device == CPU
