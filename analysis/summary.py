@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+
+if TYPE_CHECKING:
+    from pandas.core.groupby import SeriesGroupBy
 
 
 def over_replicates(rounds: pd.DataFrame, metric: str = "early_stop_test_accuracy") -> pd.DataFrame:
@@ -18,9 +22,14 @@ def over_replicates(rounds: pd.DataFrame, metric: str = "early_stop_test_accurac
     keys = ["run", "round", "arm"]
     each = rounds.groupby([*keys, "replicate"], sort=False)[["density", metric]].mean().reset_index()
     grouped = each.groupby(keys, sort=False)
-    columns = {"density": grouped["density"].mean(), "mean": grouped[metric].mean()}
+    columns = {"density": mean_density(grouped["density"]), "mean": grouped[metric].mean()}
     columns |= {"std": grouped[metric].std(), "n": grouped[metric].count()}
     return pd.DataFrame(columns).reset_index()
+
+
+def mean_density(grouped: SeriesGroupBy[float, Any]) -> pd.Series[float]:
+    """The mean density of each group; where all of it is the same number, that very number."""
+    return grouped.mean().clip(grouped.min(), grouped.max())
 
 
 def table(rounds: pd.DataFrame, metric: str = "early_stop_test_accuracy", scale: float = 100.0) -> pd.DataFrame:

@@ -91,6 +91,42 @@ def status(folder: Folder, as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
+@app.command(short_help="Compare the ticket with each control, by density.")
+def compare(
+    folder: Folder,
+    as_json: AsJson = False,
+    metric: Annotated[
+        str, typer.Option(metavar="NAME", help="A measured column of `rounds`, such as early_stop_step.")
+    ] = "early_stop_test_accuracy",
+    margin: Annotated[
+        float | None,
+        typer.Option(
+            metavar="X",
+            help="The largest difference that does not matter: of accuracies a fraction, of losses in nats, of "
+            "steps relative.  [default: 0.005, 0.01, 0.05]",
+        ),
+    ] = None,
+) -> None:
+    """The ticket against each control, by density: difference, interval and verdict; is there a winning ticket?"""
+    from tickets.analysis import compare as compare_arms
+    from tickets.command_line.comparison import as_records, print_comparison
+    from tickets.store import load
+
+    saved = load(folder, skip_damaged=True)
+    rounds, damaged = saved.rounds, saved.damaged
+    if damaged and rounds.empty:
+        raise InputError(list(damaged.values()))
+    compared = compare_arms(rounds, metric, margin)
+    if as_json:
+        _print_json(as_records(compared))
+    else:
+        print_comparison(rounds, compared, metric, margin)
+    for run_id, why in damaged.items():
+        print(f"{run_id}: left out, it is damaged: {why}", file=sys.stderr)
+    if damaged:
+        raise typer.Exit(1)
+
+
 @app.command(short_help="Check that all that is saved is as it was committed.")
 def verify(folder: Folder, as_json: AsJson = False) -> None:
     """Check every hash, and that every mask and value file says what its manifest says."""

@@ -20,16 +20,28 @@ from tickets.store.tables import CURVES, ROUNDS, decode_table
 from tickets.store.ticket import Ticket, read_ticket
 
 
-def load(folder: str | Path) -> Saved:
+def load(folder: str | Path, skip_damaged: bool = False) -> Saved:
     """What `tickets run` wrote to a campaign folder, or to the folder of one run. Needs no torch.
 
-    Raises InputError if the folder is missing or holds no run, or a run of another schema version.
+    skip_damaged: leave runs out that cannot be read, and name them in `damaged`.
+    Raises InputError if the folder is missing or holds no run, or a run of another schema version (with
+    skip_damaged: if no run is left).
     """
     folder = Path(folder)
     hint = "give a folder that `tickets run` wrote (default: runs/saved/<campaign name>)"
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; {hint}")
-    files = {path: read_json(path / Layout.RUN) for path in run_folders(folder)}
+    files: dict[Path, Mapping[str, Any]] = {}
+    left_out: dict[str, str] = {}
+    for path in run_folders(folder):
+        try:
+            files[path] = read_json(path / Layout.RUN)
+        except InputError as error:
+            if not skip_damaged:
+                raise
+            left_out[path.name] = str(error)
+    if left_out and not files:
+        raise InputError(list(left_out.values()))
     if not files:
         raise InputError(f"{folder}: no saved run in it (no */{Layout.RUN}); {hint}")
     runs: dict[str, Path] = {}
@@ -38,16 +50,23 @@ def load(folder: str | Path) -> Saved:
         if run in runs:
             raise InputError(f"{folder}: {runs[run].name} and {path.name} both hold run {run}; move one of them away")
         runs[run] = path
-    return Saved(folder, runs, {run: files[path] for run, path in runs.items()})
+    return Saved(folder, runs, {run: files[path] for run, path in runs.items()}, left_out if skip_damaged else None)
 
 
 class Saved:
     """The saved runs of a folder, made by `load`. Every file is checked when it is used; none is changed."""
 
-    def __init__(self, folder: Path, runs: Mapping[str, Path], files: Mapping[str, Mapping[str, Any]]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        runs: Mapping[str, Path],
+        files: Mapping[str, Mapping[str, Any]],
+        left_out: Mapping[str, str] | None = None,
+    ) -> None:
         self.folder = folder
         self._runs = runs  # {run id: its folder}
         self._files = files  # {run id: what its run.json holds}
+        self._left_out = None if left_out is None else dict(left_out)  # {run id: why}; None: damage is an error
         self._committed = Committed()
 
     def __repr__(self) -> str:
@@ -59,10 +78,21 @@ class Saved:
         return sorted(self._runs)
 
     @property
+    def damaged(self) -> dict[str, str]:
+        """{run: why} of the runs that `rounds` lacks since they cannot be read, if `load` was told to skip them.
+
+        A run whose run.json cannot be read has its folder's name, and is not in `runs`.
+        """
+        if self._left_out is None:
+            return {}
+        _ = self._rounds
+        return dict(self._left_out)
+
+    @property
     def rounds(self) -> pd.DataFrame:
         """A row per run, replicate, round, arm and draw, in that order; arms in the campaign's order.
 
-        Read at the first use. Raises InputError if a file is damaged.
+        Read at the first use. Raises InputError if a file is damaged, unless `load` was told to skip.
         """
         return self._rounds.copy()
 
@@ -105,20 +135,41 @@ class Saved:
         return self.runs[0] if run is None else run
 
     def _table(self, name: str, schema: pa.Schema) -> pd.DataFrame:
-        cohorts = [cohort for run in self._runs.values() for _, cohort in cohort_folders(run)]
-        folders = [folder for cohort in cohorts for _, _, folder in round_folders(cohort)]
-
-        def read(folder: Path) -> pa.Table:
-            data = read_checked(folder, name, self._committed.manifest(folder))
+        places: list[tuple[str, Path]] = []
+        for run, path in self._runs.items():
             try:
-                return decode_table(data, schema)
-            except ValueError as error:
-                raise damaged(folder / name, str(error)) from error
+                cohorts = [cohort for _, cohort in cohort_folders(path)]
+                places += [(run, folder) for cohort in cohorts for _, _, folder in round_folders(cohort)]
+            except InputError as error:
+                self._leave_out(run, error)
+
+        def read(place: tuple[str, Path]) -> pa.Table | None:
+            run, folder = place
+            try:
+                return self._part(folder, name, schema)
+            except InputError as error:
+                self._leave_out(run, error)
+                return None
 
         with ThreadPoolExecutor() as threads:
-            tables = list(threads.map(read, folders))
+            parts = list(threads.map(read, places))
+        left_out = self._left_out or {}
+        tables = [part for (run, _), part in zip(places, parts, strict=True) if run not in left_out]
         frame = pa.concat_tables([schema.empty_table(), *tables]).to_pandas()
         return _sorted(frame, self._arms())
+
+    def _part(self, folder: Path, name: str, schema: pa.Schema) -> pa.Table:
+        data = read_checked(folder, name, self._committed.manifest(folder))
+        try:
+            return decode_table(data, schema)
+        except ValueError as error:
+            raise damaged(folder / name, str(error)) from error
+
+    def _leave_out(self, run: str, error: InputError) -> None:
+        """Leave out a whole run for one damaged file if `load` was told so; else raise the error."""
+        if self._left_out is None:
+            raise error
+        self._left_out.setdefault(run, str(error))
 
     def _arms(self) -> list[str]:
         """The arms of all runs, in the order of their campaign."""

@@ -1,0 +1,78 @@
+"""What can be compared: the measured columns of `rounds`, which way is better, and which differences matter."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from tickets.errors import InputError, nearest
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A column of `rounds`.
+
+    more_is_better: of two trainings with different values, whether the one with more is the better.
+    ratio: compared as ticket / arm, on the log scale, and not as ticket - arm.
+    margin: the largest difference that does not matter, by default; of a ratio, the largest relative one.
+    worst: what a training without a value counts as where it is counted; None: the worst value in its run.
+    """
+
+    heading: str
+    more_is_better: bool
+    margin: float
+    ratio: bool = False
+    worst: float | None = None
+
+
+_ACCURACY_MARGIN = 0.005  # 0.5 points
+_LOSS_MARGIN = 0.01  # nats an example: the right label's probability (geometric mean) moves by 1 %
+_STEP_MARGIN = 0.05  # 5 % more, or fewer, steps
+
+METRICS: Mapping[str, Metric] = {
+    "early_stop_test_accuracy": Metric("test accuracy at early stop", True, _ACCURACY_MARGIN, worst=0.0),
+    "final_test_accuracy": Metric("test accuracy at the last step", True, _ACCURACY_MARGIN, worst=0.0),
+    "early_stop_step": Metric("early-stop step", False, _STEP_MARGIN, ratio=True),
+    "early_stop_validation_loss": Metric("lowest validation loss", False, _LOSS_MARGIN),
+    "final_test_loss": Metric("test loss at the last step", False, _LOSS_MARGIN),
+    "final_train_loss": Metric("training loss at the last step", False, _LOSS_MARGIN),
+}
+
+
+def find_metric(name: str) -> Metric:
+    """The metric of this name. Raises InputError, with the nearest name, if there is none."""
+    if name not in METRICS:
+        raise InputError(f"metric = {name!r}: must be one of {', '.join(METRICS)}{nearest(name, METRICS)}")
+    return METRICS[name]
+
+
+def find_margin(margin: float | None, metric: Metric) -> float:
+    """The margin to judge by, the metric's own if none is given. Raises InputError if it is no number >= 0."""
+    if margin is None:
+        return metric.margin
+    if not math.isfinite(margin) or margin < 0:
+        raise InputError(f"margin = {margin}: must be a number >= 0, in the metric's unit (0.005 is half a point)")
+    return float(margin)
+
+
+def values_of(rounds: pd.DataFrame, name: str, count_as_worst: bool = False) -> pd.Series[float]:
+    """A metric by row of `rounds`; NaN for a training that has no value.
+
+    Without a value are trainings that diverged, and for `early_stop_step` those whose validation loss never
+    fell below where it started (step 0): they learned nothing, which is not the same as being fast.
+    count_as_worst: these get the worst value instead: accuracy 0; where there is no worst possible value
+    (losses, steps), the worst that any training of the same run had. Still NaN if no training of the run has
+    a value.
+    """
+    metric = find_metric(name)
+    values = rounds[name].astype(float)
+    if metric.ratio:
+        values = values.where(values > 0)
+    if not count_as_worst:
+        return values
+    if metric.worst is not None:
+        return values.fillna(metric.worst)
+    return values.fillna(values.groupby(rounds["run"]).transform("min" if metric.more_is_better else "max"))
