@@ -10,16 +10,15 @@ from typing import Any
 import torch
 
 from tickets.checks import check_folder, find_data_folder, find_device, fit_all, plan_all, read_if_saved
-from tickets.cohort import CohortWork, steps_missing, train_cohort
+from tickets.cohort import CohortWork, steps_missing
 from tickets.config import Campaign, Run, expand, read_campaign, run_id, to_toml
 from tickets.errors import InputError, Problems
 from tickets.fingerprint import fingerprint
 from tickets.listener import Listener, Silence
-from tickets.setting import Fitted, Plan, Setting, Source, fit, load_source, make_setting
+from tickets.setting import Fitted, Plan
 from tickets.store import (
     Layout,
     Saved,
-    append_event,
     load,
     lock,
     missing,
@@ -27,6 +26,8 @@ from tickets.store import (
     sweep_temporary,
     write_run,
 )
+from tickets.work import Trainer, Work
+from tickets.workers import share_out
 
 DEFAULT_FOLDER = Path("runs/saved")
 
@@ -126,60 +127,6 @@ def run_campaign(
     return Outcome(folder, tuple(runs), failed)
 
 
-@dataclass(frozen=True)
-class Work:
-    """A cohort's work with what a process needs to do it; crosses to other processes."""
-
-    cohort: CohortWork
-    plan: Plan
-    data_folder: Path | None
-    device: str
-
-
-class Trainer:
-    """Does one piece of work after another, keeping the last data set and run ready for the next piece."""
-
-    def __init__(self, listener: Listener, fitted: Mapping[str, Fitted] | None = None) -> None:
-        self._listener, self._fitted = listener, dict(fitted or {})
-        self._ready: tuple[str, Setting] | None = None
-        self._source: tuple[object, Source] | None = None
-
-    def train(self, work: Work) -> str | None:
-        """Do it; why it failed, or None. What stops every run (a full disk) is raised as InputError."""
-        cohort = work.cohort
-        log = cohort.folder / Layout.LOG
-        append_event(log, {"event": "started", "cohort": cohort.cohort.index, "fingerprint": cohort.fingerprint})
-        try:
-            train_cohort(self._setting(work), cohort, self._listener.tick, self._listener.round_done)
-        except KeyboardInterrupt:
-            append_event(log, {"event": "interrupted", "cohort": cohort.cohort.index})
-            raise
-        except (InputError, BrokenPipeError):
-            raise  # the disk is full, or whoever read the output has gone: not this run's failure
-        except Exception as error:
-            why = f"{type(error).__name__}: {error}".strip().splitlines()[0]
-            append_event(log, {"event": "failed", "cohort": cohort.cohort.index, "why": why})
-            return why
-        return None
-
-    def _setting(self, work: Work) -> Setting:
-        # Lanes share the threads out among them; inside a lane, kernels use what is left for each.
-        torch.set_num_threads(max(1, work.plan.threads // work.plan.lanes))
-        name = work.cohort.run_id
-        if self._ready is None or self._ready[0] != name:
-            self._ready = None  # let go of the last run's tensors before the next one's are made
-            if name not in self._fitted:
-                self._fitted = {name: fit(work.cohort.run, self._load(work))}
-            self._ready = name, make_setting(self._fitted[name], work.plan, torch.device(work.device))
-        return self._ready[1]
-
-    def _load(self, work: Work) -> Source:
-        config = work.cohort.run.data
-        if self._source is None or self._source[0] != config:
-            self._source = config, load_source(config, work.data_folder)
-        return self._source[1]
-
-
 def _read(campaign: str | Path | Campaign, settings: Sequence[str]) -> Campaign:
     if not isinstance(campaign, Campaign):
         return read_campaign(Path(campaign), settings)
@@ -239,7 +186,5 @@ def _train_all(works: Sequence[Work], fitted: Mapping[str, Fitted], workers: int
         trainer = Trainer(listener, fitted)
         reasons = [(work.cohort.run_id, trainer.train(work)) for work in works]
     else:
-        from tickets.workers import share_out
-
         reasons = share_out(works, workers, listener)
     return {name: why for name, why in reasons if why is not None}

@@ -16,10 +16,10 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from tickets.campaign import Trainer, Work
 from tickets.errors import InputError
 from tickets.listener import Listener, RoundDone
 from tickets.store import Layout, append_event
+from tickets.work import Trainer, Work
 
 TICK_EVERY = 0.5  # seconds
 

@@ -1,0 +1,69 @@
+"""A piece of a campaign's work, and who does one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from tickets.cohort import CohortWork, train_cohort
+from tickets.errors import InputError
+from tickets.listener import Listener
+from tickets.setting import Fitted, Plan, Setting, Source, fit, load_source, make_setting
+from tickets.store import Layout, append_event
+
+
+@dataclass(frozen=True)
+class Work:
+    """A cohort's work with what a process needs to do it; crosses to other processes."""
+
+    cohort: CohortWork
+    plan: Plan
+    data_folder: Path | None
+    device: str
+
+
+class Trainer:
+    """Does one piece of work after another, keeping the last data set and run ready for the next piece."""
+
+    def __init__(self, listener: Listener, fitted: Mapping[str, Fitted] | None = None) -> None:
+        self._listener, self._fitted = listener, dict(fitted or {})
+        self._ready: tuple[str, Setting] | None = None
+        self._source: tuple[object, Source] | None = None
+
+    def train(self, work: Work) -> str | None:
+        """Do it; why it failed, or None. What stops every run (a full disk) is raised as InputError."""
+        cohort = work.cohort
+        log = cohort.folder / Layout.LOG
+        append_event(log, {"event": "started", "cohort": cohort.cohort.index, "fingerprint": cohort.fingerprint})
+        try:
+            train_cohort(self._setting(work), cohort, self._listener.tick, self._listener.round_done)
+        except KeyboardInterrupt:
+            append_event(log, {"event": "interrupted", "cohort": cohort.cohort.index})
+            raise
+        except (InputError, BrokenPipeError):
+            raise  # the disk is full, or whoever read the output has gone: not this run's failure
+        except Exception as error:
+            why = f"{type(error).__name__}: {error}".strip().splitlines()[0]
+            append_event(log, {"event": "failed", "cohort": cohort.cohort.index, "why": why})
+            return why
+        return None
+
+    def _setting(self, work: Work) -> Setting:
+        # Lanes share the threads out among them; inside a lane, kernels use what is left for each.
+        torch.set_num_threads(max(1, work.plan.threads // work.plan.lanes))
+        name = work.cohort.run_id
+        if self._ready is None or self._ready[0] != name:
+            self._ready = None  # let go of the last run's tensors before the next one's are made
+            if name not in self._fitted:
+                self._fitted = {name: fit(work.cohort.run, self._load(work))}
+            self._ready = name, make_setting(self._fitted[name], work.plan, torch.device(work.device))
+        return self._ready[1]
+
+    def _load(self, work: Work) -> Source:
+        config = work.cohort.run.data
+        if self._source is None or self._source[0] != config:
+            self._source = config, load_source(config, work.data_folder)
+        return self._source[1]
