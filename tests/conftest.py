@@ -18,6 +18,15 @@ import tomli_w
 
 from tickets.listener import RoundDone, Silence
 
+# `python -m tickets`, but for this: whoever runs the tests in the background of a shell has Ctrl-C ignored, and so
+# would every process that they start.
+COMMAND = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from tickets.command_line.app import main
+main()
+"""
+
 TINY: Mapping[str, Any] = {
     "name": "tiny",
     "replicates": 2,
@@ -161,7 +170,7 @@ def started() -> Any:
     def start(*arguments: object, **options: Any) -> subprocess.Popen[str]:
         given = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
         process = subprocess.Popen(
-            [sys.executable, "-m", "tickets", *map(str, arguments)], start_new_session=True, **given
+            [sys.executable, "-c", COMMAND, *map(str, arguments)], start_new_session=True, **given
         )
         processes.append(process)
         return process
