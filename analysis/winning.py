@@ -143,8 +143,8 @@ def _found(one: Winning) -> str:
         )
     if one.answer == "no":
         return (
-            f"no winning ticket: at each of {one.tried} densities something is shown not to hold; shown to hold: "
-            f"{_counts(one)} ({_basis(one)})."
+            f"no winning ticket: at each of {one.tried} densities something is shown not to hold; "
+            f"densities where each is shown: {_counts(one)} ({_basis(one)})."
         )
     unknown = "cannot tell whether there is a winning ticket: "
     if not one.tried:
@@ -155,7 +155,7 @@ def _found(one: Winning) -> str:
         why = "it has no controls (add some to `arms`); "
     else:
         why = f"at none of {one.tried} densities is everything shown to hold; "
-    return f"{unknown}{why}shown to hold: {_counts(one)} ({_basis(one)})."
+    return f"{unknown}{why}densities where each is shown: {_counts(one)} ({_basis(one)})."
 
 
 def _but_for(one: Winning) -> str:
@@ -175,7 +175,7 @@ def _diverged(one: Winning) -> str:
 
 
 def _counts(one: Winning) -> str:
-    return ", ".join(f"{criterion} at {count}" for criterion, count in one.held.items())
+    return ", ".join(f"{criterion} {count}" for criterion, count in one.held.items())
 
 
 def _basis(one: Winning) -> str:

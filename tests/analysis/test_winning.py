@@ -68,7 +68,7 @@ def test_each_criterion_alone_makes_it_a_no(made, change, steps, fails):
     (one,) = winning(rounds)
     assert (one.answer, one.rounds, one.density, one.accuracy, one.steps) == ("no", (), None, None, None)
     assert one.sentence.startswith("a: no winning ticket: at each of 1 densities something is shown not to hold;")
-    assert f"{fails} at 0" in one.sentence
+    assert f"{fails} 0" in one.sentence
 
 
 def test_for_lack_of_data_it_is_cannot_tell_and_never_no(made):
@@ -96,7 +96,9 @@ def test_runs_that_cannot_show_it_say_why(made):
         "one replicate gives no interval; raise `replicates` and give the same command again."
     )
     assert dense.sentence.endswith("no round after the dense one is saved.")
-    assert "it has no controls (add some to `arms`); shown to hold: no worse than dense at 2, no slo" in alone.sentence
+    assert "it has no controls (add some to `arms`); densities where each is shown: no worse than dense 2, no" in (
+        alone.sentence
+    )
     assert winning(rounds.iloc[:0]) == []
 
 

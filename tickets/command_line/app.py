@@ -127,6 +127,36 @@ def compare(
         raise typer.Exit(1)
 
 
+@app.command(short_help="Write an HTML report with figures and tables.")
+def report(
+    folder: Folder,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="The report's folder.  [default: DIR/report]")] = None,
+    only: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Just one figure (such as accuracy), its numbers and the verdict."),
+    ] = None,
+) -> None:
+    """Write the report of a campaign: one page, index.html, and every figure and table as files of its own."""
+    from tickets.analysis.report import PAGE, make_figure, make_report
+    from tickets.command_line.files import write_files
+    from tickets.store import load
+
+    target = folder / "report" if out is None else out
+    if only is not None:
+        files = make_figure(load(folder), only)
+        write_files(target, files)
+        for path in files:
+            print(target / path)
+        return
+    files, left_out = make_report(load(folder, skip_damaged=True))
+    write_files(target, files)
+    print(target / PAGE)
+    for run_id, why in left_out.items():
+        print(f"{run_id}: left out: {why}", file=sys.stderr)
+    if left_out:
+        raise typer.Exit(1)
+
+
 @app.command(short_help="Check that all that is saved is as it was committed.")
 def verify(folder: Folder, as_json: AsJson = False) -> None:
     """Check every hash, and that every mask and value file says what its manifest says."""

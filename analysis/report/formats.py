@@ -1,0 +1,56 @@
+"""Figures as bytes: SVG for files and for pages, PDF. The same figure gives the same bytes."""
+
+from __future__ import annotations
+
+import re
+from io import BytesIO
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from .look import INK, styled
+
+# A paper of its own: what a figure is shown on need not be as light or dark as the reader's system says.
+_STYLE = (
+    "<style>"
+    f"svg{{color:{INK}}}.paper{{fill:#fff}}"
+    "@media (prefers-color-scheme:dark){svg{color:#e6edf3}.paper{fill:#12161b}}"
+    "</style>"
+)
+_PAPER = '<rect class="paper" width="100%" height="100%"/>'
+_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"
+
+
+def to_svg(figure: Figure) -> str:
+    """A figure as an SVG file: text as text, light or dark as the reader's system is."""
+    return _svg(figure, "figure").replace(" <defs>", f" {_STYLE}\n {_PAPER}\n <defs>", 1)
+
+
+def to_inline_svg(figure: Figure, name: str) -> str:
+    """A figure as an <svg> element of a page, in the page's text colour and font.
+
+    name: unique in the page, of letters, digits, `-` and `_`: all ids in the element begin with it.
+    """
+    svg = _svg(figure, name)
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', svg)
+    svg = re.sub(r'(url\(#|href="#)', rf"\g<1>{name}-", svg)
+    # The page says how wide it is and, beside it, what it shows.
+    svg = re.sub(r'<svg\b[^>]*?viewBox="([^"]+)"[^>]*>', r'<svg viewBox="\1" aria-hidden="true">', svg, count=1)
+    return re.sub(r"\s*<metadata>.*?</metadata>", "", svg, flags=re.DOTALL).replace(_FONT, "inherit").strip()
+
+
+def to_pdf(figure: Figure) -> bytes:
+    """A figure as a PDF file."""
+    file = BytesIO()
+    with styled():
+        figure.savefig(file, format="pdf", metadata=dict.fromkeys(("CreationDate", "Creator", "Producer")))
+    return file.getvalue()
+
+
+def _svg(figure: Figure, salt: str) -> str:
+    file = BytesIO()
+    with styled(), mpl.rc_context({"svg.hashsalt": salt, "svg.fonttype": "none"}):
+        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    text = file.getvalue().decode().replace(INK, "currentColor")
+    return re.sub(r"'DejaVu Sans'(?:, [^;\"]+)?", _FONT, text)

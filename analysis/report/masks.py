@@ -1,0 +1,42 @@
+"""What a saved run's tickets keep: masks and initial values, read for the figures that need them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tickets.store import Saved
+
+Array = npt.NDArray[Any]
+Mask = npt.NDArray[np.bool_]
+Masks = Mapping[int, Mapping[int, Mapping[str, Mask]]]  # by round, replicate and parameter
+Values = Mapping[int, Mapping[str, Array]]  # by replicate and parameter
+
+
+def read_masks(saved: Saved, run: str) -> dict[int, dict[int, dict[str, Mask]]]:
+    """The ticket's masks, {round: {replicate: {parameter: bool}}}, in order; errors as for `Saved.ticket`."""
+    rows = saved.rounds
+    pairs = rows.loc[(rows["run"] == run) & (rows["arm"] == "ticket"), ["round", "replicate"]].drop_duplicates()
+    found: dict[int, dict[int, dict[str, Mask]]] = {}
+    for number, replicate in sorted(zip(pairs["round"], pairs["replicate"], strict=True)):
+        mask = saved.ticket(int(replicate), int(number), run=run).mask
+        found.setdefault(int(number), {})[int(replicate)] = mask
+    return found
+
+
+def read_initial(saved: Saved, run: str) -> dict[int, dict[str, Array]]:
+    """theta0 of the prunable weights, {replicate: {parameter: array}}; errors as for `Saved.ticket`."""
+    rows = saved.rounds
+    replicates = sorted(rows.loc[(rows["run"] == run) & (rows["round"] == 0), "replicate"].unique())
+    dense = {int(replicate): saved.ticket(int(replicate), 0, run=run) for replicate in replicates}
+    return {number: {name: one.values[name] for name in one.mask} for number, one in dense.items()}
+
+
+def density_of(masks: Mapping[int, Mapping[str, Mask]]) -> float:
+    """The mean density of a round's masks over its replicates."""
+    kept = [sum(int(mask.sum()) for mask in one.values()) for one in masks.values()]
+    total = [sum(mask.size for mask in one.values()) for one in masks.values()]
+    return float(np.mean([part / whole for part, whole in zip(kept, total, strict=True)]))

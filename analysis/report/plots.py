@@ -1,0 +1,184 @@
+"""Every figure of a run, with what stands beside it: its numbers, a sentence, and the lines that draw it again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from tickets.store import Saved
+
+from .by_density import by_density, draw_by_density, tell_by_density
+from .initial_values import draw_initial_values, initial_values, tell_initial_values
+from .kept_pixels import draw_kept_pixels, kept_pixels, tell_kept_pixels, why_no_pixels
+from .learning_curves import chosen_rounds, draw_learning_curves, learning_curves, tell_learning_curves
+from .masks import Masks, read_initial, read_masks
+from .overlap import draw_overlap, overlap, tell_overlap
+from .surviving import draw_surviving, surviving, tell_surviving
+
+STEP = "early_stop_step"
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A figure. name: its files are called so. told: its text alternative. code: draws it from the saved run."""
+
+    name: str
+    title: str
+    figure: Figure
+    data: pd.DataFrame
+    told: str
+    note: str
+    code: str
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A figure that this run cannot have, and why."""
+
+    title: str
+    why: str
+
+
+def plots_of(saved: Saved, run: str, file: Mapping[str, Any]) -> tuple[list[Plot], list[Missing]]:
+    """The figures of a run, and those that it cannot have. file: what its run.json holds.
+
+    Raises InputError if masks or values of the run are damaged.
+    """
+    rounds, curves = (table[table["run"] == run] for table in (saved.rounds, saved.curves))
+    masks, chosen = read_masks(saved, run), chosen_rounds(rounds)
+    made = [
+        _accuracy(rounds),
+        _steps(rounds),
+        _curves(curves, chosen),
+        _surviving(masks),
+        _initial(masks, read_initial(saved, run), chosen),
+        _overlap(masks),
+        _pixels(masks, chosen_rounds(rounds, 5)[1:], file["data"]["input_shape"]),
+    ]
+    head = _head(str(file["config"].get("name", "campaign")), run)
+    plots = [_with_head(one, head) for one in made if isinstance(one, Plot)]
+    return plots, [one for one in made if isinstance(one, Missing)]
+
+
+_INTERVALS = (
+    "Line: mean over replicates (draws averaged first). Band: 95 % t-interval of that mean, for each arm by itself; "
+    "whether the ticket differs from an arm is judged on pairs, in the table."
+)
+
+
+def _accuracy(rounds: pd.DataFrame) -> Plot:
+    data = by_density(rounds)
+    return Plot(
+        "accuracy", "Test accuracy at early stop", draw_by_density(data), data, tell_by_density(data),
+        _INTERVALS + " Dashed: the ticket's own dense network.",
+        "data = report.by_density(rounds)\nfigure = report.draw_by_density(data)",
+    )  # fmt: skip
+
+
+def _steps(rounds: pd.DataFrame) -> Plot | Missing:
+    title = "Early-stop step"
+    data = by_density(rounds, STEP)
+    if data["mean"].notna().sum() == 0:
+        return Missing(title, "no training was ever better than at its start")
+    longest = int(rounds[STEP].max())
+    at_end = float((rounds[STEP] == longest).mean())
+    note = (
+        f"{_INTERVALS} The step with the lowest validation loss, less is faster; {100 * at_end:.0f} % of the trainings "
+        f"stop at {longest:,}, the last such step of any: those that were still improving at their last step might "
+        "have gone on."
+    )
+    code = f'data = report.by_density(rounds, "{STEP}")\nfigure = report.draw_by_density(data, "{STEP}")'
+    return Plot("steps", title, draw_by_density(data, STEP), data, tell_by_density(data, STEP), note, code)
+
+
+def _curves(curves: pd.DataFrame, chosen: list[int]) -> Plot | Missing:
+    title = "Learning curves"
+    data = learning_curves(curves, chosen)
+    if data.empty:
+        return Missing(title, "no evaluated step is saved")
+    code = f"data = report.learning_curves(curves, {chosen})\nfigure = report.draw_learning_curves(data)"
+    note = (
+        "Test accuracy as training goes on, at densities evenly spread over the rounds. Line and band as in the first "
+        "figure. The axis shows what comes after the first tenth of training; before, curves may start below it."
+    )
+    return Plot("curves", title, draw_learning_curves(data), data, tell_learning_curves(data), note, code)
+
+
+_MASKS = "masks = report.read_masks(saved, run)\n"
+
+
+def _surviving(masks: Masks) -> Plot:
+    data = surviving(masks)
+    code = _MASKS + "data = report.surviving(masks)\nfigure = report.draw_surviving(data)"
+    title, note = "Surviving fraction by tensor", "Mean over replicates. Dashed: all prunable weights together."
+    return Plot("surviving", title, draw_surviving(data), data, tell_surviving(data), note, code)
+
+
+def _initial(masks: Masks, values: Mapping[int, Any], chosen: list[int]) -> Plot | Missing:
+    title = "Initial values of the survivors"
+    numbers = sorted({chosen[0], chosen[len(chosen) // 2], chosen[-1]})
+    if len(numbers) < 2:
+        return Missing(title, "only the dense round is saved, in which all weights survive")
+    data = initial_values(values, masks, numbers)
+    code = (
+        f"{_MASKS}values = report.read_initial(saved, run)\n"
+        f"data = report.initial_values(values, masks, {numbers})\nfigure = report.draw_initial_values(data)"
+    )
+    note = "All replicates together; each histogram is of as many weights as survive, as shares, so shapes compare."
+    return Plot("initial", title, draw_initial_values(data), data, tell_initial_values(data), note, code)
+
+
+def _overlap(masks: Masks) -> Plot | Missing:
+    title = "Overlap of masks between replicates"
+    data = overlap(masks)
+    if data.empty:
+        return Missing(title, "it takes two replicates")
+    note = (
+        "Above, of all prunable weights: |A and B| / |A or B|, mean over pairs of replicates; band: least and most. By "
+        "chance: masks that keep k1 and k2 of a tensor's n weights at random have m = k1 k2 / n in common on average "
+        "(hypergeometric), so sum of m / sum of (k1 + k2 - m) over tensors is expected, a ratio of means. Below: the "
+        "one over the other, by tensor; 1 is chance."
+    )
+    code = _MASKS + "data = report.overlap(masks)\nfigure = report.draw_overlap(data)"
+    return Plot("overlap", title, draw_overlap(data), data, tell_overlap(data), note, code)
+
+
+def _pixels(masks: Masks, numbers: list[int], input_shape: list[int]) -> Plot | Missing:
+    title = "Pixels that the first layer keeps"
+    why = why_no_pixels(masks, input_shape)
+    if why:
+        return Missing(title, why)
+    data = kept_pixels(masks, numbers, input_shape)
+    code = f"{_MASKS}data = report.kept_pixels(masks, {numbers}, {input_shape})\nfigure = report.draw_kept_pixels(data)"
+    note = "Weights of the first layer that survive at each pixel, over units and replicates; 1 is the mean of all."
+    return Plot("pixels", title, draw_kept_pixels(data), data, tell_kept_pixels(data), note, code)
+
+
+def _head(campaign: str, run: str) -> str:
+    folder = f"runs/saved/{campaign}"
+    return (
+        "import tickets\nfrom tickets.analysis import report\n\n"
+        f"saved = tickets.load({_quoted(folder)})  # the campaign's folder\n"
+        f"run = {_quoted(run)}\n"
+    )
+
+
+def _quoted(text: str) -> str:
+    """Text as Python writes it, in double quotes where that takes no more escapes."""
+    plain = repr(text)
+    return plain if set("\"'") & set(plain[1:-1]) else f'"{plain[1:-1]}"'
+
+
+def _with_head(plot: Plot, head: str) -> Plot:
+    tables = "".join(
+        f'{name} = saved.{name}[saved.{name}["run"] == run]\n'
+        for name in ("rounds", "curves")
+        if re.search(rf"\b{name}\b", plot.code)
+    )
+    code = f'{head}{tables}{plot.code}\nfigure.savefig("{plot.name}.pdf")\n'
+    return Plot(**{**vars(plot), "code": code})

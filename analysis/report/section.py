@@ -1,0 +1,135 @@
+"""A run as a section of the report: the answer, how sure it is, its settings, figures and tables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from tickets.store import Saved, read_run, run_folders
+
+from ..winning import Winning, winning
+from .plots import Missing, Plot, plots_of
+from .sheets import Sheet, detectable_points, sheets_of
+from .words import counted, listed
+
+
+@dataclass(frozen=True)
+class Section:
+    """What the report says of a run. slug: in names of files and ids. what, sure: sentences."""
+
+    run: str
+    slug: str
+    answer: str
+    sentence: str
+    what: str
+    sure: str
+    settings: pd.DataFrame
+    plots: list[Plot]
+    missing: list[Missing]
+    sheets: list[Sheet]
+
+
+def section_of(saved: Saved, run: str) -> Section:
+    """The section of a run that has rounds. Raises InputError if its masks, values or curves are damaged."""
+    rounds = saved.rounds[saved.rounds["run"] == run]
+    file = _file(saved, run)
+    (answer,) = winning(rounds)
+    plots, missing = plots_of(saved, run, file)
+    sentence = answer.sentence.removeprefix(f"{run}: ")
+    return Section(
+        run=run,
+        slug=slug(run),
+        answer=answer.answer,
+        sentence=sentence[:1].upper() + sentence[1:],
+        what=what_was_run(rounds, file),
+        sure=how_sure(rounds, answer),
+        settings=_settings(file),
+        plots=plots,
+        missing=missing,
+        sheets=sheets_of(rounds),
+    )
+
+
+def slug(text: str) -> str:
+    """Text as a part of a file's name or an id: letters, digits, `-`, `_` and `.`; it starts with a letter."""
+    safe = re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip("-.") or "run"
+    return safe if safe[0].isalpha() else f"run-{safe}"
+
+
+def what_was_run(rounds: pd.DataFrame, file: Mapping[str, Any]) -> str:
+    """A run in a sentence or two: network, data, arms, rounds and trainings."""
+    config = file["config"]
+    train, prune = config["train"], config["prune"]
+    model, data = config["model"], config["data"]
+    extra = ", ".join(f"{key} {_text(value)}" for key, value in model.items() if key not in ("name", "init"))
+    network = f"{model['name']}" + (f" ({extra})" if extra else "")
+    controls = [str(arm) for arm in rounds["arm"].unique() if arm != "ticket"]
+    last = rounds.loc[rounds["arm"] == "ticket", "density"].min()
+    parts = [
+        f"{network} on {data['name']}: the ticket",
+        f" beside {listed(controls)}; " if controls else " without controls; ",
+        f"{counted(rounds['replicate'].nunique(), 'replicate')}, {counted(rounds['round'].nunique(), 'round')} ",
+        f"down to density {last:.4f}, {counted(len(rounds), 'training')} of {train['steps']:,} steps ",
+        f"({train['optimizer']}, learning rate {train['learning_rate']:g}). Pruned by {prune['score']}, ",
+        "over all tensors at once" if prune["scope"] == "global" else "layer by layer",
+        f", rewound to step {config['rewind']['step']}.",
+    ]
+    return "".join(parts)
+
+
+def how_sure(rounds: pd.DataFrame, answer: Winning) -> str:
+    """n, the intervals, what they could have shown, and the trainings that are not in them."""
+    n = answer.replicates
+    if n < 2:
+        sure = "One replicate: no interval, since one difference has no spread."
+    else:
+        sure = f"n = {n} replicates, compared in pairs; {100 * answer.confidence:g} % t-intervals."
+        smallest = detectable_points(rounds)
+        if smallest is not None:
+            sure += (
+                f" A true difference from dense of {smallest:.1f} points would have been shown in 80 of 100 repeats "
+                "(median over densities), a smaller one less often."
+            )
+    lost = answer.n_diverged
+    if lost:
+        return f"{sure} {lost} of {counted(answer.trainings, 'training')} have no value (diverged) and are left out."
+    return f"{sure} None of {counted(answer.trainings, 'training')} diverged."
+
+
+def _file(saved: Saved, run: str) -> dict[str, Any]:
+    """What the run's run.json holds; its folder mostly has the run's name, so that one is looked at first."""
+    folders = sorted(run_folders(saved.folder), key=lambda folder: folder.name != run)
+    return next(file for file in map(read_run, folders) if file.get("run", run) == run)
+
+
+def _settings(file: Mapping[str, Any]) -> pd.DataFrame:
+    """Every key of the configuration and what it ran on, as text."""
+    data = file.get("data", {})
+    ran = {
+        "data.sha256": data.get("sha256"),
+        "data.input_shape": data.get("input_shape"),
+        **_flat(file.get("fingerprint", {})),
+        **_flat(file.get("execution", {}), "execution."),
+    }
+    every = {**_flat(file["config"]), **ran}
+    return pd.DataFrame([(key, _text(value)) for key, value in every.items()], columns=["key", "value"])
+
+
+def _flat(table: Mapping[str, Any], head: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in table.items():
+        flat |= _flat(value, f"{head}{key}.") if isinstance(value, Mapping) else {f"{head}{key}": value}
+    return flat
+
+
+def _text(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_text, value))
+    if isinstance(value, Mapping):
+        rest = [f"{key} {_text(one)}" for key, one in value.items() if key != "name" and one is not None]
+        return f"{value.get('name', '')} ({', '.join(rest)})" if rest else str(value.get("name", ""))
+    return "" if value is None else str(value)

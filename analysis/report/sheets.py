@@ -1,0 +1,145 @@
+"""The tables of a run, and tables as CSV and LaTeX."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from ..comparison import against_controls, against_dense
+from ..criteria import ACCURACY, BETTER_THAN, criteria
+from ..metrics import METRICS
+from ..summary import table
+from .words import counted
+
+_LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "<": r"\textless{}",
+    ">": r"\textgreater{}",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table as it is shown. name: its files are called so. data: text or numbers; whole: what the CSV holds."""
+
+    name: str
+    title: str
+    data: pd.DataFrame
+    note: str
+    whole: pd.DataFrame
+
+    @property
+    def numbers(self) -> pd.DataFrame | None:
+        """What a page shows of `whole`: less columns that are empty or the same in all rows of a run.
+
+        None if `data` is all there is.
+        """
+        if self.whole is self.data:
+            return None
+        return self.whole.drop(columns=["run", "metric"], errors="ignore").dropna(axis="columns", how="all")
+
+
+def sheets_of(rounds: pd.DataFrame) -> list[Sheet]:
+    """The tables of a run: what each arm came to, the ticket against each control, what a winning ticket must be.
+
+    rounds: the rows of one run. Those that a run cannot have (no controls, no round after the dense) are left out.
+    """
+    arms = table(rounds).reset_index()
+    replicates = rounds["replicate"].nunique()
+    spread = "mean ± standard deviation over" if replicates > 1 else "of"
+    note = f"Test accuracy at early stop, %, {spread} {counted(replicates, 'replicate')}."
+    sheets = [Sheet("arms", "Every arm", arms, note, arms)]
+    compared = against_controls(rounds, ACCURACY, None, 0.95, False)
+    if len(compared):
+        sheets.append(Sheet("compared", "The ticket against each control", _verdicts(compared), _COMPARED, compared))
+    held = criteria(rounds)
+    if len(held):
+        sheets.append(Sheet("criteria", "What a winning ticket must be", _held(held), _CRITERIA, held))
+    return sheets
+
+
+_COMPARED = (
+    "Test accuracy at early stop, ticket minus control in points, 95 % t-interval of the pairs, and what it says of "
+    f"the ticket; up to {100 * METRICS[ACCURACY].margin:g} points either way do not matter."
+)
+_CRITERIA = (
+    "Each criterion, by density, and whether it is shown to hold (95 % intervals). A winning ticket has a yes in every "
+    "column of a row."
+)
+
+
+def detectable_points(rounds: pd.DataFrame) -> float | None:
+    """The smallest true difference in accuracy from dense, in points, that this run would have shown; the median
+    over rounds. None if there is none to tell.
+    """
+    smallest = against_dense(rounds, ACCURACY)["smallest"].astype(float).median()
+    return None if math.isnan(smallest) else 100 * float(smallest)
+
+
+def cell(value: object) -> str:
+    """A cell as text: floats to four digits, nothing for NaN."""
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.4g}"
+    return "" if value is None else str(value)
+
+
+def to_csv(data: pd.DataFrame) -> str:
+    """A table as CSV, every digit, no index."""
+    return data.to_csv(index=False, lineterminator="\n")
+
+
+def to_latex(data: pd.DataFrame) -> str:
+    """A table as a plain LaTeX tabular, needing no package; all text escaped."""
+    columns = "".join("r" if pd.api.types.is_numeric_dtype(data[name]) else "l" for name in data.columns)
+    rows = [[str(name) for name in data.columns], *([cell(value) for value in row] for row in _rows(data))]
+    lines = [" & ".join(map(escaped, row)) + r" \\" for row in rows]
+    return "\n".join(
+        [
+            rf"\begin{{tabular}}{{{columns}}}",
+            r"\hline",
+            lines[0],
+            r"\hline",
+            *lines[1:],
+            r"\hline",
+            r"\end{tabular}",
+            "",
+        ]
+    )
+
+
+def escaped(text: str) -> str:
+    """Text with every character that LaTeX reads as a command made harmless."""
+    return "".join(_LATEX.get(character, character) for character in " ".join(text.split()))
+
+
+def _rows(data: pd.DataFrame) -> list[tuple[Any, ...]]:
+    return list(data.itertuples(index=False, name=None))
+
+
+def _verdicts(compared: pd.DataFrame) -> pd.DataFrame:
+    return _wide(compared.assign(text=[_verdict(row) for row in compared.to_dict("records")]), "arm")
+
+
+def _verdict(row: Mapping[Any, Any]) -> str:
+    value, low, high = (100 * float(row[name]) for name in ("difference", "low", "high"))
+    if math.isnan(value):
+        return "no pair"
+    interval = "" if math.isnan(low) else f" [{low:+.2f}, {high:+.2f}]"
+    return f"{value:+.2f}{interval} {row['verdict']}"
+
+
+def _held(held: pd.DataFrame) -> pd.DataFrame:
+    own = held[~held["criterion"].str.startswith(BETTER_THAN)]
+    return _wide(pd.concat([own, held.drop(own.index)]).assign(text=lambda rows: rows["holds"]), "criterion")
+
+
+def _wide(long: pd.DataFrame, across: str) -> pd.DataFrame:
+    """`text` by density (down, falling) and `across`, in the order in which these come."""
+    wide = long.pivot(index="round", columns=across, values="text")[list(long[across].unique())]
+    densities = long.groupby("round")["density"].mean()
+    wide.insert(0, "density", [f"{densities[number]:.4f}" for number in wide.index])
+    return wide.fillna("").rename_axis(columns=None).reset_index(drop=True)

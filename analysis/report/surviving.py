@@ -1,0 +1,65 @@
+"""Which tensors keep their weights: the surviving fraction of each, against density."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from .look import density_axis, drawing, label_ends, label_fractions, look_of_tensor, one_panel
+from .masks import Masks, density_of
+
+_MOST_LABELS = 10
+
+
+def surviving(masks: Masks) -> pd.DataFrame:
+    """The fraction of each tensor that survives: a row per round and tensor.
+
+    Columns: round, density, tensor, weights (in the tensor), kept, fraction; kept and fraction are means over
+    replicates.
+    """
+    rows = []
+    for number, by_replicate in masks.items():
+        density = density_of(by_replicate)
+        for name, first in next(iter(by_replicate.values())).items():
+            kept = float(np.mean([int(mask[name].sum()) for mask in by_replicate.values()]))
+            rows.append((number, density, name, first.size, kept, kept / first.size))
+    return pd.DataFrame(rows, columns=["round", "density", "tensor", "weights", "kept", "fraction"])
+
+
+@drawing
+def draw_surviving(data: pd.DataFrame) -> Figure:
+    """What `surviving` made, drawn: a line a tensor, both axes on a log scale; dashed, the whole network."""
+    figure, axes = one_panel()
+    density_axis(axes, list(data["density"]))
+    axes.set_yscale("log")
+    axes.set_ylim(_low(data) / 1.2, 1.1)
+    label_fractions(axes.yaxis, *axes.get_ylim())
+    axes.set_ylabel("fraction that survives")
+    whole = np.sort(data["density"].unique())
+    axes.plot(whole, whole, linestyle=(0, (4, 3)), linewidth=1, color="#808080")
+    names = list(data["tensor"].unique())
+    ends = [("all", whole[0], whole[0], "#808080")] if len(names) > 1 else []
+    for index, name in enumerate(names):
+        rows = data[(data["tensor"] == name) & (data["fraction"] > 0)]
+        look = look_of_tensor(index)
+        axes.plot(rows["density"], rows["fraction"], color=look.colour, marker=look.marker)
+        if len(rows) and (len(names) <= _MOST_LABELS or index in (0, len(names) - 1)):
+            ends.append((name, rows["density"].iloc[-1], rows["fraction"].iloc[-1], look.colour))
+    label_ends(axes, ends)
+    return figure
+
+
+def tell_surviving(data: pd.DataFrame) -> str:
+    """What the figure shows, in words."""
+    last = data[data["round"] == data["round"].max()]
+    kept = ", ".join(f"{100 * row['fraction']:.3g} % of {row['tensor']}" for row in last.to_dict("records"))
+    return (
+        f"Fraction of each tensor's weights that survives, against density, mean over replicates. At density "
+        f"{last['density'].iloc[0]:.4g} there survive {kept}."
+    )
+
+
+def _low(data: pd.DataFrame) -> float:
+    fractions = data.loc[data["fraction"] > 0, "fraction"]
+    return float(min([1.0, *fractions, *data.loc[data["density"] > 0, "density"]]))

@@ -1,0 +1,229 @@
+"""The report: the first screen, one page that needs nothing else, the same bytes every time, hostile names."""
+
+import json
+import re
+import shutil
+import time
+from html import unescape
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import pandas as pd
+import pytest
+from tickets.analysis import winning
+from tickets.analysis.report import PAGE, make_figure, make_report, plots_of, section_of
+
+import tickets
+from tickets.errors import InputError
+from tickets.store import read_run
+
+FIGURES = ["accuracy", "steps", "curves", "surviving", "initial", "overlap", "pixels"]
+VOID = {"meta", "link", "br", "img", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """Checks that tags nest and ids are unique; collects text, links and what a browser would fetch."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.open, self.ids, self.targets, self.fetched, self.texts = [], [], [], [], []
+        self.feed(html)
+        self.close()
+        assert not self.open
+        assert len(set(self.ids)) == len(self.ids)
+        assert set(self.targets) <= set(self.ids)
+        assert all(link.startswith("data:") for link in self.fetched)
+        self.text = re.sub(r"\s+", " ", " ".join(self.texts))
+
+    def handle_starttag(self, tag, attributes):
+        if tag not in VOID:
+            self.open.append(tag)
+        self._attributes(tag, dict(attributes))
+
+    def handle_startendtag(self, tag, attributes):
+        self._attributes(tag, dict(attributes))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] not in ("style", "script"):
+            self.texts.append(data)
+        assert "@import" not in data or self.open[-1] != "style"
+
+    def _attributes(self, tag, attributes):
+        if "id" in attributes:
+            self.ids.append(attributes["id"])
+        assert not any(name.startswith("on") for name in attributes)
+        for name in ("href", "xlink:href", "src"):
+            link = attributes.get(name, "data:")
+            self.targets.append(link[1:]) if link.startswith("#") else self.fetched.append(link)
+
+
+@pytest.fixture(scope="session")
+def files(saved):
+    return make_report(saved)[0]
+
+
+def test_the_first_screen_says_what_was_run_the_answer_and_how_sure(saved, files):
+    page = Page(files[PAGE].decode())
+    (one,) = winning(saved.rounds)
+    sentence = one.sentence.removeprefix(f"{one.run}: ")
+    sentence = sentence[0].upper() + sentence[1:]
+    head = page.text[: page.text.index("Contents")]
+    assert sentence in head
+    assert "mlp (widths 8) on digits: the ticket beside reinit and random_mask; 3 replicates, 3 rounds" in head
+    assert "36 trainings of 60 steps (adam, learning rate 0.01)" in head
+    assert "n = 3 replicates, compared in pairs; 95 % t-intervals." in head
+    assert "None of 36 trainings diverged." in head
+
+
+def test_every_figure_has_an_alternative_its_numbers_and_its_lines(saved, files):
+    (run,) = saved.runs
+    html = unescape(files[PAGE].decode())
+    text = Page(files[PAGE].decode()).text
+    for plot in section_of(saved, run).plots:
+        assert f'aria-label="{plot.told}"' in html
+        assert f"Its {len(plot.data)} rows of numbers" in text
+        assert plot.code.splitlines()[-1] in text
+        csv = files[f"tables/{run}/{plot.name}.csv"].decode()
+        assert len(csv.splitlines()) == 1 + len(plot.data)
+    assert [path for path in files if path.endswith(".pdf")] == [f"figures/{run}/{name}.pdf" for name in FIGURES]
+
+
+def test_svg_files_are_well_formed_and_light_or_dark_as_the_reader_is(files):
+    pictures = [data for path, data in files.items() if path.endswith(".svg")]
+    assert len(pictures) == len(FIGURES)
+    for data in pictures:
+        assert ElementTree.fromstring(data).tag.endswith("svg")
+        assert b"prefers-color-scheme:dark" in data
+        assert data.count(b'class="paper"') == 1
+        assert b"currentColor" in data
+        assert b"#1f2328" not in data.replace(b"svg{color:#1f2328}", b"")
+
+
+def test_the_same_saved_run_gives_the_same_bytes_wherever_it_lies(folder, files, tmp_path):
+    shutil.copytree(folder, tmp_path / "elsewhere")
+    assert make_report(tickets.load(tmp_path / "elsewhere"))[0] == files
+    everything = b"".join(files.values())
+    assert str(folder).encode() not in everything
+    assert not re.search(rb"20\d\d-\d\d-\d\d|CreationDate", everything)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_the_lines_beside_a_figure_draw_it(folder, files, tmp_path, monkeypatch, name):
+    shutil.copytree(folder, tmp_path / "runs" / "saved" / "tiny")
+    monkeypatch.chdir(tmp_path)
+    (path,) = (path for path in files if path.endswith(f"/{name}.py"))
+    space = {}
+    exec(files[path].decode(), space)
+    assert (tmp_path / f"{name}.pdf").stat().st_size > 1000
+    csv = files[path.replace("figures/", "tables/").replace(".py", ".csv")].decode()
+    assert space["data"].to_csv(index=False) == csv
+
+
+def test_hostile_names_are_text(folder, tmp_path):
+    hostile = "</title><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7 * 7 }}'\"\\& \u202e"
+    shutil.copytree(folder, tmp_path / "bad")
+    (path,) = (tmp_path / "bad").glob("*/run.json")
+    file = json.loads(path.read_text())
+    file["config"]["name"] = file["config"]["model"]["name"] = file["fingerprint"]["device"] = hostile
+    path.write_text(json.dumps(file))
+    files = make_report(tickets.load(tmp_path / "bad"))[0]
+    page = Page(files[PAGE].decode())
+    assert hostile in page.text
+    assert page.open == []
+    assert files[PAGE].count(b"<script>") == 1
+    compile(next(data for path, data in files.items() if path.endswith(".py")), "figure.py", "exec")
+
+
+def test_a_run_id_cannot_lead_out_of_the_folder(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "bad")
+    (path,) = (tmp_path / "bad").glob("*/run.json")
+    (run,) = tickets.load(folder).runs
+    for part in path.parent.rglob("rounds.parquet"):
+        assert pd.read_parquet(part)["run"].eq(run).all()
+    assert all(".." not in name and not name.startswith("/") for name in make_report(tickets.load(tmp_path / "bad"))[0])
+    from tickets.analysis.report.section import slug
+
+    assert slug("../../x y") == "x-y"
+    assert slug("1.0") == "run-1.0"
+    assert slug("///") == "run"
+
+
+def test_several_runs_are_sections_with_one_contents_list(report_of):
+    saved, files = report_of(sweep={"seed": [0, 1]})
+    page = Page(files[PAGE].decode())
+    assert page.text.count("Contents") == 1
+    for one in winning(saved.rounds):
+        assert one.run in page.ids
+        assert one.run in page.targets
+        assert page.text.count(one.sentence.removeprefix(f"{one.run}: ")[1:]) == 2  # at the top and in its section
+
+
+def test_one_replicate_says_why_there_is_no_interval(report_of):
+    text = Page(report_of(replicates=1)[1][PAGE].decode()).text
+    assert "One replicate: no interval, since one difference has no spread." in text
+    assert "No figure “Overlap of masks between replicates”: it takes two replicates." in text
+    assert "nan" not in text.lower().replace("nanoseconds", "")
+
+
+def test_no_controls_and_no_later_round(report_of):
+    text = Page(report_of(arms=["ticket"])[1][PAGE].decode()).text
+    assert "the ticket without controls;" in text
+    assert "it has no controls (add some to `arms`)" in text
+    assert "The ticket against each control" not in text
+    text = Page(report_of(arms=["ticket"], rounds=0)[1][PAGE].decode()).text
+    assert "no round after the dense one is saved" in text
+    assert "only the dense round is saved, in which all weights survive" in text
+
+
+def test_a_network_that_reads_no_pixels_and_arms_that_diverge(report_of):
+    saved, files = report_of(
+        data="mnist1d", arms=["ticket", {"name": "constant", "value": 1e30}], train={"steps": 5, "evaluate_every": 5}
+    )
+    text = Page(files[PAGE].decode()).text
+    assert saved.rounds["diverged"].sum() == 4
+    assert "4 of 8 trainings have no value (diverged) and are left out." in text
+    assert "constant: no value, all diverged" in text
+    assert "No figure “Pixels that the first layer keeps”: the input, of shape 40, is no image." in text
+
+
+@pytest.mark.parametrize("name", ["rounds.parquet", "curves.parquet", "masks.safetensors"])
+def test_a_damaged_run_is_named_and_the_rest_reported(campaign_file, tmp_path, name):
+    tickets.run(campaign_file(tmp_path, rounds=1, sweep={"seed": [0, 1]}), out=tmp_path / "out")
+    bad, good = tickets.load(tmp_path / "out").runs
+    path = tmp_path / "out" / bad / "cohort-000" / "round-001" / name
+    path.write_bytes(path.read_bytes()[:-1])
+    files, left_out = make_report(tickets.load(tmp_path / "out", skip_damaged=True))
+    assert list(left_out) == [bad]
+    assert name in left_out[bad]
+    assert {path.split("/")[1] for path in files if "/" in path} == {good}
+    assert f"Left out: {bad}" in Page(files[PAGE].decode()).text
+    shutil.rmtree(tmp_path / "out" / good)
+    with pytest.raises(InputError, match=name):
+        make_report(tickets.load(tmp_path / "out", skip_damaged=True))
+
+
+def test_one_figure_to_show_elsewhere(saved, files):
+    (run,) = saved.runs
+    made = make_figure(saved, "accuracy")
+    assert list(made) == ["accuracy.svg", "accuracy.csv", "accuracy.txt", "verdict.txt"]
+    assert made["accuracy.svg"] == files[f"figures/{run}/accuracy.svg"]
+    assert made["accuracy.csv"] == files[f"tables/{run}/accuracy.csv"]
+    (one,) = winning(saved.rounds)
+    assert made["verdict.txt"].decode().strip()[1:] == one.sentence.removeprefix(f"{run}: ")[1:]
+    with pytest.raises(InputError, match="did you mean 'accuracy'"):
+        make_figure(saved, "acuracy")
+
+
+def test_figures_of_a_run_and_those_it_lacks(saved, folder):
+    (run,) = saved.runs
+    plots, missing = plots_of(saved, run, read_run(folder / run))
+    assert ([plot.name for plot in plots], missing) == (FIGURES, [])
+
+
+def test_it_is_drawn_soon(saved):
+    began = time.perf_counter()
+    make_report(saved)
+    assert time.perf_counter() - began < 20

@@ -1,0 +1,45 @@
+"""Tables: numbers as in Python, and CSV and LaTeX that their readers can read."""
+
+import csv
+from io import StringIO
+
+import numpy as np
+import pandas as pd
+from tickets.analysis import compare, criteria
+from tickets.analysis.report import sheets_of, to_csv, to_latex
+
+
+def test_csv_holds_every_digit():
+    frame = pd.DataFrame({"name": ["a,b", 'c"d'], "value": [1 / 3, np.nan]})
+    head, first, second = csv.reader(StringIO(to_csv(frame)))
+    assert (head, first[0], second) == (["name", "value"], "a,b", ['c"d', ""])
+    assert float(first[1]) == 1 / 3
+
+
+def test_latex_is_a_plain_tabular_with_everything_escaped():
+    frame = pd.DataFrame({"arm_name": ["a & b_{c} \\x 5 % $1 #2 ~ ^\n<é> 1 ± 2"], "n": [1234.5678]})
+    assert to_latex(frame) == (
+        "\\begin{tabular}{lr}\n\\hline\narm\\_name & n \\\\\n\\hline\n"
+        "a \\& b\\_\\{c\\} \\textbackslash{}x 5 \\% \\$1 \\#2 \\textasciitilde{} \\textasciicircum{} "
+        "\\textless{}é\\textgreater{} 1 $\\pm$ 2 & 1235 \\\\\n\\hline\n\\end{tabular}\n"
+    )
+
+
+def test_the_sheets_of_a_saved_run_are_the_tables_of_the_analysis(saved):
+    sheets = {sheet.name: sheet for sheet in sheets_of(saved.rounds)}
+    assert list(sheets) == ["arms", "compared", "criteria"]
+    pd.testing.assert_frame_equal(sheets["compared"].whole, compare(saved.rounds))
+    pd.testing.assert_frame_equal(sheets["criteria"].whole, criteria(saved.rounds))
+    first = compare(saved.rounds).query("round == 2 and arm == 'reinit'").iloc[0]
+    shown = sheets["compared"].data.set_index("density").loc[f"{first['density']:.4f}", "reinit"]
+    points = [100 * first[name] for name in ("difference", "low", "high")]
+    assert shown == f"{points[0]:+.2f} [{points[1]:+.2f}, {points[2]:+.2f}] {first['verdict']}"
+    assert sheets["criteria"].data.columns.tolist() == [
+        "density", "no worse than dense", "no slower than dense", "better than reinit", "better than random_mask",
+    ]  # fmt: skip
+
+
+def test_a_run_without_controls_or_later_rounds_has_fewer(made):
+    assert [sheet.name for sheet in sheets_of(made({(0, "ticket"): [0.5]}))] == ["arms"]
+    both = made({(0, "ticket"): [0.5, 0.6], (1, "ticket"): [0.5, np.nan]})
+    assert [sheet.name for sheet in sheets_of(both)] == ["arms", "criteria"]

@@ -1,0 +1,83 @@
+"""`tickets report`: where the page is, what stays as it was, wrong input."""
+
+import shutil
+
+import pytest
+
+import tickets
+from tickets.store import run_folders
+
+
+@pytest.fixture
+def out(campaign_file, tmp_path):
+    """A tiny saved campaign."""
+    tickets.run(campaign_file(tmp_path, rounds=1), out=tmp_path / "out")
+    return tmp_path / "out"
+
+
+def test_it_prints_where_the_page_is_and_disturbs_no_other_command(command, out, campaign_file, contents):
+    before = contents(out)
+    runs = tickets.load(out).runs
+    said = command("report", out)
+    assert (said.code, said.out, said.err) == (0, f"{out / 'report' / 'index.html'}\n", "")
+    assert (out / "report" / "index.html").read_text().startswith("<!doctype html>")
+    after = {name: data for name, data in contents(out).items() if not name.startswith("report/")}
+    assert after == before
+    assert (tickets.load(out).runs, len(run_folders(out))) == (runs, 1)
+    for name in ("status", "verify", "compare"):
+        assert command(name, out).code == 0
+    assert command("run", out.parent / "tiny.toml", "--out", out).code == 0
+    first = {path: path.read_bytes() for path in (out / "report").rglob("*") if path.is_file()}
+    assert command("report", out).code == 0
+    assert {path: path.read_bytes() for path in (out / "report").rglob("*") if path.is_file()} == first
+
+
+def test_of_one_runs_folder_and_elsewhere(command, out, tmp_path):
+    (run,) = tickets.load(out).runs
+    said = command("report", out / run, "--out", tmp_path / "a" / "b")
+    assert (said.code, said.out) == (0, f"{tmp_path / 'a' / 'b' / 'index.html'}\n")
+    assert command("report", out / run).code == 0  # inside the run's own folder
+    assert command("verify", out).code == 0
+    assert tickets.load(out).runs == [run]
+
+
+def test_only_one_figure(command, out, tmp_path):
+    said = command("report", out, "--out", tmp_path / "one", "--only", "accuracy")
+    names = ["accuracy.svg", "accuracy.csv", "accuracy.txt", "verdict.txt"]
+    assert (said.code, said.out.splitlines()) == (0, [str(tmp_path / "one" / name) for name in names])
+    assert sorted(path.name for path in (tmp_path / "one").iterdir()) == sorted(names)
+    said = command("report", out, "--only", "acuracy")
+    assert said.code == 2
+    assert "--only = 'acuracy'" in said.err
+    assert "did you mean 'accuracy'?" in said.err
+
+
+def test_wrong_input_is_said(command, out, tmp_path):
+    said = command("report", tmp_path / "nowhere")
+    assert (said.code, said.out) == (2, "")
+    assert "no such folder" in said.err
+    (tmp_path / "empty").mkdir()
+    assert command("report", tmp_path / "empty").code == 2
+    (tmp_path / "file").write_text("")
+    said = command("report", out, "--out", tmp_path / "file")
+    assert (said.code, said.out) == (2, "")
+    assert "is in the way" in said.err
+
+
+def test_a_run_without_rounds_is_no_report(command, out):
+    (run,) = tickets.load(out).runs
+    shutil.rmtree(out / run / "cohort-000")
+    said = command("report", out)
+    assert (said.code, said.out) == (2, "")
+    assert f"{run}: no round is saved yet" in said.err
+    assert not (out / "report").exists()
+
+
+def test_a_damaged_run_is_named_on_the_terminal_too(command, campaign_file, tmp_path):
+    tickets.run(campaign_file(tmp_path, rounds=0, sweep={"seed": [0, 1]}), out=tmp_path / "out")
+    bad = tickets.load(tmp_path / "out").runs[0]
+    (tmp_path / "out" / bad / "cohort-000" / "round-000" / "rounds.parquet").unlink()
+    said = command("report", tmp_path / "out")
+    assert said.code == 1
+    assert said.err.startswith(f"{bad}: left out: ")
+    assert said.out.endswith("index.html\n")
