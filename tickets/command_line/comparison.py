@@ -106,7 +106,8 @@ def _notes(rows: pd.DataFrame, rounds: pd.DataFrame, metric: str) -> Iterator[st
         )
     lost = int(values_of(rounds, metric).isna().sum())
     if lost:
-        yield f"{counted(lost, 'training')} of {len(rounds):,} without a value (diverged) left out; {_changes(rows)}"
+        why = "diverged, or best before its first step" if metric == "early_stop_step" else "diverged"
+        yield f"{counted(lost, 'training')} of {len(rounds):,} without a value ({why}) left out; {_changes(rows)}"
 
 
 def _changes(rows: pd.DataFrame) -> str:
