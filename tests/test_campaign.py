@@ -301,6 +301,38 @@ def test_neither_threads_nor_generators_are_left_changed(campaign_file, tmp_path
     assert torch.get_num_threads() == states[3]
 
 
+@pytest.mark.parametrize(
+    ("init", "size"),
+    [("constant", 0.5), ({"name": "constant"}, 0.5), ({"name": "constant", "value": 0.25, "biases": "model"}, 0.25)],
+)
+def test_a_campaign_whose_networks_start_from_a_constant(init, size, campaign_file, tmp_path):
+    file = campaign_file(tmp_path, model={"name": "mlp", "widths": [8], "init": init})
+    saved = tickets.run(file, out=tmp_path / "out")
+    rows = saved.rounds[saved.rounds["arm"] == "ticket"]
+    assert list(zip(rows["replicate"], rows["round"], strict=True)) == [(r, n) for r in (0, 1) for n in (0, 1, 2)]
+    assert not rows["diverged"].any()
+    ticket = saved.ticket(1, 2)
+    plain = size == 0.5
+    assert ticket.model["init"] == ("constant" if plain else {"name": "constant", "value": 0.25, "biases": "model"})
+    network = ticket.build()
+    for name, mask in ticket.mask.items():
+        weight = dict(network.named_parameters())[name].detach().numpy()
+        assert np.array_equal(weight, np.where(mask, np.float32(size), np.float32(0)))
+    assert (ticket.values["1.bias"] == 0).all() == plain
+    assert verify(tmp_path / "out") == []
+
+
+@pytest.mark.parametrize("init", ["zeros", "dct", "orthogonal", {"name": "sign_constant", "scale": 0.1}])
+def test_a_campaign_of_each_other_kind_of_init_has_all_its_rows(init, campaign_file, tmp_path):
+    file = campaign_file(tmp_path, rounds=1, model={"name": "mlp", "widths": [8], "init": init})
+    saved = tickets.run(file, out=tmp_path / "out")
+    assert len(saved.rounds) == 2 * 2 * 4
+    assert not saved.rounds["diverged"].any()
+    tables = (saved.ticket(0, 1), saved.arm("reinit", 0, 1))
+    alike = [np.array_equal(*(one.values[name] for one in tables)) for name in tables[0].mask]
+    assert alike == [init in ("zeros", "dct")] * 2, "a fresh draw of what is not drawn is the same again"
+
+
 def test_a_built_ticket_computes_what_its_values_say(uninterrupted):
     file, _ = uninterrupted("plain")
     saved = tickets.load(file.parent / "out")

@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import math
 import random
+from typing import Any
 
 import numpy as np
 import pytest
+import scipy.fft
 import torch
 from torch import Tensor, nn
 
 from tickets.errors import InputError
-from tickets.initial import INITS, initial_values
+from tickets.initial import INITS, dct, glorot_deviation, initial_values
 from tickets.models.mlp import mlp
 from tickets.models.resnet import resnet20
 
@@ -21,6 +23,9 @@ def wide() -> nn.Module:
 
 def small() -> nn.Module:
     return mlp((6,), 3, [5])
+
+
+FIXED = ("constant", "zeros", "dct")  # the same weights for every seed
 
 
 def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
@@ -60,14 +65,136 @@ def test_pytorch_is_what_the_constructor_draws() -> None:
     assert values["1.bias"].abs().min() > 0
 
 
+@pytest.mark.parametrize(
+    ("init", "linear", "conv", "largest"),
+    [
+        ({"name": "uniform"}, 0.05 / math.sqrt(3), 0.05 / math.sqrt(3), 0.05),
+        ({"name": "uniform", "scale": 2.0}, 2 / math.sqrt(3), 2 / math.sqrt(3), 2.0),
+        ({"name": "normal"}, 0.05, 0.05, None),
+        ({"name": "normal", "scale": 2.0}, 2.0, 2.0, None),
+        ({"name": "orthogonal"}, math.sqrt(1 / 800), math.sqrt(1 / 450), None),
+        ({"name": "orthogonal", "gain": 3.0}, 3 * math.sqrt(1 / 800), 3 * math.sqrt(1 / 450), None),
+    ],
+)
+def test_weights_have_the_mean_and_deviation_of_the_options(
+    init: dict[str, Any], linear: float, conv: float, largest: float | None
+) -> None:
+    values = initial_values(wide, init, 0)
+    for name, deviation in (("linear.weight", linear), ("conv.weight", conv)):
+        weights = values[name]
+        assert abs(float(weights.mean())) < 5 * deviation / math.sqrt(weights.numel())
+        assert float(weights.std()) == pytest.approx(deviation, rel=0.02)
+        top = float(weights.abs().max())
+        assert top == pytest.approx(largest, rel=1e-3) if largest is not None else 4 < top / deviation < 6
+
+
+@pytest.mark.parametrize("gain", [1.0, 3.0])
+def test_orthogonal_rows_are_orthonormal_times_the_gain(gain: float) -> None:
+    values = initial_values(wide, {"name": "orthogonal", "gain": gain}, 0)
+    for name in ("linear.weight", "conv.weight"):
+        rows = values[name].flatten(1).double()
+        assert torch.allclose(rows @ rows.T, gain**2 * torch.eye(len(rows), dtype=torch.float64), atol=1e-5)
+    tall = initial_values(lambda: nn.Linear(3, 7), {"name": "orthogonal", "gain": gain}, 0)["weight"].double()
+    assert torch.allclose(tall.T @ tall, gain**2 * torch.eye(3, dtype=torch.float64), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("scale", "linear", "conv"), [(None, math.sqrt(2 / 1200), math.sqrt(2 / 1170)), (0.5, 0.5, 0.5)]
+)
+def test_signs_at_random_of_one_size(scale: float | None, linear: float, conv: float) -> None:
+    values = initial_values(wide, {"name": "sign_constant", "scale": scale}, 0)
+    for name, size in (("linear.weight", linear), ("conv.weight", conv)):
+        weights = values[name]
+        assert weights.unique().tolist() == pytest.approx([-size, size])
+        assert abs(float(weights.sign().mean())) < 5 / math.sqrt(weights.numel())
+
+
+@pytest.mark.parametrize(
+    ("init", "number"), [("constant", 0.5), ({"name": "constant", "value": -0.25}, -0.25), ("zeros", 0.0)]
+)
+def test_every_weight_the_same_number(init: str | dict[str, Any], number: float) -> None:
+    values = initial_values(small, init, 3)
+    assert torch.equal(values["1.weight"], torch.full((5, 6), number))
+    assert torch.equal(values["3.weight"], torch.full((3, 5), number))
+    assert torch.equal(values["1.bias"], torch.zeros(5))
+
+
+def test_dct_of_a_tiny_tensor() -> None:
+    # 2 rows, 3 columns: n = 3 and d**2 = 2/5, so row k is sqrt(4/5) * cos(pi * k * (j + 1/2) / 3) for k = 1, 2.
+    wanted = math.sqrt(0.8) * torch.tensor([[math.sqrt(0.75), 0.0, -math.sqrt(0.75)], [0.5, -1.0, 0.5]])
+    assert torch.allclose(initial_values(lambda: nn.Linear(3, 2), "dct", 0)["weight"], wanted, atol=1e-7)
+    # 2 rows, 1 column: n = 3 again, and d**2 = 2/3.
+    wanted = math.sqrt(4 / 3) * torch.tensor([[math.sqrt(0.75)], [0.5]])
+    assert torch.allclose(initial_values(lambda: nn.Linear(1, 2), "dct", 0)["weight"], wanted, atol=1e-7)
+
+
+SHAPES = [
+    (1, 1),
+    (1, 5),
+    (5, 1),
+    (4, 1),
+    (2, 3),
+    (3, 3),
+    (7, 3),
+    (300, 784),
+    (100, 40),
+    (40, 100),
+    (8, 3, 3, 3),
+    (6, 1, 3),
+]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_dct_is_that_of_scipy_with_the_moments_of_glorot(shape: tuple[int, ...]) -> None:
+    weight = torch.empty(shape, dtype=torch.float64)
+    dct(weight)
+    matrix = weight.flatten(1)
+    rows, columns = matrix.shape
+    n, deviation = max(rows + 1, columns), glorot_deviation(weight)
+    oracle = scipy.fft.dct(np.eye(n), type=2, norm="ortho", axis=0)[1 : rows + 1, :columns]
+    assert np.allclose(matrix.numpy(), deviation * math.sqrt(n) * oracle, atol=1e-12)
+    assert float((matrix**2).mean()) == pytest.approx(deviation**2)
+    if rows < columns:
+        assert torch.allclose(matrix.mean(dim=1), torch.zeros(rows, dtype=torch.float64), atol=1e-12)
+        assert torch.allclose(matrix @ matrix.T, deviation**2 * n * torch.eye(rows, dtype=torch.float64), atol=1e-9)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_dct_makes_no_two_units_alike(shape: tuple[int, ...]) -> None:
+    weight = torch.empty(shape)
+    dct(weight)
+    matrix = weight.flatten(1)
+    rows, columns = matrix.shape
+    assert (len(matrix.unique(dim=0)), len(matrix.unique(dim=1)[0])) == (rows, columns)
+    assert (matrix[:, 0].diff() < 0).all()
+    assert (matrix[0].diff() < 0).all()
+
+
+def test_fans_are_as_torch_counts_them() -> None:
+    for weight in (torch.empty(80, 50, 3, 3), torch.empty(4, 7), nn.ConvTranspose1d(2, 6, 5).weight):
+        fan_in, fan_out = nn.init._calculate_fan_in_and_fan_out(weight)
+        assert glorot_deviation(weight) == math.sqrt(2 / (fan_in + fan_out))
+
+
+@pytest.mark.parametrize("init", INITS)
+def test_biases_are_zeros_or_the_models_and_the_weights_do_not_heed_it(init: str) -> None:
+    constructed = initial_values(small, "pytorch", 3)
+    zeros, models = (initial_values(small, {"name": init, "biases": biases}, 3) for biases in ("zeros", "model"))
+    for name in ("1", "3"):
+        assert torch.equal(zeros[f"{name}.weight"], models[f"{name}.weight"])
+        assert (zeros[f"{name}.bias"] == 0).all()
+        assert torch.equal(models[f"{name}.bias"], constructed[f"{name}.bias"])
+    assert same(initial_values(small, init, 3), models if init == "pytorch" else zeros)
+
+
 @pytest.mark.parametrize("init", INITS)
 def test_the_seed_alone_decides(init: str) -> None:
     first = initial_values(small, init, 7)
     torch.manual_seed(1), np.random.seed(1), random.seed(1)
     assert same(initial_values(small, init, 7), first)
     other = initial_values(small, init, 8)
-    assert not torch.equal(other["1.weight"], first["1.weight"])
-    assert not torch.equal(other["3.weight"], first["3.weight"])
+    for name in ("1.weight", "3.weight"):
+        assert torch.equal(other[name], first[name]) == (init in FIXED)
 
 
 def test_seeds_go_up_to_63_bits() -> None:
@@ -136,13 +263,14 @@ def test_values_are_nobody_elses() -> None:
         assert values[name].is_contiguous()
 
 
-def test_a_convolution_without_bias_and_a_transposed_weight_will_do() -> None:
+@pytest.mark.parametrize("init", INITS)
+def test_a_convolution_without_bias_and_a_transposed_weight_will_do(init: str) -> None:
     def odd() -> nn.Module:
         module = nn.Conv1d(2, 3, 3, bias=False)
         module.weight = nn.Parameter(module.weight.transpose(0, 2))
         return module
 
-    assert initial_values(odd, "glorot_normal", 0)["weight"].is_contiguous()
+    assert initial_values(odd, init, 0)["weight"].is_contiguous()
 
 
 def test_an_unknown_rule_offers_the_nearest() -> None:

@@ -158,7 +158,7 @@ def make_setting(fitted: Fitted, plan: Plan, device: torch.device) -> Setting:
     return Setting(
         run=run,
         examples=on_device(fitted.source.examples, device),
-        fresh=lambda seed: initial_values(fitted.build, run.model.init, seed),
+        fresh=lambda seed: initial_values(fitted.build, run.model.init.model_dump(), seed),
         parameters=tuple(name for name, _ in module.named_parameters()),
         prunable=fitted.prunable,
         score=score_function(run),

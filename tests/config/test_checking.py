@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from tickets.config import ArmConfig, TrainConfig, parse_run
 from tickets.config.schema import Run
 from tickets.config.telling import SECTIONS, VARIANTS
 from tickets.errors import InputError
+from tickets.initial import INITS as INIT_RULES
 
 BASE = {"name": "x", "data": "mnist1d", "model": "mlp"}
 ARMS = (
@@ -19,6 +21,10 @@ ARMS = (
 )
 MODELS = "allowed: conv2, conv4, conv6, lenet_300_100, mlp, resnet20, or module:function"
 DATA = "allowed: cifar10, digits, fashion_mnist, mnist, mnist1d, or module:function"
+INITS = (
+    "allowed: constant, dct, glorot_normal, glorot_uniform, kaiming_normal, kaiming_uniform, normal, orthogonal, "
+    "pytorch, sign_constant, uniform, zeros"
+)
 TOP = (
     "allowed: arms, cohort_size, compute, data, data_folder, model, name, prune, replicates, rewind, rounds, "
     "seed, store, sweep, train"
@@ -114,7 +120,22 @@ ONE_KEY = [
     ({"model": {"name": "mlp", "width": [5]}}, "model.width: unknown key; did you mean 'widths'? (allowed: init, name, widths)"),
     ({"model": {"name": "mlp", "widths": [5, 0]}}, "model.widths[1] = 0: must be at least 1"),
     ({"model": {"name": "mlp", "widths": 5}}, "model.widths = 5: must be a list, not a whole number"),
-    ({"model": {"name": "mlp", "init": "gloro"}}, "model.init = 'gloro': unknown init; did you mean 'glorot_normal'? (allowed: glorot_normal, glorot_uniform, kaiming_normal, kaiming_uniform, pytorch)"),
+    ({"model": {"name": "mlp", "init": "gloro"}}, f"model.init = 'gloro': unknown init; did you mean 'glorot_normal'? ({INITS})"),
+    ({"model": {"name": "f:g", "init": {"name": "zero"}}}, f"model.init.name = 'zero': unknown init; did you mean 'zeros'? ({INITS})"),
+    ({"model": {"name": "mlp", "init": {"value": 0.5}}}, f"model.init.name: missing; name an init ({INITS})"),
+    ({"model": {"name": "mlp", "init": {"name": ["dct"]}}}, 'model.init.name = ["dct"]: must be a string, not a list'),
+    ({"model": {"name": "mlp", "init": 0.5}}, "model.init = 0.5: must be a name or a table, not a decimal number"),
+    ({"model": {"name": "mlp", "init": "f:g"}}, f"model.init = 'f:g': unknown init ({INITS})"),
+    ({"model": {"name": "f:g", "init": {"name": "constant", "valu": 1}}}, "model.init.valu: unknown key; did you mean 'value'? (allowed: biases, name, value)"),
+    ({"model": {"name": "mlp", "init": {"name": "zeros", "value": 1}}}, "model.init.value: unknown key (allowed: biases, name)"),
+    ({"model": {"name": "mlp", "init": {"name": "constant", "value": "1"}}}, 'model.init.value = "1": must be a number, not a string'),
+    ({"model": {"name": "mlp", "init": {"name": "constant", "value": float("inf")}}}, "model.init.value = inf: must be a finite number"),
+    ({"model": {"name": "mlp", "init": {"name": "sign_constant", "scale": 0}}}, "model.init.scale = 0: must be greater than 0"),
+    ({"model": {"name": "mlp", "init": {"name": "uniform", "scale": -1}}}, "model.init.scale = -1: must be greater than 0"),
+    ({"model": {"name": "mlp", "init": {"name": "normal", "scale": True}}}, "model.init.scale = true: must be a number, not true or false"),
+    ({"model": {"name": "mlp", "init": {"name": "orthogonal", "gain": 0}}}, "model.init.gain = 0: must be greater than 0"),
+    ({"model": {"name": "mlp", "init": {"name": "dct", "biases": "model_"}}}, "model.init.biases = 'model_': unknown choice; did you mean 'model'? (allowed: model, zeros)"),
+    ({"model": {"name": "mlp", "init": {"name": "dct", "biases": 0}}}, "model.init.biases = 0: must be a string, not a whole number (allowed: model, zeros)"),
     ({"model": {"name": "conv4", "dropout": 1}}, "model.dropout = 1: must be at least 0 and less than 1"),
     ({"model": {"name": "lenet_300_100", "widths": [5]}}, "model.widths: unknown key (allowed: init, name)"),
     ({"arms": ["ticket", "x:y", "reinit"]}, f"arms[1] = 'x:y': unknown arm ({ARMS})"),
@@ -195,6 +216,16 @@ def test_every_problem_at_once_and_rules_are_judged_beside_other_problems() -> N
     ]  # fmt: skip
 
 
+def test_every_problem_of_an_init_with_those_of_its_model() -> None:
+    init = {"name": "constant", "value": "x", "biases": "none", "scale": 1}
+    assert lines(model={"name": "mlp", "widths": [0], "init": init}) == [
+        "model.init.biases = 'none': unknown choice (allowed: model, zeros)",
+        'model.init.value = "x": must be a number, not a string',
+        "model.init.scale: unknown key; did you mean 'value'? (allowed: biases, name, value)",
+        "model.widths[0] = 0: must be at least 1",
+    ]
+
+
 def test_an_unknown_arm_may_have_been_meant_as_the_ticket() -> None:
     assert lines(arms=["tickt", "reinit"]) == [f"arms[0] = 'tickt': unknown arm; did you mean 'ticket'? ({ARMS})"]
 
@@ -211,8 +242,18 @@ def test_every_name_of_the_catalogue_has_a_variant() -> None:
         assert parse_run({**BASE, "data": name}).data.name == name
     for name in catalogue.MODELS:
         assert parse_run({**BASE, "model": name}).model.name == name
+    assert list(INIT_RULES) == list(VARIANTS["model.init"])
     arms = parse_run({**BASE, "arms": list(catalogue.ARMS)}).arms
     assert [arm.name for arm in arms] == list(catalogue.ARMS)
+
+
+def test_the_options_of_each_init_are_those_of_its_rule() -> None:
+    for name, rule in INIT_RULES.items():
+        options = parse_run({**BASE, "model": {"name": "mlp", "init": name}}).model.init.options
+        biases = options.pop("biases")
+        assert biases == ("model" if name == "pytorch" else "zeros"), "as tickets.initial.initial_values has it"
+        keywords = list(inspect.signature(rule).parameters.values())[1:]
+        assert {keyword.name: keyword.default for keyword in keywords} == options, name
 
 
 def test_the_sections_are_those_of_a_run() -> None:

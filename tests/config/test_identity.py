@@ -23,6 +23,9 @@ GOLDEN: list[tuple[dict[str, Any], str]] = [
     ({"data": "cifar10", "model": {"name": "conv6", "dropout": 0.5}, "train": {"optimizer": "sgd", "momentum": 0.9, "learning_rate": 1e-5}}, "cifar10-conv6-sgd-1e-05-seed0-0249930b9d"),
     ({"data": "my_package.sets:f", "model": {"name": "my.nets:wide", "depth": 3, "scale": 0.5}, "prune": {"score": "my.scores:f", "exclude": ["fc*"]}}, "my_package_sets_f-my_nets_wide-adam-0.001-seed0-8bc2036ff2"),
     ({"train": {"optimizer": "adamw", "schedule": "step", "milestones": [100, 200]}, "rewind": {"step": 50}, "prune": {"scope": "global"}}, "mnist1d-mlp-adamw-0.001-seed0-824df04b2c"),
+    ({"model": {"name": "mlp", "init": {"name": "constant", "value": 0.25}}}, "mnist1d-mlp-adam-0.001-seed0-4481d12e00"),
+    ({"model": {"name": "lenet_300_100", "init": {"name": "sign_constant", "biases": "model"}}}, "mnist1d-lenet_300_100-adam-0.001-seed0-8c770f375b"),
+    ({"model": {"name": "mlp", "init": "dct"}}, "mnist1d-mlp-adam-0.001-seed0-86f5c929b0"),
 ]  # fmt: skip
 
 
@@ -75,6 +78,7 @@ def test_what_an_identity_holds() -> None:
         {"data": {"name": "a:b", "k": 2}},
         {"model": "conv2"},
         {"model": {"name": "mlp", "init": "glorot_normal"}},
+        {"model": {"name": "mlp", "init": {"name": "pytorch", "biases": "zeros"}}},
         {"model": {"name": "mlp", "widths": [100]}},
         {"train": {"optimizer": "sgd"}},
         {"train": {"optimizer": "sgd", "momentum": 0.9}},
@@ -138,6 +142,20 @@ def test_what_decides_no_tickets_numbers_does_not(changed: dict[str, Any]) -> No
         ({"rounds": 1, "prune": {"density": 0.9}}, {"prune": {"rate": 0.1}}),
         ({"rounds": 1, "prune": {"density": 0.1, "output_rate": 0.9}}, {"prune": {"rate": 0.9}}),
         ({"model": {"name": "mlp", "widths": [100, 100]}}, {}),
+        ({"model": {"name": "mlp", "init": {"name": "pytorch"}}}, {}),
+        ({"model": {"name": "mlp", "init": {"name": "pytorch", "biases": "model"}}}, {}),
+        (
+            {"model": {"name": "mlp", "init": {"name": "constant", "value": 0.5, "biases": "zeros"}}},
+            {"model": {"name": "mlp", "init": "constant"}},
+        ),
+        (
+            {"model": {"name": "mlp", "init": {"name": "constant", "value": 1}}},
+            {"model": {"name": "mlp", "init": {"name": "constant", "value": 1.0}}},
+        ),
+        (
+            {"model": {"name": "mlp", "init": {"name": "constant", "value": -0.0}}},
+            {"model": {"name": "mlp", "init": {"name": "constant", "value": 0}}},
+        ),
         ({"data": {"name": "a:b", "k": 1, "l": 2}}, {"data": {"l": 2, "k": 1, "name": "a:b"}}),
     ],
 )

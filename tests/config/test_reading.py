@@ -69,6 +69,12 @@ def test_problems_begin_with_the_files_name(file: Path) -> None:
         (["a=" + "[" * 5000], {"a": "[" * 5000}),
         (["a="], {"a": ""}),
         (["model=mlp", "model.widths=[50]"], {"model": {"name": "mlp", "widths": [50]}}),
+        (
+            ["model=mlp", "model.init=constant", "model.init.value=0.25"],
+            {"model": {"name": "mlp", "init": {"name": "constant", "value": 0.25}}},
+        ),
+        (["model.init.value=0.25"], {"model": {"init": {"value": 0.25}}}),
+        (["data=a:b", "data.init=x"], {"data": {"name": "a:b", "init": "x"}}),
         (["data.validation=3"], {"data": {"validation": 3}}),
         (["data.k.l=true"], {"data": {"k": {"l": True}}}),
         (["sweep.train.steps=[1]"], {"sweep": {"train.steps": [1]}}),
@@ -97,6 +103,16 @@ def test_settings_of_a_file(file: Path) -> None:
     run = read_campaign(file, settings).runs[0]
     assert (run.model.options, run.train.optimizer, run.train.momentum) == ({"widths": (50,)}, "sgd", 0.9)
     assert (run.data.name, run.rounds, run.train.steps) == ("digits", 2, 200)
+
+
+def test_settings_of_an_init(file: Path) -> None:
+    for settings, init in (
+        (["model.init=zeros"], "zeros"),
+        (["model.init=constant", "model.init.value=2"], {"name": "constant", "biases": "zeros", "value": 2.0}),
+        (["model.init={name = 'constant', value = 1}"], {"name": "constant", "biases": "zeros", "value": 1.0}),
+        (["model.init=dct", "model.init.biases=model"], {"name": "dct", "biases": "model"}),
+    ):
+        assert read_campaign(file, settings).runs[0].model_dump()["model"]["init"] == init
 
 
 def test_a_setting_of_a_swept_key_takes_the_sweeps_place(file: Path) -> None:

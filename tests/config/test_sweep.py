@@ -69,6 +69,21 @@ def test_options_of_a_users_function_can_be_swept() -> None:
     assert [run.model.options for run in runs] == [{"depth": {"left": 1}}, {"depth": {"left": 2}}]
 
 
+def test_inits_and_their_options_can_be_swept() -> None:
+    sweep = {"model.init": ["zeros", {"name": "constant", "value": 0.25}, {"name": "constant"}]}
+    runs = expand(parse_campaign({**BASE, "sweep": sweep}))
+    found = [run.model_dump()["model"]["init"] for run in runs]
+    constants = [{"name": "constant", "biases": "zeros", "value": value} for value in (0.25, 0.5)]
+    assert found == ["zeros", *constants]
+    # The shorter key comes first into the table here too.
+    sweep = {"model.init.biases": ["model", "zeros"], "model.init": ["constant"]}
+    runs = expand(parse_campaign({**BASE, "sweep": sweep}))
+    assert [run.model.init.options for run in runs] == [
+        {"biases": "model", "value": 0.5},
+        {"biases": "zeros", "value": 0.5},
+    ]
+
+
 @pytest.mark.parametrize(
     ("sweep", "line"),
     [
@@ -84,6 +99,8 @@ def test_options_of_a_users_function_can_be_swept() -> None:
         ({"seed": []}, "sweep.seed = []: must be a list of values, not an empty one"),
         ({"seed": 3}, "sweep.seed = 3: must be a list of values, not a whole number"),
         ("seed", 'sweep = "seed": must be a table of lists, not a string'),
+        ({"model.init": ["dct", "dtc"]}, "model.init = 'dtc': unknown init; did you mean 'dct'? (allowed: constant, dct, glorot_normal, glorot_uniform, kaiming_normal, kaiming_uniform, normal, orthogonal, pytorch, sign_constant, uniform, zeros) (in the sweep, at model.init = \"dtc\")"),
+        ({"model.init": ["pytorch", {"name": "pytorch"}]}, 'sweep: model.init = "pytorch" and model.init = {"name": "pytorch"} do not make separate runs (both are mnist1d-mlp-adam-0.001-seed0-d1012b5252); leave one out'),
         ({"model.width": [[5]]}, "model.width: unknown key; did you mean 'widths'? (allowed: init, name, widths)"),
         ({"train.steps": [5, 0]}, "train.steps = 0: must be at least 1 (in the sweep, at train.steps = 0)"),
         ({"rewind.step": [0, 1000], "seed": [0, 1]}, "rewind.step = 1000: must be less than train.steps = 1000 (in the sweep, at rewind.step = 1000, seed = 0)"),

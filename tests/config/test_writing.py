@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tickets.config import Campaign, parse_campaign, read_campaign, to_toml
+from tickets.config.telling import VARIANTS
 
 BASE: dict[str, Any] = {"name": "x", "data": "mnist1d", "model": "mlp"}
 
@@ -81,6 +82,10 @@ SWEEPS: list[dict[str, list[Any]]] = [
     {"data.name": ["mnist", "fashion_mnist"], "data.validation": [3]},
     {"model": [{"name": "a:b", "flag": 1}, {"name": "a:b", "flag": True}, "mlp"]},
     {"model.name": ["mlp", "a:b"], "model.widths": [[5], []]},
+    {"model.init": ["zeros", {"name": "normal", "scale": 0.1}, "constant"]},
+    {"model.init.name": ["constant", "pytorch", "sign_constant"]},
+    {"model.init": ["uniform", "normal"], "model.init.scale": [0.05, 0.1]},
+    {"model.name": ["mlp", "a:b"], "model.init": [{"name": "orthogonal", "gain": 2}]},
     {"train": [{"steps": 5}, {"schedule": "step", "milestones": [3]}], "train.batch_size": [7]},
     {"prune": [{"rate": 0.5}, {"scope": "global"}]},
     {"rewind.step": [0, 10], "seed": [1, 2]},
@@ -91,6 +96,18 @@ SWEEPS: list[dict[str, list[Any]]] = [
 def test_sweeps_read_back(sweep: dict[str, list[Any]]) -> None:
     campaign = parse_campaign({**BASE, "sweep": sweep})
     assert read_back(campaign) == campaign
+
+
+@pytest.mark.parametrize("values", [[0.5], [0.25], [0.25, 0.5], [0.5, 0.25]])
+def test_a_swept_option_of_an_init_reads_back(values: list[float]) -> None:
+    table = {**BASE, "model": {"name": "mlp", "init": {"name": "constant", "biases": "model"}}}
+    campaign = parse_campaign({**table, "sweep": {"model.init.value": values}})
+    assert tomllib.loads(to_toml(campaign))["model"]["init"] == {"name": "constant", "biases": "model"}
+    assert read_back(campaign) == campaign
+    plain = parse_campaign(
+        {**BASE, "model": {"name": "mlp", "init": "constant"}, "sweep": {"model.init.value": values}}
+    )
+    assert read_back(plain) == plain
 
 
 @pytest.mark.parametrize("densities", [[0.1], [0.1, 0.5]])
@@ -117,8 +134,21 @@ OPTIONS = st.recursive(
     max_leaves=5,
 )
 KEYS = TEXT.filter(lambda key: key not in ("name", "validation", "init", "folder"))
-INITS = st.sampled_from(["glorot_normal", "glorot_uniform", "kaiming_normal", "kaiming_uniform", "pytorch"])
 SHARE = st.floats(0, 1)
+INIT_NAMES = st.sampled_from(list(VARIANTS["model.init"]))
+BIASES = st.sampled_from(["zeros", "model"])
+SCALE = st.floats(0, 10, exclude_min=True)
+INITS = st.one_of(
+    INIT_NAMES,
+    st.builds(lambda name, more: {"name": name, **more}, INIT_NAMES, some(biases=BIASES)),
+    st.builds(lambda more: {"name": "constant", **more}, some(biases=BIASES, value=FINITE)),
+    st.builds(
+        lambda name, more: {"name": name, **more},
+        st.sampled_from(["sign_constant", "uniform", "normal"]),
+        some(biases=BIASES, scale=SCALE),
+    ),
+    st.builds(lambda more: {"name": "orthogonal", **more}, some(biases=BIASES, gain=SCALE)),
+)
 CUSTOM = st.builds(lambda options: {**options, "name": "my.own:f"}, st.dictionaries(KEYS, OPTIONS, max_size=3))
 NAMED = st.sampled_from(["mnist1d", "digits", "mnist", "cifar10", "my.own:f"])
 DATA = NAMED | st.builds(lambda name, more: {"name": name, **more}, NAMED, some(validation=st.integers(1))) | CUSTOM

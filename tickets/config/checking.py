@@ -70,10 +70,10 @@ def _spoiled(key: str, wrong: str) -> bool:
 
 def _as_written(problem: Problem, table: Mapping[str, Any]) -> Problem:
     """The problem under the key that the file has: `data`, not `data.name`, if the short form was used."""
-    place = re.fullmatch(r"(data|model|arms)(?:\[(\d+)\])?\.name", problem.key)
+    place = re.fullmatch(r"(data|model|model\.init|arms)(?:\[(\d+)\])?\.name", problem.key)
     if place is None:
         return problem
-    written = table.get(place[1])
+    written = flat(table).get(place[1])
     if place[2] is not None and isinstance(written, list | tuple):
         written = written[int(place[2])]
     return problem._replace(key=problem.key.removesuffix(".name")) if isinstance(written, str) else problem

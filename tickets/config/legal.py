@@ -10,10 +10,12 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict
 from pydantic_core import PydanticCustomError
 
 from tickets.errors import nearest
+
+STRICT = ConfigDict(extra="forbid", strict=True, frozen=True)  # what every table is
 
 ILLEGAL = "illegal"  # the error type of a value of the right kind that is not allowed
 UNKNOWN = "unknown"  # the error type of a name that nothing has

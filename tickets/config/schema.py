@@ -1,7 +1,8 @@
 """Every key of a campaign file: its type, its default, its unit and what is legal.
 
 The models are frozen and strict: a whole number may stand for a decimal one, and nothing else is converted.
-The tables `data` and `model` are in variants.py; rules that tie one key to another are in rules.py.
+The tables `data` and `model` are in variants.py, `model.init` in inits.py; rules that tie one key to another
+are in rules.py.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
 from tickets.catalogue import ARMS, SCORES
 from tickets.config.legal import (
+    STRICT,
     Count,
     CountFromOne,
     Fraction,
@@ -29,7 +31,7 @@ from tickets.config.legal import (
     one_of,
 )
 from tickets.config.rules import broken_rules, flat, pruned_share
-from tickets.config.variants import LIST, STRICT, DataConfig, ModelConfig
+from tickets.config.variants import LIST, DataConfig, ModelConfig
 from tickets.errors import InputError
 
 OptimizerName = Literal["sgd", "adam", "adamw"]

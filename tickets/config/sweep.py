@@ -72,20 +72,19 @@ def flat_sweep(written: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def with_key(table: Mapping[str, Any], key: str, value: Any) -> dict[str, Any]:
-    """A copy of a table with a value at a dotted key; a `data` or `model` that is a name becomes a table.
+    """A copy of a table with a value at a dotted key; a name for `data`, `model` or `model.init` becomes a table.
 
     Raises InputError if a part of the key before its last is there and is not a table.
     """
     first, _, rest = key.partition(".")
     if not rest:
         return {**table, first: value}
-    inner = table.get(first, {})
-    if first in VARIANTS:
-        inner = as_table(inner)
-    return {**table, first: _placed(inner, first, rest, value)}
+    return {**table, first: _placed(table.get(first, {}), first, rest, value)}
 
 
 def _placed(table: Any, at: str, key: str, value: Any) -> dict[str, Any]:
+    if at in VARIANTS:
+        table = as_table(table)
     if not isinstance(table, Mapping):
         raise InputError(f"{at}.{key} = {shown(value)}: {at} = {shown(table)} is {kind_of(table)}, which has no keys")
     first, _, rest = key.partition(".")

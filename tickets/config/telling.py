@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from tickets import catalogue
+from tickets.config.inits import Init
 from tickets.config.legal import ILLEGAL, UNKNOWN, kind_of, listed, unknown_name
 from tickets.config.schema import ArmConfig, Run
 from tickets.config.variants import DataConfig, ModelConfig
@@ -26,9 +27,14 @@ SECTIONS: Mapping[str, type[BaseModel]] = {
 }
 VARIANTS: Mapping[str, Mapping[str, type[BaseModel]]] = {
     key: {get_args(part)[1].tag: get_args(part)[0] for part in get_args(get_args(union)[0])}
-    for key, union in (("data", DataConfig), ("model", ModelConfig))
+    for key, union in (("data", DataConfig), ("model", ModelConfig), ("model.init", Init))
 }
-NAMED = {"data": ("data set", catalogue.DATA), "model": ("model", catalogue.MODELS)}
+# What such a table names, the names that there are, and whether a function of the user's own will do.
+NAMED: Mapping[str, tuple[str, Iterable[str], bool]] = {
+    "data": ("a data set", catalogue.DATA, True),
+    "model": ("a model", catalogue.MODELS, True),
+    "model.init": ("an init", VARIANTS["model.init"], False),
+}
 TOP_KEYS = (*Run.model_fields, "data_folder", "sweep")  # the last two are the file's and not a run's
 SECTION_KEYS = tuple(f"{section}.{key}" for section, model in SECTIONS.items() for key in model.model_fields)
 
@@ -65,8 +71,18 @@ def problems_of(error: ValidationError) -> Iterator[Problem]:
         place = details["loc"]
         # An empty place is the Run's own validator (rules.py), which is asked again with what can be judged.
         if place and details["type"] != "default_factory_not_called":
-            # After `data` and `model` pydantic puts the variant that it chose, which is no key of the file.
-            yield _told((place[0], *place[2:]) if place[0] in VARIANTS else place, details)
+            yield _told(_in_file(place), details)
+
+
+def _in_file(place: Place) -> Place:
+    """The place without the variants that pydantic chose: it puts each behind its table, and none is a key."""
+    found: list[int | str] = []
+    parts = iter(place)
+    for part in parts:
+        found.append(part)
+        if ".".join(map(str, found)) in VARIANTS:
+            next(parts, None)
+    return tuple(found)
 
 
 def _told(place: Place, details: ErrorDetails) -> Problem:
@@ -111,8 +127,8 @@ def _unknown_key(place: Place) -> str:
         allowed = listed(ArmConfig.model_fields)
         near = nearest(name, ArmConfig.model_fields)
     else:
-        section = str(where[0])
-        model = VARIANTS[section][str(where[1])] if section in VARIANTS else SECTIONS[section]
+        section = dotted(_in_file(tuple(where)))
+        model = VARIANTS[section][str(where[-1])] if section in VARIANTS else SECTIONS[section]
         allowed, near = listed(model.model_fields), nearest(name, model.model_fields)
         if name in TOP_KEYS:
             near = f"; {name!r} is a key of the file's top: write it above the first [table]"
@@ -123,13 +139,13 @@ def _missing(place: Place) -> str:
     if place[0] == "arms":
         return f"missing; name an arm ({listed(catalogue.ARMS)})"
     if place[0] in NAMED:
-        noun, entries = NAMED[str(place[0])]
-        return f"missing; name a {noun} ({listed(entries, functions=True)})"
+        noun, entries, functions = NAMED[str(place[0])]
+        return f"missing; name {noun} ({listed(entries, functions)})"
     return 'missing; give the campaign a name, e.g. name = "first-try" (its folder gets the same)'
 
 
 def _no_variant(key: str, value: Any) -> Problem:
-    noun, entries = NAMED[key]
+    noun, entries, functions = NAMED[key]
     if not isinstance(value, Mapping):
         return Problem(key, shown(value), f"must be a name or a table, not {kind_of(value)}")
     if "name" not in value:
@@ -137,4 +153,4 @@ def _no_variant(key: str, value: Any) -> Problem:
     name = value["name"]
     if not isinstance(name, str):
         return Problem(f"{key}.name", shown(name), f"must be a string, not {kind_of(name)}")
-    return Problem(f"{key}.name", _cut(repr(name)), unknown_name(noun, name, entries, functions=True))
+    return Problem(f"{key}.name", _cut(repr(name)), unknown_name(noun.partition(" ")[2], name, entries, functions))

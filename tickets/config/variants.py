@@ -6,19 +6,16 @@ A table's name decides which variant it is; a plain string is short for a table 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
-from tickets.config.legal import CountFromOne, FractionBelowOne, Option, Target, as_table, one_of
+from tickets.config.inits import Init, PlainInit, PytorchInit
+from tickets.config.legal import STRICT, CountFromOne, FractionBelowOne, Option, Target, as_table
 
-STRICT = ConfigDict(extra="forbid", strict=True, frozen=True)
 STRICT_WITH_OPTIONS = ConfigDict(extra="allow", strict=True, frozen=True)
 LIST = Field(strict=False)  # lets TOML's lists become tuples; what is in them stays strict
 CUSTOM = "module:function"  # the tag of the variants for a user's own functions; no built-in name has a colon
-
-InitName = Literal["glorot_normal", "glorot_uniform", "kaiming_normal", "kaiming_uniform", "pytorch"]
-Init = Annotated[InitName, one_of("init", get_args(InitName))]
 
 
 def _tag(table: Any) -> str | None:
@@ -94,12 +91,12 @@ DataConfig = Annotated[
 
 
 class ModelTable(BaseModel):
-    """What every `model` table has: a name, and the distribution that its initial weights are drawn from."""
+    """What every `model` table has: a name, and the rule that its initial weights come from."""
 
     model_config = STRICT
 
     name: str
-    init: Init  # of the weights; biases and normalisation parameters as the model's own initialiser has them
+    init: Init  # of weights and biases (inits.py); normalisation parameters are as the model's constructor has them
 
     @property
     def options(self) -> dict[str, Any]:
@@ -111,7 +108,7 @@ class MlpModel(ModelTable):
     """A fully connected network."""
 
     name: Literal["mlp"]
-    init: Init = "pytorch"
+    init: Init = PytorchInit(name="pytorch")
     widths: Annotated[tuple[CountFromOne, ...], LIST] = (100, 100)  # units of each hidden layer, >= 1
 
 
@@ -119,14 +116,14 @@ class LenetModel(ModelTable):
     """LeNet-300-100."""
 
     name: Literal["lenet_300_100"]
-    init: Init = "glorot_normal"
+    init: Init = PlainInit(name="glorot_normal")
 
 
 class ConvModel(ModelTable):
     """The scaled-down VGG networks."""
 
     name: Literal["conv2", "conv4", "conv6"]
-    init: Init = "glorot_normal"
+    init: Init = PlainInit(name="glorot_normal")
     dropout: FractionBelowOne = 0.0  # share of the units dropped in training, in [0, 1)
 
 
@@ -134,7 +131,7 @@ class Resnet20Model(ModelTable):
     """ResNet-20 for CIFAR."""
 
     name: Literal["resnet20"]
-    init: Init = "kaiming_normal"
+    init: Init = PlainInit(name="kaiming_normal")
 
 
 class CustomModel(ModelTable):
@@ -144,7 +141,7 @@ class CustomModel(ModelTable):
     __pydantic_extra__: dict[str, Option]
 
     name: Target
-    init: Init = "pytorch"
+    init: Init = PytorchInit(name="pytorch")
 
 
 ModelConfig = Annotated[
