@@ -312,13 +312,13 @@ def test_a_campaign_whose_networks_start_from_a_constant(init, size, campaign_fi
     assert list(zip(rows["replicate"], rows["round"], strict=True)) == [(r, n) for r in (0, 1) for n in (0, 1, 2)]
     assert not rows["diverged"].any()
     ticket = saved.ticket(1, 2)
-    plain = size == 0.5
-    assert ticket.model["init"] == ("constant" if plain else {"name": "constant", "value": 0.25, "biases": "model"})
+    biases = "zeros" if size == 0.5 else "model"
+    assert ticket.model["init"] == {"name": "constant", "value": size, "biases": biases}
     network = ticket.build()
     for name, mask in ticket.mask.items():
         weight = dict(network.named_parameters())[name].detach().numpy()
         assert np.array_equal(weight, np.where(mask, np.float32(size), np.float32(0)))
-    assert (ticket.values["1.bias"] == 0).all() == plain
+    assert (ticket.values["1.bias"] == 0).all() == (biases == "zeros")
     assert verify(tmp_path / "out") == []
 
 
