@@ -54,3 +54,12 @@ def test_a_module_that_is_there_and_lacks_what_it_imports_is_told_from_one_that_
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(InputError, match=r"cannot import 'half_installed'.*No module named 'no_such_package_here'"):
         catalogue.resolve("half_installed:f")
+
+
+def test_a_module_that_cannot_be_read_is_named_without_a_traceback(tmp_path, monkeypatch):
+    (tmp_path / "torn_apart.py").write_text("def f(:\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(
+        InputError, match=r"'torn_apart:f': importing 'torn_apart' fails \(SyntaxError: .*mend the module"
+    ):
+        catalogue.resolve("torn_apart:f")

@@ -128,7 +128,7 @@ SCORES: Mapping[str, Entry] = {
 def resolve(target: str) -> Callable[..., Any]:
     """The function that "module:function" names, imported now.
 
-    Raises InputError, saying which half is wrong, if there is no such module or function.
+    Raises InputError, saying which half is wrong, if there is no such module or function, or importing it fails.
     """
     module_name, _, function_name = target.partition(":")
     try:
@@ -138,10 +138,14 @@ def resolve(target: str) -> Callable[..., Any]:
             f"{target!r}: cannot import {module_name!r} ({error}); "
             "write module:function of a module that Python finds from here (is its folder on PYTHONPATH?)"
         ) from error
-    found = getattr(module, function_name, None)
+    except Exception as error:  # whatever the user's module does as it is imported
+        raise InputError(
+            f"{target!r}: importing {module_name!r} fails ({type(error).__name__}: {error}); mend the module"
+        ) from error
+    found: Callable[..., Any] | None = getattr(module, function_name, None)
     if not callable(found):
         names = [name for name, value in vars(module).items() if callable(value)]
         raise InputError(
             f"{target!r}: module {module_name!r} has no function {function_name!r}{nearest(function_name, names)}"
         )
-    return found  # type: ignore[no-any-return]
+    return found

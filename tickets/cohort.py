@@ -64,7 +64,7 @@ def train_cohort(
         write_initial(folder, {replicate: _arrays(values) for replicate, values in starts.items()})
     chains: Sequence[Chain] = ()
     for plan in work.cohort.rounds:
-        if not chains or plan.part > 0:
+        if not chains:  # the first plan, or after a part: a part ends no round
             chains = _chains(setting, folder, plan.number)
         result = train_round(setting, work.run_id, chains, plan.number, _wanted(work.run, plan), tick)
         if plan.number == 0 and plan.part == 0 and work.run.rewind.step > 0:

@@ -41,7 +41,7 @@ def diverged(curves: Curves, stack: Stack, classes: int) -> np.ndarray:
 
 
 def curve_rows(run: str, labels: Sequence[Label], curves: Curves) -> pd.DataFrame:
-    """A row per network and measured step; the columns of DESIGN's `curves`, in their order."""
+    """A row per network and measured step; the columns of `curves`, in their order."""
     steps = curves.steps.numpy()
     frames = [
         pd.DataFrame(

@@ -69,7 +69,9 @@ def test_every_problem_is_told_at_once() -> None:
 
 
 def test_the_split_is_the_fixed_permutation_and_its_end() -> None:
-    augment = lambda batch, generator: batch  # noqa: E731
+    def augment(batch: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        return batch
+
     examples = split(make(augment=augment), validation=3)
     order = fixed_permutation(10).tolist()
     assert examples.train_inputs[:, 0].tolist() == order[:7]

@@ -60,7 +60,7 @@ def choose(
     Raises InputError if `wanted` names a strategy that this model cannot be computed by.
     """
     chain = is_layered(module)
-    obstacle = cannot_vectorise(module, input_shape)
+    obstacle = None if chain else cannot_vectorise(module, input_shape)
     convolutions = any(isinstance(layer, nn.modules.conv._ConvNd) for layer in module.modules())
     if wanted == "layered" and not chain:
         raise InputError(

@@ -1,7 +1,7 @@
 """A stack of fully connected networks as one batched matrix product a layer, with the gradient written out.
 
-Autograd would allocate every intermediate anew at every step; for networks this small that costs more than
-the arithmetic. The gradient of a chain of Linear and ReLU layers under cross-entropy is short enough to write.
+Autograd would allocate every intermediate anew at every step, which small networks notice. The gradient of a
+chain of Linear and ReLU layers under cross-entropy is short enough to write.
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ def _leaves(parameters: Tensors, index: int) -> Tensors:
 
 
 def _seed(seed: int, device: torch.device) -> None:
-    """Seed what the model draws from. torch.manual_seed would seed every accelerator, and take 0.1 ms for it."""
+    """Seed what the model draws from. torch.manual_seed would seed every accelerator too."""
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
         torch.cuda.default_generators[device.index].manual_seed(seed)

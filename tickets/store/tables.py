@@ -34,7 +34,7 @@ ROUNDS = pa.schema(
         (
             "early_stop_step",
             pa.float64(),
-        ),  # a float, for it is NaN where no step had a finite validation loss
+        ),  # a float, for it is NaN where the training diverged
         ("early_stop_test_accuracy", pa.float64()),
         ("early_stop_validation_loss", pa.float64()),
         ("final_test_accuracy", pa.float64()),
