@@ -43,7 +43,7 @@ def nothing_given_is_changed():
 def test_every_arm_of_the_table_has_its_two_rules():
     assert set(ARMS) == {
         "ticket", "reinit", "shuffle", "constant", "sign_constant", "random_sign_constant", "random_mask",
-        "random_mask_reinit",
+        "random_mask_reinit", "reorder", "repeat",
     }  # fmt: skip
     for entry in ARMS.values():
         mask = resolve(entry.mask)(origin())

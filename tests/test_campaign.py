@@ -21,7 +21,7 @@ VARIANTS = {
     "plain": {},
     "rewind": {"rewind": {"step": 5}, "train": {"optimizer": "sgd", "momentum": 0.9, "learning_rate": 0.1}},
     "rewind, nothing kept": {"rewind": {"step": 5}, "store": {"trained": "none"}},
-    "cohorts, all kept": {"replicates": 3, "cohort_size": 2, "store": {"trained": "all"}},
+    "cohorts, all kept": {"replicates": 3, "cohort_size": 2, "store": {"trained": "all", "units": True}},
     "from the start again": {"rewind": {"step": 5}, "arms": ["ticket", {"name": "constant", "start": 0}]},
 }
 

@@ -19,11 +19,12 @@ def test_every_name_leads_to_a_function_of_that_name(target):
 def test_the_names_are_those_of_the_documentation():
     assert set(ARMS) == {
         "ticket", "reinit", "shuffle", "constant", "sign_constant", "random_sign_constant", "random_mask",
-        "random_mask_reinit",
+        "random_mask_reinit", "reorder", "repeat",
     }  # fmt: skip
     assert {name for name, arm in ARMS.items() if arm.has_own_mask} == {"random_mask", "random_mask_reinit"}
-    assert {name for name, arm in ARMS.items() if not arm.random} == {"ticket", "constant", "sign_constant"}
-    assert {name for name, arm in ARMS.items() if arm.carries_state} == {"ticket", "random_mask"}
+    assert {name for name, arm in ARMS.items() if not arm.random} == {"ticket", "constant", "sign_constant", "repeat"}
+    assert {name for name, arm in ARMS.items() if arm.carries_state} == {"ticket", "random_mask", "reorder", "repeat"}
+    assert {name for name, arm in ARMS.items() if arm.own_order} == {"reorder"}
 
 
 def test_every_summary_is_one_line():

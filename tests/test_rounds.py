@@ -19,6 +19,7 @@ from tickets.arms import Origin
 from tickets.catalogue import ARMS, resolve
 from tickets.config import ArmConfig, parse_run
 from tickets.data import Examples
+from tickets.errors import InputError
 from tickets.rounds import Chain, Network, RoundResult, density, first_chain, first_masks, train_round
 from tickets.seeds import stream
 from tickets.setting import Setting, Source, fit, make_setting, plan_execution
@@ -367,7 +368,7 @@ def test_every_arm_starts_from_what_its_rules_say(step: int) -> None:
     chains = list(rounds_of(setting, 2, 2)[-1].chains)
     arms = [ArmConfig(name=name) for name in ARMS if name != "constant"] + [ArmConfig(name="constant", value=0.25)]
     result = play(setting, chains, 3, *arms)
-    assert len(result.networks) == 16
+    assert len(result.networks) == 2 * len(ARMS)
     for chain in chains:
         for arm in arms:
             network = of(result, arm.name, chain.replicate)
@@ -401,7 +402,7 @@ def test_draws_differ_and_share_what_they_should() -> None:
     for name, draw in arms:
         if draw == 1:
             zero, one = of(result, name), of(result, name, draw=1)
-            assert not torch.equal(zero.initial["1.weight"], one.initial["1.weight"])
+            assert torch.equal(zero.initial["1.weight"], one.initial["1.weight"]) == ARMS[name].own_order
             assert not torch.equal(zero.trained["1.weight"], one.trained["1.weight"])
             assert torch.equal(zero.mask["1.weight"], one.mask["1.weight"]) != ARMS[name].has_own_mask
     # Two arms with one rule in common differ in the other rule alone.
@@ -487,6 +488,11 @@ def test_the_arms_of_a_replicate_have_its_data_order_in_every_round(monkeypatch)
         assert orders == {stream(7, replicate, "order")}
     noises = [seeds.noise for found in both for seeds in found.values()]
     assert len(set(noises)) == len(noises) == 20
+    reordered = seeds_of(monkeypatch, setting, list(first.chains), 1, "ticket", "reorder", ("reorder", 1), "repeat")
+    for replicate in (0, 1):
+        own = [reordered[replicate, *which].order for which in (("ticket", 0), ("reorder", 0), ("reorder", 1))]
+        assert len(set(own)) == 3
+        assert reordered[replicate, "repeat", 0].order == own[0]
     alone = seeds_of(monkeypatch, setting, list(first.chains)[1:], 1, ("reinit", 1))
     assert alone[1, "reinit", 1] == both[1][1, "reinit", 1]
 
@@ -534,3 +540,46 @@ def test_tick_counts_every_step_of_every_network() -> None:
     taken.clear()
     train_round(setting, "id", first.chains, 1, arms, taken.append)
     assert sum(taken) == 2 * (7 + 12)
+
+
+def test_the_ticket_once_more_is_the_ticket_and_another_order_is_another() -> None:
+    setting = setting_of(compute={"strategy": "looped"})
+    result = play(setting, [first_chain(setting, 0)], 0, "ticket", "repeat", "reorder", ("reorder", 1))
+    ticket, repeat, reorder, another = (
+        of(result, *which) for which in (("ticket",), ("repeat",), ("reorder",), ("reorder", 0, 1))
+    )
+    for network in (repeat, reorder, another):
+        assert_equal(network.initial, ticket.initial)
+        assert_equal(network.mask, ticket.mask)
+    for name, value in ticket.trained.items():
+        torch.testing.assert_close(repeat.trained[name], value, rtol=1e-5, atol=1e-6)
+    apart = [
+        (one.trained["1.weight"] - other.trained["1.weight"]).abs().max()
+        for one, other in itertools.combinations([ticket, reorder, another], 2)
+    ]
+    assert min(apart) > 1e-3
+
+
+def test_hidden_units_are_counted_if_the_run_says_so_and_nothing_else_changes() -> None:
+    arms = ("ticket", ArmConfig(name="constant", value=0.5))
+    counted, plain = setting_of(store={"units": True}), setting_of()
+    result, without = (play(setting, [first_chain(setting, 0)], 0, *arms) for setting in (counted, plain))
+    assert without.units is None
+    assert result.units is not None
+    pd.testing.assert_frame_equal(
+        result.curves.drop(columns="density"), without.curves.drop(columns="density"), check_exact=True
+    )
+    for arm in ("ticket", "constant"):
+        assert_equal(of(result, arm).trained, of(without, arm).trained)
+    last = result.units[(result.units["step"] == 12) & (result.units["arm"] == "ticket")]
+    ends = of(result, "ticket").trained
+    for row, (name, after) in zip(last.to_dict("records"), [("1", "3"), ("3", "5")], strict=True):
+        units = torch.cat([ends[f"{name}.weight"], ends[f"{name}.bias"][:, None], ends[f"{after}.weight"].T], 1)
+        assert (row["layer"], row["distinct"]) == (name, len(torch.unique(units, dim=0)))
+    start = result.units[(result.units["step"] == 0) & (result.units["arm"] == "constant")]
+    assert start["distinct"].tolist() == [1.0, 1.0]
+
+
+def test_a_model_whose_units_cannot_be_counted_is_refused() -> None:
+    with pytest.raises(InputError, match=r"store\.units = true: hidden units are counted in an nn\.Sequential"):
+        setting_of(model=f"{__name__}:norm_net", store={"units": True})

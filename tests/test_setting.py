@@ -24,7 +24,7 @@ CPU = torch.device("cpu")
 def drawing_net(input_shape: tuple[int, ...], classes: int) -> nn.Module:
     """Its constructor draws from every global generator."""
     np.random.random()
-    return nn.Sequential(nn.Linear(input_shape[0], 4), nn.Dropout(0.5), nn.Linear(4, classes))
+    return nn.Sequential(nn.Linear(input_shape[0], 4), nn.Tanh(), nn.Dropout(0.5), nn.Linear(4, classes))
 
 
 def source(shape: tuple[int, ...] = (6,)) -> Source:
@@ -103,7 +103,7 @@ def test_a_batch_may_be_all_there_is() -> None:
 
 def test_the_plan_has_a_lane_for_each_thread() -> None:
     plan = plan_execution(fitted(compute={"threads": 3}), CPU)
-    assert (plan.strategy, plan.reason) == ("layered", "the model is a chain of Linear and ReLU layers")
+    assert (plan.strategy, plan.reason) == ("layered", "the model is a chain of Linear, ReLU and Dropout layers")
     assert (plan.lanes, plan.threads) == (3, 3)
     dropout = plan_execution(fitted(model=f"{__name__}:drawing_net", compute={"threads": 3}), CPU)
     assert (dropout.strategy, dropout.lanes, dropout.threads) == ("looped", 1, 3)

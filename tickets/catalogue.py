@@ -27,7 +27,8 @@ class ArmEntry:
     """One arm: "module:function" of its mask rule and of its value rule.
 
     random: it can be drawn more than once in a replicate. carries_state: its values are those of the rewind
-    step, so the optimizer's state of that step goes with them.
+    step, so the optimizer's state of that step goes with them. own_order: its data order is drawn anew for each
+    of its draws, where all other arms of a replicate share one.
     """
 
     mask: str
@@ -35,6 +36,7 @@ class ArmEntry:
     summary: str
     random: bool = False
     carries_state: bool = False
+    own_order: bool = False
 
     @property
     def has_own_mask(self) -> bool:
@@ -116,6 +118,20 @@ ARMS: Mapping[str, ArmEntry] = {
         values="tickets.arms:fresh_draw",
         random=True,
         summary="the same random places, a fresh draw",
+    ),
+    "reorder": ArmEntry(
+        mask="tickets.arms:round_mask",
+        values="tickets.arms:rewound",
+        random=True,
+        carries_state=True,
+        own_order=True,
+        summary="the ticket, with the training examples in another order",
+    ),
+    "repeat": ArmEntry(
+        mask="tickets.arms:round_mask",
+        values="tickets.arms:rewound",
+        carries_state=True,
+        summary="the ticket once more, data order and all: what rounding alone does",
     ),
 }
 

@@ -147,6 +147,7 @@ def _record(work: CohortWork, plan: RoundPlan, chains: Sequence[Chain], result: 
         repeated=frozenset(arm.name for arm in work.run.arms if arm.draws > 1),
         curves=result.curves,
         rounds=result.rounds,
+        units=result.units,
         next_masks={chain.replicate: _arrays(chain.masks) for chain in result.chains} if is_whole else None,
         extra={"arm_options": arm_options(work.run.arms), "fingerprint": work.fingerprint},
     )

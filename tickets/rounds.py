@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from torch import Tensor
 from tickets.arms import Origin
 from tickets.catalogue import ARMS, resolve
 from tickets.config import ArmConfig
-from tickets.measures import Label, curve_rows, diverged, round_rows
+from tickets.measures import Label, curve_rows, diverged, round_rows, unit_rows
 from tickets.pruning import prune_by_layer, prune_globally
 from tickets.scores import Weights
 from tickets.seeds import stream
@@ -22,6 +23,7 @@ from tickets.setting import Setting
 from tickets.stack.memory import evaluation_chunk
 from tickets.stack.networks import Stack, Tensors, stack_networks
 from tickets.stack.training import NetworkSeeds, Trained, train
+from tickets.stack.units import measure_units
 
 
 @dataclass(frozen=True)
@@ -55,12 +57,14 @@ class Network:
 class RoundResult:
     """What a round gives: its networks and measurements, and each replicate's chain for the round after.
 
-    chains is empty when the ticket was not among the arms.
+    units: of the hidden units, None unless the run has them counted. chains is empty when the ticket was not
+    among the arms.
     """
 
     networks: tuple[Network, ...]
     curves: pd.DataFrame
     rounds: pd.DataFrame
+    units: pd.DataFrame | None
     chains: tuple[Chain, ...]
 
 
@@ -108,7 +112,7 @@ def train_round(
     stacks: dict[tuple[int, bool], list[_Entry]] = defaultdict(list)
     for entry in entries:
         stacks[entry.start, entry.carries_state].append(entry)
-    networks, curves, rounds, kept = [], [], [], {}
+    networks, curves, rounds, units, kept = [], [], [], [], {}
     for (start, carries_state), members in stacks.items():
         outcome = _train_stack(setting, members, start, carries_state, number, tick)
         labels = [entry.label for entry in members]
@@ -116,6 +120,8 @@ def train_round(
         lost |= np.array([entry.chain.diverged for entry in members])
         curves.append(curve_rows(run, labels, outcome.curves))
         rounds.append(round_rows(run, labels, outcome.curves, lost, outcome.seconds))
+        if outcome.measured is not None:
+            units.append(unit_rows(run, labels, outcome.curves.steps, setting.hidden, outcome.measured))
         for index, entry in enumerate(members):
             initial = _masked(entry.values, entry.mask)
             networks.append(Network(entry.label, entry.mask, initial, outcome.stack.network(index)))
@@ -140,7 +146,13 @@ def train_round(
                     diverged=bool(row["diverged"].item()),
                 )
             )
-    return RoundResult(tuple(networks), pd.concat(curves, ignore_index=True), table, tuple(after))
+    return RoundResult(
+        networks=tuple(networks),
+        curves=pd.concat(curves, ignore_index=True),
+        rounds=table,
+        units=pd.concat(units, ignore_index=True) if units else None,
+        chains=tuple(after),
+    )
 
 
 def next_masks(setting: Setting, ticket: Network, number: int) -> Tensors:
@@ -195,7 +207,7 @@ def _train_stack(
     )
     seeds = [
         NetworkSeeds(
-            order=stream(run.seed, entry.label.replicate, "order"),
+            order=_order(run.seed, entry.label),
             noise=stream(run.seed, entry.label.replicate, "noise", number, entry.label.arm, entry.label.draw),
         )
         for entry in members
@@ -211,9 +223,19 @@ def _train_stack(
         networks_at_once=setting.plan.networks_at_once,
         chunk=evaluation_chunk(at_once, setting.activations, run.train.batch_size),
         keep_step=run.rewind.step if number == 0 and run.rewind.step > 0 else None,
+        measure=functools.partial(measure_units, setting.hidden, x=setting.examples.validation_inputs)
+        if run.store.units
+        else None,
         device=setting.device,
         tick=tick,
     )
+
+
+def _order(seed: int, label: Label) -> int:
+    """What decides a network's data order: one for all of a replicate, but for arms with an order of their own."""
+    if ARMS[label.arm].own_order:
+        return stream(seed, label.replicate, "reorder", label.draw)
+    return stream(seed, label.replicate, "order")
 
 
 def _masked(values: Tensors, mask: Tensors) -> Tensors:

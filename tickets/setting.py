@@ -22,6 +22,7 @@ from tickets.scores import Weights
 from tickets.stack.architecture import Prunable, prunable
 from tickets.stack.execution import Execution, choose, make_execution
 from tickets.stack.memory import activation_bytes, free_bytes, network_bytes, networks_that_fit
+from tickets.stack.units import HiddenLayer, hidden_layers
 
 
 @dataclass(frozen=True)
@@ -41,13 +42,17 @@ class Plan:
 
 @dataclass(frozen=True)
 class Setting:
-    """A run, made ready. examples: on `device`. fresh: every parameter and buffer from a seed, on the CPU."""
+    """A run, made ready. examples: on `device`. fresh: every parameter and buffer from a seed, on the CPU.
+
+    hidden: the layers whose units are counted as the networks train; () if the run does not ask for it.
+    """
 
     run: Run
     examples: Examples
     fresh: Callable[[int], dict[str, Tensor]]
     parameters: tuple[str, ...]
     prunable: tuple[Prunable, ...]
+    hidden: tuple[HiddenLayer, ...]
     score: Callable[[Weights], Tensor]
     make_execution: Callable[[], Execution]
     plan: Plan
@@ -88,13 +93,17 @@ def load_source(config: DataConfig, folder: Path | None) -> Source:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A run whose model, data and recipe are known to fit one another. module: a template of the architecture."""
+    """A run whose model, data and recipe are known to fit one another.
+
+    module: a template of the architecture. hidden: its hidden layers, if the run has their units counted.
+    """
 
     run: Run
     source: Source
     build: Callable[[], nn.Module]
     module: nn.Module
     prunable: tuple[Prunable, ...]
+    hidden: tuple[HiddenLayer, ...]
 
 
 def fit(run: Run, source: Source) -> Fitted:
@@ -120,11 +129,12 @@ def fit(run: Run, source: Source) -> Fitted:
             module = build()
         check_output(module, shape, examples.classes, run.model.name)
         found = prunable(module, run.prune.exclude)
+        hidden = hidden_layers(module) if run.store.units else ()
     except InputError as error:
         raise InputError([*problems, *error.problems]) from error
     if problems:
         raise InputError(problems)
-    return Fitted(run, source, build, module, found)
+    return Fitted(run, source, build, module, found, hidden)
 
 
 def score_function(run: Run) -> Callable[[Weights], Tensor]:
@@ -161,6 +171,7 @@ def make_setting(fitted: Fitted, plan: Plan, device: torch.device) -> Setting:
         fresh=lambda seed: initial_values(fitted.build, run.model.init.model_dump(), seed),
         parameters=tuple(name for name, _ in module.named_parameters()),
         prunable=fitted.prunable,
+        hidden=fitted.hidden,
         score=score_function(run),
         make_execution=functools.partial(make_execution, plan.strategy, module.to(device)),
         plan=plan,

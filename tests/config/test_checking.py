@@ -17,7 +17,8 @@ from tickets.initial import INITS as INIT_RULES
 
 BASE = {"name": "x", "data": "mnist1d", "model": "mlp"}
 ARMS = (
-    "allowed: constant, random_mask, random_mask_reinit, random_sign_constant, reinit, shuffle, sign_constant, ticket"
+    "allowed: constant, random_mask, random_mask_reinit, random_sign_constant, reinit, reorder, repeat, shuffle, "
+    "sign_constant, ticket"
 )
 MODELS = "allowed: conv2, conv4, conv6, lenet_300_100, mlp, resnet20, or module:function"
 DATA = "allowed: cifar10, digits, fashion_mnist, mnist, mnist1d, or module:function"
@@ -36,7 +37,7 @@ TRAIN = (
 STEP = {"schedule": "step"}
 MOMENTUM = 'only optimizer "sgd" takes a momentum, not "adam"; leave it out or write optimizer = "sgd"'
 MILESTONES = 'only schedule "step" has them, not "constant"; leave them out or write schedule = "step"'
-RANDOM = "arms that do: random_mask, random_mask_reinit, random_sign_constant, reinit, shuffle"
+RANDOM = "arms that do: random_mask, random_mask_reinit, random_sign_constant, reinit, reorder, shuffle"
 OPTION = "must be a string, a number, true or false, or a list or table of these (no dates, no nan or inf)"
 SLUG = (
     "must be 1 to 100 of the letters a-z and A-Z, digits, '.', '_' and '-', and not begin with '.' or '-' "
@@ -117,7 +118,7 @@ ONE_KEY = [
     ({"model": "a:b:c"}, 'model = "a:b:c": must have the form module:function'),
     ({"model": {"name": "1a:b"}}, 'model.name = "1a:b": must have the form module:function'),
     ({"model": "module"}, f"model = 'module': unknown model ({MODELS})"),
-    ({"model": {"name": "mlp", "width": [5]}}, "model.width: unknown key; did you mean 'widths'? (allowed: init, name, widths)"),
+    ({"model": {"name": "mlp", "width": [5]}}, "model.width: unknown key; did you mean 'widths'? (allowed: dropout, init, name, widths)"),
     ({"model": {"name": "mlp", "widths": [5, 0]}}, "model.widths[1] = 0: must be at least 1"),
     ({"model": {"name": "mlp", "widths": 5}}, "model.widths = 5: must be a list, not a whole number"),
     ({"model": {"name": "mlp", "init": "gloro"}}, f"model.init = 'gloro': unknown init; did you mean 'glorot_normal'? ({INITS})"),

@@ -45,7 +45,7 @@ def test_the_defaults_of_a_run() -> None:
             "exclude": (),
         },
         "rewind": {"step": 0},
-        "store": {"trained": "ticket"},
+        "store": {"trained": "ticket", "units": False},
         "compute": {"strategy": "auto", "memory_gib": None, "threads": None},
     }
 

@@ -55,7 +55,7 @@ def test_defaults_are_written_and_what_has_no_value_is_not() -> None:
             "exclude": [],
         },
         "rewind": {"step": 0},
-        "store": {"trained": "ticket"},
+        "store": {"trained": "ticket", "units": False},
         "compute": {"strategy": "auto"},
     }
 

@@ -82,7 +82,7 @@ def test_wrong_and_missing_options_are_all_told(module: str) -> None:
         f"model.depth: '{name}' needs this option and it is not given (allowed: width, depth)",
     )
     with pytest.raises(
-        InputError, match=r"model.widths: 'mlp' needs this option and it is not given \(allowed: widths\)"
+        InputError, match=r"model.widths: 'mlp' needs this option and it is not given \(allowed: widths, dropout\)"
     ):
         factory("mlp", {}, (4,), 2)
 

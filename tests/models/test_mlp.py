@@ -34,6 +34,21 @@ def test_no_widths_make_a_linear_classifier() -> None:
     assert [tuple(p.shape) for p in mlp((40,), 10, []).parameters()] == [(10, 40), (10,)]
 
 
+def test_dropout_stands_after_each_hidden_layer_and_changes_no_name() -> None:
+    with_dropout, without = mlp((6,), 3, [5, 4], dropout=0.5), mlp((6,), 3, [5, 4])
+    kinds = [nn.Flatten, nn.Linear, nn.ReLU, nn.Dropout, nn.Linear, nn.ReLU, nn.Dropout, nn.Linear]
+    assert [type(part) for part in with_dropout] == kinds
+    assert [part.p for part in with_dropout if isinstance(part, nn.Dropout)] == [0.5, 0.5]
+    assert [name for name, _ in with_dropout.named_parameters()] == [name for name, _ in without.named_parameters()]
+    assert list(without.state_dict()) == ["1.weight", "1.bias", "3.weight", "3.bias", "5.weight", "5.bias"]
+
+
+@pytest.mark.parametrize("dropout", [-0.1, 1, 1.5, "0.5", True, float("nan")])
+def test_dropout_is_a_probability_below_one(dropout: Any) -> None:
+    with pytest.raises(InputError, match=r"model.dropout = .*: must be at least 0 and less than 1"):
+        mlp((4,), 2, [3], dropout=dropout)
+
+
 def test_lenet_has_the_papers_weights() -> None:
     weights = [p for p in lenet_300_100((1, 28, 28), 10).parameters() if p.ndim == 2]
     assert [w.numel() for w in weights] == [235_200, 30_000, 1_000]

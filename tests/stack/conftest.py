@@ -46,6 +46,9 @@ class Bench:
     def dropnet(self) -> nn.Sequential:
         return nn.Sequential(nn.Linear(6, 9), nn.ReLU(), nn.Dropout(0.5), nn.Linear(9, CLASSES))
 
+    def noisenet(self) -> nn.Sequential:
+        return nn.Sequential(nn.Linear(6, 9), nn.Tanh(), nn.Dropout(0.5), nn.Linear(9, CLASSES))
+
     def recipe(self, **changes: Any) -> TrainConfig:
         return TrainConfig(**{"learning_rate": 0.05, "batch_size": 8, "steps": 15, "evaluate_every": 5} | changes)
 

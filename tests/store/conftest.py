@@ -24,7 +24,7 @@ from tickets.store import (
     write_round,
     write_run,
 )
-from tickets.store.tables import CURVES, ROUNDS
+from tickets.store.tables import CURVES, ROUNDS, UNITS
 
 SHAPES = {"1.weight": (4, 3), "1.bias": (4,), "3.weight": (2, 4), "3.bias": (2,)}
 PRUNABLE = ("1.weight", "3.weight")
@@ -95,6 +95,12 @@ class Example:
             rounds.append({**key, **dict.fromkeys(ROUNDS.names[6:], accuracy), "diverged": diverged, "seconds": 1.5})
         return pd.DataFrame(curves), pd.DataFrame(rounds)
 
+    def units(self, curves: pd.DataFrame) -> pd.DataFrame:
+        """A row for each of `curves`: the network has one hidden layer."""
+        keys = curves[[name for name in UNITS.names if name in curves]]
+        numbers = dict.fromkeys(UNITS.names[9:], 0.25)
+        return keys.assign(layer="1", width=4, **numbers)
+
     def record(
         self, run: Run, replicates: Iterable[int], number: int, part: int, pairs: Iterable[tuple[str, int]]
     ) -> RoundRecord:
@@ -109,6 +115,7 @@ class Example:
             repeated=frozenset(arm.name for arm in run.arms if arm.draws > 1),
             curves=curves,
             rounds=rounds,
+            units=self.units(curves) if run.store.units else None,
             next_masks={r: self.mask(r, number + 1) for r in replicates} if part == 0 else None,
             extra={"arm_options": arm_options(run.arms)},
         )

@@ -11,7 +11,7 @@ import pytest
 import tickets
 from tickets.errors import InputError
 from tickets.store import load, write_round, write_run
-from tickets.store.tables import CURVES, ROUNDS
+from tickets.store.tables import CURVES, ROUNDS, UNITS
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +54,22 @@ def test_the_tables_hold_every_row_in_order(saved, folder, example):
     assert rounds["diverged"].sum() == np.isnan(rounds["early_stop_step"]).sum() > 0
     for name in ("replicate", "round", "draw"):
         assert rounds[name].dtype == curves[name].dtype == np.int64
+
+
+def test_the_hidden_units_of_what_was_trained_with_them(tmp_path, example):
+    campaign = tmp_path / "campaign"
+    example.named("run-a").write(campaign / "run-a")
+    example.named("run-b").write(campaign / "run-b", example.config(store={"units": True}))
+    saved = load(campaign)
+    units = saved.units
+    assert list(units.columns) == UNITS.names
+    assert set(units["run"]) == {"run-b"}
+    of_run = saved.curves[saved.curves["run"] == "run-b"].reset_index(drop=True)
+    key = ["replicate", "round", "arm", "draw", "step"]
+    pd.testing.assert_frame_equal(units[key], of_run[key])
+    empty = load(campaign / "run-a").units
+    assert list(empty.columns) == UNITS.names
+    assert empty.empty
 
 
 def test_the_callers_frame_is_the_callers_own(saved):

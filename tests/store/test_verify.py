@@ -296,6 +296,15 @@ def test_wrong_rows_are_found(campaign, cohort, name, change, what):
     assert (f"round-001/{name}", what) in told(campaign)
 
 
+def test_wrong_rows_of_hidden_units_are_found(tmp_path, example):
+    campaign = tmp_path / "campaign"
+    run = example.config(store={"units": True})
+    folder = example.write(campaign / example.run_id, run) / "cohort-000" / "round-001"
+    assert verify(campaign) == []
+    change_table(folder, "units.parquet", lambda table: pa.concat_tables([table, table.slice(3, 1)]))
+    assert told(campaign) == [("round-001/units.parquet", "rows repeat")]
+
+
 def test_rows_that_are_missing_are_found(campaign, cohort):
     folder = cohort / "round-002"
     change_table(folder, "rounds.parquet", lambda table: table.filter(pc.invert(table["diverged"])))

@@ -121,6 +121,7 @@ class StoreConfig(BaseModel):
     model_config = STRICT
 
     trained: Kept = "ticket"  # the arms whose trained values are kept
+    units: bool = False  # whether hidden units are counted at each evaluated step; for chains of Linear layers
 
 
 class ComputeConfig(BaseModel):

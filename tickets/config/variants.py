@@ -8,7 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    SerializerFunctionWrapHandler,
+    Tag,
+    model_serializer,
+)
 
 from tickets.config.inits import Init, PlainInit, PytorchInit
 from tickets.config.legal import STRICT, CountFromOne, FractionBelowOne, Option, Target, as_table
@@ -110,6 +119,13 @@ class MlpModel(ModelTable):
     name: Literal["mlp"]
     init: Init = PytorchInit(name="pytorch")
     widths: Annotated[tuple[CountFromOne, ...], LIST] = (100, 100)  # units of each hidden layer, >= 1
+    dropout: FractionBelowOne = 0.0  # share of the units dropped in training, in [0, 1)
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, whole: SerializerFunctionWrapHandler) -> Any:
+        # No dropout is always written as no key, whatever the default: so one setting has one form, and one run id.
+        dumped = whole(self)
+        return {key: value for key, value in dumped.items() if key != "dropout" or value != 0}
 
 
 class LenetModel(ModelTable):

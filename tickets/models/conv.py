@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from tickets.errors import InputError
+from tickets.models.dropout import rate_problems
 
 _HIDDEN = 256
 
@@ -73,7 +74,6 @@ def _check(name: str, multiple: int, input_shape: Sequence[int], dropout: float)
             f"model {name!r}: the data has examples of shape {shape}; it needs images "
             f"(channels, height, width) whose height and width are multiples of {multiple}"
         )
-    if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout < 1:
-        problems.append(f"model.dropout = {dropout!r}: must be at least 0 and less than 1")
+    problems += rate_problems(dropout)
     if problems:
         raise InputError(problems)

@@ -4,28 +4,37 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import OrderedDict
 from collections.abc import Sequence
 
 from torch import nn
 
 from tickets.errors import InputError
+from tickets.models.dropout import rate_problems
 
 
-def mlp(input_shape: Sequence[int], classes: int, widths: Sequence[int]) -> nn.Sequential:
+def mlp(input_shape: Sequence[int], classes: int, widths: Sequence[int], dropout: float = 0.0) -> nn.Sequential:
     """Flatten, then Linear and ReLU for each of `widths`, then Linear to `classes`.
 
     (b, *input_shape) to (b, classes) logits. No widths at all make a linear classifier. The modules are
-    exactly these, in one nn.Sequential: the stack trainer knows such a network and runs it faster. Raises
-    InputError unless every width is a whole number >= 1.
+    exactly these, in one nn.Sequential: the stack trainer knows such a network and runs it faster. dropout:
+    the probability that a hidden unit is off, in [0, 1); above 0 a Dropout stands after each ReLU, and no
+    parameter is called otherwise than without. Raises InputError unless every width is a whole number >= 1.
     """
+    problems = list(rate_problems(dropout))
     whole = [isinstance(width, int) and not isinstance(width, bool) and width >= 1 for width in widths]
     if not all(whole):
-        raise InputError(f"model.widths = {widths!r}: must be a list of whole numbers, each 1 or more")
+        problems.append(f"model.widths = {widths!r}: must be a list of whole numbers, each 1 or more")
+    if problems:
+        raise InputError(problems)
     sizes = [math.prod(input_shape), *widths]
-    layers: list[nn.Module] = [nn.Flatten()]
-    for before, after in itertools.pairwise(sizes):
-        layers += [nn.Linear(before, after), nn.ReLU()]
-    return nn.Sequential(*layers, nn.Linear(sizes[-1], classes))
+    layers: list[tuple[str, nn.Module]] = [("0", nn.Flatten())]
+    for index, (before, after) in enumerate(itertools.pairwise(sizes)):
+        layers += [(f"{2 * index + 1}", nn.Linear(before, after)), (f"{2 * index + 2}", nn.ReLU())]
+        if dropout > 0:
+            layers.append((f"{2 * index + 2}_dropout", nn.Dropout(dropout)))
+    layers.append((f"{2 * len(widths) + 1}", nn.Linear(sizes[-1], classes)))
+    return nn.Sequential(OrderedDict(layers))
 
 
 def lenet_300_100(input_shape: Sequence[int], classes: int) -> nn.Sequential:

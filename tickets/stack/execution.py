@@ -48,7 +48,7 @@ def choose(
 ) -> Choice:
     """The strategy for a model on a device.
 
-    `layered` where the model is a chain of Linear and ReLU layers: batched matrix products without autograd.
+    `layered` where the model is a chain of Linear, ReLU and Dropout layers: batched products without autograd.
     Else `looped` where the model draws random numbers while it trains (each network needs its own), where vmap
     cannot run it, or where it has convolutions on a CPU (a stack of them becomes a grouped convolution, which
     is slower there than one network after the other). Else `vectorised`, by torch.func.vmap.
@@ -64,7 +64,8 @@ def choose(
     convolutions = any(isinstance(layer, nn.modules.conv._ConvNd) for layer in module.modules())
     if wanted == "layered" and not chain:
         raise InputError(
-            "compute.strategy = 'layered': the model must be an nn.Sequential of Flatten, Linear and ReLU; use 'auto'"
+            "compute.strategy = 'layered': the model must be an nn.Sequential of Flatten, Linear, ReLU and Dropout; "
+            "use 'auto'"
         )
     if wanted == "vectorised" and obstacle:
         raise InputError(
@@ -73,7 +74,7 @@ def choose(
     if wanted != "auto":
         strategy, reason = wanted, "set by compute.strategy"
     elif chain:
-        strategy, reason = "layered", "the model is a chain of Linear and ReLU layers"
+        strategy, reason = "layered", "the model is a chain of Linear, ReLU and Dropout layers"
     elif obstacle:
         strategy, reason = "looped", f"vmap cannot train this model: {obstacle}"
     elif device.type == "cpu" and convolutions:

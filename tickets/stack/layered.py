@@ -1,17 +1,24 @@
 """A stack of fully connected networks as one batched matrix product a layer, with the gradient written out.
 
 Autograd would allocate every intermediate anew at every step, which small networks notice. The gradient of a
-chain of Linear and ReLU layers under cross-entropy is short enough to write.
+chain of Linear, ReLU and Dropout layers under cross-entropy is short enough to write.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
 from tickets.stack.networks import Noise, Tensors
+
+# A chain, a letter a layer: each Linear but the last may be followed by ReLU, then by Dropout.
+_KINDS = {nn.Linear: "L", nn.ReLU: "R", nn.Dropout: "D"}
+_CHAIN = re.compile("(LR*D?)*L")
 
 
 @dataclass(frozen=True)
@@ -19,20 +26,21 @@ class _Layer:
     weight: str
     bias: str | None
     relu: bool
+    dropout: float
 
 
 def is_layered(module: nn.Module) -> bool:
-    """Whether the network is an nn.Sequential of an optional Flatten, then Linear and ReLU layers, Linear last."""
+    """Whether the network is an nn.Sequential of an optional Flatten, then Linear layers with ReLU, Dropout between."""
     if type(module) is not nn.Sequential:
         return False
     layers = list(module)
     if layers and type(layers[0]) is nn.Flatten and layers[0].start_dim == 1 and layers[0].end_dim == -1:
         layers = layers[1:]
-    kinds = "".join("L" if type(layer) is nn.Linear else "R" if type(layer) is nn.ReLU else "?" for layer in layers)
+    kinds = "".join(_KINDS.get(type(layer), "?") for layer in layers)
     hooked = any(layer._forward_hooks or layer._forward_pre_hooks for layer in module.modules())
     parameters = [parameter for layer in layers for parameter in layer.parameters()]
     shared = len({id(parameter) for parameter in parameters}) != len(parameters)
-    return kinds.startswith("L") and kinds.endswith("L") and not set(kinds) - {"L", "R"} and not hooked and not shared
+    return _CHAIN.fullmatch(kinds) is not None and not hooked and not shared
 
 
 class Layered:
@@ -40,22 +48,21 @@ class Layered:
 
     def __init__(self, module: nn.Module) -> None:
         assert isinstance(module, nn.Sequential)
-        layers = [(name, layer) for name, layer in module.named_children() if not isinstance(layer, nn.Flatten)]
-        following = [*(layer for _, layer in layers[1:]), None]
-        self._layers = [
-            _Layer(f"{name}.weight", None if layer.bias is None else f"{name}.bias", isinstance(after, nn.ReLU))
-            for (name, layer), after in zip(layers, following, strict=True)
-            if isinstance(layer, nn.Linear)
-        ]
+        layers = list(module.named_children())
+        linear = [index for index, (_, layer) in enumerate(layers) if isinstance(layer, nn.Linear)]
+        self._layers = [_layer(*layers[at], layers[at + 1 : then]) for at, then in pairwise([*linear, len(layers)])]
         self._workspace: dict[tuple[str, int], Tensor] = {}
 
     @torch.no_grad()
     def gradients(self, parameters: Tensors, buffers: Tensors, x: Tensor, y: Tensor, noise: Noise) -> None:
-        """See Execution.gradients; a chain of Linear and ReLU layers has no buffers and draws nothing."""
+        """See Execution.gradients; such a chain has no buffers."""
         inputs = [x.flatten(2)]  # of each layer, (R, batch, in); then the logits
+        kept = self._draw(parameters, x, noise)
         for index, layer in enumerate(self._layers):
             shape = (*inputs[-1].shape[:2], parameters[layer.weight].shape[1])
             inputs.append(_forward(layer, parameters, inputs[-1], self._space("out", index, shape, x)))
+            if index in kept:
+                inputs[-1] *= kept[index]
         # The gradient of the mean cross-entropy by the logits: (softmax - one-hot) / batch.
         slope = torch.softmax(inputs[-1], -1)
         slope.scatter_add_(2, y.unsqueeze(2), torch.full_like(slope[:, :, :1], -1.0))
@@ -69,6 +76,8 @@ class Layered:
             if index > 0:
                 back = self._space("back", index, tuple(inputs[index].shape), x)
                 slope = torch.bmm(slope, weight, out=back)
+                if index - 1 in kept:
+                    slope *= kept[index - 1]
                 if self._layers[index - 1].relu:
                     torch.ops.aten.threshold_backward.grad_input(slope, inputs[index], 0, grad_input=slope)
 
@@ -81,12 +90,41 @@ class Layered:
             hidden = _forward(layer, parameters, hidden, None)
         return hidden
 
+    def _draw(self, parameters: Tensors, x: Tensor, noise: Noise) -> dict[int, Tensor]:
+        """By the layer that it follows, what a dropout multiplies each output by: 0, or 1 / (1 - rate).
+
+        As torch's own dropout draws it on a CPU, layer after layer from the network's own seed.
+        """
+        networks, batch = x.shape[:2]
+        kept = {
+            index: self._space("kept", index, (networks, batch, parameters[layer.weight].shape[1]), x)
+            for index, layer in enumerate(self._layers)
+            if layer.dropout > 0
+        }
+        generator = torch.Generator(x.device)
+        for network in range(networks if kept else 0):
+            generator.manual_seed(noise(network))
+            for index, space in kept.items():
+                stays = 1 - self._layers[index].dropout
+                space[network].bernoulli_(stays, generator=generator).div_(stays or 1)
+        return kept
+
     def _space(self, use: str, index: int, shape: tuple[int, ...], like: Tensor) -> Tensor:
         """Memory for one intermediate, the same at every step."""
         space = self._workspace.get((use, index))
         if space is None or space.shape != shape:
             space = self._workspace[use, index] = like.new_empty(shape)
         return space
+
+
+def _layer(name: str, linear: nn.Module, after: Sequence[tuple[str, nn.Module]]) -> _Layer:
+    """A Linear layer and what follows it before the next one."""
+    return _Layer(
+        weight=f"{name}.weight",
+        bias=None if linear.bias is None else f"{name}.bias",
+        relu=any(isinstance(layer, nn.ReLU) for _, layer in after),
+        dropout=next((layer.p for _, layer in after if isinstance(layer, nn.Dropout)), 0.0),
+    )
 
 
 def _forward(layer: _Layer, parameters: Tensors, x: Tensor, out: Tensor | None) -> Tensor:

@@ -20,11 +20,13 @@ from tickets.random_state import untouched_generators
 from tickets.seeds import stream
 from tickets.stack.evaluation import Curves, evaluate
 from tickets.stack.execution import Execution
-from tickets.stack.networks import Stack, join
+from tickets.stack.networks import Stack, Tensors, join
 from tickets.stack.optimizers import make_optimizer, optimizer_state, set_learning_rate
 from tickets.stack.order import Batches
 from tickets.stack.schedules import learning_rate
 
+# Something measured of every network of a stack, (R, ...) on the CPU, from its parameters.
+Measure = Callable[[Tensors], Tensor]
 BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
@@ -40,12 +42,14 @@ class NetworkSeeds:
 class Trained:
     """What a training gives.
 
-    stack: the networks after the last step, on the CPU. curves: what was measured on the way. kept: the
-    networks, whole, as they stood before step `keep_step`, if one was asked for. seconds: of wall clock.
+    stack: the networks after the last step, on the CPU. curves: what was measured on the way. measured: what
+    `measure` gave at the same steps, (E, R, ...), if it was given. kept: the networks, whole, as they stood
+    before step `keep_step`, if one was asked for. seconds: of wall clock.
     """
 
     stack: Stack
     curves: Curves
+    measured: Tensor | None
     kept: Stack | None
     seconds: float
 
@@ -61,6 +65,7 @@ def train(
     networks_at_once: int | None = None,
     chunk: int = 1000,
     keep_step: int | None = None,
+    measure: Measure | None = None,
     device: torch.device | None = None,
     tick: Callable[[int], None] = lambda networks: None,
 ) -> Trained:
@@ -71,8 +76,9 @@ def train(
     on `device` already. lanes: so many parts of the stack train side by side, in threads. networks_at_once:
     the bound on how many networks the lanes hold together; a larger stack is trained in more parts, one after
     the other, with the same results. chunk: examples at a time in an evaluation. keep_step: keep the stack as
-    it stands before this step. tick: called after each step of a part with its number of networks, from
-    whichever thread took it.
+    it stands before this step. measure: what else to measure of a part's parameters at each
+    evaluated step. tick: called after each step of a part with its number of networks, from whichever thread
+    took it.
 
     Measured at every step that `recipe.evaluate_every` divides, before the step is taken, and at both ends.
     A pruned weight is exactly 0.0 after every step: its gradient's bits are cleared before the optimizer sees
@@ -84,10 +90,10 @@ def train(
     parts = _parts(len(start), lanes, at_once)
     stopped = threading.Event()
 
-    def train_part(part: slice) -> tuple[Stack, Curves, Stack | None]:
+    def train_part(part: slice) -> _Done:
         try:
             job = _Part(make_execution(), start[part], seeds[part], examples, recipe, device or torch.device("cpu"))
-            return job.train(chunk, keep_step, tick, stopped)
+            return job.train(chunk, keep_step, measure, tick, stopped)
         except BaseException:
             stopped.set()  # what is raised here is seen only once the parts before it have ended
             raise
@@ -99,11 +105,12 @@ def train(
         except BaseException:
             stopped.set()  # an interrupt reaches this thread alone, and the others would train to the end
             raise
-    stacks, curves, kept = zip(*done, strict=True)
+    kept = [part.kept for part in done if part.kept is not None]
     return Trained(
-        stack=join(stacks),
-        curves=Curves(curves[0].steps, torch.cat([part.values for part in curves], 1)),
-        kept=None if keep_step is None else join(kept),
+        stack=join([part.stack for part in done]),
+        curves=Curves(done[0].curves.steps, torch.cat([part.curves.values for part in done], 1)),
+        measured=None if measure is None else torch.cat([torch.stack(part.measured) for part in done], 1),
+        kept=join(kept) if kept else None,
         seconds=time.perf_counter() - began,
     )
 
@@ -113,6 +120,16 @@ def _parts(networks: int, lanes: int, at_once: int) -> list[slice]:
     count = min(networks, math.ceil(networks / at_once) * min(lanes, at_once))
     bounds = [networks * index // count for index in range(count + 1)]
     return [slice(first, last) for first, last in itertools.pairwise(bounds)]
+
+
+@dataclass(frozen=True)
+class _Done:
+    """What training a part gives; `measured` by evaluated step."""
+
+    stack: Stack
+    curves: Curves
+    measured: list[Tensor]
+    kept: Stack | None
 
 
 class _Part:
@@ -137,21 +154,30 @@ class _Part:
         self._feed = _Feed(seeds, examples, recipe, device)
 
     def train(
-        self, chunk: int, keep_step: int | None, tick: Callable[[int], None], stopped: threading.Event
-    ) -> tuple[Stack, Curves, Stack | None]:
-        """To the recipe's last step: the networks, their curves, and the networks as they stood at `keep_step`."""
+        self,
+        chunk: int,
+        keep_step: int | None,
+        measure: Measure | None,
+        tick: Callable[[int], None],
+        stopped: threading.Event,
+    ) -> _Done:
+        """To the recipe's last step."""
         recipe, kept, steps, rows = self._recipe, None, [], []
+        measured: list[Tensor] = []
         for step in range(self._first, recipe.steps + 1):
             if step == keep_step:
                 kept = self._standing(step)
             if step % recipe.evaluate_every == 0 or step in (self._first, recipe.steps):
                 steps.append(step)
                 rows.append(evaluate(self._execution, self._parameters, self._buffers, self._examples, chunk))
+                if measure is not None:
+                    measured.append(measure(self._parameters))
             if step == recipe.steps or stopped.is_set():
                 break
             self._take(step)
             tick(self._networks)
-        return self._standing(recipe.steps), Curves(torch.tensor(steps), torch.stack(rows)), kept
+        curves = Curves(torch.tensor(steps), torch.stack(rows))
+        return _Done(self._standing(recipe.steps), curves, measured, kept)
 
     def _take(self, step: int) -> None:
         """One step of every network."""

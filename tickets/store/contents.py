@@ -12,7 +12,7 @@ import pandas as pd
 from tickets.store.arrays import Array, Mask, Shapes, decode, decode_shapes, parse_arm_key, unpack
 from tickets.store.layout import Layout, has_own_mask
 from tickets.store.reading import Manifest
-from tickets.store.tables import CURVES, ROUNDS, decode_table
+from tickets.store.tables import SCHEMAS, decode_table
 
 Network = tuple[int, str, int]  # replicate, arm, draw
 Masks = Mapping[int, Mapping[str, Mask]]  # by replicate and parameter
@@ -171,9 +171,9 @@ def start_problems(arrays: Mapping[Network, Mapping[str, Array]], of_round: Mask
 
 
 def table_problems(saved: Round, name: str) -> Iterator[str]:
-    """rounds.parquet or curves.parquet has rows of other networks than were trained, or rows that repeat."""
-    frame: pd.DataFrame = decode_table(saved.read(name), ROUNDS if name == Layout.ROUNDS else CURVES).to_pandas()
-    key = ["replicate", "arm", "draw", *(["step"] if name == Layout.CURVES else [])]
+    """One of the tables has rows of other networks than were trained, or rows that repeat."""
+    frame: pd.DataFrame = decode_table(saved.read(name), SCHEMAS[name]).to_pandas()
+    key = ["replicate", "arm", "draw", *(column for column in ("step", "layer") if column in frame)]
     if frame.duplicated(key).any():
         yield "rows repeat"
     rows: set[Network] = set(frame[["replicate", "arm", "draw"]].itertuples(index=False, name=None))

@@ -16,7 +16,7 @@ import pyarrow as pa
 from tickets.errors import InputError, nearest
 from tickets.store.layout import Layout, cohort_folders, round_folders, run_folders
 from tickets.store.reading import Committed, damaged, read_checked, read_json
-from tickets.store.tables import CURVES, ROUNDS, decode_table
+from tickets.store.tables import SCHEMAS, decode_table
 from tickets.store.ticket import Ticket, read_ticket
 
 
@@ -101,6 +101,13 @@ class Saved:
         """A row per run, replicate, round, arm, draw and evaluated step, in that order; else as `rounds`."""
         return self._curves.copy()
 
+    @property
+    def units(self) -> pd.DataFrame:
+        """A row per run, replicate, round, arm, draw, evaluated step and hidden layer, of what was trained with
+        `store.units`; else as `rounds`. What the columns are, `tickets.stack.units.measure_units` says.
+        """
+        return self._units.copy()
+
     def config(self, run: str | None = None) -> dict[str, Any]:
         """A run's resolved configuration, from its run.json. `run` may be left out if there is just one."""
         return copy.deepcopy(dict(self._files[self._one(run)]["config"]))
@@ -120,11 +127,15 @@ class Saved:
 
     @cached_property
     def _rounds(self) -> pd.DataFrame:
-        return self._table(Layout.ROUNDS, ROUNDS)
+        return self._table(Layout.ROUNDS)
 
     @cached_property
     def _curves(self) -> pd.DataFrame:
-        return self._table(Layout.CURVES, CURVES)
+        return self._table(Layout.CURVES)
+
+    @cached_property
+    def _units(self) -> pd.DataFrame:
+        return self._table(Layout.UNITS)
 
     def _one(self, run: str | None) -> str:
         there_are = f"there are {', '.join(self.runs)}"
@@ -134,7 +145,8 @@ class Saved:
             raise InputError(f"run = {run!r}: not in {self.folder}{nearest(run, self.runs)} ({there_are})")
         return self.runs[0] if run is None else run
 
-    def _table(self, name: str, schema: pa.Schema) -> pd.DataFrame:
+    def _table(self, name: str) -> pd.DataFrame:
+        schema = SCHEMAS[name]
         places: list[tuple[str, Path]] = []
         for run, path in self._runs.items():
             try:
@@ -159,7 +171,10 @@ class Saved:
         return _sorted(frame, self._arms())
 
     def _part(self, folder: Path, name: str, schema: pa.Schema) -> pa.Table:
-        data = read_checked(folder, name, self._committed.manifest(folder))
+        manifest = self._committed.manifest(folder)
+        if name == Layout.UNITS and name not in manifest["files"]:
+            return schema.empty_table()
+        data = read_checked(folder, name, manifest)
         try:
             return decode_table(data, schema)
         except ValueError as error:
@@ -189,6 +204,6 @@ def _sorted(frame: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
     ]
     if "step" in frame:
         keys.insert(0, frame["step"])
-    # lexsort ranks by the last key first.
+    # lexsort ranks by the last key first, and leaves the layers of a step in the model's order.
     order = np.lexsort([np.asarray(key) for key in keys])
     return frame.iloc[order].reset_index(drop=True)

@@ -1,4 +1,4 @@
-"""The two tables of a round, `curves` and `rounds`: their columns, and their way into Parquet and back."""
+"""The tables of a round, `curves`, `rounds` and `units`: their columns, and their way into Parquet and back."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from tickets.store.layout import Layout
 
 _KEY = [("run", pa.string()), ("replicate", pa.int64()), ("round", pa.int64()), ("density", pa.float64())]
 _ARM = [("arm", pa.string()), ("draw", pa.int64())]
@@ -45,6 +47,27 @@ ROUNDS = pa.schema(
     ]
 )
 """A row per replicate, arm and draw."""
+
+UNITS = pa.schema(
+    [
+        *_KEY,
+        *_ARM,
+        ("step", pa.int64()),
+        ("layer", pa.string()),  # the hidden layer, by the name of its module
+        ("width", pa.int64()),  # units in it
+        ("distinct", pa.float64()),  # floats, for they are NaN where a number is not finite
+        ("distinct_within", pa.float64()),
+        ("spread", pa.float64()),
+        ("distance_low", pa.float64()),
+        ("distance_median", pa.float64()),
+        ("distance_high", pa.float64()),
+        ("effective_rank", pa.float64()),
+    ]
+)
+"""A row per replicate, arm, draw, evaluated step and hidden layer; `tickets.stack.units` says what is in it."""
+
+# The tables of a round, by the name of their file.
+SCHEMAS = {Layout.CURVES: CURVES, Layout.ROUNDS: ROUNDS, Layout.UNITS: UNITS}
 
 
 def encode_table(frame: pd.DataFrame, schema: pa.Schema) -> bytes:

@@ -14,7 +14,7 @@ from tickets.store.arrays import Array, Mask, arm_key, encode, pack, squeeze
 from tickets.store.commit import Content, commit, json_bytes, replace_file
 from tickets.store.layout import SCHEMA_VERSION, Layout, has_own_mask, round_folder
 from tickets.store.reading import read_round_masks
-from tickets.store.tables import CURVES, ROUNDS, encode_table
+from tickets.store.tables import CURVES, ROUNDS, UNITS, encode_table
 
 Values = Mapping[str, Array]
 Masks = Mapping[str, Mask]
@@ -42,6 +42,7 @@ class RoundRecord:
     """What a cohort trained in a round: all of it (part 0), or arms and draws added later (part 1, 2, ...).
 
     arms: every replicate with every arm and draw. repeated: the arms that have several draws in the campaign.
+    units: what the hidden units were like, if they were counted.
     next_masks: by replicate, what the next round starts from; in part 0 only.
     extra: further JSON for the manifest, such as "arm_options" and "fingerprint".
     """
@@ -53,6 +54,7 @@ class RoundRecord:
     repeated: frozenset[str]
     curves: pd.DataFrame
     rounds: pd.DataFrame
+    units: pd.DataFrame | None = None
     next_masks: Mapping[int, Masks] | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
@@ -123,6 +125,9 @@ def write_round(cohort: Path, record: RoundRecord) -> Path:
         files[Layout.NEXT_MASKS] = lambda: encode(_ticket_masks(next_masks), _shapes(_first(next_masks.values())))
     files[Layout.CURVES] = lambda: encode_table(record.curves, CURVES)
     files[Layout.ROUNDS] = lambda: encode_table(record.rounds, ROUNDS)
+    if record.units is not None:
+        units = record.units
+        files[Layout.UNITS] = lambda: encode_table(units, UNITS)
     commit(target, files, {**_manifest(record, masks), **record.extra})
     return target
 
