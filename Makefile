@@ -6,20 +6,21 @@ TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
 BIN := .venv/bin
 INSTALLED := .venv/installed-$(BUILD)
 
-.PHONY: demo test lint types torture clean
+.PHONY: demo test lint types torture bench clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo     a lottery-ticket campaign on MNIST-1D, about two minutes with the install"
 	@echo "make test     the tests, the linter and the type checker"
 	@echo "make torture  the slow proofs: a campaign killed at many points, every one resumed"
+	@echo "make bench    timings of the trainer and its baselines; ARGS=... goes to pytest (tests/benchmarks/__init__.py)"
 	@echo "make clean    remove .venv and caches (saved runs stay)"
 
 demo: $(INSTALLED)
 	$(BIN)/tickets run runs/mnist1d.toml
 
 test: lint types
-	$(BIN)/python -m pytest -m "not torture"
+	$(BIN)/python -m pytest -m "not torture and not bench"
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -30,6 +31,11 @@ types: $(INSTALLED)
 
 torture: $(INSTALLED)
 	$(BIN)/python -m pytest -m torture
+
+# What pytest-benchmark prints is of whole calls; the tables at the end are what is meant.
+bench: $(INSTALLED)
+	$(BIN)/python -m pytest tests/benchmarks -m bench -rs \
+	  --benchmark-quiet --benchmark-min-time=0.5 --benchmark-min-rounds=5 $(ARGS)
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info build

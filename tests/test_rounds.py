@@ -24,6 +24,7 @@ from tickets.rounds import Chain, Network, RoundResult, density, first_chain, fi
 from tickets.seeds import stream
 from tickets.setting import Setting, Source, fit, make_setting, plan_execution
 from tickets.stack.optimizers import make_optimizer
+from tickets.stack.strategies import begin
 
 CPU = torch.device("cpu")
 TICKET = (ArmConfig(name="ticket"), 0)
@@ -298,7 +299,7 @@ def test_an_arm_without_the_rewound_values_has_no_optimizer_state_of_theirs(monk
         made.append((len(next(iter(parameters.values()))), sorted(state)))
         return make_optimizer(recipe, parameters, state)
 
-    monkeypatch.setattr("tickets.stack.training.make_optimizer", watched)
+    monkeypatch.setattr("tickets.stack.stepwise.make_optimizer", watched)
     play(setting, [chain], 1, "ticket", "reinit", "random_mask", "shuffle", "constant")
     with_state = sum(count for count, state in made if state == ["exp_avg", "exp_avg_sq", "step"])
     without = sum(count for count, state in made if state == [])
@@ -583,3 +584,22 @@ def test_hidden_units_are_counted_if_the_run_says_so_and_nothing_else_changes() 
 def test_a_model_whose_units_cannot_be_counted_is_refused() -> None:
     with pytest.raises(InputError, match=r"store\.units = true: hidden units are counted in an nn\.Sequential"):
         setting_of(model=f"{__name__}:norm_net", store={"units": True})
+
+
+def test_rounds_are_sparse_from_half_the_weights_on_or_as_the_run_says(monkeypatch) -> None:
+    def strategies(**changes: Any) -> list[str]:
+        names = []
+
+        def watched(name, *arguments):
+            names.append(name)
+            return begin(name, *arguments)
+
+        setting = setting_of(prune={"rate": 0.25}, compute={"threads": 1, **changes})
+        with monkeypatch.context() as patch:
+            patch.setattr(rounds, "begin", watched)
+            assert [round(density(of(result, "ticket").mask), 2) for result in rounds_of(setting, 3)][2] > 0.5
+        return names
+
+    assert strategies() == ["layered", "layered", "layered", "sparse"]
+    assert strategies(strategy="layered") == ["layered"] * 4
+    assert strategies(strategy="sparse") == ["sparse"] * 4

@@ -14,8 +14,6 @@ from tickets.config import parse_run
 from tickets.data import Examples, load_dataset, split
 from tickets.errors import InputError
 from tickets.setting import Fitted, Source, fit, load_source, make_setting, on_device, plan_execution
-from tickets.stack.layered import Layered
-from tickets.stack.looped import Looped
 from tickets.stack.memory import activation_bytes, network_bytes
 
 CPU = torch.device("cpu")
@@ -65,7 +63,6 @@ def test_fitting_leaves_the_global_generators_as_they_were() -> None:
     ready = fitted(model={"name": f"{__name__}:drawing_net"})
     setting = make_setting(ready, plan_execution(ready, CPU), CPU)
     setting.fresh(3)
-    setting.make_execution()
     assert torch.equal(torch.get_rng_state(), before)
     assert np.array_equal(np.random.get_state()[1], numpys[1])
     assert np.random.get_state()[2] == numpys[2]
@@ -141,14 +138,7 @@ def test_a_setting() -> None:
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not torch.equal(first["1.weight"], other["1.weight"])
     assert torch.equal(first["1.bias"], torch.zeros(5)), "as model.init says"
-    assert type(setting.make_execution()) is Layered
-    assert setting.make_execution() is not setting.make_execution(), "each lane has its own"
-
-
-def test_the_plans_strategy_is_the_one_that_computes() -> None:
-    ready = fitted()
-    plan = dataclasses.replace(plan_execution(ready, CPU), strategy="looped")
-    assert type(make_setting(ready, plan, CPU).make_execution()) is Looped
+    assert setting.module is ready.module
 
 
 def test_the_rates_of_a_network_whose_output_layer_is_excluded() -> None:

@@ -9,7 +9,7 @@ import torch
 
 import tickets
 
-PACKAGES = ("torch", "numpy", "pandas", "pyarrow", "safetensors", "mnist1d", "scikit-learn")
+PACKAGES = ("torch", "numpy", "pandas", "pyarrow", "safetensors", "mnist1d", "scikit-learn", "numba")
 
 
 def fingerprint(device: torch.device, threads: int) -> dict[str, str | int | dict[str, str]]:

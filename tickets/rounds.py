@@ -20,9 +20,11 @@ from tickets.pruning import prune_by_layer, prune_globally
 from tickets.scores import Weights
 from tickets.seeds import stream
 from tickets.setting import Setting
+from tickets.stack.feed import NetworkSeeds
 from tickets.stack.memory import evaluation_chunk
 from tickets.stack.networks import Stack, Tensors, stack_networks
-from tickets.stack.training import NetworkSeeds, Trained, train
+from tickets.stack.strategies import begin
+from tickets.stack.training import Trained, train
 from tickets.stack.units import measure_units
 
 
@@ -214,7 +216,7 @@ def _train_stack(
     ]
     at_once = min(len(members), setting.plan.networks_at_once)
     return train(
-        setting.make_execution,
+        functools.partial(begin, setting.plan.strategy_for(stack), setting.module),
         stack,
         seeds,
         setting.examples,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -20,8 +19,9 @@ from tickets.models import check_output, factory
 from tickets.random_state import untouched_generators
 from tickets.scores import Weights
 from tickets.stack.architecture import Prunable, prunable
-from tickets.stack.execution import Execution, choose, make_execution
 from tickets.stack.memory import activation_bytes, free_bytes, network_bytes, networks_that_fit
+from tickets.stack.networks import Stack
+from tickets.stack.strategies import choose, share_left
 from tickets.stack.units import HiddenLayer, hidden_layers
 
 
@@ -29,8 +29,9 @@ from tickets.stack.units import HiddenLayer, hidden_layers
 class Plan:
     """How a run's stacks are computed. Kept in run.json, so that a run goes on as it began, bit for bit.
 
-    strategy: a name of `stack.execution.STRATEGIES`, chosen for `reason`. lanes: parts of a stack that train side
+    strategy: a name of `stack.strategies.STRATEGIES`, chosen for `reason`. lanes: parts of a stack that train side
     by side. networks_at_once: that the lanes hold together. threads: of the CPU, for all lanes together.
+    sparse_up_to: a stack with at most this share of its weights left is trained by `sparse` instead.
     """
 
     strategy: str
@@ -38,11 +39,17 @@ class Plan:
     lanes: int
     networks_at_once: int
     threads: int
+    sparse_up_to: float = 0.0
+
+    def strategy_for(self, stack: Stack) -> str:
+        """The strategy that trains a stack."""
+        return "sparse" if share_left(stack) <= self.sparse_up_to else self.strategy
 
 
 @dataclass(frozen=True)
 class Setting:
-    """A run, made ready. examples: on `device`. fresh: every parameter and buffer from a seed, on the CPU.
+    """A run, made ready. examples, module (the architecture's template): on `device`. fresh: every parameter and
+    buffer from a seed, on the CPU.
 
     hidden: the layers whose units are counted as the networks train; () if the run does not ask for it.
     """
@@ -54,7 +61,7 @@ class Setting:
     prunable: tuple[Prunable, ...]
     hidden: tuple[HiddenLayer, ...]
     score: Callable[[Weights], Tensor]
-    make_execution: Callable[[], Execution]
+    module: nn.Module
     plan: Plan
     activations: int
     device: torch.device
@@ -158,7 +165,8 @@ def plan_execution(fitted: Fitted, device: torch.device, workers: int = 1) -> Pl
     )
     run = fitted.run
     networks = min(run.replicates, run.cohort_size or run.replicates) * sum(arm.draws for arm in run.arms)
-    return Plan(choice.strategy, choice.reason, min(choice.lanes, networks), at_once, threads)
+    lanes = min(choice.lanes, networks)
+    return Plan(choice.strategy, choice.reason, lanes, at_once, threads, choice.sparse_up_to)
 
 
 def make_setting(fitted: Fitted, plan: Plan, device: torch.device) -> Setting:
@@ -173,7 +181,7 @@ def make_setting(fitted: Fitted, plan: Plan, device: torch.device) -> Setting:
         prunable=fitted.prunable,
         hidden=fitted.hidden,
         score=score_function(run),
-        make_execution=functools.partial(make_execution, plan.strategy, module.to(device)),
+        module=module.to(device),
         plan=plan,
         activations=activations,
         device=device,

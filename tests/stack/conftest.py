@@ -16,11 +16,12 @@ from tickets.config import TrainConfig
 from tickets.data import Examples
 from tickets.initial import initial_values
 from tickets.stack.architecture import prunable
-from tickets.stack.execution import make_execution
+from tickets.stack.feed import NetworkSeeds
 from tickets.stack.networks import Stack, stack_networks
 from tickets.stack.order import epoch_order
 from tickets.stack.schedules import learning_rate
-from tickets.stack.training import NetworkSeeds, Trained, train
+from tickets.stack.strategies import begin
+from tickets.stack.training import Trained, train
 
 CLASSES = 3
 
@@ -107,7 +108,7 @@ class Bench:
     ) -> Trained:
         options = {"seeds": self.seeds(len(start)), "chunk": 4} | options
         with torch.random.fork_rng(devices=[]):
-            make = functools.partial(make_execution, strategy, build())
+            make = functools.partial(begin, strategy, build())
         return train(make, start, examples=examples, recipe=recipe, **options)
 
     def plain(

@@ -12,7 +12,12 @@ import torch
 from tickets.measures import Label, curve_rows, diverged, round_rows
 from tickets.stack.networks import stack_networks
 
-STRATEGIES = [("layered", "mlp", (6,)), ("vectorised", "normnet", (1, 4, 4)), ("looped", "convnet", (1, 4, 4))]
+STRATEGIES = [
+    ("layered", "mlp", (6,)),
+    ("sparse", "mlp", (6,)),
+    ("vectorised", "normnet", (1, 4, 4)),
+    ("looped", "convnet", (1, 4, 4)),
+]
 SCORES = [
     "early_stop_step", "early_stop_test_accuracy", "early_stop_validation_loss", "final_test_accuracy",
     "final_test_loss", "final_train_loss",

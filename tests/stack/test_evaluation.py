@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 
 import pytest
@@ -22,8 +23,12 @@ class Given:
     def __init__(self, logits: torch.Tensor) -> None:
         self.outputs = logits
 
-    def logits(self, parameters, buffers, x):
+    def logits(self, x):
         return self.outputs[:, x[:, 0].long()]
+
+
+def logits_of(execution, stack):
+    return functools.partial(execution.logits, stack.parameters, stack.buffers)
 
 
 def numbered(count: int) -> torch.Tensor:
@@ -34,7 +39,7 @@ def numbered(count: int) -> torch.Tensor:
 def test_by_hand(chunk: int) -> None:
     logits = torch.tensor([[[0.0, 0], [0, 0], [0, 0]], [[math.log(3), 0], [math.log(3), 0], [0, math.log(3)]]])
     labels = torch.tensor([0, 1, 1])
-    result = score(Given(logits), {}, {}, numbered(3), labels, chunk)
+    result = score(Given(logits).logits, numbered(3), labels, chunk)
     expected = [
         [math.log(2), 1 / 3],  # two equal outputs: the first one is the answer
         [(2 * math.log(4 / 3) + math.log(4)) / 3, 2 / 3],
@@ -47,7 +52,7 @@ def test_a_network_whose_loss_is_not_finite_has_no_accuracy() -> None:
     logits = torch.zeros(3, 4, 2)
     logits[1, 2, 0] = math.nan
     logits[2, 3, 1] = math.inf
-    result = score(Given(logits), {}, {}, numbered(4), torch.zeros(4, dtype=torch.int64), chunk=2)
+    result = score(Given(logits).logits, numbered(4), torch.zeros(4, dtype=torch.int64), chunk=2)
     assert result[0].tolist() == pytest.approx([math.log(2), 1.0])
     assert result[1:, 1].isnan().all()
     assert not result[1:, 0].isfinite().any()
@@ -60,7 +65,7 @@ def test_against_each_network_in_evaluation_mode(bench, strategy: str, chunk: in
     build, examples = getattr(bench, model), bench.examples(shape)
     stack = bench.train(build, bench.stack(build), bench.recipe(), examples, strategy).stack
     before = {name: buffer.clone() for name, buffer in stack.buffers.items()}
-    measured = evaluate(make_execution(strategy, build()), stack.parameters, stack.buffers, examples, chunk)
+    measured = evaluate(logits_of(make_execution(strategy, build()), stack), examples, chunk)
     assert measured.shape == (3, 6)
     assert measured.dtype == torch.float64
     parts = [
@@ -85,8 +90,8 @@ def test_dropout_is_off(bench) -> None:
     build = bench.dropnet
     stack, examples = bench.stack(build), bench.examples()
     execution = make_execution("looped", build())
-    once = evaluate(execution, stack.parameters, stack.buffers, examples, 5)
-    assert torch.equal(once, evaluate(execution, stack.parameters, stack.buffers, examples, 5))
+    once = evaluate(logits_of(execution, stack), examples, 5)
+    assert torch.equal(once, evaluate(logits_of(execution, stack), examples, 5))
     module = nn.Sequential(*(layer for layer in build() if not isinstance(layer, nn.Dropout)))
     values = [stack.network(0)[name] for name in ("0.weight", "0.bias", "3.weight", "3.bias")]
     module.load_state_dict(dict(zip(module.state_dict(), values, strict=True)))
@@ -98,8 +103,8 @@ def test_there_may_be_fewer_examples_for_training_than_for_validation(bench) -> 
     examples = bench.examples()
     few = dataclasses.replace(examples, train_inputs=examples.train_inputs[:4], train_labels=examples.train_labels[:4])
     stack, execution = bench.stack(bench.mlp), make_execution("layered", bench.mlp())
-    row = evaluate(execution, stack.parameters, stack.buffers, few, 3)
-    expected = score(execution, stack.parameters, stack.buffers, few.train_inputs, few.train_labels, 4)
+    row = evaluate(logits_of(execution, stack), few, 3)
+    expected = score(logits_of(execution, stack), few.train_inputs, few.train_labels, 4)
     torch.testing.assert_close(row[:, :2], expected)
 
 
@@ -120,8 +125,8 @@ def test_a_measurement_stands_before_its_step(bench) -> None:
     start, examples = bench.stack(bench.mlp), bench.examples()
     trained = bench.train(bench.mlp, start, bench.recipe(), examples, "layered", chunk=1000)
     execution = make_execution("layered", bench.mlp())
-    first = evaluate(execution, start.parameters, start.buffers, examples, 1000)
-    last = evaluate(execution, trained.stack.parameters, trained.stack.buffers, examples, 1000)
+    first = evaluate(logits_of(execution, start), examples, 1000)
+    last = evaluate(logits_of(execution, trained.stack), examples, 1000)
     assert torch.equal(trained.curves.values[0], first)
     assert torch.equal(trained.curves.values[-1], last)
 

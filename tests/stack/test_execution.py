@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 
 import pytest
@@ -10,11 +11,14 @@ import torch
 from torch import nn
 
 from tickets.errors import InputError
-from tickets.stack.execution import STRATEGIES, choose, make_execution
+from tickets.stack.execution import make_execution
+from tickets.stack.feed import NetworkSeeds
 from tickets.stack.layered import Layered, is_layered
 from tickets.stack.looped import Looped
 from tickets.stack.networks import stack_networks
-from tickets.stack.training import NetworkSeeds, train
+from tickets.stack.stepwise import Stepwise
+from tickets.stack.strategies import STRATEGIES, choose
+from tickets.stack.training import train
 from tickets.stack.vectorised import Vectorised
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -237,7 +241,14 @@ class Listening(Looped):
 def test_noise_is_new_at_every_step_and_the_same_from_any_start(bench) -> None:
     def listened(start, **options):
         execution = Listening(bench.dropnet())
-        trained = train(lambda: execution, start, bench.seeds(len(start)), bench.examples(), bench.recipe(), **options)
+        trained = train(
+            functools.partial(Stepwise, execution),
+            start,
+            bench.seeds(len(start)),
+            bench.examples(),
+            bench.recipe(),
+            **options,
+        )
         return trained, execution.heard
 
     with torch.random.fork_rng(devices=[]):

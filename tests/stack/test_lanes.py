@@ -11,7 +11,12 @@ from hypothesis import strategies as st
 
 from tickets.stack.training import _parts
 
-MODELS = {"layered": ("mlp", (6,)), "vectorised": ("normnet", (1, 4, 4)), "looped": ("convnet", (1, 4, 4))}
+MODELS = {
+    "layered": ("mlp", (6,)),
+    "sparse": ("mlp", (6,)),
+    "vectorised": ("normnet", (1, 4, 4)),
+    "looped": ("convnet", (1, 4, 4)),
+}
 
 
 def same(one, other, **tolerance) -> None:
@@ -56,6 +61,17 @@ def test_parts_of_the_same_sizes_give_the_same_bits(bench, strategy: str) -> Non
     same(side_by_side, in_turns, **EXACTLY)
     again = bench.train(build, start, recipe, examples, strategy, lanes=2, networks_at_once=100)
     same(side_by_side, again, **EXACTLY)
+
+
+def test_a_sparse_network_has_its_bits_whoever_else_is_in_the_stack(bench) -> None:
+    start, seeds, recipe = bench.stack(bench.mlp, 5), bench.seeds(5), bench.recipe(evaluate_every=4)
+    whole = bench.train(bench.mlp, start, recipe, bench.examples(), "sparse", seeds=seeds, lanes=2)
+    for index in range(5):
+        one = slice(index, index + 1)
+        alone = bench.train(bench.mlp, start[one], recipe, bench.examples(), "sparse", seeds=seeds[one])
+        for name, value in alone.stack.network(0).items():
+            assert torch.equal(whole.stack.network(index)[name], value)
+        assert torch.equal(whole.curves.values[:, one], alone.curves.values)
 
 
 def test_one_network_at_a_time_has_its_bits_wherever_it_stands(bench) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
+
 import pytest
 import torch
 
 from tickets.stack.execution import make_execution
 from tickets.stack.networks import stack_networks
+from tickets.stack.stepwise import Stepwise
 from tickets.stack.training import train
 
 RECIPES = {
@@ -42,7 +46,9 @@ class Watched:
 
 def watched(bench, build, start, recipe, examples, strategy, **options):
     seen = Watched(make_execution(strategy, build()), start.masks)
-    trained = train(lambda: seen, start, bench.seeds(len(start)), examples, recipe, chunk=4, **options)
+    trained = train(
+        functools.partial(Stepwise, seen), start, bench.seeds(len(start)), examples, recipe, chunk=4, **options
+    )
     assert seen.steps == recipe.steps - start.step
     assert seen.pushed, "the gradient never pushed at a pruned weight, so nothing was tested"
     return trained
@@ -55,6 +61,24 @@ def test_at_every_step_from_the_start(bench, model: str, optimizer: str) -> None
     build, recipe = getattr(bench, model), bench.recipe(**RECIPES[optimizer])
     trained = watched(bench, build, bench.stack(build), recipe, bench.examples(shape), strategy)
     assert_zero(trained.stack.parameters, trained.stack.masks)
+    for state in trained.stack.optimizer.values():
+        if next(iter(state.values())).ndim > 1:
+            assert_zero(state, trained.stack.masks)
+
+
+@pytest.mark.parametrize("optimizer", RECIPES)
+def test_what_is_not_held_is_zero_at_every_step(bench, optimizer: str) -> None:
+    seen = []
+
+    def look(parameters):
+        assert_zero(parameters, start.masks)
+        seen.append({name: value.clone() for name, value in parameters.items()})
+        return torch.zeros(3)
+
+    start, recipe = bench.stack(bench.mlp), bench.recipe(**RECIPES[optimizer], evaluate_every=1)
+    trained = bench.train(bench.mlp, start, recipe, bench.examples(), "sparse", measure=look)
+    assert len(seen) == recipe.steps + 1
+    assert all((before["1.weight"] != after["1.weight"]).any() for before, after in itertools.pairwise(seen))
     for state in trained.stack.optimizer.values():
         if next(iter(state.values())).ndim > 1:
             assert_zero(state, trained.stack.masks)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 
+from tickets.stack.feed import NetworkSeeds
 from tickets.stack.order import Batches, epoch_order, steps_per_epoch
-from tickets.stack.training import NetworkSeeds, train
+from tickets.stack.stepwise import Stepwise
+from tickets.stack.training import train
 
 CPU = torch.device("cpu")
 
@@ -81,7 +85,7 @@ def fed(bench, orders: list[int], examples=None) -> Recorder:
     recorder = Recorder()
     seeds = [NetworkSeeds(order=order, noise=0) for order in orders]
     start = bench.stack(bench.mlp, len(orders))
-    train(lambda: recorder, start, seeds, examples or bench.examples(), bench.recipe())
+    train(functools.partial(Stepwise, recorder), start, seeds, examples or bench.examples(), bench.recipe())
     return recorder
 
 

@@ -44,17 +44,19 @@ def is_the_plain_loop(
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-@pytest.mark.parametrize("strategy", ["layered", "vectorised", "looped"])
+@pytest.mark.parametrize("strategy", ["layered", "sparse", "vectorised", "looped"])
 def test_a_stack_of_mlps(bench, strategy: str, recipe: str) -> None:
     is_the_plain_loop(bench, "mlp", strategy, bench.recipe(**RECIPES[recipe]), (6,))
 
 
-def test_examples_of_several_dimensions_are_flattened(bench) -> None:
-    is_the_plain_loop(bench, "mlp", "layered", bench.recipe(optimizer="sgd"), (2, 3))
+@pytest.mark.parametrize("strategy", ["layered", "sparse"])
+def test_examples_of_several_dimensions_are_flattened(bench, strategy: str) -> None:
+    is_the_plain_loop(bench, "mlp", strategy, bench.recipe(optimizer="sgd"), (2, 3))
 
 
-def test_networks_with_one_data_order(bench) -> None:
-    is_the_plain_loop(bench, "mlp", "layered", bench.recipe(optimizer="sgd"), (6,), order=4)
+@pytest.mark.parametrize("strategy", ["layered", "sparse"])
+def test_networks_with_one_data_order(bench, strategy: str) -> None:
+    is_the_plain_loop(bench, "mlp", strategy, bench.recipe(optimizer="sgd"), (6,), order=4)
 
 
 @pytest.mark.parametrize("recipe", ["sgd", "adam"])

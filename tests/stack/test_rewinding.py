@@ -15,7 +15,12 @@ RECIPES = {
     "sgd": {"optimizer": "sgd", "momentum": 0.9, "schedule": "step", "milestones": (4, 9), "warmup_steps": 8},
     "adamw": {"optimizer": "adamw", "schedule": "cosine", "warmup_steps": 3},
 }
-MODELS = {"layered": ("mlp", (6,)), "vectorised": ("normnet", (1, 4, 4)), "looped": ("normnet", (1, 4, 4))}
+MODELS = {
+    "layered": ("mlp", (6,)),
+    "sparse": ("mlp", (6,)),
+    "vectorised": ("normnet", (1, 4, 4)),
+    "looped": ("normnet", (1, 4, 4)),
+}
 
 
 def tensors(stack: Stack) -> dict[str, torch.Tensor]:

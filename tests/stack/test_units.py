@@ -15,9 +15,10 @@ from tickets.data import load_dataset, split
 from tickets.errors import InputError
 from tickets.initial import initial_values
 from tickets.models.mlp import mlp
-from tickets.stack.execution import choose, make_execution
+from tickets.stack.feed import NetworkSeeds
 from tickets.stack.networks import stack_networks
-from tickets.stack.training import NetworkSeeds, Trained, train
+from tickets.stack.strategies import begin, choose
+from tickets.stack.training import Trained, train
 from tickets.stack.units import MEASURES, hidden_layers, measure_units
 
 ADAM = {"optimizer": "adam", "learning_rate": 0.01}
@@ -192,7 +193,7 @@ def trained(widths: list[int], recipe: dict, networks: int, dropout: float = 0.0
     start = stack_networks([values] * networks, [masks] * networks, [name for name, _ in module.named_parameters()])
     choice = choose(module, (40,), torch.device("cpu"), 2)
     return train(
-        functools.partial(make_execution, choice.strategy, module),
+        functools.partial(begin, choice.strategy, module),
         start,
         [NetworkSeeds(order=index, noise=index) for index in range(networks)],
         examples,

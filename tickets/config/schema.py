@@ -38,7 +38,7 @@ OptimizerName = Literal["sgd", "adam", "adamw"]
 ScheduleName = Literal["constant", "step", "cosine"]
 ScopeName = Literal["layer", "global"]
 KeptName = Literal["none", "ticket", "all"]
-StrategyName = Literal["auto", "layered", "vectorised", "looped"]
+StrategyName = Literal["auto", "layered", "sparse", "vectorised", "looped"]
 
 Optimizer = Annotated[OptimizerName, one_of("optimizer", get_args(OptimizerName))]
 Schedule = Annotated[ScheduleName, one_of("schedule", get_args(ScheduleName))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -9,8 +10,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from tickets.data import Examples
-from tickets.stack.execution import Execution
-from tickets.stack.networks import Tensors
 
 METRICS = (
     "train_loss",
@@ -34,24 +33,28 @@ class Curves:
         return self.values[:, :, METRICS.index(name)]
 
 
-def score(execution: Execution, parameters: Tensors, buffers: Tensors, x: Tensor, y: Tensor, chunk: int) -> Tensor:
-    """Mean cross-entropy and accuracy of every network on the examples, in evaluation mode: (R, 2) float64.
+# Every network's outputs, (R, n, classes), for the same inputs (n, *input_shape).
+Logits = Callable[[Tensor], Tensor]
+
+
+def score(logits: Logits, x: Tensor, y: Tensor, chunk: int) -> Tensor:
+    """Mean cross-entropy and accuracy of every network on the examples: (R, 2) float64.
 
     x: (n, *input_shape). y: (n,) int64. chunk: how many examples at a time. Where the loss is not finite the
     network says nothing about the examples, and its accuracy is NaN.
     """
     totals = []
     for inputs, labels in zip(x.split(chunk), y.split(chunk), strict=True):
-        logits = execution.logits(parameters, buffers, inputs)  # (R, chunk, classes)
-        networks = len(logits)
-        losses = functional.cross_entropy(logits.flatten(0, 1), labels.repeat(networks), reduction="none")
-        right = (logits.argmax(2) == labels).sum(1)
+        outputs = logits(inputs)  # (R, chunk, classes)
+        networks = len(outputs)
+        losses = functional.cross_entropy(outputs.flatten(0, 1), labels.repeat(networks), reduction="none")
+        right = (outputs.argmax(2) == labels).sum(1)
         totals.append(torch.stack([losses.view(networks, -1).sum(1, dtype=torch.float64), right.double()], 1))
     loss, accuracy = (torch.stack(totals).sum(0) / len(y)).unbind(1)
     return torch.stack([loss, accuracy.where(loss.isfinite(), torch.nan)], 1)
 
 
-def evaluate(execution: Execution, parameters: Tensors, buffers: Tensors, examples: Examples, chunk: int) -> Tensor:
+def evaluate(logits: Logits, examples: Examples, chunk: int) -> Tensor:
     """One row of the curves: (R, 6) float64 on the CPU, in the order of METRICS.
 
     The training columns are measured like the others, in evaluation mode, on the first of the training
@@ -63,4 +66,4 @@ def evaluate(execution: Execution, parameters: Tensors, buffers: Tensors, exampl
         (examples.validation_inputs, examples.validation_labels),
         (examples.test_inputs, examples.test_labels),
     )
-    return torch.cat([score(execution, parameters, buffers, x, y, chunk) for x, y in parts], 1).cpu()
+    return torch.cat([score(logits, x, y, chunk) for x, y in parts], 1).cpu()

@@ -36,11 +36,27 @@ def is_layered(module: nn.Module) -> bool:
     layers = list(module)
     if layers and type(layers[0]) is nn.Flatten and layers[0].start_dim == 1 and layers[0].end_dim == -1:
         layers = layers[1:]
-    kinds = "".join(_KINDS.get(type(layer), "?") for layer in layers)
     hooked = any(layer._forward_hooks or layer._forward_pre_hooks for layer in module.modules())
     parameters = [parameter for layer in layers for parameter in layer.parameters()]
     shared = len({id(parameter) for parameter in parameters}) != len(parameters)
-    return _CHAIN.fullmatch(kinds) is not None and not hooked and not shared
+    return _CHAIN.fullmatch(_kinds(layers)) is not None and not hooked and not shared
+
+
+def is_plain(module: nn.Module) -> bool:
+    """Whether such a chain has ReLU after each Linear layer but the last, and no Dropout."""
+    kinds = _kinds([layer for layer in module.children() if not isinstance(layer, nn.Flatten)])
+    return re.fullmatch("(LR+)*L", kinds) is not None
+
+
+def _kinds(layers: Sequence[nn.Module]) -> str:
+    """A letter a layer, "?" for one that no chain has."""
+    return "".join(_KINDS.get(type(layer), "?") for layer in layers)
+
+
+def linear_names(module: nn.Module) -> tuple[tuple[str, str | None], ...]:
+    """The weight's name of each Linear layer of such a chain, and its bias's, None where there is none."""
+    linear = [(name, layer) for name, layer in module.named_children() if isinstance(layer, nn.Linear)]
+    return tuple((f"{name}.weight", None if layer.bias is None else f"{name}.bias") for name, layer in linear)
 
 
 class Layered:

@@ -1,0 +1,211 @@
+"""Training by the surviving weights alone: a pruned weight is not held, so that a step costs what its density does.
+
+For chains of Linear and ReLU layers on a CPU. Each network is trained by itself, some steps at a time, so that what it
+needs stays in the processor's cache, and so that its numbers do not depend on who else is in the stack.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from tickets.config import TrainConfig
+from tickets.data import Examples
+from tickets.stack import kernels
+from tickets.stack.feed import Feed, NetworkSeeds
+from tickets.stack.layered import linear_names
+from tickets.stack.networks import Stack, Tensors
+from tickets.stack.schedules import learning_rate
+from tickets.stack.wiring import Wiring, wire
+
+Array = npt.NDArray[Any]
+
+KINDS = {"sgd": kernels.SGD, "adam": kernels.ADAM, "adamw": kernels.ADAMW}
+BLOCK_BYTES = 2**20  # of input that is prepared at a time, for several steps: it stays in the cache
+MOST_STEPS = 64  # at a time: after so many, an interrupt is noticed
+COLUMNS = 16  # columns come in multiples of this: whole vector registers
+TILE = 128  # examples at a time in an evaluation
+
+
+class Sparse:
+    """See Part."""
+
+    def __init__(
+        self,
+        module: nn.Module,
+        start: Stack,
+        seeds: Sequence[NetworkSeeds],
+        examples: Examples,
+        recipe: TrainConfig,
+        device: torch.device,
+    ) -> None:
+        self._layers, self._recipe, self._masks = linear_names(module), recipe, start.masks
+        self._has_state = bool(start.optimizer)
+        self._feed = Feed(seeds, examples, recipe, device)
+        self._moments = _moment_names(recipe)
+        self._networks = [_Network(self._layers, start, index, self._moments) for index in range(len(start))]
+        places = self._feed.which.tolist()
+        self._by_order = [
+            [network for network, place in zip(self._networks, places, strict=True) if place == order]
+            for order in range(len(self._feed.orders))
+        ]
+
+    def advance(self, first: int, last: int, tick: Callable[[int], None], stopped: threading.Event) -> None:
+        """See Part.advance."""
+        columns = _whole(self._recipe.batch_size, COLUMNS)
+        wiring = self._networks[0].wiring
+        block = min(max(1, BLOCK_BYTES // (4 * (wiring.inputs + 1) * columns)), MOST_STEPS)
+        for begin in range(first, last, block):
+            if stopped.is_set():
+                break
+            steps = range(begin, min(begin + block, last))
+            rates = np.array([learning_rate(self._recipe, step) for step in steps])
+            for (x, y), networks in zip(self._feed.batches(steps), self._by_order, strict=True):
+                room = x.new_zeros(len(steps), wiring.inputs + 1, columns)
+                room[:, :-1, : x.shape[1]] = x.flatten(2).transpose(1, 2)
+                for network in networks:
+                    network.train(room.numpy(), y.numpy(), self._recipe, rates)
+                    tick(len(steps))
+        self._has_state |= last > first
+
+    def logits(self, x: Tensor) -> Tensor:
+        """See Part.logits."""
+        examples = x.flatten(1)
+        tiles = -(-len(examples) // TILE)
+        whole = examples.new_zeros(tiles * TILE, examples.shape[1])
+        whole[: len(examples)] = examples
+        room = examples.new_zeros(tiles, examples.shape[1] + 1, TILE)
+        room[:, :-1] = whole.view(tiles, TILE, -1).transpose(1, 2)
+        outputs = [torch.from_numpy(network.logits(room.numpy())) for network in self._networks]
+        return torch.stack(outputs).transpose(2, 3).flatten(1, 2)[:, : len(examples)]  # from (R, tiles, classes, TILE)
+
+    def parameters(self) -> Tensors:
+        """See Part.parameters."""
+        return self._whole([network.values for network in self._networks])
+
+    def standing(self, step: int) -> Stack:
+        """See Part.standing."""
+        names = self._moments if self._has_state else ()
+        optimizer = {
+            name: self._whole([network.moments(index) for network in self._networks])
+            for index, name in enumerate(names)
+        }
+        if names and self._recipe.optimizer != "sgd":
+            taken = torch.tensor([float(network.taken) for network in self._networks])
+            optimizer["step"] = {name: taken.clone() for name in optimizer[names[0]]}
+        masks = {name: mask.clone() for name, mask in self._masks.items()}
+        return Stack(self.parameters(), {}, masks, optimizer, step)
+
+    def _whole(self, networks: Sequence[Mapping[str, Array]]) -> Tensors:
+        """Whole tensors, (R, *shape), of each network's own."""
+        return {name: torch.from_numpy(np.stack([network[name] for network in networks])) for name in networks[0]}
+
+
+class _Network:
+    """One network: its wiring, its surviving weights, its biases, and the optimizer's moments of them."""
+
+    def __init__(
+        self, layers: Sequence[tuple[str, str | None]], start: Stack, index: int, moments: Sequence[str]
+    ) -> None:
+        self._layers = layers
+        whole = {name: tensor[index].detach().numpy() for name, tensor in start.parameters.items()}
+        everything = {
+            name: np.ones(whole[name].shape, np.bool_) for name, _ in layers
+        }  # of tensors that are not pruned
+        masks = {**everything, **{name: mask[index].numpy() for name, mask in start.masks.items()}}
+        self.wiring: Wiring = wire([masks[name] for name, _ in layers])
+        self._dtype = whole[layers[0][0]].dtype
+        self._weights, self._biases = self._packed(whole)
+        self._has_bias = np.repeat([bias is not None for _, bias in layers], [len(mask) for mask in self.wiring.masks])
+        states = [{name: t[index].numpy() for name, t in start.optimizer.get(key, {}).items()} for key in moments]
+        packed = [self._packed(state) for state in states] + [self._packed({})] * (2 - len(moments))
+        self._weight_moments = np.stack([weights for weights, _ in packed])
+        self._bias_moments = np.stack([biases for _, biases in packed])
+        steps = start.optimizer.get("step", {})
+        self.taken = int(next(iter(steps.values()))[index]) if steps else 0
+        self._room: dict[tuple[str, int], Array] = {}
+
+    def train(self, x: Array, labels: Array, recipe: TrainConfig, rates: Array) -> None:
+        """Take the steps that `rates` has numbers for. x: (steps, inputs + 1, columns). labels: (steps, batch)."""
+        wiring, columns = self.wiring, x.shape[2]
+        forward, backward = wiring.forward, wiring.backward
+        kernels.take_steps(
+            x, labels,
+            forward.unit, forward.first, forward.fours, forward.source, wiring.first_layer, wiring.classes,
+            backward.unit, backward.first, backward.fours, backward.source, wiring.weight,
+            self._weights, self._biases, self._has_bias, self._weight_moments, self._bias_moments,
+            self._space("outputs", columns, wiring.units + 1, columns),
+            self._space("slopes", columns, wiring.units + 1, columns),
+            self._space("gradients", 0, wiring.edges), self._space("bias_gradients", 0, wiring.units),
+            self._space("back", 0, len(wiring.weight)), self._space("column", columns, columns),
+            KINDS[recipe.optimizer], self.taken, rates, recipe.momentum, recipe.weight_decay,
+        )  # fmt: skip
+        self.taken += len(rates)
+
+    def logits(self, x: Array) -> Array:
+        """(tiles, classes, columns) of x (tiles, inputs + 1, columns)."""
+        wiring, forward, columns = self.wiring, self.wiring.forward, x.shape[2]
+        logits = np.empty((len(x), wiring.classes, columns), self._dtype)
+        kernels.logits_of(
+            x, forward.unit, forward.first, forward.fours, forward.source, wiring.first_layer, wiring.classes,
+            self._weights, self._biases, self._space("outputs", columns, wiring.units + 1, columns), logits,
+        )  # fmt: skip
+        return logits
+
+    @property
+    def values(self) -> dict[str, Array]:
+        """Every parameter, whole."""
+        return self._unpacked(self._weights, self._biases)
+
+    def moments(self, index: int) -> dict[str, Array]:
+        """One of the optimizer's moments of every parameter, whole."""
+        return self._unpacked(self._weight_moments[index], self._bias_moments[index])
+
+    def _packed(self, whole: Mapping[str, Array]) -> tuple[Array, Array]:
+        """(edges,) and (units,) of whole tensors; 0 for those that are not given."""
+        wiring = self.wiring
+        edges, biases = np.zeros(wiring.edges, self._dtype), np.zeros(wiring.units, self._dtype)
+        if whole:
+            kept = zip(self._layers, wiring.masks, strict=True)
+            edges[wiring.place] = np.concatenate([whole[name][mask] for (name, _), mask in kept])
+            nothing = [np.zeros(len(mask), self._dtype) for mask in wiring.masks]
+            pairs = zip(self._layers, nothing, strict=True)
+            biases[:] = np.concatenate([none if bias is None else whole[bias] for (_, bias), none in pairs])
+        return edges, biases
+
+    def _unpacked(self, edges: Array, biases: Array) -> dict[str, Array]:
+        """The inverse of `_packed`; pruned weights are 0."""
+        whole: dict[str, Array] = {}
+        survivors, edge, unit = edges[self.wiring.place], 0, 0
+        for (name, bias), mask in zip(self._layers, self.wiring.masks, strict=True):
+            count = int(np.count_nonzero(mask))
+            whole[name] = np.zeros(mask.shape, self._dtype)
+            whole[name][mask] = survivors[edge : edge + count]
+            if bias is not None:
+                whole[bias] = biases[unit : unit + len(mask)].copy()
+            edge, unit = edge + count, unit + len(mask)
+        return whole
+
+    def _space(self, use: str, columns: int, *shape: int) -> Array:
+        """Room to work in, the same at every call; zeros at first."""
+        if (use, columns) not in self._room:
+            self._room[use, columns] = np.zeros(shape, self._dtype)
+        return self._room[use, columns]
+
+
+def _moment_names(recipe: TrainConfig) -> tuple[str, ...]:
+    """The optimizer's state but for its step count, by torch's names."""
+    if recipe.optimizer == "sgd":
+        return ("momentum_buffer",) if recipe.momentum else ()
+    return ("exp_avg", "exp_avg_sq")
+
+
+def _whole(count: int, size: int) -> int:
+    """The least multiple of `size` that is not below `count`."""
+    return -(-count // size) * size

@@ -1,0 +1,83 @@
+"""Training step by step: the gradients by one of the executions, the update by PyTorch's own optimizers."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from tickets.config import TrainConfig
+from tickets.data import Examples
+from tickets.stack.execution import Execution
+from tickets.stack.feed import Feed, NetworkSeeds
+from tickets.stack.networks import Stack, Tensors
+from tickets.stack.optimizers import make_optimizer, optimizer_state, set_learning_rate
+from tickets.stack.schedules import learning_rate
+
+BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
+
+
+class Stepwise:
+    """See Part. Every weight is held, the pruned ones too.
+
+    A pruned weight is exactly 0.0 after every step: its gradient's bits are cleared before the optimizer sees
+    it (a product with the mask would let a NaN through), and its state starts at zero.
+    """
+
+    def __init__(
+        self,
+        execution: Execution,
+        start: Stack,
+        seeds: Sequence[NetworkSeeds],
+        examples: Examples,
+        recipe: TrainConfig,
+        device: torch.device,
+    ) -> None:
+        stack = start.to(device)
+        self._execution, self._recipe, self._networks = execution, recipe, len(start)
+        self._parameters = {name: tensor.requires_grad_() for name, tensor in stack.parameters.items()}
+        self._buffers, self._masks = stack.buffers, stack.masks
+        self._keep_bits = {name: _keep_bits(mask, self._parameters[name]) for name, mask in stack.masks.items()}
+        self._optimizer = make_optimizer(recipe, self._parameters, stack.optimizer)
+        self._feed = Feed(seeds, examples, recipe, device)
+
+    def advance(self, first: int, last: int, tick: Callable[[int], None], stopped: threading.Event) -> None:
+        """See Part.advance."""
+        for step in range(first, last):
+            if stopped.is_set():
+                break
+            self._take(step)
+            tick(self._networks)
+
+    def _take(self, step: int) -> None:
+        """One step of every network."""
+        x, y = self._feed.batch(step)
+        noise = functools.partial(self._feed.noise, step)
+        self._execution.gradients(self._parameters, self._buffers, x, y, noise)
+        for name, bits in self._keep_bits.items():
+            gradient = self._parameters[name].grad
+            assert gradient is not None
+            gradient.view(bits.dtype).bitwise_and_(bits)
+        set_learning_rate(self._optimizer, learning_rate(self._recipe, step))
+        self._optimizer.step()
+
+    def logits(self, x: Tensor) -> Tensor:
+        """See Part.logits."""
+        return self._execution.logits(self._parameters, self._buffers, x)
+
+    def parameters(self) -> Tensors:
+        """See Part.parameters."""
+        return {name: parameter.detach() for name, parameter in self._parameters.items()}
+
+    def standing(self, step: int) -> Stack:
+        """See Part.standing."""
+        state = optimizer_state(self._optimizer, self._parameters)
+        return Stack(self._parameters, self._buffers, self._masks, state, step).to(torch.device("cpu"))
+
+
+def _keep_bits(mask: Tensor, parameter: Tensor) -> Tensor:
+    """All ones where the mask keeps, all zeros where it prunes, as integers as wide as the parameter's numbers."""
+    return -mask.to(BITS[parameter.element_size()])

@@ -1,0 +1,115 @@
+"""The choice of how a stack is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from tickets.config import TrainConfig
+from tickets.data import Examples
+from tickets.errors import InputError
+from tickets.stack.execution import make_execution
+from tickets.stack.feed import NetworkSeeds
+from tickets.stack.layered import is_layered, is_plain
+from tickets.stack.networks import Stack
+from tickets.stack.part import Part
+from tickets.stack.stepwise import Stepwise
+from tickets.stack.vectorised import cannot_vectorise
+
+STRATEGIES = ("layered", "sparse", "vectorised", "looped")
+SPARSE_UP_TO = 0.5
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A strategy, why it was chosen, and how many parts of a stack train side by side; recorded in run.json.
+
+    sparse_up_to: a stack whose networks all have at most this share of their weights left is trained by `sparse`
+    instead; 0.0 for none.
+    """
+
+    strategy: str
+    reason: str
+    lanes: int
+    sparse_up_to: float
+
+
+def choose(
+    module: nn.Module, input_shape: tuple[int, ...], device: torch.device, threads: int, wanted: str = "auto"
+) -> Choice:
+    """The strategy for a model on a device.
+
+    `layered` where the model is a chain of Linear, ReLU and Dropout layers: batched products without autograd. On
+    a CPU, and with ReLU alone between them, `sparse` takes its place from density 0.5 on: by the surviving
+    weights alone, at a cost that falls with the density (half the weights edge by edge take about as long as all
+    of them in a matrix product). Else `looped` where the model draws random numbers while it trains (each network
+    needs its own), where vmap cannot run it, or where it has convolutions on a CPU (a stack of them becomes a
+    grouped convolution, which is slower there than one network after the other). Else `vectorised`, by
+    torch.func.vmap.
+
+    On a CPU each thread is a lane of its own and trains its part of the stack alone: nothing waits for
+    anything, where a kernel shared by all threads would wait for the slowest at every operation. A model that
+    draws random numbers has one lane, for the generator that it draws from is shared.
+
+    Raises InputError if `wanted` names a strategy that this model cannot be computed by.
+    """
+    chain = is_layered(module)
+    edges = chain and is_plain(module) and device.type == "cpu"
+    obstacle = None if chain else cannot_vectorise(module, input_shape)
+    convolutions = any(isinstance(layer, nn.modules.conv._ConvNd) for layer in module.modules())
+    if wanted == "layered" and not chain:
+        raise InputError(
+            "compute.strategy = 'layered': the model must be an nn.Sequential of Flatten, Linear, ReLU and Dropout; "
+            "use 'auto'"
+        )
+    if wanted == "sparse" and not edges:
+        raise InputError(
+            "compute.strategy = 'sparse': the model must be an nn.Sequential of Flatten, Linear and ReLU, on a CPU; "
+            "use 'auto'"
+        )
+    if wanted == "vectorised" and obstacle:
+        raise InputError(
+            f"compute.strategy = 'vectorised': torch.func.vmap cannot train this model ({obstacle}); use 'auto'"
+        )
+    if wanted != "auto":
+        strategy, reason = wanted, "set by compute.strategy"
+    elif chain:
+        strategy, reason = "layered", "the model is a chain of Linear, ReLU and Dropout layers"
+    elif obstacle:
+        strategy, reason = "looped", f"vmap cannot train this model: {obstacle}"
+    elif device.type == "cpu" and convolutions:
+        strategy, reason = "looped", "convolutions on a CPU"
+    else:
+        strategy, reason = "vectorised", "vmap trains this model"
+    alone = device.type == "cpu" and not obstacle
+    return Choice(strategy, reason, threads if alone else 1, SPARSE_UP_TO if edges and wanted == "auto" else 0.0)
+
+
+def share_left(stack: Stack) -> float:
+    """The largest share of its weights that a network of the stack has left; a tensor without a mask is whole."""
+    held = {name: stack.masks.get(name) for name, tensor in stack.parameters.items() if tensor.dim() > 2}
+    total = sum(stack.parameters[name][0].numel() for name in held)
+    whole = sum(stack.parameters[name][0].numel() for name, mask in held.items() if mask is None)
+    left = [mask.flatten(1).sum(1) for mask in held.values() if mask is not None]
+    most = int(torch.stack(left).sum(0).max()) if left else 0
+    return (most + whole) / total if total else 1.0
+
+
+def begin(
+    strategy: str,
+    module: nn.Module,
+    start: Stack,
+    seeds: Sequence[NetworkSeeds],
+    examples: Examples,
+    recipe: TrainConfig,
+    device: torch.device,
+) -> Part:
+    """Networks of a template's architecture, made ready to train by the strategy with this name."""
+    if strategy == "sparse":
+        from tickets.stack.sparse import Sparse  # its compiler takes half a second to import
+
+        return Sparse(module, start, seeds, examples, recipe, device)
+    return Stepwise(make_execution(strategy, module), start, seeds, examples, recipe, device)
