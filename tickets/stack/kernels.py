@@ -33,12 +33,22 @@ def _compiled(function: Function) -> Function:
 def _add_rows(weights, sources, rows, first, fours, into, unit):
     """into[unit] += the sum of weights[e] * rows[sources[e]] over four times `fours` edges from `first` on."""
     edge = first
-    for _ in range(fours):
+    for _ in range(fours // 2):  # eight at a time: `into` is read and written half as often
+        w0, w1, w2, w3 = weights[edge], weights[edge + 1], weights[edge + 2], weights[edge + 3]
+        w4, w5, w6, w7 = weights[edge + 4], weights[edge + 5], weights[edge + 6], weights[edge + 7]
+        s0, s1, s2, s3 = sources[edge], sources[edge + 1], sources[edge + 2], sources[edge + 3]
+        s4, s5, s6, s7 = sources[edge + 4], sources[edge + 5], sources[edge + 6], sources[edge + 7]
+        for k in range(into.shape[1]):
+            into[unit, k] += (
+                w0 * rows[s0, k] + w1 * rows[s1, k] + w2 * rows[s2, k] + w3 * rows[s3, k]
+                + w4 * rows[s4, k] + w5 * rows[s5, k] + w6 * rows[s6, k] + w7 * rows[s7, k]
+            )  # fmt: skip
+        edge += 8
+    if fours % 2:
         w0, w1, w2, w3 = weights[edge], weights[edge + 1], weights[edge + 2], weights[edge + 3]
         s0, s1, s2, s3 = sources[edge], sources[edge + 1], sources[edge + 2], sources[edge + 3]
         for k in range(into.shape[1]):
             into[unit, k] += w0 * rows[s0, k] + w1 * rows[s1, k] + w2 * rows[s2, k] + w3 * rows[s3, k]
-        edge += 4
 
 
 @_compiled

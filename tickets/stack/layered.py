@@ -80,9 +80,10 @@ class Layered:
             if index in kept:
                 inputs[-1] *= kept[index]
         # The gradient of the mean cross-entropy by the logits: (softmax - one-hot) / batch.
-        slope = torch.softmax(inputs[-1], -1)
-        slope.scatter_add_(2, y.unsqueeze(2), torch.full_like(slope[:, :, :1], -1.0))
-        slope /= y.shape[1]
+        # Softmax along the middle axis: along the last, which is short, it takes several times as long.
+        slope = torch.softmax(inputs[-1].transpose(1, 2).contiguous(), 1)  # (R, classes, batch)
+        slope.scatter_add_(1, y.unsqueeze(1), torch.full_like(slope[:, :1], -1.0))
+        slope = slope.div_(y.shape[1]).transpose(1, 2)
         for index in range(len(self._layers) - 1, -1, -1):
             layer = self._layers[index]
             weight = parameters[layer.weight]
