@@ -45,6 +45,12 @@ def test_units_with_more_edges_come_first() -> None:
     assert forward.fours[:3].tolist() == [3, 2, 1]
 
 
+def test_a_unit_that_nothing_leads_out_of_is_idle() -> None:
+    wiring = wire([np.ones((3, 2), bool), np.array([[1, 0, 0], [1, 0, 1]], bool)])
+    assert wiring.forward.unit.tolist() == [0, 1, 2, 3, 4]
+    assert wiring.idle.tolist() == [False, True, False, False, False]
+
+
 def test_a_linear_classifier_has_nothing_to_go_back_through() -> None:
     wiring = wire([np.ones((2, 3), bool)])
     assert len(wiring.backward.unit) == len(wiring.weight) == 0

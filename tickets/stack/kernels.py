@@ -69,11 +69,13 @@ def _dot_rows(slopes, unit, sources, rows, first, fours, gradients):
 
 
 @_compiled
-def _forward(x, units, first, fours, sources, first_layer, classes, weights, biases, outputs):
+def _forward(x, units, first, fours, sources, idle, first_layer, classes, weights, biases, outputs):
     """What comes out of every unit; of the output units, the logits. x: (inputs + 1, columns)."""
     zero = outputs.dtype.type(0)
     hidden = len(units) - classes
     for i in range(len(units)):
+        if idle[i]:
+            continue
         unit = units[i]
         for k in range(outputs.shape[1]):
             outputs[unit, k] = biases[unit]
@@ -120,6 +122,8 @@ def _hidden_slopes(units, first, fours, sources, weights, outputs, slopes):
     """Back through the edges, from the last hidden layer to the first; nothing comes through a unit that is off."""
     zero = slopes.dtype.type(0)
     for i in range(len(units)):
+        if fours[i] == 0:
+            continue  # its slopes are 0 from the beginning
         unit = units[i]
         for k in range(slopes.shape[1]):
             slopes[unit, k] = zero
@@ -154,7 +158,7 @@ def _update(kind, values, gradients, first_moment, second_moment, step, rate, mo
 
 @_compiled
 def take_steps(
-    x, labels, units, first, fours, sources, first_layer, classes,
+    x, labels, units, first, fours, sources, idle, first_layer, classes,
     back_units, back_first, back_fours, back_sources, back_weight,
     weights, biases, has_bias, weight_moments, bias_moments, outputs, slopes, gradients, bias_gradients, back, column,
     kind, taken, rates, momentum, decay,
@@ -169,12 +173,14 @@ def take_steps(
     """
     hidden = len(units) - classes
     for s in range(len(rates)):
-        _forward(x[s], units, first, fours, sources, first_layer, classes, weights, biases, outputs)
+        _forward(x[s], units, first, fours, sources, idle, first_layer, classes, weights, biases, outputs)
         _output_slopes(labels[s], hidden, classes, outputs, slopes, column)
         for e in range(len(back)):
             back[e] = weights[back_weight[e]]
         _hidden_slopes(back_units, back_first, back_fours, back_sources, back, outputs, slopes)
         for i in range(len(units)):
+            if idle[i]:
+                continue  # its gradients are 0 from the beginning
             unit = units[i]
             if i < first_layer:
                 _dot_rows(slopes, unit, sources, x[s], first[i], fours[i], gradients)
@@ -190,11 +196,11 @@ def take_steps(
 
 
 @_compiled
-def logits_of(x, units, first, fours, sources, first_layer, classes, weights, biases, outputs, logits):
+def logits_of(x, units, first, fours, sources, idle, first_layer, classes, weights, biases, outputs, logits):
     """Write the logits of one network, (tiles, classes, columns), for x (tiles, inputs + 1, columns)."""
     hidden = len(units) - classes
     for tile in range(len(x)):
-        _forward(x[tile], units, first, fours, sources, first_layer, classes, weights, biases, outputs)
+        _forward(x[tile], units, first, fours, sources, idle, first_layer, classes, weights, biases, outputs)
         for c in range(classes):
             for k in range(outputs.shape[1]):
                 logits[tile, c, k] = outputs[hidden + c, k]

@@ -137,7 +137,7 @@ class _Network:
         forward, backward = wiring.forward, wiring.backward
         kernels.take_steps(
             x, labels,
-            forward.unit, forward.first, forward.fours, forward.source, wiring.first_layer, wiring.classes,
+            forward.unit, forward.first, forward.fours, forward.source, wiring.idle, wiring.first_layer, wiring.classes,
             backward.unit, backward.first, backward.fours, backward.source, wiring.weight,
             self._weights, self._biases, self._has_bias, self._weight_moments, self._bias_moments,
             self._space("outputs", columns, wiring.units + 1, columns),
@@ -153,7 +153,8 @@ class _Network:
         wiring, forward, columns = self.wiring, self.wiring.forward, x.shape[2]
         logits = np.empty((len(x), wiring.classes, columns), self._dtype)
         kernels.logits_of(
-            x, forward.unit, forward.first, forward.fours, forward.source, wiring.first_layer, wiring.classes,
+            x,
+            forward.unit, forward.first, forward.fours, forward.source, wiring.idle, wiring.first_layer, wiring.classes,
             self._weights, self._biases, self._space("outputs", columns, wiring.units + 1, columns), logits,
         )  # fmt: skip
         return logits

@@ -38,8 +38,9 @@ class Wiring:
     `inputs`), the others' are units (the row of zeros is number `units`). backward: the edges out of every
     hidden unit, from the last hidden layer to the first; their sources are the units that they lead to, and
     `weight` says which of the forward edges each is, the last of all (number `edges - 1`, always 0) for those
-    that fill up. place: of each surviving weight, layer after layer in C order, its number among the forward
-    edges. masks: by layer, (out, in).
+    that fill up. idle: of each of the forward units, whether nothing leads out of it and it is no output: it need
+    not be computed, and no slope comes to it. place: of each surviving weight, layer after layer in C order, its
+    number among the forward edges. masks: by layer, (out, in).
     """
 
     inputs: int
@@ -49,6 +50,7 @@ class Wiring:
     forward: Edges
     backward: Edges
     weight: Ints
+    idle: Mask
     place: Ints
     masks: tuple[Mask, ...]
 
@@ -81,15 +83,21 @@ def wire(masks: Sequence[Mask]) -> Wiring:
         leaving.append(_shifted(edges, int(starts[layer - 1])))
         weights.append(weight)
         taken += len(edges.source)
+    forward = _joined(entering)
+    used = np.zeros(units, np.bool_)
+    used[starts[-2] :] = True
+    for edges in leaving:
+        used[edges.unit[edges.fours > 0]] = True
     none = Edges(*(np.empty(0, np.int32) for _ in range(4)))
     return Wiring(
         inputs=inputs,
         units=units,
         classes=widths[-1],
         first_layer=widths[0],
-        forward=_joined(entering),
+        forward=forward,
         backward=_joined(leaving) if leaving else none,
         weight=np.concatenate(weights) if weights else none.source,
+        idle=~used[forward.unit],
         place=np.concatenate(places),
         masks=tuple(masks),
     )
