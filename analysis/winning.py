@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -11,6 +10,7 @@ import pandas as pd
 from .comparison import TICKET
 from .criteria import ACCURACY, BETTER_THAN, NO_SLOWER, NO_WORSE, STEP, criteria
 from .metrics import values_of
+from .words import listed
 
 Answer = Literal["yes", "no", "cannot tell"]
 
@@ -139,7 +139,7 @@ def _found(one: Winning) -> str:
             f"a winning ticket at {len(one.rounds)} of {one.tried} densities, down to {one.density:.4f}: there it is "
             f"{points[0]:+.2f} points [{points[1]:+.2f}, {points[2]:+.2f}] from dense in test accuracy, stops early "
             f"after {one.steps.value:.2f} [{one.steps.low:.2f}, {one.steps.high:.2f}] times its steps, and is better "
-            f"than {_listed(one.controls)} ({_basis(one)})."
+            f"than {listed(one.controls)} ({_basis(one)})."
         )
     if one.answer == "no":
         return (
@@ -180,7 +180,3 @@ def _counts(one: Winning) -> str:
 
 def _basis(one: Winning) -> str:
     return f"{one.replicates} replicates, {100 * one.confidence:g} % intervals"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

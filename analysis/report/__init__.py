@@ -12,6 +12,11 @@ from .plots import Missing, Plot, plots_of
 from .section import Section, section_of
 from .sheets import Sheet, sheets_of, to_csv, to_latex
 from .surviving import draw_surviving, surviving, tell_surviving
+from .why.distances import draw_kept_distances, kept_distances, tell_kept_distances
+from .why.distinct import distinct_units, draw_distinct_units, tell_distinct_units
+from .why.losses import draw_training_losses, tell_training_losses, training_losses
+from .why.part import WhyPart, why_part
+from .why.retrained import distances_between_ends, draw_distances_between_ends, tell_distances_between_ends
 
 __all__ = [
     "PAGE",
@@ -21,15 +26,23 @@ __all__ = [
     "Section",
     "Sheet",
     "Values",
+    "WhyPart",
     "by_density",
     "chosen_rounds",
+    "distances_between_ends",
+    "distinct_units",
     "draw_by_density",
+    "draw_distances_between_ends",
+    "draw_distinct_units",
     "draw_initial_values",
+    "draw_kept_distances",
     "draw_kept_pixels",
     "draw_learning_curves",
     "draw_overlap",
     "draw_surviving",
+    "draw_training_losses",
     "initial_values",
+    "kept_distances",
     "kept_pixels",
     "learning_curves",
     "make_figure",
@@ -42,15 +55,21 @@ __all__ = [
     "sheets_of",
     "surviving",
     "tell_by_density",
+    "tell_distances_between_ends",
+    "tell_distinct_units",
     "tell_initial_values",
+    "tell_kept_distances",
     "tell_kept_pixels",
     "tell_learning_curves",
     "tell_overlap",
     "tell_surviving",
+    "tell_training_losses",
     "to_csv",
     "to_inline_svg",
     "to_latex",
     "to_pdf",
     "to_svg",
+    "training_losses",
     "why_no_pixels",
+    "why_part",
 ]

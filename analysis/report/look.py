@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
@@ -14,7 +14,9 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import TextPath
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
 from tickets.catalogue import ARMS
 
@@ -129,6 +131,37 @@ def two_panels(height: float = 4.6, right: float = 0.76) -> tuple[Figure, tuple[
     return figure, (above, below)
 
 
+def stacked(
+    heights: Sequence[float], left: float = 0.13, right: float = 0.7, above: float = 0.3
+) -> tuple[Figure, list[Axes]]:
+    """Panels one below the other, each so many inches high, with room for labels left and right of them.
+
+    left, right: where panels begin and end, as fractions of the width. above: inches over each of them.
+    """
+    below = 0.5  # inches, for the axis' numbers and name
+    between = above + below
+    whole = above + sum(heights) + between * (len(heights) - 1) + below
+    figure = Figure(figsize=(WIDTH, whole))
+    grid, top = [], whole - above
+    for height in heights:
+        grid.append(figure.add_axes((left, (top - height) / whole, right - left, height / whole)))
+        top -= height + between
+    return figure, grid
+
+
+def room_for(texts: Iterable[str], size: float = 10) -> float:
+    """The share of a figure's width that the longest of these texts takes, at so many points."""
+    font = FontProperties(family="DejaVu Sans")
+    drawn = sorted({text for text in texts if text.strip()})
+    widths = [TextPath((0, 0), text, size=size, prop=font).get_extents().width for text in drawn]
+    return float(max(widths, default=0.0)) / 72 / WIDTH
+
+
+def shortened(text: str, most: int = 36) -> str:
+    """Text of at most so many letters."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 def density_axis(axes: Axes, densities: Sequence[float]) -> None:
     """Density from left to right, falling, on a log scale."""
     # On a log axis there is no 0: a network without a weight left is not shown.
@@ -148,6 +181,13 @@ def label_fractions(axis: Axis, low: float, high: float) -> None:
         if len(shown) >= 3:
             break
     axis.set_major_locator(FixedLocator(shown))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def plain_log(axis: Axis, steps: Sequence[float] = (1.0,)) -> None:
+    """Ticks of a log axis at these multiples of powers of ten, as plain numbers."""
+    axis.set_major_locator(LogLocator(subs=steps))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 

@@ -21,6 +21,8 @@ from .overlap import draw_overlap, overlap, tell_overlap
 from .surviving import draw_surviving, surviving, tell_surviving
 
 STEP = "early_stop_step"
+PLOTS = ("accuracy", "steps", "curves", "surviving", "initial", "overlap", "pixels")
+"""The names of the figures that a run can have."""
 
 
 @dataclass(frozen=True)
@@ -163,12 +165,12 @@ def _head(campaign: str, run: str) -> str:
     folder = f"runs/saved/{campaign}"
     return (
         "import tickets\nfrom tickets.analysis import report\n\n"
-        f"saved = tickets.load({_quoted(folder)})  # the campaign's folder\n"
-        f"run = {_quoted(run)}\n"
+        f"saved = tickets.load({quoted(folder)})  # the campaign's folder\n"
+        f"run = {quoted(run)}\n"
     )
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     """Text as Python writes it, in double quotes where that takes no more escapes."""
     plain = repr(text)
     return plain if set("\"'") & set(plain[1:-1]) else f'"{plain[1:-1]}"'

@@ -12,19 +12,20 @@ import pandas as pd
 from tickets.store import Saved, read_run, run_folders
 
 from ..winning import Winning, winning
+from ..words import counted, listed
 from .plots import Missing, Plot, plots_of
 from .sheets import Sheet, detectable_points, sheets_of
-from .words import counted, listed
 
 
 @dataclass(frozen=True)
 class Section:
-    """What the report says of a run. slug: in names of files and ids. what, sure: sentences."""
+    """What the report says of a run. slug: in names of files and ids. about: its network. what, sure: sentences."""
 
     run: str
     slug: str
     answer: str
     sentence: str
+    about: str
     what: str
     sure: str
     settings: pd.DataFrame
@@ -45,6 +46,7 @@ def section_of(saved: Saved, run: str) -> Section:
         slug=slug(run),
         answer=answer.answer,
         sentence=sentence[:1].upper() + sentence[1:],
+        about=about(file["config"]["model"]),
         what=what_was_run(rounds, file),
         sure=how_sure(rounds, answer),
         settings=_settings(file),
@@ -58,6 +60,11 @@ def slug(text: str) -> str:
     """Text as a part of a file's name or an id: letters, digits, `-`, `_` and `.`; it starts with a letter."""
     safe = re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip("-.") or "run"
     return safe if safe[0].isalpha() else f"run-{safe}"
+
+
+def about(model: Mapping[str, Any]) -> str:
+    """A network and where it starts, as in `mlp (init orthogonal (biases zeros, gain 1.0), widths 100, 100)`."""
+    return _text(model)
 
 
 def what_was_run(rounds: pd.DataFrame, file: Mapping[str, Any]) -> str:

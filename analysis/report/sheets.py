@@ -13,7 +13,7 @@ from ..comparison import against_controls, against_dense
 from ..criteria import ACCURACY, BETTER_THAN, criteria
 from ..metrics import METRICS
 from ..summary import table
-from .words import counted
+from ..words import counted
 
 _LATEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",

@@ -1,9 +1,9 @@
-"""Numbers as readers see them: accuracies in percent, steps whole, lists with "and"."""
+"""Numbers as readers see them: accuracies in percent, steps whole."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -35,16 +35,6 @@ def with_interval(row: Mapping[str, Any] | pd.Series[Any], metric: str) -> str:
         return text
     low, high = (value_text(float(row[end]), metric).removesuffix(" %") for end in ("low", "high"))
     return f"{text} [{low}, {high}]"
-
-
-def listed(names: Sequence[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
-
-
-def counted(count: int, noun: str) -> str:
-    """`1 run`, `2 runs`."""
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
 def _scale(metric: str) -> float:

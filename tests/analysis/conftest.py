@@ -1,12 +1,15 @@
-"""Made-up tables of rounds."""
+"""Made-up tables of rounds, and a tiny campaign of many starts."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+
+import tickets
 
 MEASURED = (
     "early_stop_test_accuracy", "final_test_accuracy", "early_stop_step", "early_stop_validation_loss",
@@ -38,3 +41,41 @@ def made() -> Callable[..., pd.DataFrame]:
         return frame.astype(dict.fromkeys(MEASURED, float))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def starts_folder(campaign_file, tmp_path_factory) -> Path:
+    """A campaign of 8 starts: 2 replicates x 2 rounds x 5 arms on digits, hidden units counted, all ends kept."""
+
+    def network(init, widths=(8,), **options):
+        return {"name": "mlp", "widths": list(widths), "init": init, **options}
+
+    half = {"name": "constant", "value": 0.5}
+    models = [
+        network("glorot_normal"),
+        network({"name": "glorot_normal", "biases": "model"}),
+        network("dct"),
+        network(half),
+        network("zeros"),
+        network(half, dropout=0.5),
+        network("zeros", widths=()),
+        network("glorot_normal", widths=()),
+    ]
+    there = tmp_path_factory.mktemp("starts")
+    file = campaign_file(
+        there,
+        name="starts",
+        rounds=1,
+        arms=["ticket", "repeat", "reorder", "reinit", "constant"],
+        train={"steps": 20, "evaluate_every": 5},
+        prune={"density": 0.5},
+        store={"trained": "all", "units": True},
+        sweep={"model": models},
+    )
+    tickets.run(file, out=there / "starts")
+    return there / "starts"
+
+
+@pytest.fixture(scope="session")
+def starts_saved(starts_folder):
+    return tickets.load(starts_folder)

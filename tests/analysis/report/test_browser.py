@@ -26,7 +26,8 @@ addEventListener("load", () => {
   const column = () => [...table.tBodies[0].rows].map((row) => row.cells[0].textContent).join(" ");
   const seen = [column()];
   for (let k = 0; k < 2; k++) { button.click(); seen.push(column()); }
-  const svg = [...document.querySelectorAll("figure svg")].map((one) => one.getBoundingClientRect());
+  const seen_svg = [...document.querySelectorAll("figure svg")].filter((one) => one.checkVisibility());
+  const svg = seen_svg.map((one) => one.getBoundingClientRect());
   const drawn = svg.filter((box) => box.width > 200 && box.height > 100).length;
   const dark = matchMedia("(prefers-color-scheme: dark)").matches;
   const style = (one, name) => getComputedStyle(one)[name];
@@ -80,6 +81,17 @@ def test_it_renders_sorts_and_logs_nothing(files, tmp_path, scheme, width):
     paper, ink = ([int(part) for part in re.findall(r"\d+", colour)[:3]] for colour in found["colours"])
     assert (sum(paper) < sum(ink)) == (scheme == "dark")
     assert abs(sum(paper) - sum(ink)) > 400
+
+
+@pytest.mark.parametrize("width", [1280, 500])
+def test_many_starts_render_with_their_runs_folded(why_files, tmp_path, width):
+    page = probed(why_files, tmp_path)
+    printed, logged = browse(page.as_uri(), tmp_path, f"--window-size={width},900", "--dump-dom")
+    assert logged == []
+    found = json.loads(unquote(re.search(r'data-found="([^"]+)"', printed)[1]))
+    assert found["wrong"] == found["fetched"] == []
+    assert found["drawn"] == 4  # those of the runs are folded
+    assert not found["wide"]
 
 
 def test_the_page_as_it_is_runs_its_script_and_logs_nothing(files, tmp_path):

@@ -5,7 +5,6 @@ import re
 import shutil
 import time
 from html import unescape
-from html.parser import HTMLParser
 from xml.etree import ElementTree
 
 import pandas as pd
@@ -18,46 +17,6 @@ from tickets.errors import InputError
 from tickets.store import read_run
 
 FIGURES = ["accuracy", "steps", "curves", "surviving", "initial", "overlap", "pixels"]
-VOID = {"meta", "link", "br", "img", "input", "hr"}
-
-
-class Page(HTMLParser):
-    """Checks that tags nest and ids are unique; collects text, links and what a browser would fetch."""
-
-    def __init__(self, html):
-        super().__init__()
-        self.open, self.ids, self.targets, self.fetched, self.texts = [], [], [], [], []
-        self.feed(html)
-        self.close()
-        assert not self.open
-        assert len(set(self.ids)) == len(self.ids)
-        assert set(self.targets) <= set(self.ids)
-        assert all(link.startswith("data:") for link in self.fetched)
-        self.text = re.sub(r"\s+", " ", " ".join(self.texts))
-
-    def handle_starttag(self, tag, attributes):
-        if tag not in VOID:
-            self.open.append(tag)
-        self._attributes(tag, dict(attributes))
-
-    def handle_startendtag(self, tag, attributes):
-        self._attributes(tag, dict(attributes))
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if self.open and self.open[-1] not in ("style", "script"):
-            self.texts.append(data)
-        assert "@import" not in data or self.open[-1] != "style"
-
-    def _attributes(self, tag, attributes):
-        if "id" in attributes:
-            self.ids.append(attributes["id"])
-        assert not any(name.startswith("on") for name in attributes)
-        for name in ("href", "xlink:href", "src"):
-            link = attributes.get(name, "data:")
-            self.targets.append(link[1:]) if link.startswith("#") else self.fetched.append(link)
 
 
 @pytest.fixture(scope="session")
@@ -65,8 +24,8 @@ def files(saved):
     return make_report(saved)[0]
 
 
-def test_the_first_screen_says_what_was_run_the_answer_and_how_sure(saved, files):
-    page = Page(files[PAGE].decode())
+def test_the_first_screen_says_what_was_run_the_answer_and_how_sure(saved, files, page_of):
+    page = page_of(files[PAGE].decode())
     (one,) = winning(saved.rounds)
     sentence = one.sentence.removeprefix(f"{one.run}: ")
     sentence = sentence[0].upper() + sentence[1:]
@@ -78,10 +37,10 @@ def test_the_first_screen_says_what_was_run_the_answer_and_how_sure(saved, files
     assert "None of 36 trainings diverged." in head
 
 
-def test_every_figure_has_an_alternative_its_numbers_and_its_lines(saved, files):
+def test_every_figure_has_an_alternative_its_numbers_and_its_lines(saved, files, page_of):
     (run,) = saved.runs
     html = unescape(files[PAGE].decode())
-    text = Page(files[PAGE].decode()).text
+    text = page_of(files[PAGE].decode()).text
     for plot in section_of(saved, run).plots:
         assert f'aria-label="{plot.told}"' in html
         assert f"Its {len(plot.data)} rows of numbers" in text
@@ -122,7 +81,7 @@ def test_the_lines_beside_a_figure_draw_it(folder, files, tmp_path, monkeypatch,
     assert space["data"].to_csv(index=False) == csv
 
 
-def test_hostile_names_are_text(folder, tmp_path):
+def test_hostile_names_are_text(folder, tmp_path, page_of):
     hostile = "</title><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7 * 7 }}'\"\\& \u202e"
     shutil.copytree(folder, tmp_path / "bad")
     (path,) = (tmp_path / "bad").glob("*/run.json")
@@ -130,7 +89,7 @@ def test_hostile_names_are_text(folder, tmp_path):
     file["config"]["name"] = file["config"]["model"]["name"] = file["fingerprint"]["device"] = hostile
     path.write_text(json.dumps(file))
     files = make_report(tickets.load(tmp_path / "bad"))[0]
-    page = Page(files[PAGE].decode())
+    page = page_of(files[PAGE].decode())
     assert hostile in page.text
     assert page.open == []
     assert files[PAGE].count(b"<script>") == 1
@@ -151,9 +110,9 @@ def test_a_run_id_cannot_lead_out_of_the_folder(folder, tmp_path):
     assert slug("///") == "run"
 
 
-def test_several_runs_are_sections_with_one_contents_list(report_of):
+def test_several_runs_are_sections_with_one_contents_list(report_of, page_of):
     saved, files = report_of(sweep={"seed": [0, 1]})
-    page = Page(files[PAGE].decode())
+    page = page_of(files[PAGE].decode())
     assert page.text.count("Contents") == 1
     for one in winning(saved.rounds):
         assert one.run in page.ids
@@ -161,28 +120,28 @@ def test_several_runs_are_sections_with_one_contents_list(report_of):
         assert page.text.count(one.sentence.removeprefix(f"{one.run}: ")[1:]) == 2  # at the top and in its section
 
 
-def test_one_replicate_says_why_there_is_no_interval(report_of):
-    text = Page(report_of(replicates=1)[1][PAGE].decode()).text
+def test_one_replicate_says_why_there_is_no_interval(report_of, page_of):
+    text = page_of(report_of(replicates=1)[1][PAGE].decode()).text
     assert "One replicate: no interval, since one difference has no spread." in text
     assert "No figure “Overlap of masks between replicates”: it takes two replicates." in text
     assert "nan" not in text.lower().replace("nanoseconds", "")
 
 
-def test_no_controls_and_no_later_round(report_of):
-    text = Page(report_of(arms=["ticket"])[1][PAGE].decode()).text
+def test_no_controls_and_no_later_round(report_of, page_of):
+    text = page_of(report_of(arms=["ticket"])[1][PAGE].decode()).text
     assert "the ticket without controls;" in text
     assert "it has no controls (add some to `arms`)" in text
     assert "The ticket against each control" not in text
-    text = Page(report_of(arms=["ticket"], rounds=0)[1][PAGE].decode()).text
+    text = page_of(report_of(arms=["ticket"], rounds=0)[1][PAGE].decode()).text
     assert "no round after the dense one is saved" in text
     assert "only the dense round is saved, in which all weights survive" in text
 
 
-def test_a_network_that_reads_no_pixels_and_arms_that_diverge(report_of):
+def test_a_network_that_reads_no_pixels_and_arms_that_diverge(report_of, page_of):
     saved, files = report_of(
         data="mnist1d", arms=["ticket", {"name": "constant", "value": 1e30}], train={"steps": 5, "evaluate_every": 5}
     )
-    text = Page(files[PAGE].decode()).text
+    text = page_of(files[PAGE].decode()).text
     assert saved.rounds["diverged"].sum() == 4
     assert "4 of 8 trainings have no value (diverged) and are left out." in text
     assert "constant: no value, all diverged" in text
@@ -190,7 +149,7 @@ def test_a_network_that_reads_no_pixels_and_arms_that_diverge(report_of):
 
 
 @pytest.mark.parametrize("name", ["rounds.parquet", "curves.parquet", "masks.safetensors"])
-def test_a_damaged_run_is_named_and_the_rest_reported(campaign_file, tmp_path, name):
+def test_a_damaged_run_is_named_and_the_rest_reported(campaign_file, tmp_path, name, page_of):
     tickets.run(campaign_file(tmp_path, rounds=1, sweep={"seed": [0, 1]}), out=tmp_path / "out")
     bad, good = tickets.load(tmp_path / "out").runs
     path = tmp_path / "out" / bad / "cohort-000" / "round-001" / name
@@ -199,7 +158,7 @@ def test_a_damaged_run_is_named_and_the_rest_reported(campaign_file, tmp_path, n
     assert list(left_out) == [bad]
     assert name in left_out[bad]
     assert {path.split("/")[1] for path in files if "/" in path} == {good}
-    assert f"Left out: {bad}" in Page(files[PAGE].decode()).text
+    assert f"Left out: {bad}" in page_of(files[PAGE].decode()).text
     shutil.rmtree(tmp_path / "out" / good)
     with pytest.raises(InputError, match=name):
         make_report(tickets.load(tmp_path / "out", skip_damaged=True))
