@@ -33,6 +33,32 @@ def batches(examples: Examples, order: int, batch_size: int, steps: int) -> Iter
         yield examples.train_inputs.index_select(0, places), examples.train_labels.index_select(0, places)
 
 
+def evaluated(feed: Iterable[Batch], module: nn.Module, examples: Examples, every: int) -> Iterator[Batch]:
+    """The same batches; the module is scored as the stack is, at every so many steps and at both ends."""
+    step = -1
+    for step, batch in enumerate(feed):
+        if step % every == 0:
+            scores(module, examples)
+        yield batch
+    if (step + 1) % every == 0:
+        scores(module, examples)
+
+
+@torch.no_grad()
+def scores(module: nn.Module, examples: Examples) -> list[float]:
+    """Loss and accuracy on the validation examples, on as many of the training examples, and on the test's."""
+    seen = len(examples.validation_labels)
+    found = []
+    for inputs, labels in (
+        (examples.train_inputs[:seen], examples.train_labels[:seen]),
+        (examples.validation_inputs, examples.validation_labels),
+        (examples.test_inputs, examples.test_labels),
+    ):
+        outputs = torch.cat([module(x) for x in inputs.split(1000)])
+        found += [functional.cross_entropy(outputs, labels).item(), (outputs.argmax(1) == labels).float().mean().item()]
+    return found
+
+
 def plain_loop(module: nn.Module, masks: Mapping[str, Tensor], rate: float, feed: Iterable[Batch]) -> None:
     """What a user would write. masks: 0 and 1, by parameter name."""
     optimizer = torch.optim.Adam(module.parameters(), lr=rate)
@@ -59,10 +85,14 @@ def tuned_loop(module: nn.Module, masks: Mapping[str, Tensor], rate: float, feed
         optimizer.step()
 
 
-def train_alone(loop: Loop, ready: Ready, index: int, steps: int, clock: LoopClock | None = None) -> nn.Module:
-    """Train one network of a stack by a loop, and give it back."""
+def train_alone(
+    loop: Loop, ready: Ready, index: int, steps: int, clock: LoopClock | None = None, evaluate_every: int | None = None
+) -> nn.Module:
+    """Train one network of a stack by a loop, and give it back. evaluate_every: steps; None for no evaluation."""
     module, masks = ready.alone(index)
     recipe = ready.setting.run.train
     feed = batches(ready.setting.examples, ready.order(index), recipe.batch_size, steps)
+    if evaluate_every:
+        feed = evaluated(feed, module, ready.setting.examples, evaluate_every)
     loop(module, masks, recipe.learning_rate, clock.around(feed) if clock else feed)
     return module

@@ -35,10 +35,10 @@ class Processes:
     def __len__(self) -> int:
         return len(self._pipes)
 
-    def seconds(self, workload: Workload, density: float, steps: int) -> float:
+    def seconds(self, workload: Workload, density: float, steps: int, evaluate_every: int | None = None) -> float:
         """Seconds a step and network: each process trains a network, and the last to end stops the clock."""
         for pipe in self._pipes:
-            pipe.send((workload, density, steps))
+            pipe.send((workload, density, steps, evaluate_every))
         spans: list[tuple[float, float]] = [pipe.recv() for pipe in self._pipes]
         wall = max(stop for _, stop in spans) - min(start for start, _ in spans)
         return wall / (steps * len(spans))
@@ -57,7 +57,7 @@ def _work(number: int, pipe: Connection, barrier: Barrier) -> None:
     ready: dict[tuple[str, float], Ready] = {}
     while True:
         try:
-            workload, density, steps = pipe.recv()
+            workload, density, steps, evaluate_every = pipe.recv()
         except EOFError:
             return
         key = str(workload), density
@@ -65,5 +65,5 @@ def _work(number: int, pipe: Connection, barrier: Barrier) -> None:
             ready.clear()  # one at a time in memory
             ready[key] = make_ready(workload, density, CPU, first=number, networks=1)
         clock = LoopClock(CPU, barrier.wait)
-        train_alone(tuned_loop, ready[key], 0, WARM_STEPS + steps, clock)
+        train_alone(tuned_loop, ready[key], 0, WARM_STEPS + steps, clock, evaluate_every)
         pipe.send((clock.start, clock.stop))

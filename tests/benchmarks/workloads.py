@@ -27,7 +27,10 @@ DENSITIES = (1.0, 0.5, 0.2, 0.1, 0.05, 0.01)
 
 @dataclass(frozen=True)
 class Workload:
-    """networks: R, in the stack. examples: for training, so many that gathering a batch costs what it does in life."""
+    """networks: R, in the stack. examples: for training, so many that gathering a batch costs what it does in life.
+
+    held_out: for validation, and twice as many for the test; 1 where evaluation is not what is timed.
+    """
 
     name: str
     model: Mapping[str, Any]
@@ -35,6 +38,7 @@ class Workload:
     batch_size: int
     networks: int
     examples: int
+    held_out: int = 1
 
     def __str__(self) -> str:
         return f"{self.name}, batch {self.batch_size}, R {self.networks}"
@@ -61,6 +65,7 @@ TRAINING = (
     _mlp(784, 300, 100, batch_size=128, networks=20, examples=20_000),
 )
 BY_DENSITY = (LENET, SMALL)
+CAMPAIGN = replace(LENET, examples=55_000, held_out=5_000)
 ZOO = (
     SMALL,
     Workload("lenet_300_100", {"name": "lenet_300_100"}, (784,), batch_size=60, networks=20, examples=20_000),
@@ -129,6 +134,13 @@ def make_ready(
     return Ready(workload, fitted, setting, tuple(chains))
 
 
+def campaign_data() -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The examples of CAMPAIGN as a data set: with those for validation at the end of those for training."""
+    made = _examples(CAMPAIGN)
+    inputs = torch.cat([made.train_inputs, made.validation_inputs])
+    return inputs, torch.cat([made.train_labels, made.validation_labels]), made.test_inputs, made.test_labels
+
+
 def by_strategy(ready: Ready, strategy: str) -> Ready:
     """The same networks, computed as compute.strategy = `strategy` has it; InputError if the model cannot be."""
     run = ready.fitted.run
@@ -166,18 +178,18 @@ def _fit(workload: Workload, networks: int) -> Fitted:
 
 
 def _examples(workload: Workload) -> Examples:
-    """Noise, labelled by a random linear map. One example to evaluate on: evaluation is not what is timed."""
+    """Noise, labelled by a random linear map."""
     generator = torch.Generator().manual_seed(1)
-    inputs = torch.randn(workload.examples + 2, *workload.input_shape, generator=generator)
+    count, held_out = workload.examples, workload.held_out
+    inputs = torch.randn(count + 3 * held_out, *workload.input_shape, generator=generator)
     labels = (inputs.flatten(1) @ torch.randn(math.prod(workload.input_shape), CLASSES, generator=generator)).argmax(1)
-    count = workload.examples
     return Examples(
         train_inputs=inputs[:count],
         train_labels=labels[:count],
-        validation_inputs=inputs[count : count + 1],
-        validation_labels=labels[count : count + 1],
-        test_inputs=inputs[count + 1 :],
-        test_labels=labels[count + 1 :],
+        validation_inputs=inputs[count : count + held_out],
+        validation_labels=labels[count : count + held_out],
+        test_inputs=inputs[count + held_out :],
+        test_labels=labels[count + held_out :],
         classes=CLASSES,
     )
 
