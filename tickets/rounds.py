@@ -23,7 +23,7 @@ from tickets.setting import Setting
 from tickets.stack.feed import NetworkSeeds
 from tickets.stack.memory import evaluation_chunk
 from tickets.stack.networks import Stack, Tensors, stack_networks
-from tickets.stack.strategies import begin
+from tickets.stack.strategies import SPARSE_CHUNK, begin
 from tickets.stack.training import Trained, train
 from tickets.stack.units import measure_units
 
@@ -215,15 +215,17 @@ def _train_stack(
         for entry in members
     ]
     at_once = min(len(members), setting.plan.networks_at_once)
+    strategy = setting.plan.strategy_for(stack)
+    whole = evaluation_chunk(at_once, setting.activations, run.train.batch_size)
     return train(
-        functools.partial(begin, setting.plan.strategy_for(stack), setting.module),
+        functools.partial(begin, strategy, setting.module),
         stack,
         seeds,
         setting.examples,
         run.train,
         lanes=setting.plan.lanes,
         networks_at_once=setting.plan.networks_at_once,
-        chunk=evaluation_chunk(at_once, setting.activations, run.train.batch_size),
+        chunk=SPARSE_CHUNK if strategy == "sparse" else whole,
         keep_step=run.rewind.step if number == 0 and run.rewind.step > 0 else None,
         measure=functools.partial(measure_units, setting.hidden, x=setting.examples.validation_inputs)
         if run.store.units

@@ -21,6 +21,7 @@ from tickets.stack.vectorised import cannot_vectorise
 
 STRATEGIES = ("layered", "sparse", "vectorised", "looped")
 SPARSE_UP_TO = 0.5
+SPARSE_CHUNK = 2048  # examples at a time in an evaluation by `sparse`, which holds the activations of a few of them
 
 
 @dataclass(frozen=True)
