@@ -76,10 +76,12 @@ def wire(masks: Sequence[Mask]) -> Wiring:
     leaving, weights = [], []
     taken = 0
     for layer in range(len(masks) - 1, 0, -1):
-        target, unit = np.nonzero(masks[layer])
+        unit, target = np.nonzero(masks[layer].T)
         edges, place = _grouped(unit, target + int(starts[layer]), widths[layer - 1], units, taken)
         weight = np.full(len(edges.source), count, np.int32)
-        weight[place - taken] = places[layer]
+        numbers = np.empty(masks[layer].shape, np.int32)
+        numbers[masks[layer]] = places[layer]
+        weight[place - taken] = numbers[target, unit]
         leaving.append(_shifted(edges, int(starts[layer - 1])))
         weights.append(weight)
         taken += len(edges.source)
@@ -106,15 +108,13 @@ def wire(masks: Sequence[Mask]) -> Wiring:
 def _grouped(
     unit: npt.NDArray[np.int64], source: npt.NDArray[np.int64], units: int, zeros: int, begin: int
 ) -> tuple[Edges, Ints]:
-    """Edges by unit, filled up to fours, numbered from `begin` on; and the number of each edge that was given."""
+    """Edges, in their units' order, filled up to fours and numbered from `begin` on; and each given edge's number."""
     counts = np.bincount(unit, minlength=units)
     fours = -(-counts // WIDTH)
     order = np.argsort(-fours, kind="stable")
     first = np.empty(units, np.int64)
     first[order] = begin + WIDTH * (np.cumsum(fours[order]) - fours[order])
-    by_unit = np.argsort(unit, kind="stable")
-    rank = np.empty(len(unit), np.int64)
-    rank[by_unit] = np.arange(len(unit)) - np.repeat(np.cumsum(counts) - counts, counts)
+    rank = np.arange(len(unit)) - np.repeat(np.cumsum(counts) - counts, counts)
     place = first[unit] + rank
     sources = np.full(WIDTH * int(fours.sum()), zeros, np.int32)
     sources[place - begin] = source
