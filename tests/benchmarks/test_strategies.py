@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
-from operator import attrgetter
-
 import pytest
 import torch
 
 from tickets.errors import InputError
-from tickets.stack.execution import STRATEGIES
+from tickets.stack.strategies import STRATEGIES
 
 from .contestants import floor, stack
 from .race import Race
 from .tables import Row
-from .workloads import HALF, ZOO, Ready, Workload, by_strategy, make_ready
+from .workloads import BY_DENSITY, ZOO, Ready, Workload, by_strategy, make_ready
 
 pytestmark = pytest.mark.bench
 
 
-@pytest.mark.parametrize("workload", ZOO, ids=attrgetter("id"))
-def test_strategies(workload: Workload, device: torch.device, race: Race, threads: int) -> None:
-    chosen = make_ready(workload, HALF, device)
+# What a convolution costs does not depend on its density.
+ROWS = [
+    *((workload, 1.0) for workload in ZOO),
+    *((workload, density) for workload in BY_DENSITY for density in (0.5, 0.1)),
+]
+
+
+@pytest.mark.parametrize(("workload", "density"), ROWS, ids=lambda value: getattr(value, "id", str(value)))
+def test_strategies(workload: Workload, density: float, device: torch.device, race: Race, threads: int) -> None:
+    chosen = make_ready(workload, density, device)
     possible = {name: ready for name in STRATEGIES if (ready := _planned(chosen, name))}
     measures = {name: stack(ready).lasting(race.lasting) for name, ready in possible.items()}
-    name = chosen.setting.plan.strategy
+    plan = chosen.setting.plan
+    name = "sparse" if density <= plan.sparse_up_to else plan.strategy
     seconds = race.run(name, {"floor": floor(chosen, threads), **measures})
     raced = [seconds[one] for one in possible]
     times = {"chosen": seconds.pop(name), **seconds, "best": [min(turn) for turn in zip(*raced, strict=True)]}
-    row = f"{workload} ({name}, {chosen.setting.plan.lanes} lanes)"
+    row = f"{workload}, density {density} ({name}, {plan.lanes} lanes)"
     race.keep(Row(f"strategies, {device.type}", row, "chosen", times))
 
 
