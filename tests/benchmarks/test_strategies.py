@@ -17,13 +17,11 @@ pytestmark = pytest.mark.bench
 
 
 # What a convolution costs does not depend on its density.
-ROWS = [
-    *((workload, 1.0) for workload in ZOO),
-    *((workload, density) for workload in BY_DENSITY for density in (0.5, 0.1)),
-]
+DENSE = [(workload, 1.0) for workload in ZOO]
+PRUNED = [(workload, density) for workload in BY_DENSITY for density in (0.5, 0.1)]
 
 
-@pytest.mark.parametrize(("workload", "density"), ROWS, ids=lambda value: getattr(value, "id", str(value)))
+@pytest.mark.parametrize(("workload", "density"), [*DENSE, *PRUNED], ids=lambda value: getattr(value, "id", str(value)))
 def test_strategies(workload: Workload, density: float, device: torch.device, race: Race, threads: int) -> None:
     chosen = make_ready(workload, density, device)
     possible = {name: ready for name in STRATEGIES if (ready := _planned(chosen, name))}

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from tickets.errors import InputError
+from tickets.stack import kernels
 from tickets.stack.networks import stack_networks
 from tickets.stack.strategies import SPARSE_UP_TO, choose, share_left
 
@@ -177,3 +178,17 @@ def test_columns_past_the_batch_are_nothing(bench) -> None:
     probability = np.array([0.5, 0.25, 0.25])
     possible = [np.eye(3)[label] - probability for label in range(3)]
     assert any(np.allclose(moved, one, atol=1e-6) for one in possible)
+
+
+def test_where_nothing_can_be_kept_it_compiles_in_each_process(monkeypatch) -> None:
+    asked = []
+
+    def njit(**options):
+        asked.append(options.pop("cache", False))
+        if asked[-1]:
+            raise RuntimeError("cannot cache function: no locator available")
+        return lambda function: function
+
+    monkeypatch.setattr(kernels, "njit", njit)
+    assert kernels._compiled(len) is len
+    assert asked == [True, False]
