@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from tickets.config import parse_run
-from tickets.data import Examples, load_dataset, split
+from tickets.data import Dataset, Examples, load_dataset, split
 from tickets.errors import InputError
 from tickets.setting import Fitted, Source, fit, load_source, make_setting, on_device, plan_execution
 from tickets.stack.memory import activation_bytes, network_bytes
@@ -49,6 +49,23 @@ def test_a_source_is_the_data_set_split_and_known_by_its_contents() -> None:
     assert (loaded.name, loaded.sha256) == ("digits", dataset.sha256)
     assert torch.equal(loaded.examples.train_inputs, split(dataset, 97).train_inputs)
     assert [len(loaded.examples.train_labels), len(loaded.examples.validation_labels)] == [1200, 97]
+
+
+KEPT = torch.randn(20, 6, generator=torch.Generator().manual_seed(1))
+
+
+def kept_data() -> Dataset:
+    """A data set that its function has kept."""
+    labels = torch.arange(20) % 3
+    return Dataset("kept", KEPT, labels, KEPT[:5], labels[:5], 3, "00")
+
+
+def test_a_users_data_set_is_not_written_to() -> None:
+    before = KEPT.clone()
+    run = parse_run({"name": "t", "data": {"name": f"{__name__}:kept_data", "validation": 5}, "model": "mlp"})
+    loaded = load_source(run.data, None)
+    assert torch.equal(KEPT, before)
+    assert torch.equal(loaded.examples.train_inputs, split(kept_data(), 5).train_inputs)
 
 
 def test_a_fitted_run_has_its_template_and_its_prunable_tensors() -> None:

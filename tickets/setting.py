@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tickets.catalogue import SCORES, resolve
+from tickets.catalogue import DATA, SCORES, resolve
 from tickets.config import DataConfig, Run
 from tickets.data import Examples, load_dataset, split
 from tickets.errors import InputError
@@ -95,7 +95,8 @@ class Source:
 def load_source(config: DataConfig, folder: Path | None) -> Source:
     """The data set that a configuration names, split. Raises InputError if it is missing or damaged."""
     dataset = load_dataset(config.options, config.name, folder)
-    return Source(dataset.name, dataset.sha256, split(dataset, config.validation))
+    made_anew = config.name in DATA  # a user's function may have kept what it returned
+    return Source(dataset.name, dataset.sha256, split(dataset, config.validation, in_place=made_anew))
 
 
 @dataclass(frozen=True)

@@ -224,6 +224,31 @@ def test_help_and_lists_wait_for_no_large_package(arguments):
     assert ended.stderr.strip() in ("0 []", "None []")
 
 
+# The command, but for this: where the first training step is counted, the process says what it has imported, and ends.
+UNTIL_FIRST_STEP = """
+import os, sys
+from tickets.command_line import app, progress
+def tick(listener, steps):
+    print("first step", *sorted({name.partition(".")[0] for name in sys.modules}), flush=True)
+    os._exit(0)
+progress.Lines.tick = tick
+app.main()
+"""
+LATER = {"IPython", "jinja2", "matplotlib", "mnist1d", "numba", "requests", "seaborn", "sklearn"}
+
+
+def test_the_first_step_waits_for_no_package_that_the_run_does_not_use(campaign_file, tmp_path):
+    file = campaign_file(tmp_path, data="digits")
+    ended = subprocess.run(
+        [sys.executable, "-c", UNTIL_FIRST_STEP, "run", str(file), "--out", str(tmp_path / "out")],
+        capture_output=True,
+        text=True,
+    )
+    imported = set(ended.stdout.partition("first step ")[2].split())
+    assert "torch" in imported, ended.stderr
+    assert imported & LATER == {"sklearn"}, "that digits come with"
+
+
 def test_help_is_quick():
     def seconds():
         began = time.perf_counter()
@@ -262,7 +287,7 @@ def test_ctrl_c_in_a_round_says_how_to_go_on_and_the_same_command_does(
     started, command, campaign_file, contents, tmp_path
 ):
     # Long enough that the signal comes in the middle of a round, not so long that the test waits for it.
-    file, out = campaign_file(tmp_path, rounds=1, train={"steps": 1500, "evaluate_every": 1500}), tmp_path / "my out"
+    file, out = campaign_file(tmp_path, rounds=1, train={"steps": 4000, "evaluate_every": 4000}), tmp_path / "my out"
     process = started("run", file, "--out", out)
     wait_for(lambda: list(out.glob("*/cohort-000/round-000")))
     time.sleep(0.2)

@@ -104,6 +104,17 @@ def test_a_split_does_not_alias_the_data_set() -> None:
     assert dataset.train_inputs.abs().sum() > 0
 
 
+def test_a_split_in_place_is_the_same_split_in_the_memory_that_was_there() -> None:
+    inputs = torch.randn(10, 3, 50, generator=torch.Generator().manual_seed(0))
+    expected, address = split(make(train_inputs=inputs.clone()), 3), inputs.data_ptr()
+    examples = split(make(train_inputs=inputs), 3, in_place=True)
+    for part in ("train_inputs", "train_labels", "validation_inputs", "validation_labels"):
+        assert torch.equal(getattr(examples, part), getattr(expected, part))
+        assert getattr(examples, part).is_contiguous()
+    assert examples.train_inputs.data_ptr() == address
+    assert examples.validation_inputs.untyped_storage().data_ptr() == address
+
+
 @pytest.mark.parametrize("validation", [0, -1, 10, 11, 2.0, True])
 def test_a_validation_set_must_leave_something_on_both_sides(validation: Any) -> None:
     with pytest.raises(

@@ -55,12 +55,13 @@ def run(
     try:
         from tickets.campaign import run_campaign
         from tickets.command_line.progress import make_listener
-        from tickets.command_line.tables import print_results
 
         with make_listener() as listener:
             outcome = run_campaign(
                 file, out=out, data=data, settings=settings or (), device=device, workers=workers, listener=listener
             )
+        from tickets.command_line.tables import print_results  # scipy comes with it: not before the first step
+
         print_results(outcome.folder, outcome.runs)
     except KeyboardInterrupt:
         again = shlex.join(["tickets", *sys.argv[1:]])
