@@ -14,7 +14,17 @@ from tickets.config import parse_run
 from tickets.data import Dataset, Examples, load_dataset, split
 from tickets.errors import InputError
 from tickets.setting import Fitted, Source, fit, load_source, make_setting, on_device, plan_execution
-from tickets.stack.memory import activation_bytes, network_bytes
+from tickets.stack.memory import (
+    EVALUATION_BYTES,
+    KEPT_BY_THE_ALLOCATOR,
+    Training,
+    activation_bytes,
+    ranking_bytes,
+    round_bytes,
+    sizes_of,
+    training_bytes,
+)
+from tickets.stack.strategies import SPARSE_UP_TO
 
 CPU = torch.device("cpu")
 
@@ -125,22 +135,51 @@ def test_the_plan_has_a_lane_for_each_thread() -> None:
     assert (wanted.strategy, wanted.reason, wanted.lanes) == ("looped", "set by compute.strategy", 2)
 
 
+def most_at_once(ready: Fitted, bound: int, lanes: int, *, replicates: int = 5, networks: int = 15) -> int:
+    """What the bound leaves, beside an evaluation and what a round keeps, over what a network takes in training."""
+    sizes = sizes_of(ready.module, ready.prunable, ready.run.train)
+    kept = round_bytes(sizes, replicates, networks, rounds=16, rewinds=False) + ranking_bytes(ready.prunable, "layer")
+    activations = activation_bytes(ready.module, (6,))
+    dense = training_bytes("layered", sizes, 8, activations, 24)
+    sparse = training_bytes("sparse", sizes, 8, activations, 24, SPARSE_UP_TO)
+    each = Training(max(dense.each, sparse.each), sparse.lane)
+    left = int(bound / KEPT_BY_THE_ALLOCATOR) - EVALUATION_BYTES - kept
+    return (left - lanes * each.lane) // each.each
+
+
 def test_workers_share_the_threads_and_what_is_free(monkeypatch) -> None:
     monkeypatch.setattr("torch.get_num_threads", lambda: 8)
-    monkeypatch.setattr("tickets.setting.free_bytes", lambda device: 10**8)
+    monkeypatch.setattr("tickets.setting.free_bytes", lambda device: 10**9)
     ready = fitted()
-    each = network_bytes(ready.module, (6,), 8)
     for workers, threads in [(1, 8), (2, 4), (3, 2), (20, 1)]:
         plan = plan_execution(ready, CPU, workers)
         assert plan.threads == plan.lanes == threads
-        assert plan.networks_at_once == 10**8 // 2 // workers // each
+        assert plan.networks_at_once == most_at_once(ready, 10**9 // 2 // workers, threads)
 
 
 def test_the_memory_that_the_config_allows_bounds_the_networks() -> None:
-    ready = fitted(compute={"memory_gib": 0.001})
-    plan = plan_execution(ready, CPU, workers=7)
-    assert plan.networks_at_once == int(0.001 * 2**30) // network_bytes(ready.module, (6,), 8)
+    compute, bound = {"memory_gib": 0.02, "threads": 2}, int(0.02 * 2**30)
+    ready = fitted(compute=compute)
+    assert plan_execution(ready, CPU, workers=7).networks_at_once == most_at_once(ready, bound, 2)
+    cohorts = fitted(compute=compute, cohort_size=2, arms=["ticket", {"name": "reinit", "draws": 3}])
+    wanted = most_at_once(cohorts, bound, 2, replicates=2, networks=8)
+    assert plan_execution(cohorts, CPU).networks_at_once == wanted
     assert plan_execution(fitted(compute={"memory_gib": 1e-9}), CPU).networks_at_once == 1
+
+
+def test_what_a_round_keeps_is_not_asked_of_another_devices_memory(monkeypatch) -> None:
+    monkeypatch.setattr("tickets.setting.free_bytes", lambda device: 2 * 20 * 2**20)
+    monkeypatch.setattr("tickets.setting.round_bytes", lambda *arguments, **named: 10**12)
+    assert plan_execution(fitted(), CPU).networks_at_once == 1
+    assert plan_execution(fitted(), torch.device("cuda")).networks_at_once > 100
+
+
+def test_counting_units_takes_memory_too() -> None:
+    few, many = (
+        plan_execution(fitted(compute={"memory_gib": 0.02}, store={"units": units}), CPU).networks_at_once
+        for units in (True, False)
+    )
+    assert few < many
 
 
 def test_a_setting() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -19,9 +20,22 @@ from tickets.models import check_output, factory
 from tickets.random_state import untouched_generators
 from tickets.scores import Weights
 from tickets.stack.architecture import Prunable, prunable
-from tickets.stack.memory import activation_bytes, free_bytes, network_bytes, networks_that_fit
+from tickets.stack.memory import (
+    EVALUATION_BYTES,
+    KEPT_BY_THE_ALLOCATOR,
+    Sizes,
+    Training,
+    activation_bytes,
+    free_bytes,
+    networks_that_fit,
+    ranking_bytes,
+    round_bytes,
+    sizes_of,
+    training_bytes,
+    unit_bytes,
+)
 from tickets.stack.networks import Stack
-from tickets.stack.strategies import choose, share_left
+from tickets.stack.strategies import Choice, choose, share_left
 from tickets.stack.units import HiddenLayer, hidden_layers
 
 
@@ -155,19 +169,34 @@ def plan_execution(fitted: Fitted, device: torch.device, workers: int = 1) -> Pl
     """How to compute the run's stacks on a device: the strategy, and how many networks at once.
 
     Memory: compute.memory_gib, by default half of what is free on the device now. `workers` processes share
-    that default and the CPU's threads.
+    that default and the CPU's threads. A bound below what one network takes is not kept: one trains at a time.
     """
-    compute, module = fitted.run.compute, fitted.module
+    run, module = fitted.run, fitted.module
+    compute = run.compute
     threads = compute.threads or max(1, torch.get_num_threads() // workers)
     choice = choose(module, fitted.source.examples.input_shape, device, threads, compute.strategy)
-    bound = free_bytes(device) // 2 // workers if compute.memory_gib is None else int(compute.memory_gib * 2**30)
-    at_once = networks_that_fit(
-        bound, network_bytes(module, fitted.source.examples.input_shape, fitted.run.train.batch_size)
-    )
-    run = fitted.run
-    networks = min(run.replicates, run.cohort_size or run.replicates) * sum(arm.draws for arm in run.arms)
+    replicates = min(run.replicates, run.cohort_size or run.replicates)
+    networks = replicates * sum(arm.draws for arm in run.arms)
     lanes = min(choice.lanes, networks)
+    bound = free_bytes(device) // 2 // workers if compute.memory_gib is None else int(compute.memory_gib * 2**30)
+    bound = int(bound / KEPT_BY_THE_ALLOCATOR) - EVALUATION_BYTES
+    sizes = sizes_of(module, fitted.prunable, run.train)
+    if device.type == "cpu":  # what a round keeps is on the CPU, where another device's memory is not asked for it
+        rewinds = run.rewind.step > 0
+        bound -= round_bytes(sizes, replicates, networks, rounds=run.rounds, rewinds=rewinds)
+        bound -= ranking_bytes(fitted.prunable, run.prune.scope)
+    at_once = networks_that_fit(bound, _training(fitted, sizes, choice), lanes)
     return Plan(choice.strategy, choice.reason, lanes, at_once, threads, choice.sparse_up_to)
+
+
+def _training(fitted: Fitted, sizes: Sizes, choice: Choice) -> Training:
+    """What a run's networks take while they train, by whichever of its strategies takes more."""
+    shape, batch_size = fitted.source.examples.input_shape, fitted.run.train.batch_size
+    activations, inputs = activation_bytes(fitted.module, shape), 4 * math.prod(shape)
+    dense = training_bytes(choice.strategy, sizes, batch_size, activations, inputs)
+    also = training_bytes("sparse", sizes, batch_size, activations, inputs, choice.sparse_up_to)
+    most = Training(max(dense.each, also.each), max(dense.lane, also.lane)) if choice.sparse_up_to else dense
+    return Training(most.each + unit_bytes(fitted.module, fitted.hidden), most.lane)
 
 
 def make_setting(fitted: Fitted, plan: Plan, device: torch.device) -> Setting:

@@ -1,15 +1,140 @@
-"""How many networks fit into memory at once."""
+"""How many networks a bound on memory lets train at once.
+
+What counts: everything that a stack's training needs, on the CPU also what its round keeps meanwhile. What does not:
+the data set, Python and PyTorch themselves (some 400 MiB), and the files of a run as they are written. All in bytes.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import psutil
 import torch
 from torch import Tensor, nn
 
+from tickets.config import TrainConfig
+from tickets.stack.architecture import Prunable
+from tickets.stack.units import HiddenLayer
+
 EVALUATION_BYTES = 16 * 2**20
+KEPT_BY_THE_ALLOCATOR = 1.2  # what is freed in small pieces is not all given back
+RANKED = 48  # a weight that is ranked: its place, its score and its order, as they are and sorted
+EDGE = 36  # a surviving weight by itself: two sources, two places, value, two moments, gradient, and for the way back
+WIRED = 42  # a surviving weight while the wiring is made, beside that
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """One network's tensors. weights: of its parameters those that can be pruned. states: the optimizer's."""
+
+    parameters: int
+    buffers: int
+    weights: int
+    masks: int
+    states: int
+
+    @property
+    def values(self) -> int:
+        """Parameters and buffers."""
+        return self.parameters + self.buffers
+
+    @property
+    def standing(self) -> int:
+        """A copy of the network as it stands in training: values, masks and states."""
+        return self.values + self.masks + self.states
+
+
+def sizes_of(module: nn.Module, prunable: Sequence[Prunable], recipe: TrainConfig) -> Sizes:
+    """The sizes of a template's networks under a recipe."""
+    by_name = {name: parameter.numel() * parameter.element_size() for name, parameter in module.named_parameters()}
+    parameters = sum(by_name.values())
+    states = 2 if recipe.optimizer != "sgd" else 1 if recipe.momentum else 0
+    return Sizes(
+        parameters=parameters,
+        buffers=sum(buffer.numel() * buffer.element_size() for buffer in module.buffers()),
+        weights=sum(by_name[tensor.name] for tensor in prunable),
+        masks=sum(math.prod(tensor.shape) for tensor in prunable),
+        states=states * parameters,
+    )
+
+
+def round_bytes(sizes: Sizes, replicates: int, networks: int, *, rounds: int, rewinds: bool) -> int:
+    """What a round of so many networks keeps on the CPU, however few of them train at once.
+
+    It is most when the last part has been trained: each replicate's initial values (twice), the values it rewinds to,
+    and this and the next round's masks; the values and masks of the controls; the stack as it started, or in its
+    place each network's initial and trained values; and the trained networks, part by part and joined. In round 0
+    with `rewinds`, the networks at the rewind step likewise; in later rounds (if there are `rounds`) the initial and
+    trained values of the round before.
+    """
+    controls = networks - replicates
+    copies = 2 if networks > 1 else 1  # one network is one part, and nothing is joined
+    trained = networks * copies * sizes.standing
+    results = networks * 2 * sizes.values
+    carried = sizes.states if rewinds else 0
+    first = results
+    if rewinds:
+        first += trained + replicates * (sizes.values + sizes.states)
+    later = results + controls * sizes.masks + replicates * carried
+    later += max(networks * (sizes.values + sizes.masks + carried), results)
+    chains = replicates * (3 * sizes.values + 2 * sizes.masks) + controls * (sizes.values + sizes.masks)
+    return chains + trained + (max(first, later) if rounds else first)
+
+
+def ranking_bytes(prunable: Sequence[Prunable], scope: str) -> int:
+    """What finding the next round's masks takes: the weights that are ranked together, of one network at a time."""
+    counts = [math.prod(tensor.shape) for tensor in prunable]
+    return RANKED * (sum(counts) if scope == "global" else max(counts))
+
+
+@dataclass(frozen=True)
+class Training:
+    """What networks take while they train: each of them, and each lane for the one that it is at."""
+
+    each: int
+    lane: int
+
+
+def training_bytes(
+    strategy: str, sizes: Sizes, batch_size: int, activations: int, inputs: int, density: float = 1.0
+) -> Training:
+    """What training by a strategy takes. activations, inputs: of one example. density: at most, of `sparse`.
+
+    Stepwise, a network has its values, masks, keep bits (as wide as the weights), gradients and states. Of a batch's
+    activations `layered` and `sparse` hold about one set for each network, `vectorised` two (outputs, and gradients
+    on the way back), and `looped` two for each lane's network at hand, with a batch of inputs for every network.
+    `sparse` holds EDGE for each surviving weight, a whole copy when it is asked for one, and WIRED at the beginning.
+    """
+    batch = batch_size * activations
+    if strategy == "sparse":
+        others = (sizes.parameters - sizes.weights) * sizes.masks // sizes.weights  # as many bytes a number
+        surviving = math.ceil(density * sizes.masks) + others
+        return Training(EDGE * surviving + sizes.parameters + batch, WIRED * surviving)
+    held = 2 * sizes.parameters + sizes.buffers + sizes.weights + sizes.masks + sizes.states
+    if strategy == "looped":
+        return Training(held + batch_size * inputs, 2 * batch)
+    return Training(held + (2 * batch if strategy == "vectorised" else batch), 0)
+
+
+def unit_bytes(module: nn.Module, hidden: Sequence[HiddenLayer]) -> int:
+    """What counting one network's hidden units takes: a layer's vectors three times over, and all their distances."""
+    shapes = {name: parameter.shape for name, parameter in module.named_parameters()}
+    taken = [
+        20 * layer.width * (shapes[layer.weight][1] + 1 + shapes[layer.outgoing][0]) + 32 * layer.width**2
+        for layer in hidden
+    ]
+    return max(taken, default=0)
+
+
+def networks_that_fit(bound: int, training: Training, lanes: int) -> int:
+    """How many networks a bound in bytes lets train at once in so many lanes; at least one, whether it fits or not."""
+    most = (bound - lanes * training.lane) // training.each
+    if most < lanes:  # then there are as many lanes as networks
+        most = bound // (training.each + training.lane)
+    return max(1, most)
 
 
 def activation_bytes(module: nn.Module, input_shape: tuple[int, ...]) -> int:
@@ -31,21 +156,6 @@ def activation_bytes(module: nn.Module, input_shape: tuple[int, ...]) -> int:
         for hook in hooks:
             hook.remove()
     return total
-
-
-def network_bytes(module: nn.Module, input_shape: tuple[int, ...], batch_size: int) -> int:
-    """An estimate of what one network takes while it trains in a stack.
-
-    Each parameter counts six times (value, gradient, two optimizer states, mask, the stack it started from);
-    a batch's activations count three times (forward, gradient, one temporary).
-    """
-    parameters = sum(parameter.numel() * parameter.element_size() for parameter in module.parameters())
-    return 6 * parameters + 3 * batch_size * activation_bytes(module, input_shape)
-
-
-def networks_that_fit(bound: int, per_network: int) -> int:
-    """How many networks of `per_network` bytes a bound in bytes lets train at once; at least one."""
-    return max(1, bound // per_network)
 
 
 def free_bytes(device: torch.device) -> int:
