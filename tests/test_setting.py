@@ -126,8 +126,8 @@ def test_a_batch_may_be_all_there_is() -> None:
 
 
 def test_the_plan_has_a_lane_for_each_thread() -> None:
-    plan = plan_execution(fitted(compute={"threads": 3}), CPU)
-    assert (plan.strategy, plan.reason) == ("layered", "the model is a chain of Linear, ReLU and Dropout layers")
+    plan = plan_execution(fitted(compute={"threads": 3, "strategy": "layered"}), CPU)
+    assert (plan.strategy, plan.reason) == ("layered", "set by compute.strategy")
     assert (plan.lanes, plan.threads) == (3, 3)
     dropout = plan_execution(fitted(model=f"{__name__}:drawing_net", compute={"threads": 3}), CPU)
     assert (dropout.strategy, dropout.lanes, dropout.threads) == ("looped", 1, 3)
@@ -135,34 +135,43 @@ def test_the_plan_has_a_lane_for_each_thread() -> None:
     assert (wanted.strategy, wanted.reason, wanted.lanes) == ("looped", "set by compute.strategy", 2)
 
 
-def most_at_once(ready: Fitted, bound: int, lanes: int, *, replicates: int = 5, networks: int = 15) -> int:
+@pytest.fixture(params=["x86_64", "arm64"])
+def up_to(request, monkeypatch) -> float:
+    """The density up to which the processor's runs are sparse; below 1 they are layered before."""
+    monkeypatch.setattr("platform.machine", lambda: request.param)
+    return 1.0 if request.param == "x86_64" else SPARSE_UP_TO
+
+
+def most_at_once(
+    ready: Fitted, bound: int, lanes: int, up_to: float, *, replicates: int = 5, networks: int = 15
+) -> int:
     """What the bound leaves, beside an evaluation and what a round keeps, over what a network takes in training."""
     sizes = sizes_of(ready.module, ready.prunable, ready.run.train)
     kept = round_bytes(sizes, replicates, networks, rounds=16, rewinds=False) + ranking_bytes(ready.prunable, "layer")
     activations = activation_bytes(ready.module, (6,))
     dense = training_bytes("layered", sizes, 8, activations, 24)
-    sparse = training_bytes("sparse", sizes, 8, activations, 24, SPARSE_UP_TO)
-    each = Training(max(dense.each, sparse.each), sparse.lane)
+    sparse = training_bytes("sparse", sizes, 8, activations, 24, up_to)
+    each = sparse if up_to == 1.0 else Training(max(dense.each, sparse.each), sparse.lane)
     left = int(bound / KEPT_BY_THE_ALLOCATOR) - EVALUATION_BYTES - kept
     return (left - lanes * each.lane) // each.each
 
 
-def test_workers_share_the_threads_and_what_is_free(monkeypatch) -> None:
+def test_workers_share_the_threads_and_what_is_free(monkeypatch, up_to: float) -> None:
     monkeypatch.setattr("torch.get_num_threads", lambda: 8)
     monkeypatch.setattr("tickets.setting.free_bytes", lambda device: 10**9)
     ready = fitted()
     for workers, threads in [(1, 8), (2, 4), (3, 2), (20, 1)]:
         plan = plan_execution(ready, CPU, workers)
         assert plan.threads == plan.lanes == threads
-        assert plan.networks_at_once == most_at_once(ready, 10**9 // 2 // workers, threads)
+        assert plan.networks_at_once == most_at_once(ready, 10**9 // 2 // workers, threads, up_to)
 
 
-def test_the_memory_that_the_config_allows_bounds_the_networks() -> None:
+def test_the_memory_that_the_config_allows_bounds_the_networks(up_to: float) -> None:
     compute, bound = {"memory_gib": 0.02, "threads": 2}, int(0.02 * 2**30)
     ready = fitted(compute=compute)
-    assert plan_execution(ready, CPU, workers=7).networks_at_once == most_at_once(ready, bound, 2)
+    assert plan_execution(ready, CPU, workers=7).networks_at_once == most_at_once(ready, bound, 2, up_to)
     cohorts = fitted(compute=compute, cohort_size=2, arms=["ticket", {"name": "reinit", "draws": 3}])
-    wanted = most_at_once(cohorts, bound, 2, replicates=2, networks=8)
+    wanted = most_at_once(cohorts, bound, 2, up_to, replicates=2, networks=8)
     assert plan_execution(cohorts, CPU).networks_at_once == wanted
     assert plan_execution(fitted(compute={"memory_gib": 1e-9}), CPU).networks_at_once == 1
 

@@ -27,7 +27,7 @@ def test_strategies(workload: Workload, density: float, device: torch.device, ra
     possible = {name: ready for name in STRATEGIES if (ready := _planned(chosen, name))}
     measures = {name: stack(ready).lasting(race.lasting) for name, ready in possible.items()}
     plan = chosen.setting.plan
-    name = "sparse" if density <= plan.sparse_up_to else plan.strategy
+    name = "sparse" if density <= plan.sparse_up_to else plan.strategy  # as Plan.strategy_for
     seconds = race.run(name, {"floor": floor(chosen, threads), **measures})
     raced = [seconds[one] for one in possible]
     times = {"chosen": seconds.pop(name), **seconds, "best": [min(turn) for turn in zip(*raced, strict=True)]}

@@ -234,7 +234,7 @@ def tick(listener, steps):
 progress.Lines.tick = tick
 app.main()
 """
-LATER = {"IPython", "jinja2", "matplotlib", "mnist1d", "numba", "requests", "seaborn", "sklearn"}
+LATER = {"IPython", "jinja2", "matplotlib", "mnist1d", "requests", "seaborn", "sklearn"}
 
 
 def test_the_first_step_waits_for_no_package_that_the_run_does_not_use(campaign_file, tmp_path):

@@ -29,12 +29,15 @@ def chosen(module: nn.Module, shape: tuple[int, ...] = (6,), device: torch.devic
     return choice.strategy, choice.reason, choice.lanes
 
 
-@pytest.mark.parametrize("name", ["mlp", "dropnet"])
-def test_a_chain_of_linear_relu_and_dropout_is_layered(bench, name: str) -> None:
+def test_a_chain_of_linear_relu_and_dropout_is_layered(bench) -> None:
     reason = "the model is a chain of Linear, ReLU and Dropout layers"
-    module = getattr(bench, name)()
-    assert chosen(module) == ("layered", reason, 4)
-    assert chosen(module, device=CUDA) == ("layered", reason, 1)
+    assert chosen(bench.dropnet()) == ("layered", reason, 4)
+    assert chosen(bench.dropnet(), device=CUDA) == chosen(bench.mlp(), device=CUDA) == ("layered", reason, 1)
+
+
+def test_without_dropout_on_a_cpu_it_is_sparse(bench, monkeypatch) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "AMD64")
+    assert chosen(bench.mlp()) == ("sparse", "the model is a chain of Linear and ReLU layers, on an x86 CPU", 4)
 
 
 def test_convolutions_on_a_cpu_are_looped_and_on_an_accelerator_vectorised(bench) -> None:

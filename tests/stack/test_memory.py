@@ -161,7 +161,7 @@ def campaign(out, replicates, width, memory_gib):
 out = Path(sys.argv[1])
 campaign(out / "small", 2, 4, 1)
 before = mib("VmRSS:")
-campaign(out / "large", 24, 500, 0.5)
+campaign(out / "large", 24, 500, 0.6)
 (run,) = out.glob("large/*/run.json")
 print(json.loads(run.read_text())["execution"]["networks_at_once"], mib("VmHWM:") - before)
 """
@@ -174,8 +174,8 @@ def test_a_campaign_stays_near_its_bound(tmp_path: Path) -> None:
     assert ended.returncode == 0, ended.stderr
     at_once, peak = ended.stdout.split()
     assert 1 < int(at_once) < 24
-    # Within a tenth of 512 MiB where this was measured; how much is given back differs from allocator to allocator.
-    assert 0.5 * 512 < float(peak) < 1.25 * 512
+    # 0.77 of 0.6 GiB where this was measured; how much is given back differs from allocator to allocator.
+    assert 0.5 * 614 < float(peak) < 1.1 * 614
 
 
 def test_there_is_memory() -> None:

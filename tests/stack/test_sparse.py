@@ -12,7 +12,7 @@ from torch import nn
 from tickets.errors import InputError
 from tickets.stack import kernels
 from tickets.stack.networks import stack_networks
-from tickets.stack.strategies import SPARSE_UP_TO, choose, share_left
+from tickets.stack.strategies import choose, share_left
 
 CPU = torch.device("cpu")
 CLOSE = {"rtol": 1e-9, "atol": 1e-11}
@@ -132,14 +132,19 @@ def test_ticks_count_every_step_of_every_network(bench) -> None:
     assert sum(ticks) == 5 * 15
 
 
-def test_when_it_is_chosen(bench) -> None:
-    assert choose(bench.mlp(), (6,), CPU, 1).sparse_up_to == SPARSE_UP_TO == 0.5
-    assert choose(bench.mlp(), (6,), torch.device("cuda"), 1).sparse_up_to == 0.0
-    for module in (bench.dropnet(), no_relu()):
-        assert choose(module, (6,), CPU, 1).sparse_up_to == 0.0
-    assert choose(bench.mlp(), (6,), CPU, 1, "layered").sparse_up_to == 0.0
-    always = choose(bench.mlp(), (6,), CPU, 1, "sparse")
-    assert (always.strategy, always.sparse_up_to) == ("sparse", 0.0)
+@pytest.mark.parametrize(("machine", "found"), [("x86_64", ("sparse", 0.0)), ("arm64", ("layered", 0.5))])
+def test_when_it_is_chosen(bench, monkeypatch, machine: str, found: tuple[str, float]) -> None:
+    monkeypatch.setattr("platform.machine", lambda: machine)
+
+    def chosen(module: nn.Module, device: torch.device = CPU, wanted: str = "auto") -> tuple[str, float]:
+        choice = choose(module, (6,), device, 1, wanted)
+        return choice.strategy, choice.sparse_up_to
+
+    assert chosen(bench.mlp()) == found
+    assert chosen(bench.mlp(), torch.device("cuda")) == ("layered", 0.0)
+    assert chosen(bench.dropnet()) == chosen(no_relu()) == ("layered", 0.0)
+    assert chosen(bench.mlp(), wanted="layered") == ("layered", 0.0)
+    assert chosen(bench.mlp(), wanted="sparse") == ("sparse", 0.0)
 
 
 @pytest.mark.parametrize("name", ["convnet", "dropnet", "no_relu"])

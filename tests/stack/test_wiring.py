@@ -8,14 +8,14 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tickets.stack.wiring import WIDTH, Edges, Wiring, wire
+from tickets.stack.wiring import EDGES, ROWS, Edges, Wiring, wire
 
 
-def rows_of(edges: Edges, zeros: set[int]) -> dict[int, list[int]]:
-    """By unit, where its edges come from; what fills up is left out."""
-    sources = {}
-    for unit, first, fours in zip(edges.unit, edges.first, edges.fours, strict=True):
-        sources[int(unit)] = [int(s) for s in edges.source[first : first + WIDTH * fours] if int(s) not in zeros]
+def rows_of(edges: Edges) -> dict[int, list[int]]:
+    """By unit, where its edges come from, in order."""
+    sources: dict[int, list[int]] = {}
+    for unit, first, count in zip(edges.unit, edges.first, edges.length, strict=True):
+        sources.setdefault(int(unit), []).extend(edges.source[first : first + count].tolist())
     return sources
 
 
@@ -23,18 +23,19 @@ def test_by_hand() -> None:
     first = np.array([[1, 0, 1], [0, 0, 0]], bool)  # 3 inputs, hidden units 0 and 1
     second = np.array([[1, 1], [0, 1], [1, 0]], bool)  # output units 2, 3 and 4
     wiring = wire([first, second])
-    assert (wiring.inputs, wiring.units, wiring.classes, wiring.first_layer) == (3, 5, 3, 2)
-    assert wiring.forward.unit.tolist() == [0, 1, 2, 3, 4]
-    assert wiring.forward.fours.tolist() == [1, 0, 1, 1, 1]
-    assert wiring.forward.first.tolist() == [0, 4, 4, 8, 12]
-    # Inputs 0 and 2 into unit 0, filled up from the row of zeros, 3; then units, whose row of zeros is 5.
-    assert wiring.forward.source.tolist() == [0, 2, 3, 3, 0, 1, 5, 5, 1, 5, 5, 5, 0, 5, 5, 5]
-    assert wiring.place.tolist() == [0, 1, 4, 5, 8, 12]
-    assert wiring.edges == 17
-    # Back into hidden unit 0 from outputs 2 and 4, into 1 from 2 and 3; weight 16 is always 0.
+    assert (wiring.inputs, wiring.units, wiring.classes, wiring.edges) == (3, 5, 3, 6)
+    assert wiring.starts.tolist() == [0, 2, 5]
+    # Inputs 0 and 2 into unit 0, none into 1; then units into the outputs, the one with two edges first.
+    assert wiring.forward.source.tolist() == [0, 2, 0, 1, 1, 0]
+    assert wiring.forward.unit.tolist() == [0, 2, 3, 4]
+    assert wiring.forward.first.tolist() == [0, 2, 4, 5]
+    assert wiring.forward.length.tolist() == [2, 2, 1, 1]
+    assert wiring.forward.layer.tolist() == [0, 1, 4]
+    # Back into hidden unit 0 from outputs 2 and 4, into 1 from 2 and 3.
     assert wiring.backward.unit.tolist() == [0, 1]
-    assert wiring.backward.source.tolist() == [2, 4, 5, 5, 2, 3, 5, 5]
-    assert wiring.weight.tolist() == [4, 12, 16, 16, 5, 8, 16, 16]
+    assert wiring.backward.source.tolist() == [2, 4, 2, 3]
+    assert wiring.backward_edge.tolist() == [2, 5, 3, 4]
+    assert wiring.backward.layer.tolist() == [0, 2]
 
 
 def test_units_with_more_edges_come_first() -> None:
@@ -42,23 +43,34 @@ def test_units_with_more_edges_come_first() -> None:
     mask[0, :1], mask[1, :9], mask[2, :5] = True, True, True
     forward = wire([mask, np.ones((2, 3), bool)]).forward
     assert forward.unit[:3].tolist() == [1, 2, 0]
-    assert forward.fours[:3].tolist() == [3, 2, 1]
+    assert forward.length[:3].tolist() == [9, 5, 1]
 
 
-def test_a_unit_that_nothing_leads_out_of_is_idle() -> None:
+def test_a_unit_that_nothing_leads_out_of_has_no_segments() -> None:
     wiring = wire([np.ones((3, 2), bool), np.array([[1, 0, 0], [1, 0, 1]], bool)])
-    assert wiring.forward.unit.tolist() == [0, 1, 2, 3, 4]
-    assert wiring.idle.tolist() == [False, True, False, False, False]
+    assert wiring.forward.unit.tolist() == [0, 2, 4, 3]
+    assert wiring.forward.source.tolist()[:6] == [0, 1] * 3, "its edges keep their numbers"
 
 
 def test_a_linear_classifier_has_nothing_to_go_back_through() -> None:
     wiring = wire([np.ones((2, 3), bool)])
-    assert len(wiring.backward.unit) == len(wiring.weight) == 0
-    assert wiring.place.tolist() == [0, 1, 2, 4, 5, 6]
+    assert len(wiring.backward.unit) == len(wiring.backward_edge) == 0
+    assert wiring.backward.layer.tolist() == [0]
+
+
+def test_segments_come_from_a_few_rows_at_a_time() -> None:
+    wiring = wire([np.ones((2, 2 * ROWS + 1), bool), np.ones((ROWS + 2, 2), bool)])
+    assert wiring.forward.unit[:6].tolist() == [0, 1] * 3
+    assert wiring.forward.length[:6].tolist() == [ROWS] * 4 + [1, 1]
+    assert wiring.backward.unit.tolist() == [0, 1] * 2
+    assert wiring.backward.length.tolist() == [ROWS] * 2 + [2] * 2
+    quarter = np.zeros((1, 16 * EDGES), bool)
+    quarter[:, ::4] = True
+    assert wire([quarter]).forward.length.tolist() == [EDGES] * 4, "where few survive, from more rows"
 
 
 @given(
-    st.lists(st.integers(1, 9), min_size=2, max_size=4),
+    st.lists(st.sampled_from([1, 2, 5, 9, ROWS, 2 * ROWS + 3]), min_size=2, max_size=4),
     st.floats(0, 1),
     st.integers(0, 2**32 - 1),
 )
@@ -68,41 +80,35 @@ def test_every_surviving_weight_is_one_edge_each_way(widths: list[int], density:
     wiring = wire(masks)
     starts = np.cumsum([0, *(len(mask) for mask in masks)])
     forward: dict[int, list[int]] = {}
-    backward: dict[int, list[int]] = {unit: [] for unit in range(int(starts[-2]))}
+    backward: dict[int, list[int]] = {}
     for layer, mask in enumerate(masks):
         for unit, row in enumerate(mask):
             before = 0 if layer == 0 else starts[layer - 1]
-            forward[int(starts[layer]) + unit] = [int(before + source) for source in np.flatnonzero(row)]
-        if layer > 0:
-            for source in range(mask.shape[1]):
+            leads_on = layer + 1 == len(masks) or masks[layer + 1][:, unit].any()
+            if row.any() and leads_on:
+                forward[int(starts[layer]) + unit] = [int(before + source) for source in np.flatnonzero(row)]
+        for source in range(mask.shape[1] if layer > 0 else 0):
+            if mask[:, source].any():
                 targets = [int(starts[layer] + target) for target in np.flatnonzero(mask[:, source])]
                 backward[int(starts[layer - 1]) + source] = targets
-    into_first = {unit: sources for unit, sources in forward.items() if unit < starts[1]}
-    found = rows_of(wiring.forward, {wiring.inputs})
-    assert {unit: found[unit] for unit in into_first} == into_first
-    found = rows_of(wiring.forward, {wiring.units})
-    assert {unit: found[unit] for unit in forward.keys() - into_first.keys()} == {
-        unit: forward[unit] for unit in forward.keys() - into_first.keys()
-    }
-    assert rows_of(wiring.backward, {wiring.units}) == backward
-    check_weights(wiring, masks)
+    assert rows_of(wiring.forward) == forward
+    assert rows_of(wiring.backward) == backward
+    check_numbers(wiring, masks)
 
 
-def check_weights(wiring: Wiring, masks: list[np.ndarray]) -> None:
-    """Each backward edge has the number of the forward edge of the same weight."""
-    count = sum(int(mask.sum()) for mask in masks)
-    assert len(wiring.place) == len(set(wiring.place.tolist())) == count
-    ends = {}
-    for unit, first, fours in zip(wiring.forward.unit, wiring.forward.first, wiring.forward.fours, strict=True):
-        for edge in range(first, first + WIDTH * fours):
-            ends[edge] = (int(unit), int(wiring.forward.source[edge]))
-    used = []
-    for unit, first, fours in zip(wiring.backward.unit, wiring.backward.first, wiring.backward.fours, strict=True):
-        for edge in range(first, first + WIDTH * fours):
-            weight, target = int(wiring.weight[edge]), int(wiring.backward.source[edge])
-            if target == wiring.units:
-                assert weight == wiring.edges - 1
-            else:
-                assert ends[weight] == (target, int(unit))
-                used.append(weight)
-    assert sorted(used) == sorted(wiring.place[int(masks[0].sum()) :].tolist())
+def check_numbers(wiring: Wiring, masks: list[np.ndarray]) -> None:
+    """Forward edges are the surviving weights in C order; each backward edge has the number of its weight."""
+    assert wiring.edges == sum(int(mask.sum()) for mask in masks)
+    rows, units, first = [], [], 0
+    for layer, mask in enumerate(masks):
+        unit, row = np.nonzero(mask)
+        rows += (row + (wiring.starts[layer - 1] if layer else 0)).tolist()
+        units += (unit + first).tolist()
+        first += len(mask)
+    assert wiring.forward.source.tolist() == rows
+    backward = wiring.backward
+    assert sorted(wiring.backward_edge.tolist()) == list(range(int(masks[0].sum()), wiring.edges))
+    for unit, begin, count in zip(backward.unit, backward.first, backward.length, strict=True):
+        for edge in range(begin, begin + count):
+            weight = wiring.backward_edge[edge]
+            assert (rows[weight], units[weight]) == (unit, backward.source[edge])

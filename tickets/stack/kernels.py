@@ -1,23 +1,30 @@
 """Training steps of one sparse network, compiled by Numba: forward, backward and the optimizer, edge by edge.
 
 Activations and slopes (gradients of the loss by what comes into a unit) have a row a unit and a column an example, so
-that an edge is one multiplication of a row by a number. Compiled code lets other threads run beside it. All arrays
-are of one floating-point type. Sums may be taken in another order than they are written in; NaN and infinities are
-what they are.
+that an edge is one multiplication of a row by a number. Examples come in tiles of so many columns as SEVERAL vectors
+have, the last of as many whole vectors as it takes. The two loops that nearly all the time goes into are written in
+LLVM's vectors, which Numba has no words for: their sums stay in registers, edge after edge. Compiled code lets other
+threads run beside it. All arrays are C-contiguous and of one floating-point type. Sums along a row may be taken in
+any order; NaN and infinities are what they are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
-from numba import njit
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 SGD, ADAM, ADAMW = range(3)
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # of Adam and AdamW: torch.optim's defaults
+VECTOR_BYTES = 64  # as wide as registers come; where they are narrower, LLVM takes two or four for each
+SEVERAL = 4  # vectors in a row of a tile: registers hold as many sums, and what is added
 
 
 def _compiled(function: Function) -> Function:
@@ -29,107 +36,263 @@ def _compiled(function: Function) -> Function:
     return made
 
 
-@_compiled
-def _add_rows(weights, sources, rows, first, fours, into, unit):
-    """into[unit] += the sum of weights[e] * rows[sources[e]] over four times `fours` edges from `first` on."""
-    edge = first
-    for _ in range(fours // 2):  # eight at a time: `into` is read and written half as often
-        w0, w1, w2, w3 = weights[edge], weights[edge + 1], weights[edge + 2], weights[edge + 3]
-        w4, w5, w6, w7 = weights[edge + 4], weights[edge + 5], weights[edge + 6], weights[edge + 7]
-        s0, s1, s2, s3 = sources[edge], sources[edge + 1], sources[edge + 2], sources[edge + 3]
-        s4, s5, s6, s7 = sources[edge + 4], sources[edge + 5], sources[edge + 6], sources[edge + 7]
-        for k in range(into.shape[1]):
-            into[unit, k] += (
-                w0 * rows[s0, k] + w1 * rows[s1, k] + w2 * rows[s2, k] + w3 * rows[s3, k]
-                + w4 * rows[s4, k] + w5 * rows[s5, k] + w6 * rows[s6, k] + w7 * rows[s7, k]
-            )  # fmt: skip
-        edge += 8
-    if fours % 2:
-        w0, w1, w2, w3 = weights[edge], weights[edge + 1], weights[edge + 2], weights[edge + 3]
-        s0, s1, s2, s3 = sources[edge], sources[edge + 1], sources[edge + 2], sources[edge + 3]
-        for k in range(into.shape[1]):
-            into[unit, k] += w0 * rows[s0, k] + w1 * rows[s1, k] + w2 * rows[s2, k] + w3 * rows[s3, k]
+class _Code:
+    """The LLVM code of one call of an intrinsic; its arguments by name."""
+
+    def __init__(self, context: Any, builder: Any, signature: Any, arguments: Any, names: str) -> None:
+        self.builder = builder
+        self._integers: dict[str, Any] = {}
+        self._arrays: dict[str, tuple[Any, Any]] = {}  # where the first element is, and the length of a row
+        for name, kind, argument in zip(names.split(), signature.args, arguments, strict=True):
+            if isinstance(kind, types.Array):
+                array = context.make_array(kind)(context, builder, argument)
+                self._arrays[name] = array.data, cgutils.unpack_tuple(builder, array.shape)[-1]
+            else:
+                self._integers[name] = context.cast(builder, argument, kind, types.intp)
+        real = self._arrays["rows"][0].type.pointee
+        self.lanes = VECTOR_BYTES // (4 if isinstance(real, ir.FloatType) else 8)
+        self.vector = ir.VectorType(real, self.lanes)
+
+    def index(self, name: str) -> Any:
+        """An argument that is an integer."""
+        return self._integers[name]
+
+    def at(self, name: str, index: Any) -> Any:
+        """A pointer to an element of an argument that is a vector."""
+        return self.builder.gep(self._arrays[name][0], [index])
+
+    def row(self, name: str, index: Any, vectors: int) -> list[Any]:
+        """Pointers to the vectors of one row of an argument that is a matrix."""
+        first, length = self._arrays[name]
+        pointer = self.builder.gep(first, [self.builder.mul(index, length)])
+        pointer = self.builder.bitcast(pointer, self.vector.as_pointer())
+        return [self.builder.gep(pointer, [cgutils.intp_t(vector)]) for vector in range(vectors)]
+
+    def source(self, edge: Any) -> Any:
+        """The row that an edge comes from."""
+        return self.builder.zext(self.builder.load(self.at("sources", edge)), cgutils.intp_t)
+
+    def load(self, pointer: Any) -> Any:
+        """The vector there; torch's memory begins where whole vectors do, but no one need rely on it."""
+        return self.builder.load(pointer, align=4)
+
+    def store(self, vector: Any, pointer: Any) -> None:
+        self.builder.store(vector, pointer, align=4)
+
+    def broadcast(self, number: Any) -> Any:
+        """A vector of one number."""
+        nothing = ir.Constant(self.vector, ir.Undefined)
+        single = self.builder.insert_element(nothing, number, ir.IntType(32)(0))
+        return self._picked(single, nothing, [0] * self.lanes)
+
+    def multiply_add(self, a: Any, b: Any, c: Any) -> Any:
+        """a b + c, rounded once where the processor can."""
+        return self.builder.fadd(self.builder.fmul(a, b, flags=["contract"]), c, flags=["contract"])
+
+    def totals(self, vectors: list[Any]) -> Any:
+        """The sums of the numbers of each of some vectors, a power of 2 and at most as many as one has numbers.
+
+        By pairs: neighbours are added and the two vectors' sums taken turn about, then neighbours of these.
+        """
+        wide = 1
+        while len(vectors) > 1:
+            vectors = [self._merged(one, other, wide) for one, other in zip(vectors[::2], vectors[1::2], strict=True)]
+            wide *= 2
+        (folded,), lanes = vectors, self.lanes
+        while lanes > wide:
+            lanes //= 2
+            folded = self.builder.fadd(
+                self._picked(folded, folded, range(lanes)), self._picked(folded, folded, range(lanes, 2 * lanes))
+            )
+        return folded
+
+    def _merged(self, one: Any, other: Any, wide: int) -> Any:
+        """Sums of pairs of neighbours, each so many numbers wide, of the one vector and the other in turn."""
+        firsts = [at for begin in range(0, self.lanes, 2 * wide) for at in range(begin, begin + wide)]
+        places = [[at + half for at in firsts] for half in (0, wide)]
+        turns = [
+            [
+                at + vector * self.lanes
+                for begin in range(0, len(half), wide)
+                for vector in (0, 1)
+                for at in half[begin : begin + wide]
+            ]
+            for half in places
+        ]
+        low, high = (self._picked(one, other, turn) for turn in turns)
+        return self.builder.fadd(low, high)
+
+    def _picked(self, one: Any, other: Any, places: Sequence[int]) -> Any:
+        """A vector of the numbers at these places of two vectors, one after the other."""
+        return self.builder.shuffle_vector(
+            one, other, ir.Constant(ir.VectorType(ir.IntType(32), len(places)), list(places))
+        )
+
+
+def _adder(vectors: int) -> Any:
+    """into[unit] += the sum of weights[e] * rows[sources[e]] over `count` edges from `first` on.
+
+    vectors: in a row.
+    """
+    names = "weights sources first count rows into unit"
+
+    @intrinsic
+    def add(typing, weights, sources, first, count, rows, into, unit):
+        def generate(context, builder, signature, arguments):
+            code = _Code(context, builder, signature, arguments, names)
+            first, result = code.index("first"), code.row("into", code.index("unit"), vectors)
+            sums = [cgutils.alloca_once_value(builder, code.load(part)) for part in result]
+            with cgutils.for_range(builder, code.index("count")) as loop:
+                edge = builder.add(first, loop.index)
+                weight = code.broadcast(builder.load(code.at("weights", edge)))
+                row = code.row("rows", code.source(edge), vectors)
+                for taken, part in zip(sums, row, strict=True):
+                    builder.store(code.multiply_add(weight, code.load(part), builder.load(taken)), taken)
+            for taken, part in zip(sums, result, strict=True):
+                code.store(builder.load(taken), part)
+            return context.get_dummy_value()
+
+        return types.void(weights, sources, first, count, rows, into, unit), generate
+
+    return add
+
+
+def _dotter(vectors: int) -> Any:
+    """products[e] = slopes[unit] . rows[sources[e]] for `count` edges from `first` on; with `onto`, +=.
+
+    vectors: in a row.
+    """
+    names = "slopes unit sources first count rows products onto"
+
+    @intrinsic
+    def dot(typing, slopes, unit, sources, first, count, rows, products, onto):
+        def generate(context, builder, signature, arguments):
+            code = _Code(context, builder, signature, arguments, names)
+            first, count = code.index("first"), code.index("count")
+            factors = [code.load(part) for part in code.row("slopes", code.index("unit"), vectors)]
+            onto = builder.icmp_signed("!=", code.index("onto"), cgutils.intp_t(0))
+
+            def write(edge: Any, several: int) -> None:
+                """The products of so many edges from this one on."""
+                taken = []
+                for number in range(several):
+                    row = code.row("rows", code.source(builder.add(edge, cgutils.intp_t(number))), vectors)
+                    taken.append(builder.fmul(factors[0], code.load(row[0])))
+                    for factor, part in zip(factors[1:], row[1:], strict=True):
+                        taken[-1] = code.multiply_add(factor, code.load(part), taken[-1])
+                totals = code.totals(taken)
+                place = builder.bitcast(code.at("products", edge), totals.type.as_pointer())
+                before = builder.select(onto, code.load(place), ir.Constant(totals.type, None))
+                code.store(builder.fadd(totals, before), place)
+
+            fours = builder.udiv(count, cgutils.intp_t(4))
+            with cgutils.for_range(builder, fours) as loop:
+                write(builder.add(first, builder.mul(loop.index, cgutils.intp_t(4))), 4)
+            done = builder.mul(fours, cgutils.intp_t(4))
+            with cgutils.for_range(builder, builder.sub(count, done)) as loop:
+                write(builder.add(builder.add(first, done), loop.index), 1)
+            return context.get_dummy_value()
+
+        return types.void(slopes, unit, sources, first, count, rows, products, onto), generate
+
+    return dot
+
+
+_add_4, _add_3, _add_2, _add_1 = (_adder(vectors) for vectors in (4, 3, 2, 1))
+_dot_4, _dot_3, _dot_2, _dot_1 = (_dotter(vectors) for vectors in (4, 3, 2, 1))
 
 
 @_compiled
-def _dot_rows(slopes, unit, sources, rows, first, fours, gradients):
-    """gradients[e] = slopes[unit] . rows[sources[e]] for four times `fours` edges from `first` on."""
-    edge = first
-    for _ in range(fours):
-        s0, s1, s2, s3 = sources[edge], sources[edge + 1], sources[edge + 2], sources[edge + 3]
-        d0 = d1 = d2 = d3 = slopes.dtype.type(0)
-        for k in range(rows.shape[1]):
-            slope = slopes[unit, k]
-            d0 += slope * rows[s0, k]
-            d1 += slope * rows[s1, k]
-            d2 += slope * rows[s2, k]
-            d3 += slope * rows[s3, k]
-        gradients[edge], gradients[edge + 1], gradients[edge + 2], gradients[edge + 3] = d0, d1, d2, d3
-        edge += 4
-
-
-@_compiled
-def _forward(x, units, first, fours, sources, idle, first_layer, classes, weights, biases, outputs):
-    """What comes out of every unit; of the output units, the logits. x: (inputs + 1, columns)."""
-    zero = outputs.dtype.type(0)
-    hidden = len(units) - classes
-    for i in range(len(units)):
-        if idle[i]:
-            continue
-        unit = units[i]
-        for k in range(outputs.shape[1]):
-            outputs[unit, k] = biases[unit]
-        if i < first_layer:
-            _add_rows(weights, sources, x, first[i], fours[i], outputs, unit)
+def _add_edges(edges, begin, end, weights, rows, into):
+    """into[unit] += the sum of weights[e] * rows[source] over the edges of the segments `begin` to `end - 1`."""
+    vectors = rows.shape[1] * rows.itemsize // VECTOR_BYTES
+    for i in range(begin, end):
+        unit, first, count = edges.unit[i], edges.first[i], edges.length[i]
+        if vectors == 4:
+            _add_4(weights, edges.source, first, count, rows, into, unit)
+        elif vectors == 3:
+            _add_3(weights, edges.source, first, count, rows, into, unit)
+        elif vectors == 2:
+            _add_2(weights, edges.source, first, count, rows, into, unit)
         else:
-            _add_rows(weights, sources, outputs, first[i], fours[i], outputs, unit)
-        if i < hidden:
-            for k in range(outputs.shape[1]):
-                value = outputs[unit, k]
-                outputs[unit, k] = zero if value <= 0 else value  # NaN stays
+            _add_1(weights, edges.source, first, count, rows, into, unit)
 
 
 @_compiled
-def _output_slopes(labels, hidden, classes, outputs, slopes, column):
-    """The gradient of the mean cross-entropy by the logits: (softmax - one-hot) / batch; 0 past the batch's end."""
-    zero, batch = slopes.dtype.type(0), len(labels)
-    share = slopes.dtype.type(1.0 / batch)
-    columns = slopes.shape[1]
+def _dot_edges(edges, begin, end, slopes, rows, products, onto):
+    """products[e] = slopes[unit] . rows[source] for the edges of the segments `begin` to `end - 1`."""
+    vectors = rows.shape[1] * rows.itemsize // VECTOR_BYTES
+    for i in range(begin, end):
+        unit, first, count = edges.unit[i], edges.first[i], edges.length[i]
+        if vectors == 4:
+            _dot_4(slopes, unit, edges.source, first, count, rows, products, onto)
+        elif vectors == 3:
+            _dot_3(slopes, unit, edges.source, first, count, rows, products, onto)
+        elif vectors == 2:
+            _dot_2(slopes, unit, edges.source, first, count, rows, products, onto)
+        else:
+            _dot_1(slopes, unit, edges.source, first, count, rows, products, onto)
+
+
+@_compiled
+def _forward(x, starts, forward, weights, biases, outputs):
+    """What comes out of every unit; of the output units, the logits. x: (inputs, columns)."""
+    zero, layers = outputs.dtype.type(0), len(starts) - 1
+    for layer in range(layers):
+        for unit in range(starts[layer], starts[layer + 1]):
+            for k in range(outputs.shape[1]):
+                outputs[unit, k] = biases[unit]
+        rows = x if layer == 0 else outputs
+        _add_edges(forward, forward.layer[layer], forward.layer[layer + 1], weights, rows, outputs)
+        if layer < layers - 1:
+            for unit in range(starts[layer], starts[layer + 1]):
+                for k in range(outputs.shape[1]):
+                    value = outputs[unit, k]
+                    outputs[unit, k] = zero if value <= 0 else value  # NaN stays
+
+
+@_compiled
+def _output_slopes(labels, share, hidden, outputs, slopes, column):
+    """The gradient of the loss by the logits: (softmax - one-hot) `share`; 0 past the labels' end.
+
+    hidden: units before the output units. share: of each example in the loss.
+    """
+    zero, columns, units = slopes.dtype.type(0), slopes.shape[1], len(slopes)
     for k in range(columns):
         column[k] = outputs[hidden, k]
-    for c in range(1, classes):
+    for unit in range(hidden + 1, units):
         for k in range(columns):
-            column[k] = max(column[k], outputs[hidden + c, k])
-    for c in range(classes):
+            column[k] = max(column[k], outputs[unit, k])
+    for unit in range(hidden, units):
         for k in range(columns):
-            slopes[hidden + c, k] = np.exp(outputs[hidden + c, k] - column[k])
+            slopes[unit, k] = np.exp(outputs[unit, k] - column[k])
     for k in range(columns):
         column[k] = slopes[hidden, k]
-    for c in range(1, classes):
+    for unit in range(hidden + 1, units):
         for k in range(columns):
-            column[k] += slopes[hidden + c, k]
+            column[k] += slopes[unit, k]
     for k in range(columns):
         column[k] = share / column[k]
-    for c in range(classes):
+    for unit in range(hidden, units):
         for k in range(columns):
-            slopes[hidden + c, k] = slopes[hidden + c, k] * column[k] if k < batch else zero
-    for k in range(batch):
+            slopes[unit, k] = slopes[unit, k] * column[k] if k < len(labels) else zero
+    for k in range(len(labels)):
         slopes[hidden + labels[k], k] -= share
 
 
 @_compiled
-def _hidden_slopes(units, first, fours, sources, weights, outputs, slopes):
+def _hidden_slopes(starts, backward, weights, outputs, slopes):
     """Back through the edges, from the last hidden layer to the first; nothing comes through a unit that is off."""
     zero = slopes.dtype.type(0)
-    for i in range(len(units)):
-        if fours[i] == 0:
-            continue  # its slopes are 0 from the beginning
-        unit = units[i]
-        for k in range(slopes.shape[1]):
-            slopes[unit, k] = zero
-        _add_rows(weights, sources, slopes, first[i], fours[i], slopes, unit)
-        for k in range(slopes.shape[1]):
-            slopes[unit, k] = zero if outputs[unit, k] <= 0 else slopes[unit, k]
+    for back in range(len(starts) - 2):
+        layer = len(starts) - 3 - back
+        for unit in range(starts[layer], starts[layer + 1]):
+            for k in range(slopes.shape[1]):
+                slopes[unit, k] = zero
+        _add_edges(backward, backward.layer[back], backward.layer[back + 1], weights, slopes, slopes)
+        for unit in range(starts[layer], starts[layer + 1]):
+            for k in range(slopes.shape[1]):
+                slopes[unit, k] = zero if outputs[unit, k] <= 0 else slopes[unit, k]
 
 
 @_compiled
@@ -158,49 +321,52 @@ def _update(kind, values, gradients, first_moment, second_moment, step, rate, mo
 
 @_compiled
 def take_steps(
-    x, labels, units, first, fours, sources, idle, first_layer, classes,
-    back_units, back_first, back_fours, back_sources, back_weight,
+    x, labels, inputs, starts, forward, backward, backward_edge,
     weights, biases, has_bias, weight_moments, bias_moments, outputs, slopes, gradients, bias_gradients, back, column,
     kind, taken, rates, momentum, decay,
 ):  # fmt: skip
     """Train one network for as many steps as `rates` has numbers.
 
-    x: (steps, inputs + 1, columns), the last row and what is past the batch's end 0. labels: (steps, batch)
-    int64. units to back_weight: a Wiring. weights: (edges,), biases: (units,), has_bias: (units,) bool.
-    weight_moments: (2, edges), bias_moments: (2, units). outputs, slopes: (units + 1, columns), the last row 0;
-    gradients, bias_gradients, back, column: (edges,), (units,), (backward edges,), (columns,) of room to work
-    in. taken: optimizer steps before these. rates: (steps,) float64.
+    x: (steps, inputs x columns): tile after tile, each (inputs, its columns), 0 past the batch's end. labels: (steps,
+    batch) int64. inputs to backward_edge: a Wiring's. weights: (edges,), biases: (units,), has_bias: (units,) bool.
+    weight_moments: (2, edges), bias_moments: (2, units). outputs, slopes: (units x a tile's columns,), gradients,
+    bias_gradients, back, column: (edges,), (units,), (backward edges,), (a tile's columns,) of room to work in; the
+    gradients of idle units' edges are 0 and stay 0. taken: optimizer steps before these. rates: (steps,) float64.
     """
-    hidden = len(units) - classes
+    units, hidden, layers = starts[-1], starts[-2], len(starts) - 1
+    columns, tile = x.shape[1] // inputs, SEVERAL * VECTOR_BYTES // weights.itemsize
+    share = weights.dtype.type(1.0 / labels.shape[1])
     for s in range(len(rates)):
-        _forward(x[s], units, first, fours, sources, idle, first_layer, classes, weights, biases, outputs)
-        _output_slopes(labels[s], hidden, classes, outputs, slopes, column)
         for e in range(len(back)):
-            back[e] = weights[back_weight[e]]
-        _hidden_slopes(back_units, back_first, back_fours, back_sources, back, outputs, slopes)
-        for i in range(len(units)):
-            if idle[i]:
-                continue  # its gradients are 0 from the beginning
-            unit = units[i]
-            if i < first_layer:
-                _dot_rows(slopes, unit, sources, x[s], first[i], fours[i], gradients)
-            else:
-                _dot_rows(slopes, unit, sources, outputs, first[i], fours[i], gradients)
-            total = slopes.dtype.type(0)
-            for k in range(slopes.shape[1]):
-                total += slopes[unit, k]
-            bias_gradients[unit] = total if has_bias[unit] else slopes.dtype.type(0)
+            back[e] = weights[backward_edge[e]]
+        for begin in range(0, columns, tile):
+            end = min(begin + tile, columns)
+            wide = end - begin
+            given = x[s, begin * inputs : end * inputs].reshape(inputs, wide)
+            out = outputs[: units * wide].reshape(units, wide)
+            slope = slopes[: units * wide].reshape(units, wide)
+            _forward(given, starts, forward, weights, biases, out)
+            _output_slopes(labels[s, begin:end], share, hidden, out, slope, column)
+            _hidden_slopes(starts, backward, back, out, slope)
+            onto = begin > 0
+            for layer in range(layers):
+                rows = given if layer == 0 else out
+                _dot_edges(forward, forward.layer[layer], forward.layer[layer + 1], slope, rows, gradients, onto)
+            for unit in range(units):
+                total = bias_gradients[unit] if onto else weights.dtype.type(0)
+                for k in range(wide):
+                    total += slope[unit, k]
+                bias_gradients[unit] = total if has_bias[unit] else weights.dtype.type(0)
         step = taken + s + 1
         _update(kind, weights, gradients, weight_moments[0], weight_moments[1], step, rates[s], momentum, decay)
         _update(kind, biases, bias_gradients, bias_moments[0], bias_moments[1], step, rates[s], momentum, decay)
 
 
 @_compiled
-def logits_of(x, units, first, fours, sources, idle, first_layer, classes, weights, biases, outputs, logits):
-    """Write the logits of one network, (tiles, classes, columns), for x (tiles, inputs + 1, columns)."""
-    hidden = len(units) - classes
+def logits_of(x, starts, forward, weights, biases, outputs, logits):
+    """Write the logits of one network, (tiles, classes, columns), for x (tiles, inputs, columns)."""
     for tile in range(len(x)):
-        _forward(x[tile], units, first, fours, sources, idle, first_layer, classes, weights, biases, outputs)
-        for c in range(classes):
+        _forward(x[tile], starts, forward, weights, biases, outputs)
+        for unit in range(starts[-2], starts[-1]):
             for k in range(outputs.shape[1]):
-                logits[tile, c, k] = outputs[hidden + c, k]
+                logits[tile, unit - starts[-2], k] = outputs[unit, k]

@@ -22,8 +22,8 @@ from tickets.stack.units import HiddenLayer
 EVALUATION_BYTES = 16 * 2**20
 KEPT_BY_THE_ALLOCATOR = 1.2  # what is freed in small pieces is not all given back
 RANKED = 48  # a weight that is ranked: its place, its score and its order, as they are and sorted
-EDGE = 36  # a surviving weight by itself: two sources, two places, value, two moments, gradient, and for the way back
-WIRED = 42  # a surviving weight while the wiring is made, beside that
+EDGE = 24  # a surviving weight by itself: value, two moments, where from, and for the way back where from and its place
+WIRED = 48  # a surviving weight beside that while the wiring is made; later its gradient, and its value going back
 
 
 @dataclass(frozen=True)

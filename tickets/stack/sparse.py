@@ -29,8 +29,6 @@ Array = npt.NDArray[Any]
 KINDS = {"sgd": kernels.SGD, "adam": kernels.ADAM, "adamw": kernels.ADAMW}
 BLOCK_BYTES = 2**20  # of input that is prepared at a time, for several steps: it stays in the cache
 MOST_STEPS = 64  # at a time: after so many, an interrupt is noticed
-COLUMNS = 16  # columns come in multiples of this: whole vector registers
-TILE = 128  # examples at a time in an evaluation
 
 
 class Sparse:
@@ -50,6 +48,9 @@ class Sparse:
         self._feed = Feed(seeds, examples, recipe, device)
         self._moments = _moment_names(recipe)
         self._networks = [_Network(self._layers, start, index, self._moments) for index in range(len(start))]
+        self._inputs = self._networks[0].wiring.inputs
+        self._itemsize = next(iter(start.parameters.values())).element_size()
+        self._tile, self._room = tile_columns(self._itemsize), _Room(next(iter(start.parameters.values())).dtype)
         places = self._feed.which.tolist()
         self._by_order = [
             [network for network, place in zip(self._networks, places, strict=True) if place == order]
@@ -58,32 +59,40 @@ class Sparse:
 
     def advance(self, first: int, last: int, tick: Callable[[int], None], stopped: threading.Event) -> None:
         """See Part.advance."""
-        columns = _whole(self._recipe.batch_size, COLUMNS)
-        wiring = self._networks[0].wiring
-        block = min(max(1, BLOCK_BYTES // (4 * (wiring.inputs + 1) * columns)), MOST_STEPS)
+        block = min(max(1, BLOCK_BYTES // (self._itemsize * self._inputs * self._recipe.batch_size)), MOST_STEPS)
         for begin in range(first, last, block):
             if stopped.is_set():
                 break
             steps = range(begin, min(begin + block, last))
             rates = np.array([learning_rate(self._recipe, step) for step in steps])
             for (x, y), networks in zip(self._feed.batches(steps), self._by_order, strict=True):
-                room = x.new_zeros(len(steps), wiring.inputs + 1, columns)
-                room[:, :-1, : x.shape[1]] = x.flatten(2).transpose(1, 2)
+                tiles = self._tiles(x.flatten(2))
                 for network in networks:
-                    network.train(room.numpy(), y.numpy(), self._recipe, rates)
+                    network.train(tiles, y.numpy(), self._recipe, rates, self._room)
                     tick(len(steps))
         self._has_state |= last > first
+
+    def _tiles(self, x: Tensor) -> Array:
+        """Batches x (steps, batch, inputs), as the kernels read them: (steps, inputs x columns), tile after tile."""
+        steps, batch, inputs = x.shape
+        columns = _whole(batch, kernels.VECTOR_BYTES // self._itemsize)
+        room = x.new_zeros(steps, inputs * columns)
+        for begin in range(0, batch, self._tile):
+            end = min(begin + self._tile, columns)
+            part = room[:, begin * inputs : end * inputs].view(steps, inputs, end - begin)
+            part[:, :, : batch - begin] = x[:, begin:end].transpose(1, 2)
+        return room.numpy()
 
     def logits(self, x: Tensor) -> Tensor:
         """See Part.logits."""
         examples = x.flatten(1)
-        tiles = -(-len(examples) // TILE)
-        whole = examples.new_zeros(tiles * TILE, examples.shape[1])
+        whole = examples.new_zeros(_whole(len(examples), self._tile), self._inputs)
         whole[: len(examples)] = examples
-        room = examples.new_zeros(tiles, examples.shape[1] + 1, TILE)
-        room[:, :-1] = whole.view(tiles, TILE, -1).transpose(1, 2)
-        outputs = [torch.from_numpy(network.logits(room.numpy())) for network in self._networks]
-        return torch.stack(outputs).transpose(2, 3).flatten(1, 2)[:, : len(examples)]  # from (R, tiles, classes, TILE)
+        tiles = whole.view(-1, self._tile, self._inputs).transpose(1, 2).contiguous().numpy()
+        outputs = [torch.from_numpy(network.logits(tiles, self._room)) for network in self._networks]
+        return (
+            torch.stack(outputs).transpose(2, 3).flatten(1, 2)[:, : len(examples)]
+        )  # from (R, tiles, classes, columns)
 
     def parameters(self) -> Tensors:
         """See Part.parameters."""
@@ -121,6 +130,7 @@ class _Network:
         masks = {**everything, **{name: mask[index].numpy() for name, mask in start.masks.items()}}
         self.wiring: Wiring = wire([masks[name] for name, _ in layers])
         self._dtype = whole[layers[0][0]].dtype
+        self._tile = tile_columns(self._dtype.itemsize)
         self._weights, self._biases = self._packed(whole)
         self._has_bias = np.repeat([bias is not None for _, bias in layers], [len(mask) for mask in self.wiring.masks])
         states = [{name: t[index].numpy() for name, t in start.optimizer.get(key, {}).items()} for key in moments]
@@ -129,34 +139,28 @@ class _Network:
         self._bias_moments = np.stack([biases for _, biases in packed])
         steps = start.optimizer.get("step", {})
         self.taken = int(next(iter(steps.values()))[index]) if steps else 0
-        self._room: dict[tuple[str, int], Array] = {}
 
-    def train(self, x: Array, labels: Array, recipe: TrainConfig, rates: Array) -> None:
-        """Take the steps that `rates` has numbers for. x: (steps, inputs + 1, columns). labels: (steps, batch)."""
-        wiring, columns = self.wiring, x.shape[2]
-        forward, backward = wiring.forward, wiring.backward
+    def train(self, x: Array, labels: Array, recipe: TrainConfig, rates: Array, room: _Room) -> None:
+        """Take the steps that `rates` has numbers for; see kernels.take_steps."""
+        wiring = self.wiring
+        gradients = room.of("gradients", wiring.edges)
+        gradients[:] = 0
         kernels.take_steps(
-            x, labels,
-            forward.unit, forward.first, forward.fours, forward.source, wiring.idle, wiring.first_layer, wiring.classes,
-            backward.unit, backward.first, backward.fours, backward.source, wiring.weight,
+            x, labels, wiring.inputs, wiring.starts, wiring.forward, wiring.backward, wiring.backward_edge,
             self._weights, self._biases, self._has_bias, self._weight_moments, self._bias_moments,
-            self._space("outputs", columns, wiring.units + 1, columns),
-            self._space("slopes", columns, wiring.units + 1, columns),
-            self._space("gradients", 0, wiring.edges), self._space("bias_gradients", 0, wiring.units),
-            self._space("back", 0, len(wiring.weight)), self._space("column", columns, columns),
+            room.of("outputs", wiring.units * self._tile), room.of("slopes", wiring.units * self._tile),
+            gradients, room.of("bias_gradients", wiring.units),
+            room.of("back", len(wiring.backward_edge)), room.of("column", self._tile),
             KINDS[recipe.optimizer], self.taken, rates, recipe.momentum, recipe.weight_decay,
         )  # fmt: skip
         self.taken += len(rates)
 
-    def logits(self, x: Array) -> Array:
-        """(tiles, classes, columns) of x (tiles, inputs + 1, columns)."""
-        wiring, forward, columns = self.wiring, self.wiring.forward, x.shape[2]
-        logits = np.empty((len(x), wiring.classes, columns), self._dtype)
-        kernels.logits_of(
-            x,
-            forward.unit, forward.first, forward.fours, forward.source, wiring.idle, wiring.first_layer, wiring.classes,
-            self._weights, self._biases, self._space("outputs", columns, wiring.units + 1, columns), logits,
-        )  # fmt: skip
+    def logits(self, x: Array, room: _Room) -> Array:
+        """(tiles, classes, columns) of x (tiles, inputs, columns)."""
+        wiring = self.wiring
+        logits = np.empty((len(x), wiring.classes, self._tile), self._dtype)
+        outputs = room.of("outputs", wiring.units * self._tile).reshape(wiring.units, self._tile)
+        kernels.logits_of(x, wiring.starts, wiring.forward, self._weights, self._biases, outputs, logits)
         return logits
 
     @property
@@ -174,34 +178,48 @@ class _Network:
         edges, biases = np.zeros(wiring.edges, self._dtype), np.zeros(wiring.units, self._dtype)
         if whole:
             kept = zip(self._layers, wiring.masks, strict=True)
-            edges[wiring.place] = np.concatenate([whole[name][mask] for (name, _), mask in kept])
+            edges = np.concatenate([whole[name][mask] for (name, _), mask in kept])
             nothing = [np.zeros(len(mask), self._dtype) for mask in wiring.masks]
             pairs = zip(self._layers, nothing, strict=True)
-            biases[:] = np.concatenate([none if bias is None else whole[bias] for (_, bias), none in pairs])
+            biases = np.concatenate([none if bias is None else whole[bias] for (_, bias), none in pairs])
         return edges, biases
 
     def _unpacked(self, edges: Array, biases: Array) -> dict[str, Array]:
         """The inverse of `_packed`; pruned weights are 0."""
         whole: dict[str, Array] = {}
-        survivors, edge, unit = edges[self.wiring.place], 0, 0
+        edge, unit = 0, 0
         for (name, bias), mask in zip(self._layers, self.wiring.masks, strict=True):
             count = int(np.count_nonzero(mask))
             whole[name] = np.zeros(mask.shape, self._dtype)
-            whole[name][mask] = survivors[edge : edge + count]
+            whole[name][mask] = edges[edge : edge + count]
             if bias is not None:
                 whole[bias] = biases[unit : unit + len(mask)].copy()
             edge, unit = edge + count, unit + len(mask)
         return whole
 
-    def _space(self, use: str, columns: int, *shape: int) -> Array:
-        """Room to work in, the same at every call; zeros at first.
 
-        torch's memory begins at a multiple of 64 bytes, and so does each row of COLUMNS numbers then: vectors that
-        straddle two lines of the cache take up to half as long again.
-        """
-        if (use, columns) not in self._room:
-            self._room[use, columns] = torch.from_numpy(np.empty(0, self._dtype)).new_zeros(shape).numpy()
-        return self._room[use, columns]
+class _Room:
+    """Memory that the networks of a part work in one after the other, the same at every call.
+
+    It is torch's, which begins at a multiple of 64 bytes, and so does each row of whole vectors then: vectors that
+    straddle two lines of the cache take up to half as long again.
+    """
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        self._dtype = dtype
+        self._held: dict[str, Array] = {}
+
+    def of(self, use: str, size: int) -> Array:
+        """(size,) of room for one use, holding anything."""
+        held = self._held.get(use)
+        if held is None or len(held) < size:
+            held = self._held[use] = torch.empty(size, dtype=self._dtype).numpy()
+        return held[:size]
+
+
+def tile_columns(itemsize: int) -> int:
+    """Examples in a tile, for numbers of so many bytes."""
+    return kernels.SEVERAL * kernels.VECTOR_BYTES // itemsize
 
 
 def _moment_names(recipe: TrainConfig) -> tuple[str, ...]:

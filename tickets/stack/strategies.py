@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,7 +21,8 @@ from tickets.stack.stepwise import Stepwise
 from tickets.stack.vectorised import cannot_vectorise
 
 STRATEGIES = ("layered", "sparse", "vectorised", "looped")
-SPARSE_UP_TO = 0.5
+SPARSE_UP_TO = 0.5  # on processors other than those that `sparse` was measured on
+MEASURED = ("x86_64", "AMD64")  # platform.machine() of those
 SPARSE_CHUNK = 2048  # examples at a time in an evaluation by `sparse`, which holds the activations of a few of them
 
 
@@ -43,13 +45,14 @@ def choose(
 ) -> Choice:
     """The strategy for a model on a device.
 
-    `layered` where the model is a chain of Linear, ReLU and Dropout layers: batched products without autograd. On
-    a CPU, and with ReLU alone between them, `sparse` takes its place from density 0.5 on: by the surviving
-    weights alone, at a cost that falls with the density (half the weights edge by edge take about as long as all
-    of them in a matrix product). Else `looped` where the model draws random numbers while it trains (each network
-    needs its own), where vmap cannot run it, or where it has convolutions on a CPU (a stack of them becomes a
-    grouped convolution, which is slower there than one network after the other). Else `vectorised`, by
-    torch.func.vmap.
+    `layered` where the model is a chain of Linear, ReLU and Dropout layers: batched products without autograd. But
+    `sparse` on a CPU where there is nothing but ReLU between them: by the surviving weights alone, at a cost that
+    falls with the density. On x86 that is no slower than `layered` even when all survive: it keeps a network in the
+    cache for some steps. Elsewhere a matrix product may be far faster there than any loop, and `sparse` takes over
+    from density 0.5 on. Else `looped` where the model draws random numbers while it trains (each network needs its
+    own), where vmap cannot run it, or where it has convolutions on a CPU (a stack of them becomes a grouped
+    convolution, which is slower there than one network after the other). Else `vectorised`, by torch.func.vmap.
+    tests/benchmarks/test_strategies.py times what is chosen against the rest.
 
     On a CPU each thread is a lane of its own and trains its part of the stack alone: nothing waits for
     anything, where a kernel shared by all threads would wait for the slowest at every operation. A model that
@@ -77,6 +80,8 @@ def choose(
         )
     if wanted != "auto":
         strategy, reason = wanted, "set by compute.strategy"
+    elif edges and platform.machine() in MEASURED:
+        strategy, reason = "sparse", "the model is a chain of Linear and ReLU layers, on an x86 CPU"
     elif chain:
         strategy, reason = "layered", "the model is a chain of Linear, ReLU and Dropout layers"
     elif obstacle:
@@ -86,7 +91,8 @@ def choose(
     else:
         strategy, reason = "vectorised", "vmap trains this model"
     alone = device.type == "cpu" and not obstacle
-    return Choice(strategy, reason, threads if alone else 1, SPARSE_UP_TO if edges and wanted == "auto" else 0.0)
+    takes_over = edges and wanted == "auto" and strategy == "layered"
+    return Choice(strategy, reason, threads if alone else 1, SPARSE_UP_TO if takes_over else 0.0)
 
 
 def share_left(stack: Stack) -> float:

@@ -1,15 +1,16 @@
 """Which weights of a fully connected network survive, as lists of edges that a kernel runs through in order.
 
-Units are numbered over all layers but the input: those of the first hidden layer from 0, the output units last.
-Edges come four at a time, so that a kernel needs no loop for what is left over: what fills up a unit's last four
-leads from a row of zeros and has weight 0. In each layer the units with the most edges come first: neighbours then
-have the same number of fours, which a processor's branch prediction lives on.
+Units are numbered over all layers but the input: those of the first hidden layer from 0, the output units last. The
+edges into a unit are cut into segments by where they come from, so many rows at a time as a processor's first cache
+holds, and a kernel takes all units' segments from the same rows one after the other; those with the most edges first,
+for then neighbours have nearly the same number of edges, which a processor's branch prediction lives on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,117 +18,128 @@ import numpy.typing as npt
 Ints = npt.NDArray[np.int32]
 Mask = npt.NDArray[np.bool_]
 
-WIDTH = 4  # edges that a kernel takes at a time
+
+ROWS = 96  # that a segment's edges come from, at least: of a tile's 64 columns in single precision, 24 KiB
+EDGES = 40  # that a segment has, about, at least: it begins and ends by reading and writing a row
 
 
-@dataclass(frozen=True)
-class Edges:
-    """For each of `unit`, in order, `fours[i]` times four edges from `first[i]` on, each from a row `source[e]`."""
+class Edges(NamedTuple):
+    """Segments, in the order in which a kernel takes them: `length[i]` edges into unit[i], from edge first[i] on.
+
+    source: of each edge, the row that it comes from. layer: where each layer's segments begin, and the end of all.
+    """
 
     unit: Ints
     first: Ints
-    fours: Ints
+    length: Ints
     source: Ints
+    layer: Ints
 
 
 @dataclass(frozen=True)
 class Wiring:
     """The surviving weights of one network.
 
-    forward: the edges into every unit; the sources of the first layer's are inputs (the row of zeros is number
-    `inputs`), the others' are units (the row of zeros is number `units`). backward: the edges out of every
-    hidden unit, from the last hidden layer to the first; their sources are the units that they lead to, and
-    `weight` says which of the forward edges each is, the last of all (number `edges - 1`, always 0) for those
-    that fill up. idle: of each of the forward units, whether nothing leads out of it and it is no output: it need
-    not be computed, and no slope comes to it. place: of each surviving weight, layer after layer in C order, its
-    number among the forward edges. masks: by layer, (out, in).
+    starts: where each layer's units begin, (layers + 1,); the last is the number of all. forward: the edges into every
+    unit, numbered as the surviving weights are: layer after layer, each in C order. The sources of the first layer's
+    are inputs, the others' are units. A hidden unit that nothing leads out of has no segments: it need not be computed,
+    and no slope comes to it. backward: the edges out of every hidden unit, from the last hidden layer to the first;
+    their sources are the units that they lead to, and `backward_edge` says which of the forward edges each is. masks:
+    by layer, (out, in).
     """
 
     inputs: int
-    units: int
-    classes: int
-    first_layer: int
+    starts: Ints
     forward: Edges
     backward: Edges
-    weight: Ints
-    idle: Mask
-    place: Ints
+    backward_edge: Ints
     masks: tuple[Mask, ...]
 
     @property
+    def units(self) -> int:
+        """All but the inputs."""
+        return int(self.starts[-1])
+
+    @property
+    def classes(self) -> int:
+        """The output units."""
+        return int(self.starts[-1] - self.starts[-2])
+
+    @property
     def edges(self) -> int:
-        """Forward edges, those that fill up included, and one more that is always 0."""
-        return len(self.forward.source) + 1
+        """Surviving weights."""
+        return len(self.forward.source)
 
 
 def wire(masks: Sequence[Mask]) -> Wiring:
     """The wiring of a chain of layers with these masks, (out, in) each, from the first to the output layer."""
-    widths = [mask.shape[0] for mask in masks]
-    units, inputs = sum(widths), masks[0].shape[1]
-    starts = np.cumsum([0, *widths])
-    entering, places, count = [], [], 0
-    for layer, mask in enumerate(masks):
-        unit, source = np.nonzero(mask)
-        offset, zeros = (0, inputs) if layer == 0 else (int(starts[layer - 1]), units)
-        edges, place = _grouped(unit, source + offset, widths[layer], zeros, count)
-        entering.append(_shifted(edges, int(starts[layer])))
-        places.append(place)
-        count += len(edges.source)
-    leaving, weights = [], []
+    starts = np.cumsum([0, *(len(mask) for mask in masks)])
+    befores = np.cumsum([0, *(np.count_nonzero(mask) for mask in masks)])
+    entering, leaving, edges = [], [], [np.empty(0, np.int32)]
     taken = 0
+    for layer, mask in enumerate(masks):
+        unit, row = _places(mask)
+        used: Mask = np.ones(len(mask), np.bool_)
+        if layer + 1 < len(masks):
+            used = np.logical_or.reduce(masks[layer + 1])
+        first_row = 0 if layer == 0 else starts[layer - 1]
+        found = _segments(unit, row, row // _rows(mask), used)
+        entering.append(_numbered(found, starts[layer], befores[layer], first_row))
     for layer in range(len(masks) - 1, 0, -1):
-        unit, target = np.nonzero(masks[layer].T)
-        edges, place = _grouped(unit, target + int(starts[layer]), widths[layer - 1], units, taken)
-        weight = np.full(len(edges.source), count, np.int32)
+        unit, row = _places(masks[layer].T)
+        block = row // _rows(masks[layer])
         numbers = np.empty(masks[layer].shape, np.int32)
-        numbers[masks[layer]] = places[layer]
-        weight[place - taken] = numbers[target, unit]
-        leaving.append(_shifted(edges, int(starts[layer - 1])))
-        weights.append(weight)
-        taken += len(edges.source)
-    forward = _joined(entering)
-    used = np.zeros(units, np.bool_)
-    used[starts[-2] :] = True
-    for edges in leaving:
-        used[edges.unit[edges.fours > 0]] = True
-    none = Edges(*(np.empty(0, np.int32) for _ in range(4)))
+        numbers[masks[layer]] = np.arange(befores[layer], befores[layer + 1])
+        # Block by block, so that the weights that are gathered for neighbours lie near one another.
+        order = np.argsort(block, kind="stable")
+        unit, row = unit[order], row[order]
+        found = _segments(unit, row, block[order], np.ones(masks[layer].shape[1], np.bool_))
+        leaving.append(_numbered(found, starts[layer - 1], taken, starts[layer]))
+        edges.append(numbers[row, unit])
+        taken += len(unit)
     return Wiring(
-        inputs=inputs,
-        units=units,
-        classes=widths[-1],
-        first_layer=widths[0],
-        forward=forward,
-        backward=_joined(leaving) if leaving else none,
-        weight=np.concatenate(weights) if weights else none.source,
-        idle=~used[forward.unit],
-        place=np.concatenate(places),
+        inputs=masks[0].shape[1],
+        starts=starts.astype(np.int32),
+        forward=_joined(entering),
+        backward=_joined(leaving),
+        backward_edge=np.concatenate(edges),
         masks=tuple(masks),
     )
 
 
-def _grouped(
-    unit: npt.NDArray[np.int64], source: npt.NDArray[np.int64], units: int, zeros: int, begin: int
-) -> tuple[Edges, Ints]:
-    """Edges, in their units' order, filled up to fours and numbered from `begin` on; and each given edge's number."""
-    counts = np.bincount(unit, minlength=units)
-    fours = -(-counts // WIDTH)
-    order = np.argsort(-fours, kind="stable")
-    first = np.empty(units, np.int64)
-    first[order] = begin + WIDTH * (np.cumsum(fours[order]) - fours[order])
-    rank = np.arange(len(unit)) - np.repeat(np.cumsum(counts) - counts, counts)
-    place = first[unit] + rank
-    sources = np.full(WIDTH * int(fours.sum()), zeros, np.int32)
-    sources[place - begin] = source
-    edges = Edges(order.astype(np.int32), first[order].astype(np.int32), fours[order].astype(np.int32), sources)
-    return edges, place.astype(np.int32)
+def _rows(mask: Mask) -> int:
+    """Rows that a segment's edges come from: so many that it has EDGES of them on average, and no fewer than ROWS."""
+    return max(ROWS, EDGES * mask.size // max(1, int(np.count_nonzero(mask))))
 
 
-def _shifted(edges: Edges, by: int) -> Edges:
-    """The same edges of units that are numbered from `by` on."""
-    return Edges(edges.unit + np.int32(by), edges.first, edges.fours, edges.source)
+def _places(mask: Mask) -> tuple[Ints, Ints]:
+    """Where a mask is True, in C order: the rows, and the columns."""
+    rows, columns = np.nonzero(mask)
+    return rows.astype(np.int32), columns.astype(np.int32)
+
+
+def _segments(unit: Ints, row: Ints, block: Ints, used: Mask) -> Edges:
+    """Segments of a layer's edges, each from a row into a unit, which come in any order that keeps segments together.
+
+    block: of each edge, that of its row. used: of the units, whether they need segments.
+    """
+    changes = (unit[1:] != unit[:-1]) | (block[1:] != block[:-1])
+    first = np.flatnonzero(np.concatenate([np.ones(min(1, len(unit)), np.bool_), changes]))
+    count = np.diff(first, append=len(unit))
+    order = np.lexsort((-count, block[first]))
+    order = order[used[unit[first[order]]]]
+    found = (unit[first[order]], first[order], count[order], row, np.array([len(order)]))
+    return Edges(*(part.astype(np.int32) for part in found))
+
+
+def _numbered(edges: Edges, first_unit: int, first_edge: int, first_row: int) -> Edges:
+    """A layer's segments with its units, edges and rows numbered from these numbers on."""
+    moved = (edges.unit + first_unit, edges.first + first_edge, edges.length, edges.source + first_row, edges.layer)
+    return Edges(*(part.astype(np.int32) for part in moved))
 
 
 def _joined(layers: Sequence[Edges]) -> Edges:
-    return Edges(
-        *(np.concatenate(part) for part in zip(*((e.unit, e.first, e.fours, e.source) for e in layers), strict=True))
-    )
+    """Layers one after the other; `layer` of each is the number of its segments, alone."""
+    none = Edges(*(np.zeros(0, np.int32) for _ in Edges._fields))
+    joined = Edges(*(np.concatenate(part) for part in zip(none, *layers, strict=True)))
+    return joined._replace(layer=np.cumsum([0, *joined.layer], dtype=np.int32))
