@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from tickets.config import TrainConfig
 from tickets.data import Examples
@@ -86,8 +87,8 @@ class Sparse:
     def logits(self, x: Tensor) -> Tensor:
         """See Part.logits."""
         examples = x.flatten(1)
-        whole = examples.new_zeros(_whole(len(examples), self._tile), self._inputs)
-        whole[: len(examples)] = examples
+        missing = -len(examples) % self._tile
+        whole = functional.pad(examples, (0, 0, 0, missing)) if missing else examples
         tiles = whole.view(-1, self._tile, self._inputs).transpose(1, 2).contiguous().numpy()
         outputs = [torch.from_numpy(network.logits(tiles, self._room)) for network in self._networks]
         return (
