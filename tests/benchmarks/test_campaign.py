@@ -18,7 +18,7 @@ from .workloads import CAMPAIGN, campaign_data
 
 pytestmark = pytest.mark.bench
 
-ROUNDS, REPLICATES, STEPS, EVERY = 20, 5, 300, 100
+ROUNDS, REPLICATES, STEPS, EVERY = 20, 5, 1000, 100
 ARMS = ("ticket", "reinit", "constant", "random_mask")
 TRAININGS = (ROUNDS + 1) * REPLICATES * len(ARMS)
 
@@ -52,7 +52,7 @@ def test_campaign(race: Race, processes: Processes, tmp_path: Path) -> None:
     def alone() -> float:
         return STEPS * processes.seconds(CAMPAIGN, 1.0, STEPS, EVERY)
 
-    race.rounds = 2  # a minute each
+    race.rounds = 2  # three minutes each
     seconds = race.run("campaign", {"tuned, a process a core": alone, "campaign": whole})
     name = f"{CAMPAIGN.name}, {ROUNDS} prunings, {REPLICATES} replicates, {len(ARMS)} arms: a training of {STEPS} steps"
     race.keep(Row("a whole campaign, cpu", name, "campaign", seconds))

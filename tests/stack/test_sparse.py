@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 from tickets.errors import InputError
-from tickets.stack import kernels
+from tickets.stack import kernels, sparse
 from tickets.stack.networks import stack_networks
 from tickets.stack.strategies import choose, share_left
+from tickets.stack.wiring import wire
 
 CPU = torch.device("cpu")
 CLOSE = {"rtol": 1e-9, "atol": 1e-11}
@@ -67,6 +68,24 @@ def test_networks_with_more_and_less_left_and_a_tensor_that_is_not_pruned(bench)
         for strategy in ("looped", "sparse")
     )
     assert_same(whole, sparse)
+
+
+def test_networks_with_the_same_masks_are_wired_once(bench, monkeypatch) -> None:
+    values, masks = bench.networks(bench.mlp, 4, dtype=torch.float64)
+    start = stack_networks(values, [masks[0], masks[1], masks[0], masks[1]], list(values[0]))
+    wired = []
+
+    def watched(masks):
+        wired.append(masks)
+        return wire(masks)
+
+    monkeypatch.setattr(sparse, "wire", watched)
+    examples = bench.examples((6,), torch.float64)
+    looped, together = (
+        bench.train(bench.mlp, start, bench.recipe(), examples, strategy) for strategy in ("looped", "sparse")
+    )
+    assert_same(looped, together)
+    assert len(wired) == 2
 
 
 def test_a_state_goes_on_from_where_it_stood(bench) -> None:

@@ -26,6 +26,7 @@ from tickets.stack.schedules import learning_rate
 from tickets.stack.wiring import Wiring, wire
 
 Array = npt.NDArray[Any]
+Layers = Sequence[tuple[str, str | None]]  # the names of each layer's weight and bias
 
 KINDS = {"sgd": kernels.SGD, "adam": kernels.ADAM, "adamw": kernels.ADAMW}
 BLOCK_BYTES = 2**20  # of input that is prepared at a time, for several steps: it stays in the cache
@@ -48,7 +49,10 @@ class Sparse:
         self._has_state = bool(start.optimizer)
         self._feed = Feed(seeds, examples, recipe, device)
         self._moments = _moment_names(recipe)
-        self._networks = [_Network(self._layers, start, index, self._moments) for index in range(len(start))]
+        self._networks = [
+            _Network(self._layers, wiring, start, index, self._moments)
+            for index, wiring in enumerate(_wirings(self._layers, start))
+        ]
         self._inputs = self._networks[0].wiring.inputs
         self._itemsize = next(iter(start.parameters.values())).element_size()
         self._tile, self._room = tile_columns(self._itemsize), _Room(next(iter(start.parameters.values())).dtype)
@@ -120,16 +124,9 @@ class Sparse:
 class _Network:
     """One network: its wiring, its surviving weights, its biases, and the optimizer's moments of them."""
 
-    def __init__(
-        self, layers: Sequence[tuple[str, str | None]], start: Stack, index: int, moments: Sequence[str]
-    ) -> None:
-        self._layers = layers
+    def __init__(self, layers: Layers, wiring: Wiring, start: Stack, index: int, moments: Sequence[str]) -> None:
+        self._layers, self.wiring = layers, wiring
         whole = {name: tensor[index].detach().numpy() for name, tensor in start.parameters.items()}
-        everything = {
-            name: np.ones(whole[name].shape, np.bool_) for name, _ in layers
-        }  # of tensors that are not pruned
-        masks = {**everything, **{name: mask[index].numpy() for name, mask in start.masks.items()}}
-        self.wiring: Wiring = wire([masks[name] for name, _ in layers])
         self._dtype = whole[layers[0][0]].dtype
         self._tile = tile_columns(self._dtype.itemsize)
         self._weights, self._biases = self._packed(whole)
@@ -197,6 +194,19 @@ class _Network:
                 whole[bias] = biases[unit : unit + len(mask)].copy()
             edge, unit = edge + count, unit + len(mask)
         return whole
+
+
+def _wirings(layers: Layers, start: Stack) -> list[Wiring]:
+    """Each network's wiring; networks with the same masks, as a ticket and its controls have, share one."""
+    found: list[Wiring] = []
+    for index in range(len(start)):
+        masks = []
+        for name, _ in layers:
+            mask = start.masks.get(name)  # a tensor that is not pruned has none
+            masks.append(np.ones(start.parameters[name].shape[1:], np.bool_) if mask is None else mask[index].numpy())
+        same = (wiring for wiring in reversed(found) if all(map(np.array_equal, wiring.masks, masks)))
+        found.append(next(same, None) or wire(masks))
+    return found
 
 
 class _Room:
