@@ -152,7 +152,7 @@ def most_at_once(
     dense = training_bytes("layered", sizes, 8, activations, 24)
     sparse = training_bytes("sparse", sizes, 8, activations, 24, up_to)
     each = sparse if up_to == 1.0 else Training(max(dense.each, sparse.each), sparse.lane)
-    left = int(bound / KEPT_BY_THE_ALLOCATOR) - EVALUATION_BYTES - kept
+    left = int(bound / KEPT_BY_THE_ALLOCATOR) - EVALUATION_BYTES["cpu"] - kept
     return (left - lanes * each.lane) // each.each
 
 
@@ -177,7 +177,8 @@ def test_the_memory_that_the_config_allows_bounds_the_networks(up_to: float) -> 
 
 
 def test_what_a_round_keeps_is_not_asked_of_another_devices_memory(monkeypatch) -> None:
-    monkeypatch.setattr("tickets.setting.free_bytes", lambda device: 2 * 20 * 2**20)
+    free = {"cpu": 40 * 2**20, "cuda": 3 * 2**30}
+    monkeypatch.setattr("tickets.setting.free_bytes", lambda device: free[device.type])
     monkeypatch.setattr("tickets.setting.round_bytes", lambda *arguments, **named: 10**12)
     assert plan_execution(fitted(), CPU).networks_at_once == 1
     assert plan_execution(fitted(), torch.device("cuda")).networks_at_once > 100

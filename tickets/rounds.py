@@ -216,7 +216,7 @@ def _train_stack(
     ]
     at_once = min(len(members), setting.plan.networks_at_once)
     strategy = setting.plan.strategy_for(stack)
-    whole = evaluation_chunk(at_once, setting.activations, run.train.batch_size)
+    whole = evaluation_chunk(at_once, setting.activations, run.train.batch_size, setting.device)
     return train(
         functools.partial(begin, strategy, setting.module),
         stack,

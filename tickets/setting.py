@@ -179,7 +179,7 @@ def plan_execution(fitted: Fitted, device: torch.device, workers: int = 1) -> Pl
     networks = replicates * sum(arm.draws for arm in run.arms)
     lanes = min(choice.lanes, networks)
     bound = free_bytes(device) // 2 // workers if compute.memory_gib is None else int(compute.memory_gib * 2**30)
-    bound = int(bound / KEPT_BY_THE_ALLOCATOR) - EVALUATION_BYTES
+    bound = int(bound / KEPT_BY_THE_ALLOCATOR) - EVALUATION_BYTES[device.type]
     sizes = sizes_of(module, fitted.prunable, run.train)
     if device.type == "cpu":  # what a round keeps is on the CPU, where another device's memory is not asked for it
         rewinds = run.rewind.step > 0

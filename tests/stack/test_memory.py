@@ -182,11 +182,13 @@ def test_there_is_memory() -> None:
     assert free_bytes(torch.device("cpu")) > 2**20
 
 
-def test_an_evaluation_stays_within_its_bytes_and_between_its_bounds() -> None:
-    assert evaluation_chunk(1, 1, batch_size=60) == 10_000
-    assert evaluation_chunk(1000, 10**9, batch_size=60) == 60, "a training batch fits as it is"
+@pytest.mark.parametrize("device", [torch.device("cpu"), torch.device("cuda", 1)])
+def test_an_evaluation_stays_within_its_bytes_and_between_its_bounds(device: torch.device) -> None:
+    held = EVALUATION_BYTES[device.type]
+    assert evaluation_chunk(1, 1, 60, device) == 10_000
+    assert evaluation_chunk(1000, 10**9, 60, device) == 60, "a training batch fits as it is"
     for networks, activations in [(1, 4000), (16, 1500), (60, 20_000), (7, 12_345)]:
-        chunk = evaluation_chunk(networks, activations, batch_size=1)
+        chunk = evaluation_chunk(networks, activations, 1, device)
         assert 1 <= chunk <= 10_000
-        assert chunk * networks * activations <= EVALUATION_BYTES
-        assert chunk == 10_000 or (chunk + 1) * networks * activations > EVALUATION_BYTES
+        assert chunk * networks * activations <= held
+        assert chunk == 10_000 or (chunk + 1) * networks * activations > held

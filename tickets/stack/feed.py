@@ -36,11 +36,19 @@ class Feed:
         self._seeds, self._examples = seeds, examples
         self._batches = Batches(self.orders, len(examples.train_labels), recipe.batch_size, device)
 
+    def places(self, step: int) -> Tensor:
+        """Where one step's examples are, (orders, batch)."""
+        return self._batches.at(step)
+
+    def gather(self, places: Tensor) -> tuple[Tensor, Tensor]:
+        """Every network's batch as it is, not augmented: x (R, batch, *input_shape), y (R, batch)."""
+        return self._gathered(places[self.which])
+
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
         """One step's batch of every network: x (R, batch, *input_shape), y (R, batch)."""
-        places = self._batches.at(step)
+        places = self.places(step)
         if self._examples.augment is None:
-            return self._gathered(places[self.which])
+            return self.gather(places)
         each = [self._augmented(places[order], step, order) for order in range(len(self.orders))]
         x, y = (torch.stack(part)[self.which] for part in zip(*each, strict=True))
         return x, y

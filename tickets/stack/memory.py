@@ -19,7 +19,7 @@ from tickets.config import TrainConfig
 from tickets.stack.architecture import Prunable
 from tickets.stack.units import HiddenLayer
 
-EVALUATION_BYTES = 16 * 2**20
+EVALUATION_BYTES = {"cpu": 16 * 2**20, "cuda": 2**30}  # of activations: what a cache holds, or what fills a GPU
 KEPT_BY_THE_ALLOCATOR = 1.2  # what is freed in small pieces is not all given back
 RANKED = 48  # a weight that is ranked: its place, its score and its order, as they are and sorted
 EDGE = 24  # a surviving weight by itself: value, two moments, where from, and for the way back where from and its place
@@ -165,10 +165,10 @@ def free_bytes(device: torch.device) -> int:
     return int(psutil.virtual_memory().available)
 
 
-def evaluation_chunk(networks: int, activations: int, batch_size: int) -> int:
-    """Examples at a time in an evaluation: few enough that the activations of so many networks stay within 16 MiB.
+def evaluation_chunk(networks: int, activations: int, batch_size: int, device: torch.device) -> int:
+    """Examples at a time in an evaluation: as many as keep the activations of so many networks in EVALUATION_BYTES.
 
     Never fewer than a training batch, whose activations fit as it is. It depends on nothing that changes from
     one start to the next, so that a resumed run sums in the same order.
     """
-    return max(batch_size, min(10_000, EVALUATION_BYTES // (networks * activations)))
+    return max(batch_size, min(10_000, EVALUATION_BYTES[device.type] // (networks * activations)))

@@ -30,7 +30,8 @@ def make_optimizer(
         )
     else:
         kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[recipe.optimizer]
-        optimizer = kind(leaves, recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True)
+        on_gpu = leaves[0].is_cuda  # there a step may be recorded, and counts steps in the GPU's memory
+        optimizer = kind(leaves, recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True, capturable=on_gpu)
     for name, parameter in parameters.items():
         for key, tensors in state.items():
             if name in tensors:
@@ -49,6 +50,9 @@ def optimizer_state(optimizer: torch.optim.Optimizer, parameters: Mapping[str, T
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """The rate of the next step, for every parameter."""
+    """The rate of the next step, for every parameter; where it is a tensor, in the same memory."""
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate

@@ -13,7 +13,7 @@ from tickets.config import TrainConfig
 from tickets.data import Examples
 from tickets.stack.execution import Execution
 from tickets.stack.feed import Feed, NetworkSeeds
-from tickets.stack.networks import Stack, Tensors
+from tickets.stack.networks import Noise, Stack, Tensors
 from tickets.stack.optimizers import make_optimizer, optimizer_state, set_learning_rate
 from tickets.stack.schedules import learning_rate
 
@@ -54,14 +54,16 @@ class Stepwise:
 
     def _take(self, step: int) -> None:
         """One step of every network."""
-        x, y = self._feed.batch(step)
-        noise = functools.partial(self._feed.noise, step)
+        set_learning_rate(self._optimizer, learning_rate(self._recipe, step))
+        self._update(*self._feed.batch(step), functools.partial(self._feed.noise, step))
+
+    def _update(self, x: Tensor, y: Tensor, noise: Noise) -> None:
+        """The gradients of one batch, and the optimizer's step by them."""
         self._execution.gradients(self._parameters, self._buffers, x, y, noise)
         for name, bits in self._keep_bits.items():
             gradient = self._parameters[name].grad
             assert gradient is not None
             gradient.view(bits.dtype).bitwise_and_(bits)
-        set_learning_rate(self._optimizer, learning_rate(self._recipe, step))
         self._optimizer.step()
 
     def logits(self, x: Tensor) -> Tensor:

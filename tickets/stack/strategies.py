@@ -12,6 +12,7 @@ from torch import nn
 from tickets.config import TrainConfig
 from tickets.data import Examples
 from tickets.errors import InputError
+from tickets.stack.captured import Captured
 from tickets.stack.execution import make_execution
 from tickets.stack.feed import NetworkSeeds
 from tickets.stack.layered import is_layered, is_plain
@@ -114,9 +115,15 @@ def begin(
     recipe: TrainConfig,
     device: torch.device,
 ) -> Part:
-    """Networks of a template's architecture, made ready to train by the strategy with this name."""
+    """Networks of a template's architecture, made ready to train by the strategy with this name.
+
+    On a GPU their steps are recorded, where one does what the others do: `vectorised` models draw no random numbers.
+    """
     if strategy == "sparse":
         from tickets.stack.sparse import Sparse  # its compiler takes half a second to import
 
         return Sparse(module, start, seeds, examples, recipe, device)
-    return Stepwise(make_execution(strategy, module), start, seeds, examples, recipe, device)
+    steady = examples.augment is None and not any(isinstance(layer, nn.Dropout) for layer in module.modules())
+    recorded = device.type == "cuda" and strategy in ("layered", "vectorised") and steady
+    kind = Captured if recorded else Stepwise
+    return kind(make_execution(strategy, module), start, seeds, examples, recipe, device)

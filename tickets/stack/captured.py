@@ -1,0 +1,88 @@
+"""Training on a GPU by a step that is recorded once and replayed: it is launched whole, not operation by operation.
+
+A small network's step is some thirty short kernels, and launching one takes longer than running it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from tickets.config import TrainConfig
+from tickets.data import Examples
+from tickets.stack.execution import Execution
+from tickets.stack.feed import NetworkSeeds
+from tickets.stack.networks import Stack
+from tickets.stack.optimizers import set_learning_rate
+from tickets.stack.schedules import learning_rate
+from tickets.stack.stepwise import Stepwise
+
+EAGER_STEPS = 3  # taken one by one first: they make the optimizer's state, the gradients and the libraries' workspaces
+
+
+class Captured(Stepwise):
+    """See Part. For executions that draw no random numbers, and examples that are not augmented.
+
+    The same operations as Stepwise's, on the same memory at every step. What changes from step to step is written
+    into that memory before a replay: the places of the batch's examples, and the learning rate.
+    """
+
+    def __init__(
+        self,
+        execution: Execution,
+        start: Stack,
+        seeds: Sequence[NetworkSeeds],
+        examples: Examples,
+        recipe: TrainConfig,
+        device: torch.device,
+    ) -> None:
+        super().__init__(execution, start, seeds, examples, recipe, device)
+        for group in self._optimizer.param_groups:
+            group["lr"] = torch.tensor(recipe.learning_rate, dtype=torch.float32, device=device)
+        self._taken = 0
+        self._places: Tensor | None = None
+        self._replay: Callable[[], None] | None = None
+
+    def _take(self, step: int) -> None:
+        """One step of every network."""
+        self._taken += 1
+        if self._taken <= EAGER_STEPS:
+            beside(lambda: super(Captured, self)._take(step))
+            return
+        places = self._feed.places(step)
+        if self._places is None:
+            self._places = torch.empty_like(places)
+        self._places.copy_(places)
+        set_learning_rate(self._optimizer, learning_rate(self._recipe, step))
+        if self._replay is None:
+            self._replay = record(self._recorded)
+        self._replay()
+
+    def _recorded(self) -> None:
+        """A step, but for what changes from one to the next."""
+        assert self._places is not None
+        self._update(*self._feed.gather(self._places), _no_noise)
+
+
+def _no_noise(network: int) -> int:
+    raise AssertionError("what is recorded draws no random numbers")
+
+
+def record(step: Callable[[], None]) -> Callable[[], None]:
+    """What does the same again on the GPU, without Python. Recording takes no step."""
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        step()
+    replay: Callable[[], None] = graph.replay
+    return replay
+
+
+def beside(step: Callable[[], None]) -> None:
+    """Take a step on a stream of its own, as what is to be recorded must first be done (PyTorch's notes on CUDA)."""
+    stream, current = torch.cuda.Stream(), torch.cuda.current_stream()
+    stream.wait_stream(current)
+    with torch.cuda.stream(stream):
+        step()
+    current.wait_stream(stream)
