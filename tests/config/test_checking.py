@@ -31,8 +31,8 @@ TOP = (
     "seed, store, sweep, train"
 )
 TRAIN = (
-    "allowed: batch_size, evaluate_every, gamma, learning_rate, milestones, momentum, optimizer, schedule, "
-    "steps, warmup_steps, weight_decay"
+    "allowed: batch_size, evaluate_every, gamma, learning_rate, milestones, momentum, optimizer, precision, "
+    "schedule, steps, warmup_steps, weight_decay"
 )
 STEP = {"schedule": "step"}
 MOMENTUM = 'only optimizer "sgd" takes a momentum, not "adam"; leave it out or write optimizer = "sgd"'
@@ -72,6 +72,7 @@ ONE_KEY = [
     ({"train": {"warmup_steps": -1}}, "train.warmup_steps = -1: must be at least 0"),
     ({"train": {"optimizer": "sdg"}}, "train.optimizer = 'sdg': unknown optimizer; did you mean 'sgd'? (allowed: adam, adamw, sgd)"),
     ({"train": {"optimizer": 3}}, "train.optimizer = 3: must be a string, not a whole number (allowed: adam, adamw, sgd)"),
+    ({"train": {"precision": "fp16"}}, "train.precision = 'fp16': unknown precision; did you mean 'bf16'? (allowed: bf16, float32, tf32)"),
     ({"train": {"schedule": "x"}}, "train.schedule = 'x': unknown schedule (allowed: constant, cosine, step)"),
     ({"train": {"steps_": 1}}, f"train.steps_: unknown key; did you mean 'steps'? ({TRAIN})"),
     ({"train": {"rounds": 3}}, f"train.rounds: unknown key; 'rounds' is a key of the file's top: write it above the first [table] ({TRAIN})"),

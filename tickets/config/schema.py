@@ -11,7 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from tickets.catalogue import ARMS, SCORES
 from tickets.config.legal import (
@@ -36,12 +43,14 @@ from tickets.errors import InputError
 
 OptimizerName = Literal["sgd", "adam", "adamw"]
 ScheduleName = Literal["constant", "step", "cosine"]
+PrecisionName = Literal["float32", "tf32", "bf16"]
 ScopeName = Literal["layer", "global"]
 KeptName = Literal["none", "ticket", "all"]
 StrategyName = Literal["auto", "layered", "sparse", "vectorised", "looped"]
 
 Optimizer = Annotated[OptimizerName, one_of("optimizer", get_args(OptimizerName))]
 Schedule = Annotated[ScheduleName, one_of("schedule", get_args(ScheduleName))]
+Precision = Annotated[PrecisionName, one_of("precision", get_args(PrecisionName))]
 Scope = Annotated[ScopeName, one_of("scope", get_args(ScopeName))]
 Kept = Annotated[KeptName, one_of("choice", get_args(KeptName))]
 Strategy = Annotated[StrategyName, one_of("strategy", get_args(StrategyName))]
@@ -91,6 +100,13 @@ class TrainConfig(BaseModel):
     milestones: Annotated[tuple[CountFromOne, ...], LIST] = ()  # schedule "step" only: steps, rising, < train.steps
     gamma: PositiveFraction = 0.1  # what each milestone multiplies the learning rate by, in (0, 1]
     warmup_steps: Count = 0  # steps in which the learning rate rises linearly, 0 to train.steps
+    precision: Precision = "float32"  # of products; weights are float32. tf32: on a GPU only. bf16: by autocast
+
+    @model_serializer(mode="wrap")
+    def _without_the_default(self, whole: SerializerFunctionWrapHandler) -> Any:
+        # float32 is always written as no key: so one setting has one form, and one run id.
+        dumped = whole(self)
+        return {key: value for key, value in dumped.items() if key != "precision" or value != "float32"}
 
 
 class PruneConfig(BaseModel):

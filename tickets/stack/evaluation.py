@@ -46,6 +46,8 @@ def score(logits: Logits, x: Tensor, y: Tensor, chunk: int) -> Tensor:
     totals = []
     for inputs, labels in zip(x.split(chunk), y.split(chunk), strict=True):
         outputs = logits(inputs)  # (R, chunk, classes)
+        if outputs.dtype == torch.bfloat16:
+            outputs = outputs.float()
         # Classes along the middle axis: along the last, which is short, the softmax takes ten times as long.
         losses = functional.cross_entropy(outputs.transpose(1, 2), labels.expand(len(outputs), -1), reduction="none")
         right = (outputs.argmax(2) == labels).sum(1)

@@ -42,7 +42,12 @@ class Choice:
 
 
 def choose(
-    module: nn.Module, input_shape: tuple[int, ...], device: torch.device, threads: int, wanted: str = "auto"
+    module: nn.Module,
+    input_shape: tuple[int, ...],
+    device: torch.device,
+    threads: int,
+    wanted: str = "auto",
+    precision: str = "float32",
 ) -> Choice:
     """The strategy for a model on a device.
 
@@ -59,9 +64,16 @@ def choose(
     anything, where a kernel shared by all threads would wait for the slowest at every operation. A model that
     draws random numbers has one lane, for the generator that it draws from is shared.
 
-    Raises InputError if `wanted` names a strategy that this model cannot be computed by.
+    In bf16, which is autocast's, a chain is a model like any other.
+
+    Raises InputError if `wanted` names a strategy that this model cannot be computed by, or if the device has no such
+    precision.
     """
-    chain = is_layered(module)
+    if precision == "tf32" and device.type == "cpu":
+        raise InputError("train.precision = 'tf32': needs a GPU (--device cuda); a CPU has 'float32' and 'bf16'")
+    if precision == "bf16" and wanted in ("layered", "sparse"):
+        raise InputError(f"compute.strategy = {wanted!r}: computes in float32, not in train.precision = 'bf16'")
+    chain = is_layered(module) and precision != "bf16"
     edges = chain and is_plain(module) and device.type == "cpu"
     obstacle = None if chain else cannot_vectorise(module, input_shape)
     convolutions = any(isinstance(layer, nn.modules.conv._ConvNd) for layer in module.modules())

@@ -20,6 +20,7 @@ from tickets.stack.evaluation import Curves, evaluate
 from tickets.stack.feed import NetworkSeeds
 from tickets.stack.networks import Stack, Tensors, join
 from tickets.stack.part import Part
+from tickets.stack.precision import lowered, products
 
 # Something measured of every network of a stack, (R, ...) on the CPU, from its parameters.
 Measure = Callable[[Tensors], Tensor]
@@ -69,6 +70,7 @@ def train(
     Measured at every step that `recipe.evaluate_every` divides, before the step is taken, and at both ends.
     """
     began = time.perf_counter()
+    where = device or torch.device("cpu")
     at_once = networks_at_once or len(start)
     lanes = min(lanes, at_once)
     parts = _parts(len(start), lanes, at_once)
@@ -79,15 +81,17 @@ def train(
     def train_part(part: slice) -> _Done:
         kept, rows, measured = None, [], []
         try:
-            networks = begin(start[part], seeds[part], examples, recipe, device or torch.device("cpu"))
+            networks = begin(start[part], seeds[part], examples, recipe, where)
             for step, following in itertools.pairwise([*stops, recipe.steps]):
                 if step == keep_step:
                     kept = networks.standing(step)
                 if step in evaluated:
-                    rows.append(evaluate(networks.logits, examples, chunk))
+                    with lowered(recipe.precision, where):
+                        rows.append(evaluate(networks.logits, examples, chunk))
                     if measure is not None:
                         measured.append(measure(networks.parameters()))
-                networks.advance(step, following, tick, stopped)
+                with lowered(recipe.precision, where):
+                    networks.advance(step, following, tick, stopped)
                 if stopped.is_set():
                     break
             return _Done(networks.standing(recipe.steps), rows, measured, kept)
@@ -96,7 +100,7 @@ def train(
             raise
 
     # The lanes share torch's global generator: no lane by itself can leave it as it was.
-    with untouched_generators(), ThreadPoolExecutor(lanes) as pool:
+    with untouched_generators(), products(recipe.precision), ThreadPoolExecutor(lanes) as pool:
         try:
             done = list(pool.map(train_part, parts))
         except BaseException:
