@@ -63,20 +63,25 @@ def stack(ready: Ready) -> Contestant:
 def floor(ready: Ready, threads: int) -> Callable[[], float]:
     """Seconds that the dense matrix products of a step and network take at the rate of a large one, best of three."""
     flops, device = step_flops(ready), ready.setting.device
-    side = PRODUCT[device.type]
-    a = torch.rand(side, side, device=device)
-    out = a @ a
 
     def measure() -> float:
         torch.set_num_threads(threads)
-        fastest = math.inf
-        for _ in range(3):
-            start = now(device)
-            torch.mm(a, a, out=out)
-            fastest = min(fastest, now(device) - start)
-        return flops * fastest / (2 * side**3)
+        return flops / rate(device)
 
     return measure
+
+
+def rate(device: torch.device) -> float:
+    """Floating-point operations a second in a large product of float32 matrices, best of three."""
+    side = PRODUCT[device.type]
+    a = torch.rand(side, side, device=device)
+    out = a @ a
+    fastest = math.inf
+    for _ in range(3):
+        start = now(device)
+        torch.mm(a, a, out=out)
+        fastest = min(fastest, now(device) - start)
+    return 2 * side**3 / fastest
 
 
 def train_stack(ready: Ready, steps: int, tick: Callable[[int], None] = lambda networks: None) -> tuple[Network, ...]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from tickets.errors import InputError
 from tickets.stack.strategies import STRATEGIES
 
-from .contestants import floor, stack
+from .contestants import floor, stack, tuned
 from .race import Race
 from .tables import Row
 from .workloads import BY_DENSITY, ZOO, Ready, Workload, by_strategy, make_ready
@@ -23,9 +25,13 @@ PRUNED = [(workload, density) for workload in BY_DENSITY for density in (0.5, 0.
 
 @pytest.mark.parametrize(("workload", "density"), [*DENSE, *PRUNED], ids=lambda value: getattr(value, "id", str(value)))
 def test_strategies(workload: Workload, density: float, device: torch.device, race: Race, threads: int) -> None:
+    if device.type == "cuda":
+        workload = replace(workload, networks=8, batch_size=128, examples=20_000)
     chosen = make_ready(workload, density, device)
     possible = {name: ready for name in STRATEGIES if (ready := _planned(chosen, name))}
     measures = {name: stack(ready).lasting(race.lasting) for name, ready in possible.items()}
+    if device.type == "cuda":
+        measures["one at a time, tuned loop"] = tuned(chosen, threads).lasting(race.lasting)
     plan = chosen.setting.plan
     name = "sparse" if density <= plan.sparse_up_to else plan.strategy  # as Plan.strategy_for
     seconds = race.run(name, {"floor": floor(chosen, threads), **measures})
