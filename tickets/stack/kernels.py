@@ -83,7 +83,7 @@ class _Code:
         """A vector of one number."""
         nothing = ir.Constant(self.vector, ir.Undefined)
         single = self.builder.insert_element(nothing, number, ir.IntType(32)(0))
-        return self._picked(single, nothing, [0] * self.lanes)
+        return self.picked(single, nothing, [0] * self.lanes)
 
     def multiply_add(self, a: Any, b: Any, c: Any) -> Any:
         """a b + c, rounded once where the processor can."""
@@ -102,7 +102,7 @@ class _Code:
         while lanes > wide:
             lanes //= 2
             folded = self.builder.fadd(
-                self._picked(folded, folded, range(lanes)), self._picked(folded, folded, range(lanes, 2 * lanes))
+                self.picked(folded, folded, range(lanes)), self.picked(folded, folded, range(lanes, 2 * lanes))
             )
         return folded
 
@@ -119,10 +119,10 @@ class _Code:
             ]
             for half in places
         ]
-        low, high = (self._picked(one, other, turn) for turn in turns)
+        low, high = (self.picked(one, other, turn) for turn in turns)
         return self.builder.fadd(low, high)
 
-    def _picked(self, one: Any, other: Any, places: Sequence[int]) -> Any:
+    def picked(self, one: Any, other: Any, places: Sequence[int]) -> Any:
         """A vector of the numbers at these places of two vectors, one after the other."""
         return self.builder.shuffle_vector(
             one, other, ir.Constant(ir.VectorType(ir.IntType(32), len(places)), list(places))
@@ -180,7 +180,8 @@ def _dotter(vectors: int) -> Any:
                     taken.append(builder.fmul(factors[0], code.load(row[0])))
                     for factor, part in zip(factors[1:], row[1:], strict=True):
                         taken[-1] = code.multiply_add(factor, code.load(part), taken[-1])
-                totals = code.totals(taken)
+                totals = code.totals((taken * 4)[:4])  # one like four: whoever is added alone, its sum is the same
+                totals = code.picked(totals, totals, range(several))
                 place = builder.bitcast(code.at("products", edge), totals.type.as_pointer())
                 before = builder.select(onto, code.load(place), ir.Constant(totals.type, None))
                 code.store(builder.fadd(totals, before), place)
