@@ -57,7 +57,7 @@ def tuned_processes(ready: Ready, density: float, processes: Processes) -> Conte
 
 def stack(ready: Ready) -> Contestant:
     """The stack trainer, planned as a campaign plans it."""
-    return Contestant(functools.partial(_stack_seconds, ready), networks=len(ready.chains))
+    return Contestant(functools.partial(_stack_seconds, ready), networks=ready.networks)
 
 
 def floor(ready: Ready, threads: int) -> Callable[[], float]:
@@ -90,17 +90,18 @@ def train_stack(ready: Ready, steps: int, tick: Callable[[int], None] = lambda n
     Of the arms it is `repeat`: the round's mask and the rewound values, but no masks for the next round.
     """
     plan, run = ready.setting.plan, ready.setting.run
-    if plan.networks_at_once < len(ready.chains):
+    if plan.networks_at_once < ready.networks:
         raise MemoryError(f"{ready.workload}: the memory that is free holds only {plan.networks_at_once} networks")
     torch.set_num_threads(max(1, plan.threads // plan.lanes))
     recipe = run.train.model_copy(update={"steps": steps, "evaluate_every": steps})
     setting = replace(ready.setting, run=run.model_copy(update={"train": recipe}))
-    return train_round(setting, "timing", ready.chains, 1, [(ArmConfig(name="repeat"), 0)], tick).networks
+    arm = ArmConfig(name="repeat", draws=ready.draws)
+    return train_round(setting, "timing", ready.chains, 1, [(arm, draw) for draw in range(ready.draws)], tick).networks
 
 
 def _stack_seconds(ready: Ready, steps: int) -> float:
     taken = WARM_STEPS + steps
-    clock = StackClock(ready.setting.device, len(ready.chains), taken)
+    clock = StackClock(ready.setting.device, ready.networks, taken)
     train_stack(ready, taken, clock.tick)
     return clock.seconds
 

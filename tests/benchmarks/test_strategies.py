@@ -13,7 +13,7 @@ from tickets.stack.strategies import STRATEGIES
 from .contestants import floor, stack, tuned
 from .race import Race
 from .tables import Row
-from .workloads import BY_DENSITY, ZOO, Ready, Workload, by_strategy, make_ready
+from .workloads import ARMS, BY_DENSITY, ZOO, Ready, Workload, by_strategy, make_ready
 
 pytestmark = pytest.mark.bench
 
@@ -26,7 +26,7 @@ PRUNED = [(workload, density) for workload in BY_DENSITY for density in (0.5, 0.
 @pytest.mark.parametrize(("workload", "density"), [*DENSE, *PRUNED], ids=lambda value: getattr(value, "id", str(value)))
 def test_strategies(workload: Workload, density: float, device: torch.device, race: Race, threads: int) -> None:
     if device.type == "cuda":
-        workload = replace(workload, networks=8, batch_size=128, examples=20_000)
+        workload = replace(workload, networks=2 * ARMS, batch_size=128, examples=20_000)
     chosen = make_ready(workload, density, device)
     possible = {name: ready for name in STRATEGIES if (ready := _planned(chosen, name))}
     measures = {name: stack(ready).lasting(race.lasting) for name, ready in possible.items()}

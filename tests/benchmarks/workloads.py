@@ -22,6 +22,7 @@ from tickets.stack.networks import Tensors
 
 CLASSES = 10
 HALF = 0.5
+ARMS = 5  # of a replicate, where a whole workload is timed
 DENSITIES = (1.0, 0.5, 0.2, 0.1, 0.05, 0.01)
 
 
@@ -70,7 +71,7 @@ ZOO = (
     SMALL,
     Workload("lenet_300_100", {"name": "lenet_300_100"}, (784,), batch_size=60, networks=20, examples=20_000),
     *(
-        Workload(name, {"name": name}, (3, 32, 32), batch_size=8, networks=4, examples=500)
+        Workload(name, {"name": name}, (3, 32, 32), batch_size=8, networks=5, examples=500)
         for name in ("conv2", "conv4", "conv6", "resnet20")
     ),
 )
@@ -80,13 +81,20 @@ ZOO = (
 class Ready:
     """A workload with everything that its training needs, on a device; the setting is the one a campaign makes.
 
-    chains: the networks, each a replicate of its own before round 1; on the CPU, as in a campaign.
+    chains: replicates before round 1; on the CPU, as in a campaign. draws: networks that each of them stands for: they
+    share its data order and masks, as a ticket shares them with its controls.
     """
 
     workload: Workload
     fitted: Fitted
     setting: Setting
     chains: tuple[Chain, ...]
+    draws: int = 1
+
+    @property
+    def networks(self) -> int:
+        """R, of the stack."""
+        return len(self.chains) * self.draws
 
     def start(self, index: int) -> Tensors:
         """What one network starts from: every parameter and buffer, pruned weights 0."""
@@ -118,10 +126,10 @@ def make_ready(
 ) -> Ready:
     """The workload's networks, each tensor at the density, at places drawn at random.
 
-    first, networks: only so many of them, from this one on; default all.
+    first, networks: only so many of them, from this one on, each a replicate of its own; default all, ARMS a replicate.
     """
-    count = networks or workload.networks
-    fitted = _fit(workload, count)
+    count = networks or workload.networks // ARMS
+    fitted = _fit(workload, networks or workload.networks)
     setting = make_setting(fitted, plan_execution(fitted, device), device)
     chains = []
     for replicate in range(first, first + count):
@@ -131,7 +139,7 @@ def make_ready(
             for place, tensor in enumerate(fitted.prunable)
         }
         chains.append(Chain(replicate, theta0=theta0, rewound=theta0, optimizer={}, masks=masks))
-    return Ready(workload, fitted, setting, tuple(chains))
+    return Ready(workload, fitted, setting, tuple(chains), 1 if networks else ARMS)
 
 
 def campaign_data() -> tuple[Tensor, Tensor, Tensor, Tensor]:
