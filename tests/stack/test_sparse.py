@@ -218,20 +218,30 @@ def test_where_nothing_can_be_kept_it_compiles_in_each_process(monkeypatch) -> N
     assert asked == [True, False]
 
 
-@pytest.mark.parametrize("width", [5, 99, 257])
-def test_units_that_start_equal_stay_equal_to_the_bit(bench, width: int) -> None:
-    """Every unit's sums are taken in the same order, wherever it stands and however many there are."""
+@pytest.mark.parametrize("batch_size", [8, 100])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("width", [5, 99, 259])
+def test_units_that_start_equal_stay_equal_to_the_bit(bench, width: int, optimizer: str, batch_size: int) -> None:
+    """Every unit's numbers are computed in the same way, wherever it stands and however many there are."""
 
     def build() -> nn.Sequential:
-        return nn.Sequential(nn.Linear(6, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 3))
+        return nn.Sequential(nn.Linear(64, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 3))
 
     values = {name: torch.full_like(parameter, 0.1) for name, parameter in build().named_parameters()}
     masks = {name: torch.ones_like(value, dtype=torch.bool) for name, value in values.items() if value.dim() == 2}
     start = stack_networks([values], [masks], list(values))
-    recipe = bench.recipe(optimizer="adam", steps=40)
-    trained = bench.train(build, start, recipe, bench.examples(), "sparse").stack.parameters
+    recipe = bench.recipe(optimizer=optimizer, steps=300, batch_size=batch_size, learning_rate=0.003)
+    examples = bench.examples((64,))
+    many = dataclasses.replace(
+        examples,
+        train_inputs=torch.cat([examples.train_inputs * scale for scale in (1, 2, 3)]),
+        train_labels=examples.train_labels.repeat(3),
+    )
+    trained = bench.train(build, start, recipe, many, "sparse").stack.parameters
     for layer, following in (("0", "2"), ("2", "4")):
         incoming, outgoing = trained[f"{layer}.weight"][0], trained[f"{following}.weight"][0]
         assert (incoming == incoming[:1]).all()
         assert (outgoing == outgoing[:, :1]).all()
+        bias = trained[f"{layer}.bias"][0]
+        assert (bias == bias[0]).all()
     assert not torch.equal(trained["0.weight"][0], values["0.weight"]), "they did train"

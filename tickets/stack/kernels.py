@@ -4,8 +4,8 @@ Activations and slopes (gradients of the loss by what comes into a unit) have a 
 that an edge is one multiplication of a row by a number. Examples come in tiles of so many columns as SEVERAL vectors
 have, the last of as many whole vectors as it takes. The two loops that nearly all the time goes into are written in
 LLVM's vectors, which Numba has no words for: their sums stay in registers, edge after edge. Compiled code lets other
-threads run beside it. All arrays are C-contiguous and of one floating-point type. Sums along a row may be taken in
-any order; NaN and infinities are what they are.
+threads run beside it. All arrays are C-contiguous and of one floating-point type. Every sum is taken in one order,
+wherever in a list its terms stand: units that are equal stay equal. NaN and infinities are what they are.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SEVERAL = 4  # vectors in a row of a tile: registers hold as many sums, and what
 
 
 def _compiled(function: Function) -> Function:
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "nsz"}}
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz"}}
     try:
         made: Function = njit(cache=True, **options)(function)
     except RuntimeError:  # nowhere to keep what was compiled: it is compiled in each process
@@ -86,8 +86,11 @@ class _Code:
         return self.picked(single, nothing, [0] * self.lanes)
 
     def multiply_add(self, a: Any, b: Any, c: Any) -> Any:
-        """a b + c, rounded once where the processor can."""
-        return self.builder.fadd(self.builder.fmul(a, b, flags=["contract"]), c, flags=["contract"])
+        """a b + c, rounded once."""
+        real = "f32" if isinstance(self.vector.element, ir.FloatType) else "f64"
+        kind = ir.FunctionType(self.vector, [self.vector] * 3)
+        name = f"llvm.fma.v{self.lanes}{real}"
+        return self.builder.call(cgutils.get_or_insert_function(self.builder.module, kind, name), [a, b, c])
 
     def totals(self, vectors: list[Any]) -> Any:
         """The sums of the numbers of each of some vectors, a power of 2 and at most as many as one has numbers.
@@ -199,8 +202,27 @@ def _dotter(vectors: int) -> Any:
     return dot
 
 
+def _summer(vectors: int) -> Any:
+    """The sum of the numbers in rows[unit]. vectors: in a row."""
+    names = "rows unit"
+
+    @intrinsic
+    def total(typing, rows, unit):
+        def generate(context, builder, signature, arguments):
+            code = _Code(context, builder, signature, arguments, names)
+            first, *others = (code.load(part) for part in code.row("rows", code.index("unit"), vectors))
+            for other in others:
+                first = builder.fadd(first, other)
+            return builder.extract_element(code.totals([first]), ir.IntType(32)(0))
+
+        return rows.dtype(rows, unit), generate
+
+    return total
+
+
 _add_4, _add_3, _add_2, _add_1 = (_adder(vectors) for vectors in (4, 3, 2, 1))
 _dot_4, _dot_3, _dot_2, _dot_1 = (_dotter(vectors) for vectors in (4, 3, 2, 1))
+_sum_4, _sum_3, _sum_2, _sum_1 = (_summer(vectors) for vectors in (4, 3, 2, 1))
 
 
 @_compiled
@@ -233,6 +255,25 @@ def _dot_edges(edges, begin, end, slopes, rows, products, onto):
             _dot_2(slopes, unit, edges.source, first, count, rows, products, onto)
         else:
             _dot_1(slopes, unit, edges.source, first, count, rows, products, onto)
+
+
+@_compiled
+def _sum_rows(rows, has_sum, sums, onto):
+    """sums[unit] = the sum of the numbers in rows[unit], or 0 where it has none; with `onto`, +=."""
+    vectors = rows.shape[1] * rows.itemsize // VECTOR_BYTES
+    zero = rows.dtype.type(0)
+    for unit in range(len(rows)):
+        before = sums[unit] if onto else zero
+        if not has_sum[unit]:
+            sums[unit] = zero
+        elif vectors == 4:
+            sums[unit] = before + _sum_4(rows, unit)
+        elif vectors == 3:
+            sums[unit] = before + _sum_3(rows, unit)
+        elif vectors == 2:
+            sums[unit] = before + _sum_2(rows, unit)
+        else:
+            sums[unit] = before + _sum_1(rows, unit)
 
 
 @_compiled
@@ -331,8 +372,9 @@ def take_steps(
     x: (steps, inputs x columns): tile after tile, each (inputs, its columns), 0 past the batch's end. labels: (steps,
     batch) int64. inputs to backward_edge: a Wiring's. weights: (edges,), biases: (units,), has_bias: (units,) bool.
     weight_moments: (2, edges), bias_moments: (2, units). outputs, slopes: (units x a tile's columns,), gradients,
-    bias_gradients, back, column: (edges,), (units,), (backward edges,), (a tile's columns,) of room to work in; the
-    gradients of idle units' edges are 0 and stay 0. taken: optimizer steps before these. rates: (steps,) float64.
+    bias_gradients, back, column: (edges,), (units,), (backward edges,), (a tile's columns,) of room to work in. What
+    is of all edges or units may be longer; gradients past the end, and of idle units' edges, are 0 and stay 0. taken:
+    optimizer steps before these. rates: (steps,) float64.
     """
     units, hidden, layers = starts[-1], starts[-2], len(starts) - 1
     columns, tile = x.shape[1] // inputs, SEVERAL * VECTOR_BYTES // weights.itemsize
@@ -353,11 +395,7 @@ def take_steps(
             for layer in range(layers):
                 rows = given if layer == 0 else out
                 _dot_edges(forward, forward.layer[layer], forward.layer[layer + 1], slope, rows, gradients, onto)
-            for unit in range(units):
-                total = bias_gradients[unit] if onto else weights.dtype.type(0)
-                for k in range(wide):
-                    total += slope[unit, k]
-                bias_gradients[unit] = total if has_bias[unit] else weights.dtype.type(0)
+            _sum_rows(slope, has_bias, bias_gradients, onto)
         step = taken + s + 1
         _update(kind, weights, gradients, weight_moments[0], weight_moments[1], step, rates[s], momentum, decay)
         _update(kind, biases, bias_gradients, bias_moments[0], bias_moments[1], step, rates[s], momentum, decay)

@@ -30,6 +30,7 @@ Layers = Sequence[tuple[str, str | None]]  # the names of each layer's weight an
 
 KINDS = {"sgd": kernels.SGD, "adam": kernels.ADAM, "adamw": kernels.ADAMW}
 BLOCK_BYTES = 2**20  # of input that is prepared at a time, for several steps: it stays in the cache
+PADDED = 128  # the optimizer's loop takes so many numbers at a time; others would be rounded in another way
 MOST_STEPS = 64  # at a time: after so many, an interrupt is noticed
 
 
@@ -141,13 +142,14 @@ class _Network:
     def train(self, x: Array, labels: Array, recipe: TrainConfig, rates: Array, room: _Room) -> None:
         """Take the steps that `rates` has numbers for; see kernels.take_steps."""
         wiring = self.wiring
-        gradients = room.of("gradients", wiring.edges)
-        gradients[:] = 0
+        gradients = room.of("gradients", len(self._weights))
+        bias_gradients = room.of("bias_gradients", len(self._biases))
+        gradients[:], bias_gradients[:] = 0, 0
         kernels.take_steps(
             x, labels, wiring.inputs, wiring.starts, wiring.forward, wiring.backward, wiring.backward_edge,
             self._weights, self._biases, self._has_bias, self._weight_moments, self._bias_moments,
             room.of("outputs", wiring.units * self._tile), room.of("slopes", wiring.units * self._tile),
-            gradients, room.of("bias_gradients", wiring.units),
+            gradients, bias_gradients,
             room.of("back", len(wiring.backward_edge)), room.of("column", self._tile),
             KINDS[recipe.optimizer], self.taken, rates, recipe.momentum, recipe.weight_decay,
         )  # fmt: skip
@@ -171,15 +173,17 @@ class _Network:
         return self._unpacked(self._weight_moments[index], self._bias_moments[index])
 
     def _packed(self, whole: Mapping[str, Array]) -> tuple[Array, Array]:
-        """(edges,) and (units,) of whole tensors; 0 for those that are not given."""
+        """Whole tensors' surviving weights and biases, and zeros up to a multiple of PADDED; all 0 if none is given."""
         wiring = self.wiring
-        edges, biases = np.zeros(wiring.edges, self._dtype), np.zeros(wiring.units, self._dtype)
+        edges, biases = (np.zeros(_whole(size, PADDED), self._dtype) for size in (wiring.edges, wiring.units))
         if whole:
-            kept = zip(self._layers, wiring.masks, strict=True)
-            edges = np.concatenate([whole[name][mask] for (name, _), mask in kept])
+            kept = list(zip(self._layers, wiring.masks, strict=True))
+            edges[: wiring.edges] = np.concatenate([whole[name][mask] for (name, _), mask in kept])
             nothing = [np.zeros(len(mask), self._dtype) for mask in wiring.masks]
             pairs = zip(self._layers, nothing, strict=True)
-            biases = np.concatenate([none if bias is None else whole[bias] for (_, bias), none in pairs])
+            biases[: wiring.units] = np.concatenate(
+                [none if bias is None else whole[bias] for (_, bias), none in pairs]
+            )
         return edges, biases
 
     def _unpacked(self, edges: Array, biases: Array) -> dict[str, Array]:
