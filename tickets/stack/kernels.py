@@ -49,7 +49,7 @@ class _Code:
                 self._arrays[name] = array.data, cgutils.unpack_tuple(builder, array.shape)[-1]
             else:
                 self._integers[name] = context.cast(builder, argument, kind, types.intp)
-        real = self._arrays["rows"][0].type.pointee
+        real = context.get_data_type(signature.args[names.split().index("rows")].dtype)
         self.lanes = VECTOR_BYTES // (4 if isinstance(real, ir.FloatType) else 8)
         self.vector = ir.VectorType(real, self.lanes)
 
