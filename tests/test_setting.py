@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tickets.config import parse_run
 from tickets.data import Dataset, Examples, load_dataset, split
 from tickets.errors import InputError
-from tickets.setting import Fitted, Source, fit, load_source, make_setting, on_device, plan_execution
+from tickets.setting import Fitted, Plan, Source, fit, load_source, make_setting, on_device, plan_execution
 from tickets.stack.memory import (
     EVALUATION_BYTES,
     KEPT_BY_THE_ALLOCATOR,
@@ -24,6 +24,7 @@ from tickets.stack.memory import (
     sizes_of,
     training_bytes,
 )
+from tickets.stack.networks import stack_networks
 from tickets.stack.strategies import SPARSE_UP_TO
 
 CPU = torch.device("cpu")
@@ -140,6 +141,16 @@ def up_to(request, monkeypatch) -> float:
     """The density up to which the processor's runs are sparse; below 1 they are layered before."""
     monkeypatch.setattr("platform.machine", lambda: request.param)
     return 1.0 if request.param == "x86_64" else SPARSE_UP_TO
+
+
+@pytest.mark.parametrize(
+    ("sparse_up_to", "kept", "found"),
+    [(0.5, 0.0, "sparse"), (0.5, 0.5, "sparse"), (0.5, 0.75, "looped"), (0.0, 0.75, "looped"), (0.0, 0.0, "looped")],
+)
+def test_a_stack_is_sparse_only_where_the_plan_says_so(sparse_up_to: float, kept: float, found: str) -> None:
+    mask = torch.arange(8).view(2, 4) < 8 * kept
+    stack = stack_networks([{"weight": torch.ones(2, 4)}], [{"weight": mask}], ["weight"])
+    assert Plan("looped", "", 1, 1, 1, sparse_up_to).strategy_for(stack) == found
 
 
 def most_at_once(

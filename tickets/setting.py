@@ -57,7 +57,8 @@ class Plan:
 
     def strategy_for(self, stack: Stack) -> str:
         """The strategy that trains a stack."""
-        return "sparse" if share_left(stack) <= self.sparse_up_to else self.strategy
+        takes_over = self.sparse_up_to > 0 and share_left(stack) <= self.sparse_up_to
+        return "sparse" if takes_over else self.strategy
 
 
 @dataclass(frozen=True)

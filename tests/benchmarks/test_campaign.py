@@ -9,12 +9,11 @@ from pathlib import Path
 import pytest
 
 import tickets
-from tickets.config import parse_campaign
 
 from .processes import Processes
 from .race import Race
 from .tables import Row
-from .workloads import CAMPAIGN, campaign_data
+from .workloads import CAMPAIGN, lenet_campaign
 
 pytestmark = pytest.mark.bench
 
@@ -25,23 +24,14 @@ TRAININGS = (ROUNDS + 1) * REPLICATES * len(ARMS)
 
 def test_campaign(race: Race, processes: Processes, tmp_path: Path) -> None:
     number = count()
-    target = f"{campaign_data.__module__}:{campaign_data.__name__}"
-    campaign = parse_campaign(
-        {
-            "name": "timing",
-            "replicates": REPLICATES,
-            "rounds": ROUNDS,
-            "data": {"name": target, "validation": CAMPAIGN.held_out},
-            "model": {**CAMPAIGN.model, "init": "glorot_normal"},
-            "arms": list(ARMS),
-            "train": {
-                "learning_rate": 1e-3,
-                "batch_size": CAMPAIGN.batch_size,
-                "steps": STEPS,
-                "evaluate_every": EVERY,
-            },
-            "prune": {"rate": 0.2, "output_rate": 0.1},
-        }
+    campaign = lenet_campaign(
+        "timing",
+        replicates=REPLICATES,
+        rounds=ROUNDS,
+        arms=ARMS,
+        learning_rate=1e-3,
+        steps=STEPS,
+        every=EVERY,
     )
 
     def whole() -> float:

@@ -10,13 +10,12 @@ import pytest
 import torch
 
 import tickets
-from tickets.config import parse_campaign
 
 from .clocks import now
 from .contestants import rate
 from .race import Race
 from .tables import Row
-from .workloads import CAMPAIGN, Ready, campaign_data, make_ready, step_flops
+from .workloads import CAMPAIGN, Ready, lenet_campaign, make_ready, step_flops
 
 pytestmark = pytest.mark.bench
 
@@ -33,22 +32,14 @@ COPIED = 2**28  # numbers in the copy that the memory's rate is measured by
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU that PyTorch can use")
 def test_study(race: Race, tmp_path: Path) -> None:
     device = torch.device("cuda", 0)
-    campaign = parse_campaign(
-        {
-            "name": "study",
-            "replicates": REPLICATES,
-            "rounds": ROUNDS - 1,
-            "data": {"name": f"{campaign_data.__module__}:{campaign_data.__name__}", "validation": CAMPAIGN.held_out},
-            "model": {**CAMPAIGN.model, "init": "glorot_normal"},
-            "arms": list(ARMS),
-            "train": {
-                "learning_rate": 1.2e-3,
-                "batch_size": CAMPAIGN.batch_size,
-                "steps": STEPS,
-                "evaluate_every": EVERY,
-            },
-            "prune": {"rate": 0.2, "output_rate": 0.1},
-        }
+    campaign = lenet_campaign(
+        "study",
+        replicates=REPLICATES,
+        rounds=ROUNDS - 1,
+        arms=ARMS,
+        learning_rate=1.2e-3,
+        steps=STEPS,
+        every=EVERY,
     )
 
     def study() -> float:

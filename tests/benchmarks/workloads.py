@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from tickets.config import parse_run
+from tickets.config import Campaign, parse_campaign, parse_run
 from tickets.data import Examples
 from tickets.masks import keep_highest
 from tickets.rounds import Chain
@@ -147,6 +147,29 @@ def campaign_data() -> tuple[Tensor, Tensor, Tensor, Tensor]:
     made = _examples(CAMPAIGN)
     inputs = torch.cat([made.train_inputs, made.validation_inputs])
     return inputs, torch.cat([made.train_labels, made.validation_labels]), made.test_inputs, made.test_labels
+
+
+def lenet_campaign(
+    name: str, *, replicates: int, rounds: int, arms: Sequence[Any], learning_rate: float, steps: int, every: int
+) -> Campaign:
+    """A campaign of CAMPAIGN's network on its examples, pruned as Frankle and Carbin (2019) prune it.
+
+    rounds: prunings. every: steps from one evaluation to the next.
+    """
+    data = {"name": f"{campaign_data.__module__}:{campaign_data.__name__}", "validation": CAMPAIGN.held_out}
+    train = {"learning_rate": learning_rate, "batch_size": CAMPAIGN.batch_size, "steps": steps, "evaluate_every": every}
+    return parse_campaign(
+        {
+            "name": name,
+            "replicates": replicates,
+            "rounds": rounds,
+            "data": data,
+            "model": {**CAMPAIGN.model, "init": "glorot_normal"},
+            "arms": list(arms),
+            "train": train,
+            "prune": {"rate": 0.2, "output_rate": 0.1},
+        }
+    )
 
 
 def by_strategy(ready: Ready, strategy: str) -> Ready:

@@ -234,11 +234,12 @@ def tick(listener, steps):
 progress.Lines.tick = tick
 app.main()
 """
-LATER = {"IPython", "jinja2", "matplotlib", "mnist1d", "requests", "seaborn", "sklearn"}
+LATER = {"IPython", "jinja2", "matplotlib", "mnist1d", "numba", "requests", "seaborn", "sklearn"}
 
 
-def test_the_first_step_waits_for_no_package_that_the_run_does_not_use(campaign_file, tmp_path):
-    file = campaign_file(tmp_path, data="digits")
+@pytest.mark.parametrize(("strategy", "used"), [("layered", {"sklearn"}), ("sparse", {"sklearn", "numba"})])
+def test_the_first_step_waits_for_no_package_that_the_run_does_not_use(campaign_file, tmp_path, strategy, used):
+    file = campaign_file(tmp_path, data="digits", compute={"strategy": strategy})
     ended = subprocess.run(
         [sys.executable, "-c", UNTIL_FIRST_STEP, "run", str(file), "--out", str(tmp_path / "out")],
         capture_output=True,
@@ -246,7 +247,7 @@ def test_the_first_step_waits_for_no_package_that_the_run_does_not_use(campaign_
     )
     imported = set(ended.stdout.partition("first step ")[2].split())
     assert "torch" in imported, ended.stderr
-    assert imported & LATER == {"sklearn"}, "that digits come with"
+    assert imported & LATER == used, "digits come with sklearn"
 
 
 def test_help_is_quick():

@@ -48,11 +48,11 @@ def recorded(monkeypatch) -> list[str]:
     """
     asked = []
 
-    def beside(step) -> None:
+    def beside(step, device) -> None:
         asked.append("eager")
         step()
 
-    def record(step):
+    def record(step, device):
         asked.append("record")
         return lambda: (asked.append("replay"), step())
 
@@ -76,8 +76,8 @@ def test_what_changes_from_step_to_step_is_in_memory(bench, recorded, name: str,
 
 def test_the_memory_stays_where_it_is(bench, monkeypatch) -> None:
     """A replay reads and writes where the recording did."""
-    monkeypatch.setattr(captured, "beside", lambda step: step())
-    monkeypatch.setattr(captured, "record", lambda step: step)
+    monkeypatch.setattr(captured, "beside", lambda step, device: step())
+    monkeypatch.setattr(captured, "record", lambda step, device: step)
     start, recipe = bench.stack(bench.mlp, 3), bench.recipe(optimizer="adam", warmup_steps=9)
     part = Captured(make_execution("layered", bench.mlp()), start, bench.seeds(3), bench.examples(), recipe, CPU)
 

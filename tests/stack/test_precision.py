@@ -79,7 +79,9 @@ def test_a_chain_is_like_any_other_model_in_bf16(bench) -> None:
     assert choose(bench.mlp(), (6,), CPU, 1, precision="bf16").strategy == "vectorised"
     assert choose(bench.mlp(), (6,), CUDA, 1, precision="tf32").strategy == "layered"
     for strategy in ("layered", "sparse"):
-        with pytest.raises(InputError, match=f"strategy = '{strategy}': computes in float32, not in .* = 'bf16'"):
+        with pytest.raises(
+            InputError, match=f"strategy = '{strategy}': computes in float32, not in .* = 'bf16'; use 'auto'"
+        ):
             choose(bench.mlp(), (6,), CPU, 1, strategy, "bf16")
 
 

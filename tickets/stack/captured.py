@@ -1,6 +1,6 @@
 """Training on a GPU by a step that is recorded once and replayed: it is launched whole, not operation by operation.
 
-A small network's step is some thirty short kernels, and launching one takes longer than running it.
+A small network's step is many short kernels, each of which Python would have to launch.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ class Captured(Stepwise):
         super().__init__(execution, start, seeds, examples, recipe, device)
         for group in self._optimizer.param_groups:
             group["lr"] = torch.tensor(recipe.learning_rate, dtype=torch.float32, device=device)
+        self._device = device
         self._taken = 0
         self._places: Tensor | None = None
         self._replay: Callable[[], None] | None = None
@@ -49,7 +50,7 @@ class Captured(Stepwise):
         """One step of every network."""
         self._taken += 1
         if self._taken <= EAGER_STEPS:
-            beside(lambda: super(Captured, self)._take(step))
+            beside(lambda: super(Captured, self)._take(step), self._device)
             return
         places = self._feed.places(step)
         if self._places is None:
@@ -57,7 +58,7 @@ class Captured(Stepwise):
         self._places.copy_(places)
         set_learning_rate(self._optimizer, learning_rate(self._recipe, step))
         if self._replay is None:
-            self._replay = record(self._recorded)
+            self._replay = record(self._recorded, self._device)
         self._replay()
 
     def _recorded(self) -> None:
@@ -70,18 +71,19 @@ def _no_noise(network: int) -> int:
     raise AssertionError("what is recorded draws no random numbers")
 
 
-def record(step: Callable[[], None]) -> Callable[[], None]:
-    """What does the same again on the GPU, without Python. Recording takes no step."""
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        step()
+def record(step: Callable[[], None], device: torch.device) -> Callable[[], None]:
+    """What does the same again on a GPU, without Python. Recording takes no step."""
+    with torch.cuda.device(device):
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            step()
     replay: Callable[[], None] = graph.replay
     return replay
 
 
-def beside(step: Callable[[], None]) -> None:
+def beside(step: Callable[[], None], device: torch.device) -> None:
     """Take a step on a stream of its own, as what is to be recorded must first be done (PyTorch's notes on CUDA)."""
-    stream, current = torch.cuda.Stream(), torch.cuda.current_stream()
+    stream, current = torch.cuda.Stream(device), torch.cuda.current_stream(device)
     stream.wait_stream(current)
     with torch.cuda.stream(stream):
         step()

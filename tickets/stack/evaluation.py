@@ -48,7 +48,7 @@ def score(logits: Logits, x: Tensor, y: Tensor, chunk: int) -> Tensor:
         outputs = logits(inputs)  # (R, chunk, classes)
         if outputs.dtype == torch.bfloat16:
             outputs = outputs.float()
-        # Classes along the middle axis: along the last, which is short, the softmax takes ten times as long.
+        # Classes along the middle axis: along the last, which is short, the softmax takes far longer on a CPU.
         losses = functional.cross_entropy(outputs.transpose(1, 2), labels.expand(len(outputs), -1), reduction="none")
         right = (outputs.argmax(2) == labels).sum(1)
         totals.append(torch.stack([losses.sum(1, dtype=torch.float64), right.double()], 1))

@@ -5,7 +5,8 @@ that an edge is one multiplication of a row by a number. Examples come in tiles 
 have, the last of as many whole vectors as it takes. The two loops that nearly all the time goes into are written in
 LLVM's vectors, which Numba has no words for: their sums stay in registers, edge after edge. Compiled code lets other
 threads run beside it. All arrays are C-contiguous and of one floating-point type. Every sum is taken in one order,
-wherever in a list its terms stand: units that are equal stay equal. NaN and infinities are what they are.
+wherever in a list its terms stand: units that are equal stay equal. NaN and infinities are what they are. It is one
+file because what Numba keeps of a function goes stale with the function's own file alone.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """How many networks a bound on memory lets train at once.
 
 What counts: everything that a stack's training needs, on the CPU also what its round keeps meanwhile. What does not:
-the data set, Python and PyTorch themselves (some 400 MiB), and the files of a run as they are written. All in bytes.
+the data set, Python and PyTorch themselves, and the files of a run as they are written. All in bytes.
 """
 
 from __future__ import annotations
@@ -104,9 +104,10 @@ def training_bytes(
     """What training by a strategy takes. activations, inputs: of one example. density: at most, of `sparse`.
 
     Stepwise, a network has its values, masks, keep bits (as wide as the weights), gradients and states. Of a batch's
-    activations `layered` and `sparse` hold about one set for each network, `vectorised` two (outputs, and gradients
-    on the way back), and `looped` two for each lane's network at hand, with a batch of inputs for every network.
-    `sparse` holds EDGE for each surviving weight, a whole copy when it is asked for one, and WIRED at the beginning.
+    activations `layered` holds about one set for each network (`sparse` one for each lane, but it counts alike),
+    `vectorised` two (outputs, and gradients on the way back), and `looped` two for each lane's network at hand, with a
+    batch of inputs for every network. `sparse` holds EDGE for each surviving weight, a whole copy when it is asked for
+    one, and WIRED at the beginning.
     """
     batch = batch_size * activations
     if strategy == "sparse":

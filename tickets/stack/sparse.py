@@ -55,8 +55,8 @@ class Sparse:
             for index, wiring in enumerate(_wirings(self._layers, start))
         ]
         self._inputs = self._networks[0].wiring.inputs
-        self._itemsize = next(iter(start.parameters.values())).element_size()
-        self._tile, self._room = tile_columns(self._itemsize), _Room(next(iter(start.parameters.values())).dtype)
+        dtype = next(iter(start.parameters.values())).dtype
+        self._itemsize, self._tile, self._room = dtype.itemsize, tile_columns(dtype.itemsize), _Room(dtype)
         places = self._feed.which.tolist()
         self._by_order = [
             [network for network, place in zip(self._networks, places, strict=True) if place == order]
@@ -96,9 +96,8 @@ class Sparse:
         whole = functional.pad(examples, (0, 0, 0, missing)) if missing else examples
         tiles = whole.view(-1, self._tile, self._inputs).transpose(1, 2).contiguous().numpy()
         outputs = [torch.from_numpy(network.logits(tiles, self._room)) for network in self._networks]
-        return (
-            torch.stack(outputs).transpose(2, 3).flatten(1, 2)[:, : len(examples)]
-        )  # from (R, tiles, classes, columns)
+        by_tile = torch.stack(outputs)  # (R, tiles, classes, columns)
+        return by_tile.transpose(2, 3).flatten(1, 2)[:, : len(examples)]
 
     def parameters(self) -> Tensors:
         """See Part.parameters."""
@@ -177,7 +176,7 @@ class _Network:
         wiring = self.wiring
         edges, biases = (np.zeros(_whole(size, PADDED), self._dtype) for size in (wiring.edges, wiring.units))
         if whole:
-            kept = list(zip(self._layers, wiring.masks, strict=True))
+            kept = zip(self._layers, wiring.masks, strict=True)
             edges[: wiring.edges] = np.concatenate([whole[name][mask] for (name, _), mask in kept])
             nothing = [np.zeros(len(mask), self._dtype) for mask in wiring.masks]
             pairs = zip(self._layers, nothing, strict=True)
@@ -216,8 +215,8 @@ def _wirings(layers: Layers, start: Stack) -> list[Wiring]:
 class _Room:
     """Memory that the networks of a part work in one after the other, the same at every call.
 
-    It is torch's, which begins at a multiple of 64 bytes, and so does each row of whole vectors then: vectors that
-    straddle two lines of the cache take up to half as long again.
+    It is torch's, which begins at a multiple of 64 bytes, and so does each row of whole vectors then: none straddles
+    two lines of the cache.
     """
 
     def __init__(self, dtype: torch.dtype) -> None:

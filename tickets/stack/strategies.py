@@ -53,12 +53,12 @@ def choose(
 
     `layered` where the model is a chain of Linear, ReLU and Dropout layers: batched products without autograd. But
     `sparse` on a CPU where there is nothing but ReLU between them: by the surviving weights alone, at a cost that
-    falls with the density. On x86 that is no slower than `layered` even when all survive: it keeps a network in the
-    cache for some steps. Elsewhere a matrix product may be far faster there than any loop, and `sparse` takes over
-    from density 0.5 on. Else `looped` where the model draws random numbers while it trains (each network needs its
-    own), where vmap cannot run it, or where it has convolutions on a CPU (a stack of them becomes a grouped
-    convolution, which is slower there than one network after the other). Else `vectorised`, by torch.func.vmap.
-    tests/benchmarks/test_strategies.py times what is chosen against the rest.
+    falls with the density, from the dense network on where the processor is an x86. On others, where nothing was
+    measured, a matrix product may be far faster than any loop, and `sparse` takes over from density 0.5 on. Else
+    `looped` where the model draws random numbers while it trains (each network needs its own), where vmap cannot run
+    it, or where it has convolutions on a CPU (a stack of them becomes a grouped convolution, which is slower there than
+    one network after the other). Else `vectorised`, by torch.func.vmap. tests/benchmarks/test_strategies.py times what
+    is chosen against the rest.
 
     On a CPU each thread is a lane of its own and trains its part of the stack alone: nothing waits for
     anything, where a kernel shared by all threads would wait for the slowest at every operation. A model that
@@ -72,7 +72,9 @@ def choose(
     if precision == "tf32" and device.type == "cpu":
         raise InputError("train.precision = 'tf32': needs a GPU (--device cuda); a CPU has 'float32' and 'bf16'")
     if precision == "bf16" and wanted in ("layered", "sparse"):
-        raise InputError(f"compute.strategy = {wanted!r}: computes in float32, not in train.precision = 'bf16'")
+        raise InputError(
+            f"compute.strategy = {wanted!r}: computes in float32, not in train.precision = 'bf16'; use 'auto'"
+        )
     chain = is_layered(module) and precision != "bf16"
     edges = chain and is_plain(module) and device.type == "cpu"
     obstacle = None if chain else cannot_vectorise(module, input_shape)
