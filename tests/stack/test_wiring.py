@@ -48,8 +48,19 @@ def test_units_with_more_edges_come_first() -> None:
 
 def test_a_unit_that_nothing_leads_out_of_has_no_segments() -> None:
     wiring = wire([np.ones((3, 2), bool), np.array([[1, 0, 0], [1, 0, 1]], bool)])
+    assert wiring.idle.tolist() == [False, True, False, False, False]
     assert wiring.forward.unit.tolist() == [0, 2, 4, 3]
     assert wiring.forward.source.tolist()[:6] == [0, 1] * 3, "its edges keep their numbers"
+
+
+def test_nor_has_one_that_leads_to_such_units_alone() -> None:
+    # Of units 0 and 1, the second leads only to unit 3, out of which nothing leads.
+    wiring = wire([np.ones((2, 2), bool), np.array([[1, 0], [1, 1]], bool), np.array([[1, 0]], bool)])
+    assert wiring.idle.tolist() == [False, True, False, True, False]
+    assert wiring.forward.unit.tolist() == [0, 2, 4]
+    assert wiring.backward.unit.tolist() == [2, 0]
+    assert wiring.backward.source.tolist() == [4, 2], "no slope is taken from an idle unit"
+    assert wiring.backward_edge.tolist() == [7, 4]
 
 
 def test_a_linear_classifier_has_nothing_to_go_back_through() -> None:
@@ -59,11 +70,11 @@ def test_a_linear_classifier_has_nothing_to_go_back_through() -> None:
 
 
 def test_segments_come_from_a_few_rows_at_a_time() -> None:
-    wiring = wire([np.ones((2, 2 * ROWS + 1), bool), np.ones((ROWS + 2, 2), bool)])
-    assert wiring.forward.unit[:6].tolist() == [0, 1] * 3
-    assert wiring.forward.length[:6].tolist() == [ROWS] * 4 + [1, 1]
+    wiring = wire([np.ones((2, 2 * ROWS + 1), bool), np.ones((2 * ROWS - 8, 2), bool)])
+    assert wiring.forward.unit[:4].tolist() == [0, 1] * 2
+    assert wiring.forward.length[:4].tolist() == [ROWS + 1] * 2 + [ROWS] * 2
     assert wiring.backward.unit.tolist() == [0, 1] * 2
-    assert wiring.backward.length.tolist() == [ROWS] * 2 + [2] * 2
+    assert wiring.backward.length.tolist() == [ROWS - 4] * 4, "nearly as many each"
     quarter = np.zeros((1, 16 * EDGES), bool)
     quarter[:, ::4] = True
     assert wire([quarter]).forward.length.tolist() == [EDGES] * 4, "where few survive, from more rows"
@@ -81,15 +92,23 @@ def test_every_surviving_weight_is_one_edge_each_way(widths: list[int], density:
     starts = np.cumsum([0, *(len(mask) for mask in masks)])
     forward: dict[int, list[int]] = {}
     backward: dict[int, list[int]] = {}
+
+    def is_live(layer: int, unit: int) -> bool:
+        """By following every path to the end."""
+        if layer + 1 == len(masks):
+            return True
+        return any(is_live(layer + 1, int(target)) for target in np.flatnonzero(masks[layer + 1][:, unit]))
+
     for layer, mask in enumerate(masks):
+        live = [is_live(layer, unit) for unit in range(len(mask))]
+        assert wiring.idle[starts[layer] : starts[layer + 1]].tolist() == [not each for each in live]
         for unit, row in enumerate(mask):
             before = 0 if layer == 0 else starts[layer - 1]
-            leads_on = layer + 1 == len(masks) or masks[layer + 1][:, unit].any()
-            if row.any() and leads_on:
+            if row.any() and live[unit]:
                 forward[int(starts[layer]) + unit] = [int(before + source) for source in np.flatnonzero(row)]
         for source in range(mask.shape[1] if layer > 0 else 0):
-            if mask[:, source].any():
-                targets = [int(starts[layer] + target) for target in np.flatnonzero(mask[:, source])]
+            targets = [int(starts[layer] + target) for target in np.flatnonzero(mask[:, source]) if live[target]]
+            if targets:
                 backward[int(starts[layer - 1]) + source] = targets
     assert rows_of(wiring.forward) == forward
     assert rows_of(wiring.backward) == backward
@@ -107,7 +126,8 @@ def check_numbers(wiring: Wiring, masks: list[np.ndarray]) -> None:
         first += len(mask)
     assert wiring.forward.source.tolist() == rows
     backward = wiring.backward
-    assert sorted(wiring.backward_edge.tolist()) == list(range(int(masks[0].sum()), wiring.edges))
+    later = range(int(masks[0].sum()), wiring.edges)
+    assert sorted(wiring.backward_edge.tolist()) == [edge for edge in later if not wiring.idle[units[edge]]]
     for unit, begin, count in zip(backward.unit, backward.first, backward.length, strict=True):
         for edge in range(begin, begin + count):
             weight = wiring.backward_edge[edge]

@@ -53,16 +53,19 @@ class Feed:
         x, y = (torch.stack(part)[self.which] for part in zip(*each, strict=True))
         return x, y
 
-    def batches(self, steps: range) -> Iterator[tuple[Tensor, Tensor]]:
-        """Order by order, the batches of several steps: x (steps, batch, *input_shape), y (steps, batch)."""
+    def batches(self, steps: range) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Order by order, the batches of several steps, not gathered: examples, where each batch's are, their labels.
+
+        Examples are (n, *input_shape), places among them and labels (steps, batch).
+        """
         places = torch.stack([self._batches.at(step) for step in steps], 1)  # (orders, steps, batch)
         for order, at in enumerate(places):
+            labels = self._examples.train_labels[at]
             if self._examples.augment is None:
-                yield self._gathered(at)
+                yield self._examples.train_inputs, at, labels
             else:
-                each = [self._augmented(part, step, order) for part, step in zip(at, steps, strict=True)]
-                x, y = (torch.stack(part) for part in zip(*each, strict=True))
-                yield x, y
+                each = [self._augmented(part, step, order)[0] for part, step in zip(at, steps, strict=True)]
+                yield torch.cat(each), torch.arange(at.numel()).view(at.shape), labels
 
     def _gathered(self, places: Tensor) -> tuple[Tensor, Tensor]:
         return self._examples.train_inputs[places], self._examples.train_labels[places]

@@ -11,14 +11,15 @@ file because what Numba keeps of a function goes stale with the function's own f
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba import njit, types
 from numba.core import cgutils
-from numba.extending import intrinsic
+from numba.extending import intrinsic, overload
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -26,14 +27,26 @@ SGD, ADAM, ADAMW = range(3)
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # of Adam and AdamW: torch.optim's defaults
 VECTOR_BYTES = 64  # as wide as registers come; where they are narrower, LLVM takes two or four for each
 SEVERAL = 4  # vectors in a row of a tile: registers hold as many sums, and what is added
+IN_PAIRS = bool(binding.get_host_cpu_features().get("avx512f"))  # where registers hold the sums of two units
+
+OPTIONS: Any = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz"}}
+
+# Of single precision and the exponential function.
+MANTISSA_BITS = 23
+EXPONENT_OF_1 = 127
+SHIFT = np.float32(1.5 * 2**MANTISSA_BITS)
+PER_LN_2 = np.float32(1 / np.log(2))
+LN_2 = np.float32(round(np.log(2) * 2**9) / 2**9)  # so few digits that its products with n are exact
+LN_2_REST = np.float32(np.log(2) - np.float64(LN_2))
+ONE, C2, C3, C4, C5, C6, C7 = (np.float32(1 / math.factorial(k)) for k in range(1, 8))
+LEAST = np.float32(-87)  # whose exponential is near the least number that has all its digits
 
 
 def _compiled(function: Function) -> Function:
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz"}}
     try:
-        made: Function = njit(cache=True, **options)(function)
+        made: Function = njit(cache=True, **OPTIONS)(function)
     except RuntimeError:  # nowhere to keep what was compiled: it is compiled in each process
-        made = njit(**options)(function)
+        made = njit(**OPTIONS)(function)
     return made
 
 
@@ -144,21 +157,49 @@ def _adder(vectors: int) -> Any:
     def add(typing, weights, sources, first, count, rows, into, unit):
         def generate(context, builder, signature, arguments):
             code = _Code(context, builder, signature, arguments, names)
-            first, result = code.index("first"), code.row("into", code.index("unit"), vectors)
-            sums = [cgutils.alloca_once_value(builder, code.load(part)) for part in result]
-            with cgutils.for_range(builder, code.index("count")) as loop:
-                edge = builder.add(first, loop.index)
-                weight = code.broadcast(builder.load(code.at("weights", edge)))
-                row = code.row("rows", code.source(edge), vectors)
-                for taken, part in zip(sums, row, strict=True):
-                    builder.store(code.multiply_add(weight, code.load(part), builder.load(taken)), taken)
-            for taken, part in zip(sums, result, strict=True):
-                code.store(builder.load(taken), part)
+            _write_sums(code, vectors, [code.index("first")], [code.index("unit")])
             return context.get_dummy_value()
 
         return types.void(weights, sources, first, count, rows, into, unit), generate
 
     return add
+
+
+def _pair_adder(vectors: int) -> Any:
+    """What `_adder` does, for two units at once whose edges come from the same rows: each is read once for both.
+
+    other, other_unit: the second unit's first edge, and the unit.
+    """
+    names = "weights sources first other count rows into unit other_unit"
+
+    @intrinsic
+    def add(typing, weights, sources, first, other, count, rows, into, unit, other_unit):
+        def generate(context, builder, signature, arguments):
+            code = _Code(context, builder, signature, arguments, names)
+            firsts, units = ("first", "other"), ("unit", "other_unit")
+            _write_sums(code, vectors, [*map(code.index, firsts)], [*map(code.index, units)])
+            return context.get_dummy_value()
+
+        return types.void(weights, sources, first, other, count, rows, into, unit, other_unit), generate
+
+    return add
+
+
+def _write_sums(code: _Code, vectors: int, firsts: Sequence[Any], units: Sequence[Any]) -> None:
+    """The loop of an adder over `count` edges of each unit, whose rows are those of the first unit's edges."""
+    builder = code.builder
+    results = [code.row("into", unit, vectors) for unit in units]
+    sums = [[cgutils.alloca_once_value(builder, code.load(part)) for part in result] for result in results]
+    with cgutils.for_range(builder, code.index("count")) as loop:
+        edges = [builder.add(first, loop.index) for first in firsts]
+        weights = [code.broadcast(builder.load(code.at("weights", edge))) for edge in edges]
+        row = [code.load(part) for part in code.row("rows", code.source(edges[0]), vectors)]
+        for weight, taken in zip(weights, sums, strict=True):
+            for place, part in zip(taken, row, strict=True):
+                builder.store(code.multiply_add(weight, part, builder.load(place)), place)
+    for taken, result in zip(sums, results, strict=True):
+        for place, part in zip(taken, result, strict=True):
+            code.store(builder.load(place), part)
 
 
 def _dotter(vectors: int) -> Any:
@@ -221,25 +262,65 @@ def _summer(vectors: int) -> Any:
     return total
 
 
+def _power_maker() -> Any:
+    """2 to the power of n, for shifted = SHIFT + n in single precision: its last bits, moved to where exponents are."""
+
+    @intrinsic
+    def power(typing, shifted):
+        def generate(context, builder, signature, arguments):
+            integer = ir.IntType(32)
+            bits = builder.add(builder.bitcast(arguments[0], integer), integer(EXPONENT_OF_1))
+            return builder.bitcast(builder.shl(bits, integer(MANTISSA_BITS)), ir.FloatType())
+
+        return types.float32(types.float32), generate
+
+    return power
+
+
 _add_4, _add_3, _add_2, _add_1 = (_adder(vectors) for vectors in (4, 3, 2, 1))
+_add_pair_4, _add_pair_3, _add_pair_2, _add_pair_1 = (_pair_adder(vectors) for vectors in (4, 3, 2, 1))
 _dot_4, _dot_3, _dot_2, _dot_1 = (_dotter(vectors) for vectors in (4, 3, 2, 1))
 _sum_4, _sum_3, _sum_2, _sum_1 = (_summer(vectors) for vectors in (4, 3, 2, 1))
+_power_of_two = _power_maker()
+
+
+@_compiled
+def _is_pair(edges, i):
+    """Whether a segment and the next come from the same rows, and from each of them from the first to the last."""
+    a, b, count = edges.first[i], edges.first[i + 1], edges.length[i]
+    if edges.length[i + 1] != count or edges.source[a] != edges.source[b]:
+        return False
+    return edges.source[a + count - 1] - edges.source[a] == count - 1 == edges.source[b + count - 1] - edges.source[b]
 
 
 @_compiled
 def _add_edges(edges, begin, end, weights, rows, into):
     """into[unit] += the sum of weights[e] * rows[source] over the edges of the segments `begin` to `end - 1`."""
     vectors = rows.shape[1] * rows.itemsize // VECTOR_BYTES
-    for i in range(begin, end):
+    source, i = edges.source, begin
+    while i < end:
         unit, first, count = edges.unit[i], edges.first[i], edges.length[i]
+        if IN_PAIRS and i + 1 < end and _is_pair(edges, i):
+            other_unit, other = edges.unit[i + 1], edges.first[i + 1]
+            if vectors == 4:
+                _add_pair_4(weights, source, first, other, count, rows, into, unit, other_unit)
+            elif vectors == 3:
+                _add_pair_3(weights, source, first, other, count, rows, into, unit, other_unit)
+            elif vectors == 2:
+                _add_pair_2(weights, source, first, other, count, rows, into, unit, other_unit)
+            else:
+                _add_pair_1(weights, source, first, other, count, rows, into, unit, other_unit)
+            i += 2
+            continue
         if vectors == 4:
-            _add_4(weights, edges.source, first, count, rows, into, unit)
+            _add_4(weights, source, first, count, rows, into, unit)
         elif vectors == 3:
-            _add_3(weights, edges.source, first, count, rows, into, unit)
+            _add_3(weights, source, first, count, rows, into, unit)
         elif vectors == 2:
-            _add_2(weights, edges.source, first, count, rows, into, unit)
+            _add_2(weights, source, first, count, rows, into, unit)
         else:
-            _add_1(weights, edges.source, first, count, rows, into, unit)
+            _add_1(weights, source, first, count, rows, into, unit)
+        i += 1
 
 
 @_compiled
@@ -259,13 +340,13 @@ def _dot_edges(edges, begin, end, slopes, rows, products, onto):
 
 
 @_compiled
-def _sum_rows(rows, has_sum, sums, onto):
-    """sums[unit] = the sum of the numbers in rows[unit], or 0 where it has none; with `onto`, +=."""
+def _sum_rows(rows, summed, sums, onto):
+    """sums[unit] = the sum of the numbers in rows[unit], or 0 where it is not `summed`; with `onto`, +=."""
     vectors = rows.shape[1] * rows.itemsize // VECTOR_BYTES
     zero = rows.dtype.type(0)
     for unit in range(len(rows)):
         before = sums[unit] if onto else zero
-        if not has_sum[unit]:
+        if not summed[unit]:
             sums[unit] = zero
         elif vectors == 4:
             sums[unit] = before + _sum_4(rows, unit)
@@ -278,20 +359,48 @@ def _sum_rows(rows, has_sum, sums, onto):
 
 
 @_compiled
-def _forward(x, starts, forward, weights, biases, outputs):
-    """What comes out of every unit; of the output units, the logits. x: (inputs, columns)."""
+def _forward(x, starts, idle, forward, weights, biases, outputs):
+    """What comes out of every unit that is not idle; of the output units, the logits. x: (inputs, columns)."""
     zero, layers = outputs.dtype.type(0), len(starts) - 1
     for layer in range(layers):
         for unit in range(starts[layer], starts[layer + 1]):
+            if idle[unit]:
+                continue
             for k in range(outputs.shape[1]):
                 outputs[unit, k] = biases[unit]
         rows = x if layer == 0 else outputs
         _add_edges(forward, forward.layer[layer], forward.layer[layer + 1], weights, rows, outputs)
         if layer < layers - 1:
             for unit in range(starts[layer], starts[layer + 1]):
+                if idle[unit]:
+                    continue
                 for k in range(outputs.shape[1]):
                     value = outputs[unit, k]
                     outputs[unit, k] = zero if value <= 0 else value  # NaN stays
+
+
+def _exp(x):
+    """e to the power of x, which is at most 0: in single precision by arithmetic that comes in vectors, unlike libm's.
+
+    With x = n ln 2 + r for an integer n, it is 2 to the power of n times the Taylor series of exp(r), for r is at most
+    ln 2 / 2. To a unit of the last place; 0 below LEAST, where single precision has fewer digits.
+    """
+    raise NotImplementedError("only compiled code calls this")
+
+
+@overload(_exp, jit_options=OPTIONS)
+def _exp_of(x):
+    if x != types.float32:
+        return lambda x: np.exp(x)
+
+    def exp(x):
+        shifted = x * PER_LN_2 + SHIFT  # rounds to an integer: the next number is 1 away
+        n = shifted - SHIFT
+        r = x - n * LN_2 - n * LN_2_REST
+        series = ONE + r * (ONE + r * (C2 + r * (C3 + r * (C4 + r * (C5 + r * (C6 + r * C7))))))
+        return np.float32(0) if x < LEAST else series * _power_of_two(shifted)  # NaN stays
+
+    return exp
 
 
 @_compiled
@@ -308,7 +417,7 @@ def _output_slopes(labels, share, hidden, outputs, slopes, column):
             column[k] = max(column[k], outputs[unit, k])
     for unit in range(hidden, units):
         for k in range(columns):
-            slopes[unit, k] = np.exp(outputs[unit, k] - column[k])
+            slopes[unit, k] = _exp(outputs[unit, k] - column[k])
     for k in range(columns):
         column[k] = slopes[hidden, k]
     for unit in range(hidden + 1, units):
@@ -324,16 +433,23 @@ def _output_slopes(labels, share, hidden, outputs, slopes, column):
 
 
 @_compiled
-def _hidden_slopes(starts, backward, weights, outputs, slopes):
-    """Back through the edges, from the last hidden layer to the first; nothing comes through a unit that is off."""
+def _hidden_slopes(starts, idle, backward, weights, outputs, slopes):
+    """Back through the edges, from the last hidden layer to the first; nothing comes through a unit that is off.
+
+    Of idle units there is none.
+    """
     zero = slopes.dtype.type(0)
     for back in range(len(starts) - 2):
         layer = len(starts) - 3 - back
         for unit in range(starts[layer], starts[layer + 1]):
+            if idle[unit]:
+                continue
             for k in range(slopes.shape[1]):
                 slopes[unit, k] = zero
         _add_edges(backward, backward.layer[back], backward.layer[back + 1], weights, slopes, slopes)
         for unit in range(starts[layer], starts[layer + 1]):
+            if idle[unit]:
+                continue
             for k in range(slopes.shape[1]):
                 slopes[unit, k] = zero if outputs[unit, k] <= 0 else slopes[unit, k]
 
@@ -363,15 +479,40 @@ def _update(kind, values, gradients, first_moment, second_moment, step, rate, mo
 
 
 @_compiled
+def lay_out(examples, places, tiles):
+    """Write batches of examples as `take_steps` reads them.
+
+    examples: (n, inputs). places: (steps, batch) int64. tiles: (steps, inputs x columns), `take_steps`' x.
+    """
+    inputs, batch = examples.shape[1], places.shape[1]
+    columns, tile, few = tiles.shape[1] // inputs, SEVERAL * VECTOR_BYTES // tiles.itemsize, VECTOR_BYTES
+    for s in range(len(places)):
+        for begin in range(0, columns, tile):
+            end = min(begin + tile, columns)
+            part = tiles[s, begin * inputs : end * inputs].reshape(inputs, end - begin)
+            for first in range(0, inputs, few):  # of each example: what is read and written stays in the first cache
+                last = min(first + few, inputs)
+                for k in range(end - begin):
+                    if begin + k < batch:
+                        example = examples[places[s, begin + k]]
+                        for i in range(first, last):
+                            part[i, k] = example[i]
+                    else:
+                        for i in range(first, last):
+                            part[i, k] = 0
+
+
+@_compiled
 def take_steps(
-    x, labels, inputs, starts, forward, backward, backward_edge,
-    weights, biases, has_bias, weight_moments, bias_moments, outputs, slopes, gradients, bias_gradients, back, column,
+    x, labels, inputs, starts, idle, forward, backward, backward_edge,
+    weights, biases, bias_learns, weight_moments, bias_moments,
+    outputs, slopes, gradients, bias_gradients, back, column,
     kind, taken, rates, momentum, decay,
 ):  # fmt: skip
     """Train one network for as many steps as `rates` has numbers.
 
     x: (steps, inputs x columns): tile after tile, each (inputs, its columns), 0 past the batch's end. labels: (steps,
-    batch) int64. inputs to backward_edge: a Wiring's. weights: (edges,), biases: (units,), has_bias: (units,) bool.
+    batch) int64. inputs to backward_edge: a Wiring's. weights: (edges,), biases: (units,), bias_learns: (units,) bool.
     weight_moments: (2, edges), bias_moments: (2, units). outputs, slopes: (units x a tile's columns,), gradients,
     bias_gradients, back, column: (edges,), (units,), (backward edges,), (a tile's columns,) of room to work in. What
     is of all edges or units may be longer; gradients past the end, and of idle units' edges, are 0 and stay 0. taken:
@@ -389,24 +530,24 @@ def take_steps(
             given = x[s, begin * inputs : end * inputs].reshape(inputs, wide)
             out = outputs[: units * wide].reshape(units, wide)
             slope = slopes[: units * wide].reshape(units, wide)
-            _forward(given, starts, forward, weights, biases, out)
+            _forward(given, starts, idle, forward, weights, biases, out)
             _output_slopes(labels[s, begin:end], share, hidden, out, slope, column)
-            _hidden_slopes(starts, backward, back, out, slope)
+            _hidden_slopes(starts, idle, backward, back, out, slope)
             onto = begin > 0
             for layer in range(layers):
                 rows = given if layer == 0 else out
                 _dot_edges(forward, forward.layer[layer], forward.layer[layer + 1], slope, rows, gradients, onto)
-            _sum_rows(slope, has_bias, bias_gradients, onto)
+            _sum_rows(slope, bias_learns, bias_gradients, onto)
         step = taken + s + 1
         _update(kind, weights, gradients, weight_moments[0], weight_moments[1], step, rates[s], momentum, decay)
         _update(kind, biases, bias_gradients, bias_moments[0], bias_moments[1], step, rates[s], momentum, decay)
 
 
 @_compiled
-def logits_of(x, starts, forward, weights, biases, outputs, logits):
+def logits_of(x, starts, idle, forward, weights, biases, outputs, logits):
     """Write the logits of one network, (tiles, classes, columns), for x (tiles, inputs, columns)."""
     for tile in range(len(x)):
-        _forward(x[tile], starts, forward, weights, biases, outputs)
+        _forward(x[tile], starts, idle, forward, weights, biases, outputs)
         for unit in range(starts[-2], starts[-1]):
             for k in range(outputs.shape[1]):
                 logits[tile, unit - starts[-2], k] = outputs[unit, k]

@@ -71,23 +71,20 @@ class Sparse:
                 break
             steps = range(begin, min(begin + block, last))
             rates = np.array([learning_rate(self._recipe, step) for step in steps])
-            for (x, y), networks in zip(self._feed.batches(steps), self._by_order, strict=True):
-                tiles = self._tiles(x.flatten(2))
+            for (examples, places, labels), networks in zip(self._feed.batches(steps), self._by_order, strict=True):
+                tiles = self._tiles(examples, places)
                 for network in networks:
-                    network.train(tiles, y.numpy(), self._recipe, rates, self._room)
+                    network.train(tiles, labels.numpy(), self._recipe, rates, self._room)
                     tick(len(steps))
         self._has_state |= last > first
 
-    def _tiles(self, x: Tensor) -> Array:
-        """Batches x (steps, batch, inputs), as the kernels read them: (steps, inputs x columns), tile after tile."""
-        steps, batch, inputs = x.shape
+    def _tiles(self, examples: Tensor, places: Tensor) -> Array:
+        """The batches of examples at these places (steps, batch), as kernels.take_steps reads them."""
+        steps, batch = places.shape
         columns = _whole(batch, kernels.VECTOR_BYTES // self._itemsize)
-        room = x.new_zeros(steps, inputs * columns)
-        for begin in range(0, batch, self._tile):
-            end = min(begin + self._tile, columns)
-            part = room[:, begin * inputs : end * inputs].view(steps, inputs, end - begin)
-            part[:, :, : batch - begin] = x[:, begin:end].transpose(1, 2)
-        return room.numpy()
+        tiles = self._room.of("tiles", steps * columns * self._inputs).reshape(steps, -1)
+        kernels.lay_out(examples.flatten(1).numpy(), places.numpy(), tiles)
+        return tiles
 
     def logits(self, x: Tensor) -> Tensor:
         """See Part.logits."""
@@ -130,7 +127,8 @@ class _Network:
         self._dtype = whole[layers[0][0]].dtype
         self._tile = tile_columns(self._dtype.itemsize)
         self._weights, self._biases = self._packed(whole)
-        self._has_bias = np.repeat([bias is not None for _, bias in layers], [len(mask) for mask in self.wiring.masks])
+        has_bias = np.repeat([bias is not None for _, bias in layers], [len(mask) for mask in wiring.masks])
+        self._bias_learns = has_bias & ~wiring.idle
         states = [{name: t[index].numpy() for name, t in start.optimizer.get(key, {}).items()} for key in moments]
         packed = [self._packed(state) for state in states] + [self._packed({})] * (2 - len(moments))
         self._weight_moments = np.stack([weights for weights, _ in packed])
@@ -145,8 +143,8 @@ class _Network:
         bias_gradients = room.of("bias_gradients", len(self._biases))
         gradients[:], bias_gradients[:] = 0, 0
         kernels.take_steps(
-            x, labels, wiring.inputs, wiring.starts, wiring.forward, wiring.backward, wiring.backward_edge,
-            self._weights, self._biases, self._has_bias, self._weight_moments, self._bias_moments,
+            x, labels, wiring.inputs, wiring.starts, wiring.idle, wiring.forward, wiring.backward, wiring.backward_edge,
+            self._weights, self._biases, self._bias_learns, self._weight_moments, self._bias_moments,
             room.of("outputs", wiring.units * self._tile), room.of("slopes", wiring.units * self._tile),
             gradients, bias_gradients,
             room.of("back", len(wiring.backward_edge)), room.of("column", self._tile),
@@ -159,7 +157,7 @@ class _Network:
         wiring = self.wiring
         logits = np.empty((len(x), wiring.classes, self._tile), self._dtype)
         outputs = room.of("outputs", wiring.units * self._tile).reshape(wiring.units, self._tile)
-        kernels.logits_of(x, wiring.starts, wiring.forward, self._weights, self._biases, outputs, logits)
+        kernels.logits_of(x, wiring.starts, wiring.idle, wiring.forward, self._weights, self._biases, outputs, logits)
         return logits
 
     @property

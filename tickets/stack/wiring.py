@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 Ints = npt.NDArray[np.int32]
-Mask = npt.NDArray[np.bool_]
+Bools = npt.NDArray[np.bool_]
 
 
-ROWS = 96  # that a segment's edges come from, at least: of a tile's 64 columns in single precision, 24 KiB
+ROWS = 96  # that a segment's edges come from, about, at least: of a tile's 64 columns in single precision, 24 KiB
 EDGES = 40  # that a segment has, about, at least: it begins and ends by reading and writing a row
 
 
@@ -42,18 +42,19 @@ class Wiring:
 
     starts: where each layer's units begin, (layers + 1,); the last is the number of all. forward: the edges into every
     unit, numbered as the surviving weights are: layer after layer, each in C order. The sources of the first layer's
-    are inputs, the others' are units. A hidden unit that nothing leads out of has no segments: it need not be computed,
-    and no slope comes to it. backward: the edges out of every hidden unit, from the last hidden layer to the first;
-    their sources are the units that they lead to, and `backward_edge` says which of the forward edges each is. masks:
-    by layer, (out, in).
+    are inputs, the others' are units. idle: of the units, whether no path leads out of it to an output unit: it need
+    not be computed, and no slope comes to it, so that it has no segments. backward: the edges out of every hidden unit
+    to units that are not idle, from the last hidden layer to the first; their sources are the units that they lead to,
+    and `backward_edge` says which of the forward edges each is. masks: by layer, (out, in).
     """
 
     inputs: int
     starts: Ints
+    idle: Bools
     forward: Edges
     backward: Edges
     backward_edge: Ints
-    masks: tuple[Mask, ...]
+    masks: tuple[Bools, ...]
 
     @property
     def units(self) -> int:
@@ -71,35 +72,35 @@ class Wiring:
         return len(self.forward.source)
 
 
-def wire(masks: Sequence[Mask]) -> Wiring:
+def wire(masks: Sequence[Bools]) -> Wiring:
     """The wiring of a chain of layers with these masks, (out, in) each, from the first to the output layer."""
     starts = np.cumsum([0, *(len(mask) for mask in masks)])
     befores = np.cumsum([0, *(np.count_nonzero(mask) for mask in masks)])
+    idle = _idle(masks)
     entering, leaving, edges = [], [], [np.empty(0, np.int32)]
     taken = 0
     for layer, mask in enumerate(masks):
         unit, row = _places(mask)
-        used: Mask = np.ones(len(mask), np.bool_)
-        if layer + 1 < len(masks):
-            used = np.logical_or.reduce(masks[layer + 1])
         first_row = 0 if layer == 0 else starts[layer - 1]
-        found = _segments(unit, row, row // _rows(mask), used)
+        found = _segments(unit, row, row // _rows(mask, mask.shape[1]), idle[starts[layer] : starts[layer + 1]])
         entering.append(_numbered(found, starts[layer], befores[layer], first_row))
     for layer in range(len(masks) - 1, 0, -1):
-        unit, row = _places(masks[layer].T)
-        block = row // _rows(masks[layer])
-        numbers = np.empty(masks[layer].shape, np.int32)
+        live = masks[layer] & ~idle[starts[layer] : starts[layer + 1], None]
+        unit, row = _places(live.T)
+        block = row // _rows(live, len(live))
+        numbers = np.empty(live.shape, np.int32)
         numbers[masks[layer]] = np.arange(befores[layer], befores[layer + 1])
         # Block by block, so that the weights that are gathered for neighbours lie near one another.
         order = np.argsort(block, kind="stable")
         unit, row = unit[order], row[order]
-        found = _segments(unit, row, block[order], np.ones(masks[layer].shape[1], np.bool_))
+        found = _segments(unit, row, block[order], np.zeros(live.shape[1], np.bool_))
         leaving.append(_numbered(found, starts[layer - 1], taken, starts[layer]))
         edges.append(numbers[row, unit])
         taken += len(unit)
     return Wiring(
         inputs=masks[0].shape[1],
         starts=starts.astype(np.int32),
+        idle=idle,
         forward=_joined(entering),
         backward=_joined(leaving),
         backward_edge=np.concatenate(edges),
@@ -107,27 +108,39 @@ def wire(masks: Sequence[Mask]) -> Wiring:
     )
 
 
-def _rows(mask: Mask) -> int:
-    """Rows that a segment's edges come from: so many that it has EDGES of them on average, and no fewer than ROWS."""
-    return max(ROWS, EDGES * mask.size // max(1, int(np.count_nonzero(mask))))
+def _idle(masks: Sequence[Bools]) -> Bools:
+    """Of all units, whether no path leads out of it to an output unit."""
+    used: list[Bools] = [np.ones(len(masks[-1]), np.bool_)]
+    for mask in reversed(masks[1:]):
+        used.append(np.logical_or.reduce(mask[used[-1]]))
+    return np.logical_not(np.concatenate(used[::-1]))
 
 
-def _places(mask: Mask) -> tuple[Ints, Ints]:
+def _rows(mask: Bools, rows: int) -> int:
+    """Rows that a segment's edges come from, of so many: enough for EDGES of them on average, about, and for ROWS.
+
+    All segments' but the last are as many, and the last's nearly so.
+    """
+    wanted = max(ROWS, EDGES * mask.size // max(1, int(np.count_nonzero(mask))))
+    return -(-rows // max(1, round(rows / wanted)))
+
+
+def _places(mask: Bools) -> tuple[Ints, Ints]:
     """Where a mask is True, in C order: the rows, and the columns."""
     rows, columns = np.nonzero(mask)
     return rows.astype(np.int32), columns.astype(np.int32)
 
 
-def _segments(unit: Ints, row: Ints, block: Ints, used: Mask) -> Edges:
+def _segments(unit: Ints, row: Ints, block: Ints, idle: Bools) -> Edges:
     """Segments of a layer's edges, each from a row into a unit, which come in any order that keeps segments together.
 
-    block: of each edge, that of its row. used: of the units, whether they need segments.
+    block: of each edge, that of its row. idle: of the units, whether they need no segments.
     """
     changes = (unit[1:] != unit[:-1]) | (block[1:] != block[:-1])
     first = np.flatnonzero(np.concatenate([np.ones(min(1, len(unit)), np.bool_), changes]))
     count = np.diff(first, append=len(unit))
     order = np.lexsort((-count, block[first]))
-    order = order[used[unit[first[order]]]]
+    order = order[~idle[unit[first[order]]]]
     found = (unit[first[order]], first[order], count[order], row, np.array([len(order)]))
     return Edges(*(part.astype(np.int32) for part in found))
 

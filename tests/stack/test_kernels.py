@@ -1,0 +1,70 @@
+"""What the kernels compute, piece by piece."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numba import njit
+
+from tickets.stack import kernels
+from tickets.stack.kernels import SEVERAL, VECTOR_BYTES, lay_out
+from tickets.stack.wiring import wire
+
+FLOATS = VECTOR_BYTES // 4  # single-precision numbers in a vector
+
+
+@njit
+def exp_of(x, y):
+    for i in range(len(x)):
+        y[i] = kernels._exp(x[i])
+
+
+def test_exp_is_right_to_a_unit_of_the_last_place() -> None:
+    x = -np.concatenate([np.linspace(0, 87, 300_001), np.logspace(-40, 1.9, 100_001)]).astype(np.float32)
+    found = np.empty_like(x)
+    exp_of(x, found)
+    exact = np.exp(x.astype(np.float64))
+    assert (np.abs(found - exact) / np.spacing(exact.astype(np.float32))).max() < 1
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_exp_at_the_ends(dtype) -> None:
+    x = np.array([0, -0.0, -1e30, -np.inf, np.nan], dtype)
+    found = np.empty_like(x)
+    exp_of(x, found)
+    np.testing.assert_array_equal(found, np.array([1, 1, 0, 0, np.nan], dtype))
+
+
+@pytest.mark.parametrize("vectors", range(1, SEVERAL + 1))
+def test_units_with_the_same_rows_get_the_sums_they_would_get_alone(vectors: int) -> None:
+    rng = np.random.default_rng(vectors)
+    masks = [np.ones((4, 9), bool)]
+    masks[0][2, 5] = masks[0][3, 3] = False  # as many as each other, from the same first and last, yet not the same
+    edges = wire(masks).forward
+    rows = rng.standard_normal((9, vectors * FLOATS)).astype(np.float32)
+    weights = rng.standard_normal(len(edges.source)).astype(np.float32)
+    together, alone = np.zeros((2, 4, vectors * FLOATS), np.float32)
+    segments = len(edges.unit)
+    kernels._add_edges(edges, 0, segments, weights, rows, together)
+    for segment in range(segments):
+        kernels._add_edges(edges, segment, segment + 1, weights, rows, alone)
+    np.testing.assert_array_equal(together, alone)
+    dense = np.zeros((4, 9), np.float32)
+    dense[masks[0]] = weights
+    np.testing.assert_allclose(together, dense @ rows, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("inputs", "batch"), [(1, 1), (40, 100), (70, 64), (3, 67), (130, 33)])
+def test_batches_are_laid_out_tile_by_tile(dtype, inputs: int, batch: int) -> None:
+    examples = np.random.default_rng(1).standard_normal((50, inputs)).astype(dtype)
+    places = np.random.default_rng(2).integers(50, size=(3, batch))
+    lanes = VECTOR_BYTES // examples.itemsize
+    columns = -(-batch // lanes) * lanes
+    tiles = np.full((3, inputs * columns), np.nan, dtype)
+    lay_out(examples, places, tiles)
+    for step in range(3):
+        batch_columns = np.zeros((inputs, columns), dtype)
+        batch_columns[:, :batch] = examples[places[step]].T
+        parts = np.split(batch_columns, range(SEVERAL * lanes, columns, SEVERAL * lanes), axis=1)
+        np.testing.assert_array_equal(tiles[step], np.concatenate([part.ravel() for part in parts]))
