@@ -150,7 +150,7 @@ def up_to(request, monkeypatch) -> float:
 def test_a_stack_is_sparse_only_where_the_plan_says_so(sparse_up_to: float, kept: float, found: str) -> None:
     mask = torch.arange(8).view(2, 4) < 8 * kept
     stack = stack_networks([{"weight": torch.ones(2, 4)}], [{"weight": mask}], ["weight"])
-    assert Plan("looped", "", 1, 1, 1, sparse_up_to).strategy_for(stack) == found
+    assert Plan("looped", "", 1, 1, 1, sparse_up_to).strategy_for(stack, {}) == found
 
 
 def most_at_once(

@@ -215,7 +215,7 @@ def _train_stack(
         for entry in members
     ]
     at_once = min(len(members), setting.plan.networks_at_once)
-    strategy = setting.plan.strategy_for(stack)
+    strategy = setting.plan.strategy_for(stack, setting.pixels)
     whole = evaluation_chunk(at_once, setting.activations, run.train.batch_size, setting.device)
     return train(
         functools.partial(begin, strategy, setting.module),
@@ -225,7 +225,7 @@ def _train_stack(
         run.train,
         lanes=setting.plan.lanes,
         networks_at_once=setting.plan.networks_at_once,
-        chunk=SPARSE_CHUNK if strategy == "sparse" else whole,
+        chunk=SPARSE_CHUNK if strategy == "sparse" and not setting.has_images else whole,
         keep_step=run.rewind.step if number == 0 and run.rewind.step > 0 else None,
         measure=functools.partial(measure_units, setting.hidden, x=setting.examples.validation_inputs)
         if run.store.units

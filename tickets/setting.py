@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from tickets.models import check_output, factory
 from tickets.random_state import untouched_generators
 from tickets.scores import Weights
 from tickets.stack.architecture import Prunable, prunable
+from tickets.stack.chain import chain_of, lay_out_chain
 from tickets.stack.memory import (
     EVALUATION_BYTES,
     KEPT_BY_THE_ALLOCATOR,
@@ -27,6 +28,7 @@ from tickets.stack.memory import (
     Training,
     activation_bytes,
     free_bytes,
+    image_bytes,
     networks_that_fit,
     ranking_bytes,
     round_bytes,
@@ -45,7 +47,7 @@ class Plan:
 
     strategy: a name of `stack.strategies.STRATEGIES`, chosen for `reason`. lanes: parts of a stack that train side
     by side. networks_at_once: that the lanes hold together. threads: of the CPU, for all lanes together.
-    sparse_up_to: a stack with at most this share of its weights left is trained by `sparse` instead.
+    sparse_up_to: a stack with at most this share of its multiplications left is trained by `sparse` instead.
     """
 
     strategy: str
@@ -55,9 +57,9 @@ class Plan:
     threads: int
     sparse_up_to: float = 0.0
 
-    def strategy_for(self, stack: Stack) -> str:
-        """The strategy that trains a stack."""
-        takes_over = self.sparse_up_to > 0 and share_left(stack) <= self.sparse_up_to
+    def strategy_for(self, stack: Stack, pixels: Mapping[str, int]) -> str:
+        """The strategy that trains a stack. pixels: see share_left."""
+        takes_over = self.sparse_up_to > 0 and share_left(stack, pixels) <= self.sparse_up_to
         return "sparse" if takes_over else self.strategy
 
 
@@ -66,7 +68,8 @@ class Setting:
     """A run, made ready. examples, module (the architecture's template): on `device`. fresh: every parameter and
     buffer from a seed, on the CPU.
 
-    hidden: the layers whose units are counted as the networks train; () if the run does not ask for it.
+    hidden: the layers whose units are counted as the networks train; () if the run does not ask for it. pixels: of a
+    chain's weights, how often each is used for one example.
     """
 
     run: Run
@@ -78,8 +81,14 @@ class Setting:
     score: Callable[[Weights], Tensor]
     module: nn.Module
     plan: Plan
+    pixels: Mapping[str, int]
     activations: int
     device: torch.device
+
+    @property
+    def has_images(self) -> bool:
+        """Whether the model is a chain with convolutions."""
+        return any(pixels > 1 for pixels in self.pixels.values())
 
     @property
     def biases(self) -> frozenset[str]:
@@ -195,7 +204,10 @@ def _training(fitted: Fitted, sizes: Sizes, choice: Choice) -> Training:
     shape, batch_size = fitted.source.examples.input_shape, fitted.run.train.batch_size
     activations, inputs = activation_bytes(fitted.module, shape), 4 * math.prod(shape)
     dense = training_bytes(choice.strategy, sizes, batch_size, activations, inputs)
+    links = chain_of(fitted.module, shape) or ()
     also = training_bytes("sparse", sizes, batch_size, activations, inputs, choice.sparse_up_to)
+    if any(link.kernel for link in links):
+        also = image_bytes(sizes, lay_out_chain(links))
     most = Training(max(dense.each, also.each), max(dense.lane, also.lane)) if choice.sparse_up_to else dense
     return Training(most.each + unit_bytes(fitted.module, fitted.hidden), most.lane)
 
@@ -214,6 +226,7 @@ def make_setting(fitted: Fitted, plan: Plan, device: torch.device) -> Setting:
         score=score_function(run),
         module=module.to(device),
         plan=plan,
+        pixels={link.weight: link.pixels for link in chain_of(module, fitted.source.examples.input_shape) or ()},
         activations=activations,
         device=device,
     )

@@ -15,6 +15,7 @@ from tickets.stack.networks import stack_networks
 STRATEGIES = [
     ("layered", "mlp", (6,)),
     ("sparse", "mlp", (6,)),
+    ("sparse", "convnet", (1, 4, 4)),
     ("vectorised", "normnet", (1, 4, 4)),
     ("looped", "convnet", (1, 4, 4)),
 ]

@@ -7,6 +7,7 @@ import pytest
 from numba import njit
 
 from tickets.stack import kernels
+from tickets.stack.chain import Link, lay_out_chain
 from tickets.stack.kernels import SEVERAL, VECTOR_BYTES, lay_out
 from tickets.stack.wiring import wire
 
@@ -40,7 +41,7 @@ def test_units_with_the_same_rows_get_the_sums_they_would_get_alone(vectors: int
     rng = np.random.default_rng(vectors)
     masks = [np.ones((4, 9), bool)]
     masks[0][2, 5] = masks[0][3, 3] = False  # as many as each other, from the same first and last, yet not the same
-    edges = wire(masks).forward
+    edges = wire(masks, lay_out_chain([Link("", None, (9, 1, 1), (4, 1, 1))]).columns).forward
     rows = rng.standard_normal((9, vectors * FLOATS)).astype(np.float32)
     weights = rng.standard_normal(len(edges.source)).astype(np.float32)
     together, alone = np.zeros((2, 4, vectors * FLOATS), np.float32)
@@ -62,9 +63,18 @@ def test_batches_are_laid_out_tile_by_tile(dtype, inputs: int, batch: int) -> No
     lanes = VECTOR_BYTES // examples.itemsize
     columns = -(-batch // lanes) * lanes
     tiles = np.full((3, inputs * columns), np.nan, dtype)
-    lay_out(examples, places, tiles)
+    lay_out(examples, places, inputs, np.arange(inputs), tiles)
     for step in range(3):
         batch_columns = np.zeros((inputs, columns), dtype)
         batch_columns[:, :batch] = examples[places[step]].T
         parts = np.split(batch_columns, range(SEVERAL * lanes, columns, SEVERAL * lanes), axis=1)
         np.testing.assert_array_equal(tiles[step], np.concatenate([part.ravel() for part in parts]))
+
+
+def test_around_images_there_are_zeros() -> None:
+    tiles = np.full((1, 7 * FLOATS), np.nan, np.float32)
+    lay_out(np.array([[5, 6]], np.float32), np.zeros((1, 2), np.int64), 7, np.array([4, 1]), tiles)
+    found = tiles.reshape(7, FLOATS)
+    assert found[4].tolist() == [5, 5, *[0] * (FLOATS - 2)]
+    assert found[1].tolist() == [6, 6, *[0] * (FLOATS - 2)]
+    assert not found[[0, 2, 3, 5, 6]].any()

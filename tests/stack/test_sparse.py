@@ -33,6 +33,36 @@ def no_relu() -> nn.Sequential:
     return nn.Sequential(nn.Linear(6, 4), nn.Linear(4, 3))
 
 
+def pooled() -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(2, 3, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(12, 3, bias=False)
+    )
+
+
+def unpadded() -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(2, 3, 3, padding=1, bias=False), nn.ReLU(), nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(),
+        nn.Linear(16, 3),
+    )  # fmt: skip
+
+
+def oblong() -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(2, 3, (3, 2), padding=1), nn.ReLU(),
+        nn.Conv2d(3, 5, (2, 1)), nn.MaxPool2d(kernel_size=1), nn.ReLU(),
+        nn.Conv2d(5, 4, 2, padding=(1, 0)), nn.ReLU(), nn.MaxPool2d(4),
+        nn.Conv2d(4, 4, 2, padding=1), nn.ReLU(), nn.Flatten(),
+        nn.Linear(16, 6), nn.ReLU(), nn.Linear(6, 3),
+    )  # fmt: skip
+
+
+def twice_pooled() -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(2, 3, 3, padding=1), nn.ReLU(), nn.Conv2d(3, 5, 3, padding=1), nn.ReLU(), nn.MaxPool2d((2, 2)),
+        nn.Conv2d(5, 4, 1), nn.MaxPool2d(2), nn.ReLU(), nn.Flatten(), nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3),
+    )  # fmt: skip
+
+
 def assert_same(one, other) -> None:
     for name, value in one.stack.parameters.items():
         torch.testing.assert_close(other.stack.parameters[name], value, **CLOSE)
@@ -52,6 +82,30 @@ def test_at_any_density_it_is_the_dense_masked_training(bench, build, density: f
     assert_same(
         bench.train(build, start, recipe, examples, "looped"), bench.train(build, start, recipe, examples, "sparse")
     )
+
+
+@pytest.mark.parametrize("density", [0.0, 0.1, 0.4, 1.0])
+@pytest.mark.parametrize("build", [pooled, unpadded, oblong, twice_pooled])
+def test_so_it_is_with_convolutions(bench, build, density: float) -> None:
+    examples = bench.examples((2, 4, 4), torch.float64)
+    for optimizer, batch_size in (("adam", 8), ("sgd", 43)):
+        recipe = bench.recipe(optimizer=optimizer, weight_decay=0.02, batch_size=batch_size)
+        start = bench.stack(build, 2, density=density, dtype=torch.float64)
+        assert_same(
+            bench.train(build, start, recipe, examples, "looped"), bench.train(build, start, recipe, examples, "sparse")
+        )
+
+
+def test_of_equal_pixels_the_first_is_pooled(bench) -> None:
+    values, masks = bench.networks(pooled, 2, dtype=torch.float64)
+    for each in values:
+        each["0.weight"].zero_()
+        each["0.bias"].fill_(1.0)
+    start = stack_networks(values, masks, list(values[0]))
+    examples, recipe = bench.examples((2, 4, 4), torch.float64), bench.recipe(steps=1)
+    looped, sparse = (bench.train(pooled, start, recipe, examples, strategy) for strategy in ("looped", "sparse"))
+    assert_same(looped, sparse)
+    assert sparse.stack.parameters["0.weight"].any(), "it has moved"
 
 
 def test_networks_with_more_and_less_left_and_a_tensor_that_is_not_pruned(bench) -> None:
@@ -75,9 +129,9 @@ def test_networks_with_the_same_masks_are_wired_once(bench, monkeypatch) -> None
     start = stack_networks(values, [masks[0], masks[1], masks[0], masks[1]], list(values[0]))
     wired = []
 
-    def watched(masks):
+    def watched(masks, columns):
         wired.append(masks)
-        return wire(masks)
+        return wire(masks, columns)
 
     monkeypatch.setattr(sparse, "wire", watched)
     examples = bench.examples((6,), torch.float64)
@@ -160,17 +214,21 @@ def test_when_it_is_chosen(bench, monkeypatch, machine: str, found: tuple[str, f
         return choice.strategy, choice.sparse_up_to
 
     assert chosen(bench.mlp()) == found
+    images = choose(bench.convnet(), (1, 4, 4), CPU, 1)
+    assert (images.strategy, images.sparse_up_to) == ("looped", 0.2 if machine == "x86_64" else 0.0)
     assert chosen(bench.mlp(), torch.device("cuda")) == ("layered", 0.0)
     assert chosen(bench.dropnet()) == chosen(no_relu()) == ("layered", 0.0)
     assert chosen(bench.mlp(), wanted="layered") == ("layered", 0.0)
     assert chosen(bench.mlp(), wanted="sparse") == ("sparse", 0.0)
 
 
-@pytest.mark.parametrize("name", ["convnet", "dropnet", "no_relu"])
+@pytest.mark.parametrize("name", ["normnet", "dropnet", "no_relu"])
 def test_where_it_cannot_be(bench, name: str) -> None:
-    shape = (1, 4, 4) if name == "convnet" else (6,)
+    shape = (1, 4, 4) if name == "normnet" else (6,)
     module = no_relu() if name == "no_relu" else getattr(bench, name)()
-    message = r"compute\.strategy = 'sparse': the model must be an nn\.Sequential of Flatten, Linear and ReLU, on a CPU"
+    message = (
+        r"compute\.strategy = 'sparse': the model must be an nn\.Sequential of Linear and Conv2d layers, with ReLU"
+    )
     with pytest.raises(InputError, match=message):
         choose(module, shape, CPU, 1, "sparse")
 
@@ -184,7 +242,8 @@ def test_the_share_that_is_left_is_that_of_the_fullest_network() -> None:
         [{"a.weight": mask[index]} for index in (0, 1)],
         list(weights),
     )
-    assert share_left(stack) == (10 + 8) / 28, "b.weight is not pruned"
+    assert share_left(stack, {}) == (10 + 8) / 28, "b.weight is not pruned"
+    assert share_left(stack, {"a.weight": 3}) == (3 * 10 + 8) / (3 * 20 + 8), "each is used so often"
 
 
 def test_columns_past_the_batch_are_nothing(bench) -> None:

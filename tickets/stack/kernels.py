@@ -297,7 +297,7 @@ def _is_pair(edges, i):
 def _add_edges(edges, begin, end, weights, rows, into):
     """into[unit] += the sum of weights[e] * rows[source] over the edges of the segments `begin` to `end - 1`."""
     vectors = rows.shape[1] * rows.itemsize // VECTOR_BYTES
-    source, i = edges.source, begin
+    source, i = edges.source, np.int64(begin)
     while i < end:
         unit, first, count = edges.unit[i], edges.first[i], edges.length[i]
         if IN_PAIRS and i + 1 < end and _is_pair(edges, i):
@@ -344,7 +344,7 @@ def _sum_rows(rows, summed, sums, onto):
     """sums[unit] = the sum of the numbers in rows[unit], or 0 where it is not `summed`; with `onto`, +=."""
     vectors = rows.shape[1] * rows.itemsize // VECTOR_BYTES
     zero = rows.dtype.type(0)
-    for unit in range(len(rows)):
+    for unit in range(len(sums)):
         before = sums[unit] if onto else zero
         if not summed[unit]:
             sums[unit] = zero
@@ -359,24 +359,57 @@ def _sum_rows(rows, summed, sums, onto):
 
 
 @_compiled
-def _forward(x, starts, idle, forward, weights, biases, outputs):
-    """What comes out of every unit that is not idle; of the output units, the logits. x: (inputs, columns)."""
-    zero, layers = outputs.dtype.type(0), len(starts) - 1
-    for layer in range(layers):
-        for unit in range(starts[layer], starts[layer + 1]):
-            if idle[unit]:
-                continue
-            for k in range(outputs.shape[1]):
-                outputs[unit, k] = biases[unit]
-        rows = x if layer == 0 else outputs
-        _add_edges(forward, forward.layer[layer], forward.layer[layer + 1], weights, rows, outputs)
-        if layer < layers - 1:
-            for unit in range(starts[layer], starts[layer + 1]):
-                if idle[unit]:
+def _clear(rows, some):
+    """Zeros in some of the rows."""
+    for row in some:
+        for k in range(rows.shape[1]):
+            rows[row, k] = 0
+
+
+@_compiled
+def _forward(x, frame, idle, forward, weights, biases, outputs):
+    """What comes out of every unit that is not idle, at every pixel; of the output units, the logits. x: see Layout."""
+    zero = outputs.dtype.type(0)
+    for layer in range(len(frame)):
+        at = frame[layer]
+        first, units, given = at.unit, at.units, x if layer == 0 else outputs
+        for y in range(at.high):
+            for z in range(at.wide):
+                rows = given[at.source + y * at.source_line + z * at.source_pixel :]
+                into = outputs[at.result + y * at.result_line + z * at.result_pixel :]
+                for unit in range(units):
+                    if idle[first + unit]:
+                        continue
+                    bias = biases[first + unit]
+                    for k in range(into.shape[1]):
+                        into[unit, k] = bias
+                _add_edges(forward, forward.layer[layer], forward.layer[layer + 1], weights, rows, into)
+                if layer == len(frame) - 1:
                     continue
-                for k in range(outputs.shape[1]):
-                    value = outputs[unit, k]
-                    outputs[unit, k] = zero if value <= 0 else value  # NaN stays
+                for unit in range(units):
+                    if idle[first + unit]:
+                        continue
+                    for k in range(into.shape[1]):
+                        value = into[unit, k]
+                        into[unit, k] = zero if value <= 0 else value  # NaN stays
+            if at.pool > 1 and (y + 1) % at.pool == 0:
+                _pool(at, y // at.pool, idle, outputs)
+
+
+@_compiled
+def _pool(at, y, idle, outputs):
+    """The greatest of each square, for one line of them."""
+    for z in range(at.wide // at.pool):
+        into = outputs[at.pooled + y * at.pooled_line + z * at.pooled_pixel :]
+        for part in range(at.pool * at.pool):
+            down, right = y * at.pool + part // at.pool, z * at.pool + part % at.pool
+            rows = outputs[at.result + down * at.result_line + right * at.result_pixel :]
+            for unit in range(at.units):
+                if idle[at.unit + unit]:
+                    continue
+                for k in range(into.shape[1]):
+                    value, most = rows[unit, k], into[unit, k]
+                    into[unit, k] = value if part == 0 or value > most or value != value else most  # NaN stays
 
 
 def _exp(x):
@@ -404,54 +437,91 @@ def _exp_of(x):
 
 
 @_compiled
-def _output_slopes(labels, share, hidden, outputs, slopes, column):
+def _output_slopes(labels, share, outputs, slopes, column):
     """The gradient of the loss by the logits: (softmax - one-hot) `share`; 0 past the labels' end.
 
-    hidden: units before the output units. share: of each example in the loss.
+    outputs, slopes: the output units' rows. share: of each example in the loss.
     """
-    zero, columns, units = slopes.dtype.type(0), slopes.shape[1], len(slopes)
+    zero, (units, columns) = slopes.dtype.type(0), slopes.shape
     for k in range(columns):
-        column[k] = outputs[hidden, k]
-    for unit in range(hidden + 1, units):
+        column[k] = outputs[0, k]
+    for unit in range(1, units):
         for k in range(columns):
             column[k] = max(column[k], outputs[unit, k])
-    for unit in range(hidden, units):
+    for unit in range(units):
         for k in range(columns):
             slopes[unit, k] = _exp(outputs[unit, k] - column[k])
     for k in range(columns):
-        column[k] = slopes[hidden, k]
-    for unit in range(hidden + 1, units):
+        column[k] = slopes[0, k]
+    for unit in range(1, units):
         for k in range(columns):
             column[k] += slopes[unit, k]
     for k in range(columns):
         column[k] = share / column[k]
-    for unit in range(hidden, units):
+    for unit in range(units):
         for k in range(columns):
             slopes[unit, k] = slopes[unit, k] * column[k] if k < len(labels) else zero
     for k in range(len(labels)):
-        slopes[hidden + labels[k], k] -= share
+        slopes[labels[k], k] -= share
 
 
 @_compiled
-def _hidden_slopes(starts, idle, backward, weights, outputs, slopes):
+def _hidden_slopes(frame, idle, backward, weights, outputs, slopes, between, column):
     """Back through the edges, from the last hidden layer to the first; nothing comes through a unit that is off.
 
     Of idle units there is none.
     """
     zero = slopes.dtype.type(0)
-    for back in range(len(starts) - 2):
-        layer = len(starts) - 3 - back
-        for unit in range(starts[layer], starts[layer + 1]):
-            if idle[unit]:
+    for back in range(len(frame) - 1):
+        layer = len(frame) - 2 - back
+        at, after = frame[layer], frame[layer + 1]
+        first, units, rows = at.unit, at.units, after.rows
+        whole = at.pool > 1 or at.is_image != after.is_image  # not pixel by pixel, but once all that goes back is there
+        for y in range(after.down):
+            for z in range(after.across):
+                given = slopes[after.around + y * after.slope_line + z * after.slope_pixel :]
+                into = slopes[at.slope + y * at.slope_line + z * at.slope_pixel :]
+                if whole:
+                    into = between[(y * after.across + z) * rows :]
+                for row in range(rows):
+                    if not whole and idle[first + row]:
+                        continue
+                    for k in range(into.shape[1]):
+                        into[row, k] = zero
+                _add_edges(backward, backward.layer[back], backward.layer[back + 1], weights, given, into)
+                if whole:
+                    continue
+                result = outputs[at.result + y * at.result_line + z * at.result_pixel :]
+                for unit in range(units):
+                    if idle[first + unit]:
+                        continue
+                    for k in range(into.shape[1]):
+                        into[unit, k] = zero if result[unit, k] <= 0 else into[unit, k]
+        if whole:
+            _unpool(at, idle, outputs, between, slopes, column)
+
+
+@_compiled
+def _unpool(at, idle, outputs, between, slopes, left):
+    """What comes back of each square goes to the first of its pixels that is as great as what passed, if that is on."""
+    zero, across = slopes.dtype.type(0), at.wide // at.pool
+    for pixel in range(at.high // at.pool * across):
+        y, z = divmod(pixel, across)
+        given = between[pixel * at.units :]
+        passed = outputs[at.pooled + y * at.pooled_line + z * at.pooled_pixel :]
+        for unit in range(at.units):
+            if idle[at.unit + unit]:
                 continue
-            for k in range(slopes.shape[1]):
-                slopes[unit, k] = zero
-        _add_edges(backward, backward.layer[back], backward.layer[back + 1], weights, slopes, slopes)
-        for unit in range(starts[layer], starts[layer + 1]):
-            if idle[unit]:
-                continue
-            for k in range(slopes.shape[1]):
-                slopes[unit, k] = zero if outputs[unit, k] <= 0 else slopes[unit, k]
+            for k in range(given.shape[1]):
+                left[k] = zero if passed[unit, k] <= 0 else given[unit, k]
+            for part in range(at.pool * at.pool):
+                down, right = y * at.pool + part // at.pool, z * at.pool + part % at.pool
+                result = at.result + down * at.result_line + right * at.result_pixel + unit
+                slope = at.slope + down * at.slope_line + right * at.slope_pixel + unit
+                for k in range(given.shape[1]):
+                    here = outputs[result, k] == passed[unit, k]
+                    slopes[slope, k] = left[k] if here else zero
+                    left[k] = zero if here else left[k]
 
 
 @_compiled
@@ -479,47 +549,63 @@ def _update(kind, values, gradients, first_moment, second_moment, step, rate, mo
 
 
 @_compiled
-def lay_out(examples, places, tiles):
+def _gradients(at, forward, layer, slopes, rows, gradients, bias_learns, bias_gradients, onto):
+    """The gradients of a layer's weights and biases, over its pixels; with `onto`, +=. rows: what it reads."""
+    units = slice(at.unit, at.unit + at.units)
+    for y in range(at.high):
+        for z in range(at.wide):
+            slope = slopes[at.slope + y * at.slope_line + z * at.slope_pixel :]
+            given = rows[at.source + y * at.source_line + z * at.source_pixel :]
+            more = onto or y + z > 0
+            _dot_edges(forward, forward.layer[layer], forward.layer[layer + 1], slope, given, gradients, more)
+            _sum_rows(slope, bias_learns[units], bias_gradients[units], more)
+
+
+@_compiled
+def lay_out(examples, places, rows, given, tiles):
     """Write batches of examples as `take_steps` reads them.
 
-    examples: (n, inputs). places: (steps, batch) int64. tiles: (steps, inputs x columns), `take_steps`' x.
+    examples: (n, inputs). places: (steps, batch) int64. rows, given: a Layout's, the latter (inputs,). tiles: (steps,
+    rows x columns), `take_steps`' x.
     """
-    inputs, batch = examples.shape[1], places.shape[1]
-    columns, tile, few = tiles.shape[1] // inputs, SEVERAL * VECTOR_BYTES // tiles.itemsize, VECTOR_BYTES
+    inputs, batch, tile = examples.shape[1], places.shape[1], SEVERAL * VECTOR_BYTES // tiles.itemsize
+    columns, few = tiles.shape[1] // rows, VECTOR_BYTES
     for s in range(len(places)):
         for begin in range(0, columns, tile):
             end = min(begin + tile, columns)
-            part = tiles[s, begin * inputs : end * inputs].reshape(inputs, end - begin)
+            part = tiles[s, begin * rows : end * rows].reshape(rows, end - begin)
+            if rows > inputs:
+                part[:] = 0
             for first in range(0, inputs, few):  # of each example: what is read and written stays in the first cache
                 last = min(first + few, inputs)
                 for k in range(end - begin):
                     if begin + k < batch:
                         example = examples[places[s, begin + k]]
                         for i in range(first, last):
-                            part[i, k] = example[i]
+                            part[given[i], k] = example[i]
                     else:
                         for i in range(first, last):
-                            part[i, k] = 0
+                            part[given[i], k] = 0
 
 
 @_compiled
 def take_steps(
-    x, labels, inputs, starts, idle, forward, backward, backward_edge,
+    x, labels, given_rows, frame, output_border, slope_border, idle, forward, backward, backward_edge,
     weights, biases, bias_learns, weight_moments, bias_moments,
-    outputs, slopes, gradients, bias_gradients, back, column,
+    outputs, slopes, between, gradients, bias_gradients, back, column,
     kind, taken, rates, momentum, decay,
 ):  # fmt: skip
     """Train one network for as many steps as `rates` has numbers.
 
-    x: (steps, inputs x columns): tile after tile, each (inputs, its columns), 0 past the batch's end. labels: (steps,
-    batch) int64. inputs to backward_edge: a Wiring's. weights: (edges,), biases: (units,), bias_learns: (units,) bool.
-    weight_moments: (2, edges), bias_moments: (2, units). outputs, slopes: (units x a tile's columns,), gradients,
-    bias_gradients, back, column: (edges,), (units,), (backward edges,), (a tile's columns,) of room to work in. What
-    is of all edges or units may be longer; gradients past the end, and of idle units' edges, are 0 and stay 0. taken:
-    optimizer steps before these. rates: (steps,) float64.
+    x: (steps, given_rows x columns): tile after tile, each (given_rows, its columns), 0 past the batch's end. labels:
+    (steps, batch) int64. given_rows to slope_border: a Layout's; idle to backward_edge: a Wiring's. weights: (edges,),
+    biases: (units,), bias_learns: (units,) bool. weight_moments: (2, edges), bias_moments: (2, units). Room to work in:
+    outputs, slopes, between, of a Layout's rows x a tile's columns; gradients, bias_gradients, back, column: (edges,),
+    (units,), (backward edges,), (a tile's columns,). What is of all edges or units may be longer; gradients past the
+    end, and of idle units' edges, are 0 and stay 0. taken: optimizer steps before these. rates: (steps,) float64.
     """
-    units, hidden, layers = starts[-1], starts[-2], len(starts) - 1
-    columns, tile = x.shape[1] // inputs, SEVERAL * VECTOR_BYTES // weights.itemsize
+    last = frame[-1]
+    columns, tile = x.shape[1] // given_rows, SEVERAL * VECTOR_BYTES // weights.itemsize
     share = weights.dtype.type(1.0 / labels.shape[1])
     for s in range(len(rates)):
         for e in range(len(back)):
@@ -527,27 +613,30 @@ def take_steps(
         for begin in range(0, columns, tile):
             end = min(begin + tile, columns)
             wide = end - begin
-            given = x[s, begin * inputs : end * inputs].reshape(inputs, wide)
-            out = outputs[: units * wide].reshape(units, wide)
-            slope = slopes[: units * wide].reshape(units, wide)
-            _forward(given, starts, idle, forward, weights, biases, out)
-            _output_slopes(labels[s, begin:end], share, hidden, out, slope, column)
-            _hidden_slopes(starts, idle, backward, back, out, slope)
-            onto = begin > 0
-            for layer in range(layers):
-                rows = given if layer == 0 else out
-                _dot_edges(forward, forward.layer[layer], forward.layer[layer + 1], slope, rows, gradients, onto)
-            _sum_rows(slope, bias_learns, bias_gradients, onto)
+            given = x[s, begin * given_rows : end * given_rows].reshape(given_rows, wide)
+            out = outputs[: len(outputs) // tile * wide].reshape(-1, wide)
+            slope = slopes[: len(slopes) // tile * wide].reshape(-1, wide)
+            through = between[: len(between) // tile * wide].reshape(-1, wide)
+            _clear(out, output_border)
+            _clear(slope, slope_border)
+            _forward(given, frame, idle, forward, weights, biases, out)
+            logits, logit_slopes = out[last.result :][: last.units], slope[last.slope :][: last.units]
+            _output_slopes(labels[s, begin:end], share, logits, logit_slopes, column)
+            _hidden_slopes(frame, idle, backward, back, out, slope, through, column)
+            for layer in range(len(frame)):
+                at, rows = frame[layer], given if layer == 0 else out
+                _gradients(at, forward, layer, slope, rows, gradients, bias_learns, bias_gradients, begin > 0)
         step = taken + s + 1
         _update(kind, weights, gradients, weight_moments[0], weight_moments[1], step, rates[s], momentum, decay)
         _update(kind, biases, bias_gradients, bias_moments[0], bias_moments[1], step, rates[s], momentum, decay)
 
 
 @_compiled
-def logits_of(x, starts, idle, forward, weights, biases, outputs, logits):
-    """Write the logits of one network, (tiles, classes, columns), for x (tiles, inputs, columns)."""
+def logits_of(x, frame, output_border, idle, forward, weights, biases, outputs, logits):
+    """Write the logits of one network, (tiles, classes, columns), for x (tiles, given rows, columns)."""
     for tile in range(len(x)):
-        _forward(x[tile], starts, idle, forward, weights, biases, outputs)
-        for unit in range(starts[-2], starts[-1]):
+        _clear(outputs, output_border)
+        _forward(x[tile], frame, idle, forward, weights, biases, outputs)
+        for unit in range(logits.shape[1]):
             for k in range(outputs.shape[1]):
-                logits[tile, unit - starts[-2], k] = outputs[unit, k]
+                logits[tile, unit, k] = outputs[frame[-1].result + unit, k]

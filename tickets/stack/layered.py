@@ -42,21 +42,9 @@ def is_layered(module: nn.Module) -> bool:
     return _CHAIN.fullmatch(_kinds(layers)) is not None and not hooked and not shared
 
 
-def is_plain(module: nn.Module) -> bool:
-    """Whether such a chain has ReLU after each Linear layer but the last, and no Dropout."""
-    kinds = _kinds([layer for layer in module.children() if not isinstance(layer, nn.Flatten)])
-    return re.fullmatch("(LR+)*L", kinds) is not None
-
-
 def _kinds(layers: Sequence[nn.Module]) -> str:
     """A letter a layer, "?" for one that no chain has."""
     return "".join(_KINDS.get(type(layer), "?") for layer in layers)
-
-
-def linear_names(module: nn.Module) -> tuple[tuple[str, str | None], ...]:
-    """The weight's name of each Linear layer of such a chain, and its bias's, None where there is none."""
-    linear = [(name, layer) for name, layer in module.named_children() if isinstance(layer, nn.Linear)]
-    return tuple((f"{name}.weight", None if layer.bias is None else f"{name}.bias") for name, layer in linear)
 
 
 class Layered:

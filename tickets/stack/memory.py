@@ -17,12 +17,14 @@ from torch import Tensor, nn
 
 from tickets.config import TrainConfig
 from tickets.stack.architecture import Prunable
+from tickets.stack.chain import Layout
 from tickets.stack.units import HiddenLayer
 
 EVALUATION_BYTES = {"cpu": 16 * 2**20, "cuda": 2**30}  # of activations: what a cache holds, or what fills a GPU
 KEPT_BY_THE_ALLOCATOR = 1.2  # what is freed in small pieces is not all given back
 RANKED = 48  # a weight that is ranked: its place, its score and its order, as they are and sorted
 EDGE = 24  # a surviving weight by itself: value, two moments, where from, and for the way back where from and its place
+TILE_BYTES = 256  # of one row of what `sparse` works in: a unit of a network, at one pixel, for some examples
 WIRED = 48  # a surviving weight beside that while the wiring is made; later its gradient, and its value going back
 
 
@@ -118,6 +120,17 @@ def training_bytes(
     if strategy == "looped":
         return Training(held + batch_size * inputs, 2 * batch)
     return Training(held + (2 * batch if strategy == "vectorised" else batch), 0)
+
+
+def image_bytes(sizes: Sizes, layout: Layout) -> Training:
+    """What training by `sparse` takes where there are images, for a tile of which each lane has room.
+
+    Any share of the weights may be left: those that are used once for an example hardly count among its
+    multiplications.
+    """
+    numbers = sizes.parameters * sizes.masks // sizes.weights
+    room = (layout.rows + layout.given_rows) * TILE_BYTES
+    return Training(EDGE * numbers + sizes.parameters, WIRED * numbers + room)
 
 
 def unit_bytes(module: nn.Module, hidden: Sequence[HiddenLayer]) -> int:

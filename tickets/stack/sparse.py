@@ -1,32 +1,30 @@
 """Training by the surviving weights alone: a pruned weight is not held, so that a step costs what its density does.
 
-For chains of Linear and ReLU layers on a CPU. Each network is trained by itself, some steps at a time, so that what it
+For chains (see chain.py) on a CPU. Each network is trained by itself, some steps at a time, so that what it
 needs stays in the processor's cache, and so that its numbers do not depend on who else is in the stack.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from tickets.config import TrainConfig
 from tickets.data import Examples
 from tickets.stack import kernels
+from tickets.stack.chain import Layout, Link, chain_of, lay_out_chain
 from tickets.stack.feed import Feed, NetworkSeeds
-from tickets.stack.layered import linear_names
 from tickets.stack.networks import Stack, Tensors
 from tickets.stack.schedules import learning_rate
-from tickets.stack.wiring import Wiring, wire
+from tickets.stack.wiring import Bools, Wiring, wire
 
 Array = npt.NDArray[Any]
-Layers = Sequence[tuple[str, str | None]]  # the names of each layer's weight and bias
 
 KINDS = {"sgd": kernels.SGD, "adam": kernels.ADAM, "adamw": kernels.ADAMW}
 BLOCK_BYTES = 2**20  # of input that is prepared at a time, for several steps: it stays in the cache
@@ -46,17 +44,19 @@ class Sparse:
         recipe: TrainConfig,
         device: torch.device,
     ) -> None:
-        self._layers, self._recipe, self._masks = linear_names(module), recipe, start.masks
+        links = chain_of(module, examples.input_shape)
+        assert links is not None
+        self._recipe, self._masks, self._layout = recipe, start.masks, lay_out_chain(links)
         self._has_state = bool(start.optimizer)
         self._feed = Feed(seeds, examples, recipe, device)
         self._moments = _moment_names(recipe)
         self._networks = [
-            _Network(self._layers, wiring, start, index, self._moments)
-            for index, wiring in enumerate(_wirings(self._layers, start))
+            _Network(links, self._layout, wiring, start, index, self._moments)
+            for index, wiring in enumerate(_wirings(links, self._layout, start))
         ]
-        self._inputs = self._networks[0].wiring.inputs
         dtype = next(iter(start.parameters.values())).dtype
         self._itemsize, self._tile, self._room = dtype.itemsize, tile_columns(dtype.itemsize), _Room(dtype)
+        self._dtype = torch.empty(0, dtype=dtype).numpy().dtype
         places = self._feed.which.tolist()
         self._by_order = [
             [network for network, place in zip(self._networks, places, strict=True) if place == order]
@@ -65,7 +65,8 @@ class Sparse:
 
     def advance(self, first: int, last: int, tick: Callable[[int], None], stopped: threading.Event) -> None:
         """See Part.advance."""
-        block = min(max(1, BLOCK_BYTES // (self._itemsize * self._inputs * self._recipe.batch_size)), MOST_STEPS)
+        step_bytes = self._itemsize * self._layout.given_rows * self._recipe.batch_size
+        block = min(max(1, BLOCK_BYTES // step_bytes), MOST_STEPS)
         for begin in range(first, last, block):
             if stopped.is_set():
                 break
@@ -82,19 +83,19 @@ class Sparse:
         """The batches of examples at these places (steps, batch), as kernels.take_steps reads them."""
         steps, batch = places.shape
         columns = _whole(batch, kernels.VECTOR_BYTES // self._itemsize)
-        tiles = self._room.of("tiles", steps * columns * self._inputs).reshape(steps, -1)
-        kernels.lay_out(examples.flatten(1).numpy(), places.numpy(), tiles)
+        tiles = self._room.of("tiles", steps * columns * self._layout.given_rows).reshape(steps, -1)
+        layout = self._layout
+        kernels.lay_out(examples.flatten(1).numpy(), places.numpy(), layout.given_rows, layout.given, tiles)
         return tiles
 
     def logits(self, x: Tensor) -> Tensor:
         """See Part.logits."""
-        examples = x.flatten(1)
-        missing = -len(examples) % self._tile
-        whole = functional.pad(examples, (0, 0, 0, missing)) if missing else examples
-        tiles = whole.view(-1, self._tile, self._inputs).transpose(1, 2).contiguous().numpy()
+        rows = self._layout.given_rows
+        tiles = np.empty((-(-len(x) // self._tile), rows, self._tile), self._dtype)
+        kernels.lay_out(x.flatten(1).numpy(), np.arange(len(x))[None], rows, self._layout.given, tiles.reshape(1, -1))
         outputs = [torch.from_numpy(network.logits(tiles, self._room)) for network in self._networks]
         by_tile = torch.stack(outputs)  # (R, tiles, classes, columns)
-        return by_tile.transpose(2, 3).flatten(1, 2)[:, : len(examples)]
+        return by_tile.transpose(2, 3).flatten(1, 2)[:, : len(x)]
 
     def parameters(self) -> Tensors:
         """See Part.parameters."""
@@ -121,13 +122,15 @@ class Sparse:
 class _Network:
     """One network: its wiring, its surviving weights, its biases, and the optimizer's moments of them."""
 
-    def __init__(self, layers: Layers, wiring: Wiring, start: Stack, index: int, moments: Sequence[str]) -> None:
-        self._layers, self.wiring = layers, wiring
+    def __init__(
+        self, links: Sequence[Link], layout: Layout, wiring: Wiring, start: Stack, index: int, moments: Sequence[str]
+    ) -> None:
+        self._links, self._layout, self._wiring = links, layout, wiring
         whole = {name: tensor[index].detach().numpy() for name, tensor in start.parameters.items()}
-        self._dtype = whole[layers[0][0]].dtype
+        self._dtype = whole[links[0].weight].dtype
         self._tile = tile_columns(self._dtype.itemsize)
         self._weights, self._biases = self._packed(whole)
-        has_bias = np.repeat([bias is not None for _, bias in layers], [len(mask) for mask in wiring.masks])
+        has_bias = np.repeat([link.bias is not None for link in links], [len(mask) for mask in wiring.masks])
         self._bias_learns = has_bias & ~wiring.idle
         states = [{name: t[index].numpy() for name, t in start.optimizer.get(key, {}).items()} for key in moments]
         packed = [self._packed(state) for state in states] + [self._packed({})] * (2 - len(moments))
@@ -138,26 +141,30 @@ class _Network:
 
     def train(self, x: Array, labels: Array, recipe: TrainConfig, rates: Array, room: _Room) -> None:
         """Take the steps that `rates` has numbers for; see kernels.take_steps."""
-        wiring = self.wiring
+        wiring, layout = self._wiring, self._layout
         gradients = room.of("gradients", len(self._weights))
         bias_gradients = room.of("bias_gradients", len(self._biases))
         gradients[:], bias_gradients[:] = 0, 0
         kernels.take_steps(
-            x, labels, wiring.inputs, wiring.starts, wiring.idle, wiring.forward, wiring.backward, wiring.backward_edge,
+            x, labels, layout.given_rows, layout.frame, layout.output_border, layout.slope_border,
+            wiring.idle, wiring.forward, wiring.backward, wiring.backward_edge,
             self._weights, self._biases, self._bias_learns, self._weight_moments, self._bias_moments,
-            room.of("outputs", wiring.units * self._tile), room.of("slopes", wiring.units * self._tile),
-            gradients, bias_gradients,
+            room.of("outputs", layout.output_rows * self._tile), room.of("slopes", layout.slope_rows * self._tile),
+            room.of("between", layout.between_rows * self._tile), gradients, bias_gradients,
             room.of("back", len(wiring.backward_edge)), room.of("column", self._tile),
             KINDS[recipe.optimizer], self.taken, rates, recipe.momentum, recipe.weight_decay,
         )  # fmt: skip
         self.taken += len(rates)
 
     def logits(self, x: Array, room: _Room) -> Array:
-        """(tiles, classes, columns) of x (tiles, inputs, columns)."""
-        wiring = self.wiring
+        """(tiles, classes, columns) of x (tiles, given rows, columns)."""
+        wiring, layout = self._wiring, self._layout
         logits = np.empty((len(x), wiring.classes, self._tile), self._dtype)
-        outputs = room.of("outputs", wiring.units * self._tile).reshape(wiring.units, self._tile)
-        kernels.logits_of(x, wiring.starts, wiring.idle, wiring.forward, self._weights, self._biases, outputs, logits)
+        outputs = room.of("outputs", layout.output_rows * self._tile).reshape(-1, self._tile)
+        kernels.logits_of(
+            x, layout.frame, layout.output_border, wiring.idle, wiring.forward, self._weights, self._biases, outputs,
+            logits,
+        )  # fmt: skip
         return logits
 
     @property
@@ -171,42 +178,44 @@ class _Network:
 
     def _packed(self, whole: Mapping[str, Array]) -> tuple[Array, Array]:
         """Whole tensors' surviving weights and biases, and zeros up to a multiple of PADDED; all 0 if none is given."""
-        wiring = self.wiring
+        wiring = self._wiring
         edges, biases = (np.zeros(_whole(size, PADDED), self._dtype) for size in (wiring.edges, wiring.units))
-        if whole:
-            kept = zip(self._layers, wiring.masks, strict=True)
-            edges[: wiring.edges] = np.concatenate([whole[name][mask] for (name, _), mask in kept])
-            nothing = [np.zeros(len(mask), self._dtype) for mask in wiring.masks]
-            pairs = zip(self._layers, nothing, strict=True)
-            biases[: wiring.units] = np.concatenate(
-                [none if bias is None else whole[bias] for (_, bias), none in pairs]
-            )
+        for link, mask, weights, units in self._parts() if whole else ():
+            edges[weights] = whole[link.weight][mask]
+            if link.bias is not None:
+                biases[units] = whole[link.bias]
         return edges, biases
 
     def _unpacked(self, edges: Array, biases: Array) -> dict[str, Array]:
         """The inverse of `_packed`; pruned weights are 0."""
         whole: dict[str, Array] = {}
-        edge, unit = 0, 0
-        for (name, bias), mask in zip(self._layers, self.wiring.masks, strict=True):
-            count = int(np.count_nonzero(mask))
-            whole[name] = np.zeros(mask.shape, self._dtype)
-            whole[name][mask] = edges[edge : edge + count]
-            if bias is not None:
-                whole[bias] = biases[unit : unit + len(mask)].copy()
-            edge, unit = edge + count, unit + len(mask)
+        for link, mask, weights, units in self._parts():
+            whole[link.weight] = np.zeros(mask.shape, self._dtype)
+            whole[link.weight][mask] = edges[weights]
+            if link.bias is not None:
+                whole[link.bias] = biases[units].copy()
         return whole
 
+    def _parts(self) -> Iterator[tuple[Link, Bools, slice, slice]]:
+        """Each layer with its mask, and which of all weights and units are its."""
+        edge, starts = 0, self._wiring.starts
+        for link, mask, first, last in zip(self._links, self._wiring.masks, starts, starts[1:], strict=False):
+            count = int(np.count_nonzero(mask))
+            yield link, mask, slice(edge, edge + count), slice(int(first), int(last))
+            edge += count
 
-def _wirings(layers: Layers, start: Stack) -> list[Wiring]:
+
+def _wirings(links: Sequence[Link], layout: Layout, start: Stack) -> list[Wiring]:
     """Each network's wiring; networks with the same masks, as a ticket and its controls have, share one."""
     found: list[Wiring] = []
     for index in range(len(start)):
         masks = []
-        for name, _ in layers:
-            mask = start.masks.get(name)  # a tensor that is not pruned has none
-            masks.append(np.ones(start.parameters[name].shape[1:], np.bool_) if mask is None else mask[index].numpy())
+        for link in links:
+            mask = start.masks.get(link.weight)  # a tensor that is not pruned has none
+            shape = start.parameters[link.weight].shape[1:]
+            masks.append(np.ones(shape, np.bool_) if mask is None else mask[index].numpy())
         same = (wiring for wiring in reversed(found) if all(map(np.array_equal, wiring.masks, masks)))
-        found.append(next(same, None) or wire(masks))
+        found.append(next(same, None) or wire(masks, layout.columns))
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,16 +13,18 @@ from tickets.config import TrainConfig
 from tickets.data import Examples
 from tickets.errors import InputError
 from tickets.stack.captured import Captured
+from tickets.stack.chain import chain_of
 from tickets.stack.execution import make_execution
 from tickets.stack.feed import NetworkSeeds
-from tickets.stack.layered import is_layered, is_plain
+from tickets.stack.layered import is_layered
 from tickets.stack.networks import Stack
 from tickets.stack.part import Part
 from tickets.stack.stepwise import Stepwise
 from tickets.stack.vectorised import cannot_vectorise
 
 STRATEGIES = ("layered", "sparse", "vectorised", "looped")
-SPARSE_UP_TO = 0.5  # on processors other than those that `sparse` was measured on
+SPARSE_UP_TO = 0.5  # of `layered` networks, on processors other than those that `sparse` was measured on
+IMAGES_UP_TO = 0.2  # of networks with convolutions, on those: dense ones are made for the processor
 MEASURED = ("x86_64", "AMD64")  # platform.machine() of those
 SPARSE_CHUNK = 2048  # examples at a time in an evaluation by `sparse`, which holds the activations of a few of them
 
@@ -31,8 +33,8 @@ SPARSE_CHUNK = 2048  # examples at a time in an evaluation by `sparse`, which ho
 class Choice:
     """A strategy, why it was chosen, and how many parts of a stack train side by side; recorded in run.json.
 
-    sparse_up_to: a stack whose networks all have at most this share of their weights left is trained by `sparse`
-    instead; 0.0 for none.
+    sparse_up_to: a stack whose networks all have at most this share of their multiplications left is trained by
+    `sparse` instead; 0.0 for none.
     """
 
     strategy: str
@@ -57,8 +59,9 @@ def choose(
     measured, a matrix product may be far faster than any loop, and `sparse` takes over from density 0.5 on. Else
     `looped` where the model draws random numbers while it trains (each network needs its own), where vmap cannot run
     it, or where it has convolutions on a CPU (a stack of them becomes a grouped convolution, which is slower there than
-    one network after the other). Else `vectorised`, by torch.func.vmap. tests/benchmarks/test_strategies.py times what
-    is chosen against the rest.
+    one network after the other). If that model is a chain of convolutions (see chain.py), `sparse` takes over once a
+    fifth of its multiplications is left, on an x86. Else `vectorised`, by torch.func.vmap.
+    tests/benchmarks/test_strategies.py times what is chosen against the rest.
 
     On a CPU each thread is a lane of its own and trains its part of the stack alone: nothing waits for
     anything, where a kernel shared by all threads would wait for the slowest at every operation. A model that
@@ -76,7 +79,8 @@ def choose(
             f"compute.strategy = {wanted!r}: computes in float32, not in train.precision = 'bf16'; use 'auto'"
         )
     chain = is_layered(module) and precision != "bf16"
-    edges = chain and is_plain(module) and device.type == "cpu"
+    links = chain_of(module, input_shape) if device.type == "cpu" and precision != "bf16" else None
+    images = any(link.kernel is not None for link in links or ())
     obstacle = None if chain else cannot_vectorise(module, input_shape)
     convolutions = any(isinstance(layer, nn.modules.conv._ConvNd) for layer in module.modules())
     if wanted == "layered" and not chain:
@@ -84,10 +88,10 @@ def choose(
             "compute.strategy = 'layered': the model must be an nn.Sequential of Flatten, Linear, ReLU and Dropout; "
             "use 'auto'"
         )
-    if wanted == "sparse" and not edges:
+    if wanted == "sparse" and not links:
         raise InputError(
-            "compute.strategy = 'sparse': the model must be an nn.Sequential of Flatten, Linear and ReLU, on a CPU; "
-            "use 'auto'"
+            "compute.strategy = 'sparse': the model must be an nn.Sequential of Linear and Conv2d layers, with ReLU "
+            "after each but the last, MaxPool2d and Flatten, on a CPU; use 'auto'"
         )
     if wanted == "vectorised" and obstacle:
         raise InputError(
@@ -95,7 +99,7 @@ def choose(
         )
     if wanted != "auto":
         strategy, reason = wanted, "set by compute.strategy"
-    elif edges and platform.machine() in MEASURED:
+    elif links and not images and platform.machine() in MEASURED:
         strategy, reason = "sparse", "the model is a chain of Linear and ReLU layers, on an x86 CPU"
     elif chain:
         strategy, reason = "layered", "the model is a chain of Linear, ReLU and Dropout layers"
@@ -106,18 +110,24 @@ def choose(
     else:
         strategy, reason = "vectorised", "vmap trains this model"
     alone = device.type == "cpu" and not obstacle
-    takes_over = edges and wanted == "auto" and strategy == "layered"
-    return Choice(strategy, reason, threads if alone else 1, SPARSE_UP_TO if takes_over else 0.0)
+    up_to = 0.0
+    if wanted == "auto" and links and strategy != "sparse":
+        up_to = SPARSE_UP_TO if not images else IMAGES_UP_TO if platform.machine() in MEASURED else 0.0
+    return Choice(strategy, reason, threads if alone else 1, up_to)
 
 
-def share_left(stack: Stack) -> float:
-    """The largest share of its weights that a network of the stack has left; a tensor without a mask is whole."""
+def share_left(stack: Stack, pixels: Mapping[str, int]) -> float:
+    """The largest share of its multiplications that a network of the stack has left.
+
+    pixels: how often each weight is used for one example, by its tensor's name; default once. A tensor without a mask
+    is whole.
+    """
     held = {name: stack.masks.get(name) for name, tensor in stack.parameters.items() if tensor.dim() > 2}
-    total = sum(stack.parameters[name][0].numel() for name in held)
-    whole = sum(stack.parameters[name][0].numel() for name, mask in held.items() if mask is None)
-    left = [mask.flatten(1).sum(1) for mask in held.values() if mask is not None]
+    uses = {name: stack.parameters[name][0].numel() * pixels.get(name, 1) for name in held}
+    whole = sum(uses[name] for name, mask in held.items() if mask is None)
+    left = [mask.flatten(1).sum(1) * pixels.get(name, 1) for name, mask in held.items() if mask is not None]
     most = int(torch.stack(left).sum(0).max()) if left else 0
-    return (most + whole) / total if total else 1.0
+    return (most + whole) / sum(uses.values()) if uses else 1.0
 
 
 def begin(

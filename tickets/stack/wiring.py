@@ -1,19 +1,21 @@
-"""Which weights of a fully connected network survive, as lists of edges that a kernel runs through in order.
+"""Which weights of a chain survive, as lists of edges that a kernel runs through in order, at every pixel.
 
-Units are numbered over all layers but the input: those of the first hidden layer from 0, the output units last. The
-edges into a unit are cut into segments by where they come from, so many rows at a time as a processor's first cache
-holds, and a kernel takes all units' segments from the same rows one after the other; those with the most edges first,
-for then neighbours have nearly the same number of edges, which a processor's branch prediction lives on.
+A unit is what has a bias: of a convolution, a channel that comes of it. The edges into a unit are cut into segments by
+where they come from, so many rows at a time as a processor's first cache holds, and a kernel takes all units' segments
+from the same rows one after the other; those with the most edges first, for then neighbours have nearly the same number
+of edges, which a processor's branch prediction lives on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from tickets.stack.chain import Columns
 
 Ints = npt.NDArray[np.int32]
 Bools = npt.NDArray[np.bool_]
@@ -40,15 +42,14 @@ class Edges(NamedTuple):
 class Wiring:
     """The surviving weights of one network.
 
-    starts: where each layer's units begin, (layers + 1,); the last is the number of all. forward: the edges into every
-    unit, numbered as the surviving weights are: layer after layer, each in C order. The sources of the first layer's
-    are inputs, the others' are units. idle: of the units, whether no path leads out of it to an output unit: it need
-    not be computed, and no slope comes to it, so that it has no segments. backward: the edges out of every hidden unit
-    to units that are not idle, from the last hidden layer to the first; their sources are the units that they lead to,
-    and `backward_edge` says which of the forward edges each is. masks: by layer, (out, in).
+    starts: where each layer's units begin, (layers + 1,); the last is the number of all. idle: of all units, whether no
+    path leads out of it to an output unit: it need not be computed, and no slope comes to it. forward: the edges into
+    every unit, numbered as the surviving weights are: layer after layer, each in C order; an idle unit has no segments.
+    backward: the edges that lead out of what each layer but the first reads, from the last layer to the second, to
+    units that are not idle; `backward_edge` says which of the forward edges each is. Units and rows are numbered within
+    their layer, from where it writes and reads (see chain.Columns). masks: by layer.
     """
 
-    inputs: int
     starts: Ints
     idle: Bools
     forward: Edges
@@ -57,8 +58,13 @@ class Wiring:
     masks: tuple[Bools, ...]
 
     @property
+    def edges(self) -> int:
+        """Surviving weights."""
+        return len(self.forward.source)
+
+    @property
     def units(self) -> int:
-        """All but the inputs."""
+        """Of all layers."""
         return int(self.starts[-1])
 
     @property
@@ -66,57 +72,56 @@ class Wiring:
         """The output units."""
         return int(self.starts[-1] - self.starts[-2])
 
-    @property
-    def edges(self) -> int:
-        """Surviving weights."""
-        return len(self.forward.source)
 
-
-def wire(masks: Sequence[Bools]) -> Wiring:
-    """The wiring of a chain of layers with these masks, (out, in) each, from the first to the output layer."""
+def wire(masks: Sequence[Bools], columns: Sequence[Columns]) -> Wiring:
+    """The wiring of a chain of layers with these masks, each (units, ...), from the first to the output layer."""
+    flat = [mask.reshape(len(mask), -1) for mask in masks]
     starts = np.cumsum([0, *(len(mask) for mask in masks)])
     befores = np.cumsum([0, *(np.count_nonzero(mask) for mask in masks)])
-    idle = _idle(masks)
+    idle = _idle(flat, columns)
     entering, leaving, edges = [], [], [np.empty(0, np.int32)]
     taken = 0
-    for layer, mask in enumerate(masks):
-        unit, row = _places(mask)
-        first_row = 0 if layer == 0 else starts[layer - 1]
-        found = _segments(unit, row, row // _rows(mask, mask.shape[1]), idle[starts[layer] : starts[layer + 1]])
-        entering.append(_numbered(found, starts[layer], befores[layer], first_row))
+    for layer, mask in enumerate(flat):
+        unit, column = np.nonzero(mask)
+        block = column // _block(mask, mask.shape[1])
+        found = _segments(unit, columns[layer].source[column], block, idle[starts[layer] : starts[layer + 1]])
+        entering.append(found._replace(first=found.first + befores[layer]))
     for layer in range(len(masks) - 1, 0, -1):
-        live = masks[layer] & ~idle[starts[layer] : starts[layer + 1], None]
-        unit, row = _places(live.T)
-        block = row // _rows(live, len(live))
-        numbers = np.empty(live.shape, np.int32)
-        numbers[masks[layer]] = np.arange(befores[layer], befores[layer + 1])
+        where = columns[layer]
+        unit, column = np.nonzero(flat[layer] & ~idle[starts[layer] : starts[layer + 1], None])
+        number = np.cumsum(flat[layer]).reshape(flat[layer].shape)[unit, column] - 1 + befores[layer]
+        block = unit // _block(flat[layer], len(flat[layer]))
         # Block by block, so that the weights that are gathered for neighbours lie near one another.
-        order = np.argsort(block, kind="stable")
-        unit, row = unit[order], row[order]
-        found = _segments(unit, row, block[order], np.zeros(live.shape[1], np.bool_))
-        leaving.append(_numbered(found, starts[layer - 1], taken, starts[layer]))
-        edges.append(numbers[row, unit])
+        order = np.lexsort((column, unit, where.target[column], block))
+        unit, column = unit[order], column[order]
+        found = _segments(
+            where.target[column], where.shift[column] + unit, block[order], np.zeros(where.targets, np.bool_)
+        )
+        leaving.append(found._replace(first=found.first + taken))
+        edges.append(number[order])
         taken += len(unit)
     return Wiring(
-        inputs=masks[0].shape[1],
         starts=starts.astype(np.int32),
         idle=idle,
         forward=_joined(entering),
         backward=_joined(leaving),
-        backward_edge=np.concatenate(edges),
+        backward_edge=np.concatenate(edges).astype(np.int32),
         masks=tuple(masks),
     )
 
 
-def _idle(masks: Sequence[Bools]) -> Bools:
+def _idle(masks: Sequence[Bools], columns: Sequence[Columns]) -> Bools:
     """Of all units, whether no path leads out of it to an output unit."""
     used: list[Bools] = [np.ones(len(masks[-1]), np.bool_)]
-    for mask in reversed(masks[1:]):
-        used.append(np.logical_or.reduce(mask[used[-1]]))
+    for before, mask, where in zip(masks[-2::-1], masks[:0:-1], columns[:0:-1], strict=True):
+        live: Bools = np.zeros(len(before), np.bool_)
+        reached = np.logical_or.reduce(mask[used[-1]])
+        live[where.target[reached] % len(before)] = True  # of each pixel, there is a row a unit
+        used.append(live)
     return np.logical_not(np.concatenate(used[::-1]))
 
 
-def _rows(mask: Bools, rows: int) -> int:
+def _block(mask: Bools, rows: int) -> int:
     """Rows that a segment's edges come from, of so many: enough for EDGES of them on average, about, and for ROWS.
 
     All segments' but the last are as many, and the last's nearly so.
@@ -125,13 +130,7 @@ def _rows(mask: Bools, rows: int) -> int:
     return -(-rows // max(1, round(rows / wanted)))
 
 
-def _places(mask: Bools) -> tuple[Ints, Ints]:
-    """Where a mask is True, in C order: the rows, and the columns."""
-    rows, columns = np.nonzero(mask)
-    return rows.astype(np.int32), columns.astype(np.int32)
-
-
-def _segments(unit: Ints, row: Ints, block: Ints, idle: Bools) -> Edges:
+def _segments(unit: npt.NDArray[Any], row: npt.NDArray[Any], block: npt.NDArray[Any], idle: Bools) -> Edges:
     """Segments of a layer's edges, each from a row into a unit, which come in any order that keeps segments together.
 
     block: of each edge, that of its row. idle: of the units, whether they need no segments.
@@ -145,14 +144,8 @@ def _segments(unit: Ints, row: Ints, block: Ints, idle: Bools) -> Edges:
     return Edges(*(part.astype(np.int32) for part in found))
 
 
-def _numbered(edges: Edges, first_unit: int, first_edge: int, first_row: int) -> Edges:
-    """A layer's segments with its units, edges and rows numbered from these numbers on."""
-    moved = (edges.unit + first_unit, edges.first + first_edge, edges.length, edges.source + first_row, edges.layer)
-    return Edges(*(part.astype(np.int32) for part in moved))
-
-
 def _joined(layers: Sequence[Edges]) -> Edges:
     """Layers one after the other; `layer` of each is the number of its segments, alone."""
     none = Edges(*(np.zeros(0, np.int32) for _ in Edges._fields))
-    joined = Edges(*(np.concatenate(part) for part in zip(none, *layers, strict=True)))
+    joined = Edges(*(np.concatenate(part).astype(np.int32) for part in zip(none, *layers, strict=True)))
     return joined._replace(layer=np.cumsum([0, *joined.layer], dtype=np.int32))

@@ -1,0 +1,134 @@
+"""Which networks are chains, and what their links are."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional
+
+from tickets.models import factory
+from tickets.stack.chain import Link, chain_of, lay_out_chain
+
+IMAGE = (2, 6, 6)
+
+
+def ends(*layers: nn.Module, units: int) -> nn.Sequential:
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(units, 3))
+
+
+def test_the_links_of_a_fully_connected_network(bench) -> None:
+    expected = (
+        Link("1.weight", "1.bias", (6, 1, 1), (7, 1, 1), relu=True),
+        Link("3.weight", "3.bias", (7, 1, 1), (5, 1, 1), relu=True),
+        Link("5.weight", "5.bias", (5, 1, 1), (3, 1, 1)),
+    )
+    assert chain_of(bench.mlp(), (6,)) == chain_of(bench.mlp(), (1, 2, 3)) == expected
+
+
+def test_the_links_of_conv2() -> None:
+    links = chain_of(factory("conv2", {}, (3, 32, 32), 10)(), (3, 32, 32))
+    assert links is not None
+    assert links[:3] == (
+        Link("conv1.weight", "conv1.bias", (3, 32, 32), (64, 32, 32), (3, 3), (1, 1), relu=True),
+        Link("conv2.weight", "conv2.bias", (64, 32, 32), (64, 32, 32), (3, 3), (1, 1), pool=2, relu=True),
+        Link("fc1.weight", "fc1.bias", (64, 16, 16), (256, 1, 1), relu=True),
+    )
+    assert [link.pixels for link in links] == [1024, 1024, 1, 1, 1]
+
+
+@pytest.mark.parametrize("name", ["conv4", "conv6"])
+def test_the_convolutional_networks_are_chains_unless_they_drop_out(name: str) -> None:
+    for dropout in (0.0, 0.5):
+        module = factory(name, {"dropout": dropout}, (3, 32, 32), 10)()
+        assert (chain_of(module, (3, 32, 32)) is None) == (dropout > 0)
+
+
+def shared() -> nn.Sequential:
+    layer = nn.Linear(3, 3)
+    return nn.Sequential(nn.Flatten(), nn.Linear(72, 3), nn.ReLU(), layer, nn.ReLU(), layer)
+
+
+def hooked() -> nn.Sequential:
+    module = ends(units=72)
+    module[1].register_forward_hook(lambda *_: None)
+    return module
+
+
+NO_CHAINS = {
+    "nothing": nn.Sequential(),
+    "no Sequential": nn.Linear(72, 3),
+    "not flat": nn.Sequential(nn.Linear(6, 3)),
+    "no weights after": nn.Sequential(nn.Flatten(), nn.Linear(72, 3), nn.ReLU()),
+    "ends with an image": nn.Sequential(nn.Conv2d(2, 3, 6)),
+    "no relu": ends(nn.Conv2d(2, 3, 3), units=48),
+    "relu first": ends(nn.ReLU(), units=72),
+    "pool first": ends(nn.MaxPool2d(2), units=18),
+    "stride": ends(nn.Conv2d(2, 3, 2, stride=2), nn.ReLU(), units=27),
+    "dilation": ends(nn.Conv2d(2, 3, 3, dilation=2), nn.ReLU(), units=12),
+    "groups": ends(nn.Conv2d(2, 4, 3, groups=2), nn.ReLU(), units=64),
+    "same": ends(nn.Conv2d(2, 3, 3, padding="same"), nn.ReLU(), units=108),
+    "reflect": ends(nn.Conv2d(2, 3, 3, padding=1, padding_mode="reflect"), nn.ReLU(), units=108),
+    "wide padding": ends(nn.Conv2d(2, 3, 1, padding=1), nn.ReLU(), units=192),
+    "other norm": ends(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.ReLU(), units=48),
+    "other pool": ends(nn.Conv2d(2, 3, 3), nn.ReLU(), nn.AvgPool2d(2), units=12),
+    "oblong pool": ends(nn.Conv2d(2, 3, 3), nn.ReLU(), nn.MaxPool2d((2, 1)), units=24),
+    "pool with a stride": ends(nn.Conv2d(2, 3, 3), nn.ReLU(), nn.MaxPool2d(2, 1), units=27),
+    "pool with padding": ends(nn.Conv2d(2, 3, 3), nn.ReLU(), nn.MaxPool2d(2, padding=1), units=27),
+    "pool that leaves some over": ends(nn.Conv2d(2, 3, 3), nn.ReLU(), nn.MaxPool2d(3), units=3),
+    "two pools": ends(nn.Conv2d(2, 3, 3), nn.ReLU(), nn.MaxPool2d(2), nn.MaxPool2d(2), units=3),
+    "flat in part": nn.Sequential(nn.Flatten(2), nn.Linear(36, 3)),
+    "shared": shared(),
+    "hooked": hooked(),
+}
+
+
+@pytest.mark.parametrize("name", NO_CHAINS)
+def test_what_is_no_chain(name: str) -> None:
+    assert chain_of(NO_CHAINS[name], IMAGE) is None
+
+
+@given(
+    channels=st.integers(1, 3),
+    units=st.integers(1, 3),
+    sides=st.tuples(st.integers(2, 6), st.integers(2, 6)),
+    kernel=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    data=st.data(),
+)
+def test_rows_are_where_a_convolution_reads(channels, units, sides, kernel, data) -> None:
+    """By matrices: each pixel's outputs, and the gradients of what it reads, from rows alone."""
+    padding = tuple(data.draw(st.integers(0, length - 1)) for length in kernel)
+    high, wide = (side + 2 * around - length + 1 for side, around, length in zip(sides, padding, kernel, strict=True))
+    if min(high, wide) < 1:
+        return
+    link = Link("", None, (channels, *sides), (units, high, wide), kernel, padding, relu=True)
+    layout = lay_out_chain([link, Link("", None, (units, high, wide), (2, 1, 1))])
+    at, columns = layout.frame[0], layout.columns[0]
+    image, slope = torch.randn(1, channels, *sides), torch.randn(1, units, high, wide)
+    weight = torch.randn(units, channels, *kernel)
+    flat = weight.flatten(1).numpy()
+
+    given = np.zeros(layout.given_rows, np.float32)
+    given[layout.given] = image.flatten().numpy()
+    expected = functional.conv2d(image, weight, padding=padding)[0].numpy()
+    for y, z in np.ndindex(high, wide):
+        read = given[at["source"] + y * at["source_line"] + z * at["source_pixel"] :][columns.source]
+        np.testing.assert_allclose(flat @ read, expected[:, y, z], rtol=1e-4, atol=1e-4)
+
+    slopes = np.zeros(layout.slope_rows, np.float32)
+    for unit, y, z in np.ndindex(units, high, wide):
+        slopes[at["slope"] + y * at["slope_line"] + z * at["slope_pixel"] + unit] = slope[0, unit, y, z]
+    assert not slopes[layout.slope_border].any()
+    assert len(layout.slope_border) + math.prod(link.outputs) + 2 == layout.slope_rows
+    back = torch.nn.grad.conv2d_input(image.shape, weight, slope, padding=padding)[0].numpy()
+    for y, z in np.ndindex(*sides):
+        around = slopes[at["around"] + y * at["slope_line"] + z * at["slope_pixel"] :]
+        found = np.zeros(columns.targets, np.float32)
+        for unit in range(units):
+            np.add.at(found, columns.target, flat[unit] * around[columns.shift + unit])
+        np.testing.assert_allclose(found, back[:, y, z], rtol=1e-4, atol=1e-4)
