@@ -466,39 +466,44 @@ def _output_slopes(labels, share, outputs, slopes, column):
 
 
 @_compiled
-def _hidden_slopes(frame, idle, backward, weights, outputs, slopes, between, column):
-    """Back through the edges, from the last hidden layer to the first; nothing comes through a unit that is off.
+def _gradients(at, y, forward, begin, end, slopes, rows, gradients, bias_learns, bias_gradients, onto):
+    """What one line adds to the gradients of a layer's weights and biases. rows: what it reads."""
+    units = slice(at.unit, at.unit + at.units)
+    for z in range(at.wide):
+        slope = slopes[at.slope + y * at.slope_line + z * at.slope_pixel :]
+        given = rows[at.source + y * at.source_line + z * at.source_pixel :]
+        more = onto or y + z > 0
+        _dot_edges(forward, begin, end, slope, given, gradients, more)
+        _sum_rows(slope, bias_learns[units], bias_gradients[units], more)
 
-    Of idle units there is none.
+
+@_compiled
+def _slopes(at, after, y, idle, backward, begin, end, weights, outputs, slopes, between, whole):
+    """What goes back through a layer's edges to one line of what the layer before writes.
+
+    Nothing goes through a unit that is off, and of idle units there is none. With `whole`, what goes back is left in
+    `between` as it is, for `_unpool`.
     """
-    zero = slopes.dtype.type(0)
-    for back in range(len(frame) - 1):
-        layer = len(frame) - 2 - back
-        at, after = frame[layer], frame[layer + 1]
-        first, units, rows = at.unit, at.units, after.rows
-        whole = at.pool > 1 or at.is_image != after.is_image  # not pixel by pixel, but once all that goes back is there
-        for y in range(after.down):
-            for z in range(after.across):
-                given = slopes[after.around + y * after.slope_line + z * after.slope_pixel :]
-                into = slopes[at.slope + y * at.slope_line + z * at.slope_pixel :]
-                if whole:
-                    into = between[(y * after.across + z) * rows :]
-                for row in range(rows):
-                    if not whole and idle[first + row]:
-                        continue
-                    for k in range(into.shape[1]):
-                        into[row, k] = zero
-                _add_edges(backward, backward.layer[back], backward.layer[back + 1], weights, given, into)
-                if whole:
-                    continue
-                result = outputs[at.result + y * at.result_line + z * at.result_pixel :]
-                for unit in range(units):
-                    if idle[first + unit]:
-                        continue
-                    for k in range(into.shape[1]):
-                        into[unit, k] = zero if result[unit, k] <= 0 else into[unit, k]
+    zero, first, units, rows = slopes.dtype.type(0), at.unit, at.units, after.rows
+    for z in range(after.across):
+        given = slopes[after.around + y * after.slope_line + z * after.slope_pixel :]
+        into = slopes[at.slope + y * at.slope_line + z * at.slope_pixel :]
         if whole:
-            _unpool(at, idle, outputs, between, slopes, column)
+            into = between[(y * after.across + z) * rows :]
+        for row in range(rows):
+            if not whole and idle[first + row]:
+                continue
+            for k in range(into.shape[1]):
+                into[row, k] = zero
+        _add_edges(backward, begin, end, weights, given, into)
+        if whole:
+            continue
+        result = outputs[at.result + y * at.result_line + z * at.result_pixel :]
+        for unit in range(units):
+            if idle[first + unit]:
+                continue
+            for k in range(into.shape[1]):
+                into[unit, k] = zero if result[unit, k] <= 0 else into[unit, k]
 
 
 @_compiled
@@ -525,6 +530,34 @@ def _unpool(at, idle, outputs, between, slopes, left):
 
 
 @_compiled
+def _backward(
+    x, frame, idle, forward, backward, weights, bias_learns, outputs, slopes, between, column, gradients,
+    bias_gradients, onto,
+):  # fmt: skip
+    """From the output units' slopes to the gradients of all weights and biases, layer by layer; with `onto`, +=.
+
+    weights: of the edges back. Line by line, so that a line's slopes are read for both while they are in the cache.
+    """
+    for back in range(len(frame)):
+        layer = len(frame) - 1 - back
+        at, before, rows = frame[layer], frame[max(0, layer - 1)], x if layer == 0 else outputs
+        whole = before.pool > 1 or before.is_image != at.is_image  # not at once, but when all that goes back is there
+        for y in range(max(at.high, at.down)):
+            if y < at.high:
+                _gradients(
+                    at, y, forward, forward.layer[layer], forward.layer[layer + 1], slopes, rows,
+                    gradients, bias_learns, bias_gradients, onto,
+                )  # fmt: skip
+            if layer > 0 and y < at.down:
+                _slopes(
+                    before, at, y, idle, backward, backward.layer[back], backward.layer[back + 1], weights,
+                    outputs, slopes, between, whole,
+                )  # fmt: skip
+        if layer > 0 and whole:
+            _unpool(before, idle, outputs, between, slopes, column)
+
+
+@_compiled
 def _update(kind, values, gradients, first_moment, second_moment, step, rate, momentum, decay):
     """One step of torch.optim's SGD, Adam or AdamW, in place. step: counted from 1. rate, momentum, decay: floats."""
     real = values.dtype.type
@@ -546,19 +579,6 @@ def _update(kind, values, gradients, first_moment, second_moment, step, rate, mo
             first_moment[p] += (gradient - first_moment[p]) * one
             second_moment[p] = second_moment[p] * keep + gradient * gradient * two
             values[p] = value - size * first_moment[p] / (np.sqrt(second_moment[p]) * root + least)
-
-
-@_compiled
-def _gradients(at, forward, layer, slopes, rows, gradients, bias_learns, bias_gradients, onto):
-    """The gradients of a layer's weights and biases, over its pixels; with `onto`, +=. rows: what it reads."""
-    units = slice(at.unit, at.unit + at.units)
-    for y in range(at.high):
-        for z in range(at.wide):
-            slope = slopes[at.slope + y * at.slope_line + z * at.slope_pixel :]
-            given = rows[at.source + y * at.source_line + z * at.source_pixel :]
-            more = onto or y + z > 0
-            _dot_edges(forward, forward.layer[layer], forward.layer[layer + 1], slope, given, gradients, more)
-            _sum_rows(slope, bias_learns[units], bias_gradients[units], more)
 
 
 @_compiled
@@ -622,10 +642,10 @@ def take_steps(
             _forward(given, frame, idle, forward, weights, biases, out)
             logits, logit_slopes = out[last.result :][: last.units], slope[last.slope :][: last.units]
             _output_slopes(labels[s, begin:end], share, logits, logit_slopes, column)
-            _hidden_slopes(frame, idle, backward, back, out, slope, through, column)
-            for layer in range(len(frame)):
-                at, rows = frame[layer], given if layer == 0 else out
-                _gradients(at, forward, layer, slope, rows, gradients, bias_learns, bias_gradients, begin > 0)
+            _backward(
+                given, frame, idle, forward, backward, back, bias_learns, out, slope, through, column, gradients,
+                bias_gradients, begin > 0,
+            )  # fmt: skip
         step = taken + s + 1
         _update(kind, weights, gradients, weight_moments[0], weight_moments[1], step, rates[s], momentum, decay)
         _update(kind, biases, bias_gradients, bias_moments[0], bias_moments[1], step, rates[s], momentum, decay)
