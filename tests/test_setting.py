@@ -153,6 +153,40 @@ def test_a_stack_is_sparse_only_where_the_plan_says_so(sparse_up_to: float, kept
     assert Plan("looped", "", 1, 1, 1, sparse_up_to).strategy_for(stack, {}) == found
 
 
+def test_a_model_of_convolutions_is_sparse_once_few_multiplications_are_left(monkeypatch) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    ready = fitted((3, 8, 8), model="conv2")
+    plan = plan_execution(ready, CPU)
+    setting = make_setting(ready, plan, CPU)
+    assert (plan.strategy, plan.sparse_up_to) == ("looped", 0.2)
+    assert setting.pixels == {
+        "conv1.weight": 64,
+        "conv2.weight": 64,
+        "fc1.weight": 1,
+        "fc2.weight": 1,
+        "output.weight": 1,
+    }
+    assert setting.has_images
+    theta0 = setting.fresh(0)
+
+    def found(convolutions: float, others: float) -> str:
+        masks = {}
+        for tensor in ready.prunable:
+            weights = theta0[tensor.name]
+            kept = round((convolutions if tensor.convolution else others) * weights.numel())
+            masks[tensor.name] = (torch.arange(weights.numel()) < kept).view(weights.shape)
+        return plan.strategy_for(stack_networks([theta0], [masks], list(setting.parameters)), setting.pixels)
+
+    # 2.8 million multiplications an example, 0.3 million of them outside the convolutions.
+    assert found(0.25, 0.0) == "looped"
+    assert found(0.1, 1.0) == "looped"
+    assert found(0.1, 0.9) == "sparse"
+
+
+def test_a_model_of_linear_layers_has_no_images() -> None:
+    assert not make_setting(fitted(), plan_execution(fitted(), CPU), CPU).has_images
+
+
 def most_at_once(
     ready: Fitted, bound: int, lanes: int, up_to: float, *, replicates: int = 5, networks: int = 15
 ) -> int:

@@ -184,7 +184,15 @@ def plan_execution(fitted: Fitted, device: torch.device, workers: int = 1) -> Pl
     run, module = fitted.run, fitted.module
     compute = run.compute
     threads = compute.threads or max(1, torch.get_num_threads() // workers)
-    choice = choose(module, fitted.source.examples.input_shape, device, threads, compute.strategy, run.train.precision)
+    choice = choose(
+        module,
+        fitted.source.examples.input_shape,
+        device,
+        threads,
+        compute.strategy,
+        run.train.precision,
+        run.train.batch_size,
+    )
     replicates = min(run.replicates, run.cohort_size or run.replicates)
     networks = replicates * sum(arm.draws for arm in run.arms)
     lanes = min(choice.lanes, networks)
@@ -203,12 +211,17 @@ def _training(fitted: Fitted, sizes: Sizes, choice: Choice) -> Training:
     """What a run's networks take while they train, by whichever of its strategies takes more."""
     shape, batch_size = fitted.source.examples.input_shape, fitted.run.train.batch_size
     activations, inputs = activation_bytes(fitted.module, shape), 4 * math.prod(shape)
-    dense = training_bytes(choice.strategy, sizes, batch_size, activations, inputs)
     links = chain_of(fitted.module, shape) or ()
-    also = training_bytes("sparse", sizes, batch_size, activations, inputs, choice.sparse_up_to)
-    if any(link.kernel for link in links):
-        also = image_bytes(sizes, lay_out_chain(links))
-    most = Training(max(dense.each, also.each), max(dense.lane, also.lane)) if choice.sparse_up_to else dense
+
+    def taken(strategy: str, density: float = 1.0) -> Training:
+        if strategy == "sparse" and any(link.kernel for link in links):
+            return image_bytes(sizes, lay_out_chain(links))
+        return training_bytes(strategy, sizes, batch_size, activations, inputs, density)
+
+    most = taken(choice.strategy)
+    if choice.sparse_up_to:
+        also = taken("sparse", choice.sparse_up_to)
+        most = Training(max(most.each, also.each), max(most.lane, also.lane))
     return Training(most.each + unit_bytes(fitted.module, fitted.hidden), most.lane)
 
 

@@ -18,7 +18,6 @@ from .workloads import ARMS, BY_DENSITY, ZOO, Ready, Workload, by_strategy, make
 pytestmark = pytest.mark.bench
 
 
-# What a convolution costs does not depend on its density.
 DENSE = [(workload, 1.0) for workload in ZOO]
 PRUNED = [(workload, density) for workload in BY_DENSITY for density in (0.5, 0.1)]
 

@@ -65,7 +65,11 @@ TRAINING = (
     LENET,
     _mlp(784, 300, 100, batch_size=128, networks=20, examples=20_000),
 )
-BY_DENSITY = (LENET, SMALL)
+IMAGES = tuple(
+    Workload(name, {"name": name}, (3, 32, 32), batch_size=60, networks=10, examples=500)
+    for name in ("conv2", "conv4", "conv6")
+)
+BY_DENSITY = (LENET, SMALL, *IMAGES)
 CAMPAIGN = replace(LENET, examples=55_000, held_out=5_000)
 ZOO = (
     SMALL,

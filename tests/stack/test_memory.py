@@ -12,16 +12,20 @@ from torch import nn
 
 from tickets.config import TrainConfig
 from tickets.stack.architecture import prunable
+from tickets.stack.chain import Link, lay_out_chain
+from tickets.stack.kernels import SEVERAL, VECTOR_BYTES
 from tickets.stack.memory import (
     EDGE,
     EVALUATION_BYTES,
     RANKED,
+    TILE_BYTES,
     WIRED,
     Sizes,
     Training,
     activation_bytes,
     evaluation_chunk,
     free_bytes,
+    image_bytes,
     networks_that_fit,
     ranking_bytes,
     round_bytes,
@@ -123,6 +127,17 @@ def test_sparse_holds_what_survives(density: float, surviving: int) -> None:
     # 90 weights and 10 others, 4 bytes each.
     each = EDGE * surviving + 400 + 20 * 7
     assert training_bytes("sparse", SIZES, 20, 7, 3, density) == Training(each, WIRED * surviving)
+
+
+def test_sparse_images_take_a_tile_of_every_row() -> None:
+    links = [
+        Link("", None, (1, 4, 4), (2, 4, 4), kernel=(3, 3), padding=(1, 1), pool=2, relu=True),
+        Link("", None, (2, 2, 2), (3, 1, 1)),
+    ]
+    # The example with zeros around it; outputs, pooled ones and logits; slopes, with zeros around those of the image.
+    rows = 6 * 6 + (2 * 16 + 2 * 4 + 3) + (2 * 36 + 3) + 2 * 4
+    assert image_bytes(SIZES, lay_out_chain(links)) == Training(EDGE * 100 + 400, WIRED * 100 + 256 * rows)
+    assert TILE_BYTES == SEVERAL * VECTOR_BYTES
 
 
 def test_units_take_their_widest_layer() -> None:

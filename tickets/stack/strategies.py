@@ -24,7 +24,8 @@ from tickets.stack.vectorised import cannot_vectorise
 
 STRATEGIES = ("layered", "sparse", "vectorised", "looped")
 SPARSE_UP_TO = 0.5  # of `layered` networks, on processors other than those that `sparse` was measured on
-IMAGES_UP_TO = 0.2  # of networks with convolutions, on those: dense ones are made for the processor
+IMAGES_UP_TO = 0.5  # of networks with convolutions, on those: dense ones are made for the processor
+FEW_UP_TO, FEW = 0.2, 48  # and in batches of fewer examples than so many, which leave registers unused
 MEASURED = ("x86_64", "AMD64")  # platform.machine() of those
 SPARSE_CHUNK = 2048  # examples at a time in an evaluation by `sparse`, which holds the activations of a few of them
 
@@ -50,6 +51,7 @@ def choose(
     threads: int,
     wanted: str = "auto",
     precision: str = "float32",
+    batch_size: int = 1,
 ) -> Choice:
     """The strategy for a model on a device.
 
@@ -59,8 +61,8 @@ def choose(
     measured, a matrix product may be far faster than any loop, and `sparse` takes over from density 0.5 on. Else
     `looped` where the model draws random numbers while it trains (each network needs its own), where vmap cannot run
     it, or where it has convolutions on a CPU (a stack of them becomes a grouped convolution, which is slower there than
-    one network after the other). If that model is a chain of convolutions (see chain.py), `sparse` takes over once a
-    fifth of its multiplications is left, on an x86. Else `vectorised`, by torch.func.vmap.
+    one network after the other). If that model is a chain of convolutions (see chain.py), `sparse` takes over once half
+    of its multiplications is left, on an x86; in small batches, a fifth. Else `vectorised`, by torch.func.vmap.
     tests/benchmarks/test_strategies.py times what is chosen against the rest.
 
     On a CPU each thread is a lane of its own and trains its part of the stack alone: nothing waits for
@@ -112,7 +114,9 @@ def choose(
     alone = device.type == "cpu" and not obstacle
     up_to = 0.0
     if wanted == "auto" and links and strategy != "sparse":
-        up_to = SPARSE_UP_TO if not images else IMAGES_UP_TO if platform.machine() in MEASURED else 0.0
+        up_to = SPARSE_UP_TO
+        if images:
+            up_to = 0.0 if platform.machine() not in MEASURED else IMAGES_UP_TO if batch_size >= FEW else FEW_UP_TO
     return Choice(strategy, reason, threads if alone else 1, up_to)
 
 
