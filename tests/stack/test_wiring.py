@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tickets.stack.chain import Link, lay_out_chain
+from tickets.stack.chain import Columns, Link, lay_out_chain
 from tickets.stack.wiring import EDGES, ROWS, Edges, Wiring, wire
 
 
@@ -61,7 +61,7 @@ def test_a_convolution_by_hand() -> None:
     mask = np.array([[[[1, 1]], [[0, 1]]]], bool)
     output = np.array([[[[1, 0, 0, 0], [0, 0, 0, 1]]], [[[0, 0, 0, 0], [0, 0, 0, 1]]]], bool).reshape(2, 8)
     wiring = wire([mask, output], layout.columns)
-    assert rows_of(Edges(*(part[:1] for part in wiring.forward[:3]), wiring.forward.source, None)) == {0: [0, 2, 3]}
+    assert rows_of(of_layer(wiring.forward, 0)) == {0: [0, 2, 3]}
     assert wiring.starts.tolist() == [0, 1, 3]
     assert wiring.backward.unit.tolist() == [7, 0], "pixel 7 leads to both classes, 0 to one"
     assert wiring.backward.source.tolist() == [0, 0, 1]
@@ -119,6 +119,13 @@ def test_segments_come_from_a_few_rows_at_a_time() -> None:
     quarter = np.zeros((1, 16 * EDGES), bool)
     quarter[:, ::4] = True
     assert chained([quarter]).forward.length.tolist() == [EDGES] * 4, "where few survive, from more rows"
+
+
+def test_pairs_come_from_the_same_rows() -> None:
+    # In the columns' order, the first and the third unit's rows are 0, 50 and 2; the second's 0, 1 and 2.
+    columns = Columns(source=np.array([0, 50, 1, 2]), target=np.arange(4), shift=np.zeros(4, np.int64), targets=4)
+    mask = np.array([[1, 1, 0, 1], [1, 0, 1, 1], [1, 1, 0, 1], [1, 1, 0, 1]], bool)
+    assert wire([mask], [columns]).forward.paired.tolist() == [0, 0, 1, 0]
 
 
 @given(

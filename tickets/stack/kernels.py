@@ -285,22 +285,13 @@ _power_of_two = _power_maker()
 
 
 @_compiled
-def _is_pair(edges, i):
-    """Whether a segment and the next come from the same rows, and from each of them from the first to the last."""
-    a, b, count = edges.first[i], edges.first[i + 1], edges.length[i]
-    if edges.length[i + 1] != count or edges.source[a] != edges.source[b]:
-        return False
-    return edges.source[a + count - 1] - edges.source[a] == count - 1 == edges.source[b + count - 1] - edges.source[b]
-
-
-@_compiled
 def _add_edges(edges, begin, end, weights, rows, into):
     """into[unit] += the sum of weights[e] * rows[source] over the edges of the segments `begin` to `end - 1`."""
     vectors = rows.shape[1] * rows.itemsize // VECTOR_BYTES
     source, i = edges.source, np.int64(begin)
     while i < end:
         unit, first, count = edges.unit[i], edges.first[i], edges.length[i]
-        if IN_PAIRS and i + 1 < end and _is_pair(edges, i):
+        if IN_PAIRS and i + 1 < end and edges.paired[i]:
             other_unit, other = edges.unit[i + 1], edges.first[i + 1]
             if vectors == 4:
                 _add_pair_4(weights, source, first, other, count, rows, into, unit, other_unit)

@@ -29,6 +29,7 @@ class Edges(NamedTuple):
     """Segments, in the order in which a kernel takes them: `length[i]` edges into unit[i], from edge first[i] on.
 
     source: of each edge, the row that it comes from. layer: where each layer's segments begin, and the end of all.
+    paired: of each segment, 1 where the next one's edges come from the same rows in the same order, else 0.
     """
 
     unit: Ints
@@ -36,6 +37,7 @@ class Edges(NamedTuple):
     length: Ints
     source: Ints
     layer: Ints
+    paired: Ints
 
 
 @dataclass(frozen=True)
@@ -140,8 +142,19 @@ def _segments(unit: npt.NDArray[Any], row: npt.NDArray[Any], block: npt.NDArray[
     count = np.diff(first, append=len(unit))
     order = np.lexsort((-count, block[first]))
     order = order[~idle[unit[first[order]]]]
-    found = (unit[first[order]], first[order], count[order], row, np.array([len(order)]))
+    first, count = first[order], count[order]
+    found = (unit[first], first, count, row, np.array([len(order)]), _paired(first, count, row))
     return Edges(*(part.astype(np.int32) for part in found))
+
+
+def _paired(first: npt.NDArray[Any], count: npt.NDArray[Any], row: npt.NDArray[Any]) -> Bools:
+    """See Edges."""
+    last = first + count - 1
+    paired: Bools = np.zeros(len(first), np.bool_)
+    paired[:-1] = (count[:-1] == count[1:]) & (row[first[:-1]] == row[first[1:]]) & (row[last[:-1]] == row[last[1:]])
+    for i in np.flatnonzero(paired):
+        paired[i] = np.array_equal(row[first[i] : last[i] + 1], row[first[i + 1] : last[i + 1] + 1])
+    return paired
 
 
 def _joined(layers: Sequence[Edges]) -> Edges:
