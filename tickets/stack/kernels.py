@@ -1,12 +1,13 @@
 """Training steps of one sparse network, compiled by Numba: forward, backward and the optimizer, edge by edge.
 
 Activations and slopes (gradients of the loss by what comes into a unit) have a row a unit and a column an example, so
-that an edge is one multiplication of a row by a number. Examples come in tiles of so many columns as SEVERAL vectors
-have, the last of as many whole vectors as it takes. The two loops that nearly all the time goes into are written in
-LLVM's vectors, which Numba has no words for: their sums stay in registers, edge after edge. Compiled code lets other
-threads run beside it. All arrays are C-contiguous and of one floating-point type. Every sum is taken in one order,
-wherever in a list its terms stand: units that are equal stay equal. NaN and infinities are what they are. It is one
-file because what Numba keeps of a function goes stale with the function's own file alone.
+that an edge is one multiplication of a row by a number; of an image, a row a unit and pixel, so that it is one a pixel.
+chain.py says where the rows are, and wiring.py which edges there are. Examples come in tiles of so many columns as
+SEVERAL vectors have, the last of as many whole vectors as it takes. The two loops that nearly all the time goes into
+are written in LLVM's vectors, which Numba has no words for: their sums stay in registers, edge after edge. Compiled
+code lets other threads run beside it. All arrays are C-contiguous and of one floating-point type. Every sum is taken in
+one order, wherever in a list its terms stand: units that are equal stay equal. NaN and infinities are what they are. It
+is one file because what Numba keeps of a function goes stale with the function's own file alone.
 """
 
 from __future__ import annotations
