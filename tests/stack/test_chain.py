@@ -117,18 +117,18 @@ def test_rows_are_where_a_convolution_reads(channels, units, sides, kernel, data
     given[layout.given] = image.flatten().numpy()
     expected = functional.conv2d(image, weight, padding=padding)[0].numpy()
     for y, z in np.ndindex(high, wide):
-        read = given[at["source"] + y * at["source_line"] + z * at["source_pixel"] :][columns.source]
+        read = given[at["source"] + y * at["source_line"] + z :][columns.source]
         np.testing.assert_allclose(flat @ read, expected[:, y, z], rtol=1e-4, atol=1e-4)
 
-    slopes = np.zeros(layout.slope_rows, np.float32)
+    slopes = np.zeros(layout.image_slope_rows, np.float32)
     for unit, y, z in np.ndindex(units, high, wide):
-        slopes[at["slope"] + y * at["slope_line"] + z * at["slope_pixel"] + unit] = slope[0, unit, y, z]
+        slopes[at["slope"] + y * at["slope_line"] + unit * at["slope_unit"] + z] = slope[0, unit, y, z]
     assert not slopes[layout.slope_border].any()
-    assert len(layout.slope_border) + math.prod(link.outputs) + 2 == layout.slope_rows
+    assert len(layout.slope_border) + math.prod(link.outputs) == layout.image_slope_rows
     back = torch.nn.grad.conv2d_input(image.shape, weight, slope, padding=padding)[0].numpy()
     for y, z in np.ndindex(*sides):
-        around = slopes[at["around"] + y * at["slope_line"] + z * at["slope_pixel"] :]
+        around = slopes[at["around"] + y * at["slope_line"] + z :]
         found = np.zeros(columns.targets, np.float32)
         for unit in range(units):
-            np.add.at(found, columns.target, flat[unit] * around[columns.shift + unit])
+            np.add.at(found, columns.target, flat[unit] * around[columns.shift + unit * columns.stride])
         np.testing.assert_allclose(found, back[:, y, z], rtol=1e-4, atol=1e-4)

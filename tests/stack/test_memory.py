@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from tickets.config import TrainConfig
+from tickets.stack import memory
 from tickets.stack.architecture import prunable
 from tickets.stack.chain import Link, lay_out_chain
 from tickets.stack.kernels import SEVERAL, VECTOR_BYTES
@@ -134,10 +135,14 @@ def test_sparse_images_take_a_tile_of_every_row() -> None:
         Link("", None, (1, 4, 4), (2, 4, 4), kernel=(3, 3), padding=(1, 1), pool=2, relu=True),
         Link("", None, (2, 2, 2), (3, 1, 1)),
     ]
-    # The example with zeros around it; outputs, pooled ones and logits; slopes, with zeros around those of the image.
-    rows = 6 * 6 + (2 * 16 + 2 * 4 + 3) + (2 * 36 + 3) + 2 * 4
-    assert image_bytes(SIZES, lay_out_chain(links)) == Training(EDGE * 100 + 400, WIRED * 100 + 256 * rows)
+    # The example with zeros around it; what passes, and which it was; what the classes read and write, and slopes.
+    of_tiles = (6 * 6 + 1) + 2 * 4 + 2 * 4 + 2 * (2 * 4 + 3)
+    # Two lines before pooling; slopes with zeros around them; a line that goes back.
+    of_vectors = 2 * 2 * 4 + (2 * 6 * 6 + 1) + 2 * 2
+    lane = WIRED * 100 + 256 * of_tiles + 64 * of_vectors
+    assert image_bytes(SIZES, lay_out_chain(links)) == Training(EDGE * 100 + 400, lane)
     assert TILE_BYTES == SEVERAL * VECTOR_BYTES
+    assert memory.VECTOR_BYTES == VECTOR_BYTES
 
 
 def test_units_take_their_widest_layer() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -10,7 +12,8 @@ import torch
 from torch import nn
 
 from tickets.errors import InputError
-from tickets.stack import kernels, sparse
+from tickets.stack import sparse
+from tickets.stack.kernels import compiled
 from tickets.stack.networks import stack_networks
 from tickets.stack.strategies import choose, share_left
 from tickets.stack.wiring import wire
@@ -273,9 +276,21 @@ def test_where_nothing_can_be_kept_it_compiles_in_each_process(monkeypatch) -> N
             raise RuntimeError("cannot cache function: no locator available")
         return lambda function: function
 
-    monkeypatch.setattr(kernels, "njit", njit)
-    assert kernels._compiled(len) is len
+    monkeypatch.setattr(compiled, "njit", njit)
+    assert compiled.compiled(len) is len
     assert asked == [True, False]
+
+
+def test_what_was_kept_is_forgotten_when_any_of_the_kernels_changed(tmp_path) -> None:
+    changed = {"source.py": 50, "before.nbi": 40, "after.nbi": 60, "before.1.nbc": 40}
+    for name, at in changed.items():
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (at, at))
+    for kept in (None, str(tmp_path)):
+        assert len(list(tmp_path.iterdir())) == len(changed)
+        kernel = Mock(stats=Mock(cache_path=kept))
+        compiled.forget_what_is_stale(kernel, tmp_path)
+    assert {file.name for file in tmp_path.iterdir()} == set(changed) - {"before.nbi"}
 
 
 @pytest.mark.parametrize("batch_size", [8, 100])

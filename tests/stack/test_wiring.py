@@ -52,16 +52,17 @@ def test_a_convolution_by_hand() -> None:
         Link("", None, (1, 2, 4), (2, 1, 1)),
     ]
     layout = lay_out_chain(links)
-    # Lines of 1 + 3 + 1 pixels of two rows each: what the kernel's right column reads is one pixel on.
-    assert layout.given.tolist() == [2, 4, 6, 12, 14, 16, 3, 5, 7, 13, 15, 17]
-    assert layout.given_rows == 20
-    assert layout.columns[0].source.tolist() == [0, 2, 1, 3]
+    # Lines of 1 + 3 + 1 pixels of the one channel, then of the other: what the right column reads is one row on.
+    assert layout.given.tolist() == [1, 2, 3, 11, 12, 13, 6, 7, 8, 16, 17, 18]
+    assert layout.given_rows == 21, "and as many zeros after the last as before the first"
+    assert layout.columns[0].source.tolist() == [0, 1, 5, 6]
+    assert layout.columns[0].unit.tolist() == [0, 0, 1, 1]
     assert layout.columns[0].target.tolist() == [0, 0, 1, 1]
     assert layout.columns[0].shift.tolist() == [1, 0, 1, 0], "turned round"
     mask = np.array([[[[1, 1]], [[0, 1]]]], bool)
     output = np.array([[[[1, 0, 0, 0], [0, 0, 0, 1]]], [[[0, 0, 0, 0], [0, 0, 0, 1]]]], bool).reshape(2, 8)
     wiring = wire([mask, output], layout.columns)
-    assert rows_of(of_layer(wiring.forward, 0)) == {0: [0, 2, 3]}
+    assert rows_of(of_layer(wiring.forward, 0)) == {0: [0, 1, 6]}
     assert wiring.starts.tolist() == [0, 1, 3]
     assert wiring.backward.unit.tolist() == [7, 0], "pixel 7 leads to both classes, 0 to one"
     assert wiring.backward.source.tolist() == [0, 0, 1]
@@ -123,7 +124,7 @@ def test_segments_come_from_a_few_rows_at_a_time() -> None:
 
 def test_pairs_come_from_the_same_rows() -> None:
     # In the columns' order, the first and the third unit's rows are 0, 50 and 2; the second's 0, 1 and 2.
-    columns = Columns(source=np.array([0, 50, 1, 2]), target=np.arange(4), shift=np.zeros(4, np.int64), targets=4)
+    columns = Columns(np.arange(4), np.array([0, 50, 1, 2]), np.arange(4), np.zeros(4, np.int64), targets=4)
     mask = np.array([[1, 1, 0, 1], [1, 0, 1, 1], [1, 1, 0, 1], [1, 1, 0, 1]], bool)
     assert wire([mask], [columns]).forward.paired.tolist() == [0, 0, 1, 0]
 

@@ -25,6 +25,7 @@ KEPT_BY_THE_ALLOCATOR = 1.2  # what is freed in small pieces is not all given ba
 RANKED = 48  # a weight that is ranked: its place, its score and its order, as they are and sorted
 EDGE = 24  # a surviving weight by itself: value, two moments, where from, and for the way back where from and its place
 TILE_BYTES = 256  # of one row of what `sparse` works in: a unit of a network, at one pixel, for some examples
+VECTOR_BYTES = 64  # and of what it works in for fewer of them
 WIRED = 48  # a surviving weight beside that while the wiring is made; later its gradient, and its value going back
 
 
@@ -129,7 +130,9 @@ def image_bytes(sizes: Sizes, layout: Layout) -> Training:
     multiplications.
     """
     numbers = sizes.parameters * sizes.masks // sizes.weights
-    room = (layout.rows + layout.given_rows) * TILE_BYTES
+    flat = 2 * (layout.flat_rows + layout.output_rows)
+    room = (layout.given_rows + layout.image_rows + layout.chosen_rows + flat) * TILE_BYTES
+    room += (layout.line_rows + layout.image_slope_rows + layout.back_rows) * VECTOR_BYTES
     return Training(EDGE * numbers + sizes.parameters, WIRED * numbers + room)
 
 

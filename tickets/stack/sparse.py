@@ -46,6 +46,7 @@ class Sparse:
     ) -> None:
         links = chain_of(module, examples.input_shape)
         assert links is not None
+        kernels.forget_what_is_stale(kernels.take_steps)
         self._recipe, self._masks, self._layout = recipe, start.masks, lay_out_chain(links)
         self._has_state = bool(start.optimizer)
         self._feed = Feed(seeds, examples, recipe, device)
@@ -55,7 +56,7 @@ class Sparse:
             for index, wiring in enumerate(_wirings(links, self._layout, start))
         ]
         dtype = next(iter(start.parameters.values())).dtype
-        self._itemsize, self._tile, self._room = dtype.itemsize, tile_columns(dtype.itemsize), _Room(dtype)
+        self._itemsize, self._room = dtype.itemsize, _Room(dtype)
         self._dtype = torch.empty(0, dtype=dtype).numpy().dtype
         places = self._feed.which.tolist()
         self._by_order = [
@@ -82,20 +83,25 @@ class Sparse:
     def _tiles(self, examples: Tensor, places: Tensor) -> Array:
         """The batches of examples at these places (steps, batch), as kernels.take_steps reads them."""
         steps, batch = places.shape
-        columns = _whole(batch, kernels.VECTOR_BYTES // self._itemsize)
-        tiles = self._room.of("tiles", steps * columns * self._layout.given_rows).reshape(steps, -1)
-        layout = self._layout
-        kernels.lay_out(examples.flatten(1).numpy(), places.numpy(), layout.given_rows, layout.given, tiles)
+        tiles = self._room.of("tiles", steps * self._numbers(batch)).reshape(steps, -1)
+        self._lay_out(examples, places, tiles)
         return tiles
+
+    def _numbers(self, batch: int) -> int:
+        """What a batch takes as it is laid out: whole vectors."""
+        return _whole(batch, kernels.VECTOR_BYTES // self._itemsize) * self._layout.given_rows
+
+    def _lay_out(self, examples: Tensor, places: Tensor, tiles: Array) -> None:
+        layout = self._layout
+        tile = tile_columns(self._itemsize) // (kernels.SEVERAL if layout.images else 1)
+        kernels.lay_out(examples.flatten(1).numpy(), places.numpy(), layout.given_rows, layout.given, tile, tiles)
 
     def logits(self, x: Tensor) -> Tensor:
         """See Part.logits."""
-        rows = self._layout.given_rows
-        tiles = np.empty((-(-len(x) // self._tile), rows, self._tile), self._dtype)
-        kernels.lay_out(x.flatten(1).numpy(), np.arange(len(x))[None], rows, self._layout.given, tiles.reshape(1, -1))
-        outputs = [torch.from_numpy(network.logits(tiles, self._room)) for network in self._networks]
-        by_tile = torch.stack(outputs)  # (R, tiles, classes, columns)
-        return by_tile.transpose(2, 3).flatten(1, 2)[:, : len(x)]
+        tiles = np.empty((1, self._numbers(len(x))), self._dtype)
+        self._lay_out(x, torch.arange(len(x))[None], tiles)
+        outputs = [torch.from_numpy(network.logits(tiles[0], self._room)) for network in self._networks]
+        return torch.stack(outputs).transpose(1, 2)[:, : len(x)]  # (R, n, classes)
 
     def parameters(self) -> Tensors:
         """See Part.parameters."""
@@ -142,30 +148,49 @@ class _Network:
     def train(self, x: Array, labels: Array, recipe: TrainConfig, rates: Array, room: _Room) -> None:
         """Take the steps that `rates` has numbers for; see kernels.take_steps."""
         wiring, layout = self._wiring, self._layout
-        gradients = room.of("gradients", len(self._weights))
-        bias_gradients = room.of("bias_gradients", len(self._biases))
-        gradients[:], bias_gradients[:] = 0, 0
+        space = kernels.Room(
+            outputs=room.of("outputs", layout.output_rows * self._tile),
+            slopes=room.of("slopes", layout.output_rows * self._tile),
+            column=room.of("column", self._tile),
+            gradients=room.of("gradients", len(self._weights)),
+            bias_gradients=room.of("bias gradients", len(self._biases)),
+            weights=room.of("weights", len(wiring.backward_edge)),
+        )
+        space.gradients[:], space.bias_gradients[:] = 0, 0
         kernels.take_steps(
-            x, labels, layout.given_rows, layout.frame, layout.output_border, layout.slope_border,
-            wiring.idle, wiring.forward, wiring.backward, wiring.backward_edge,
-            self._weights, self._biases, self._bias_learns, self._weight_moments, self._bias_moments,
-            room.of("outputs", layout.output_rows * self._tile), room.of("slopes", layout.slope_rows * self._tile),
-            room.of("between", layout.between_rows * self._tile), gradients, bias_gradients,
-            room.of("back", len(wiring.backward_edge)), room.of("column", self._tile),
-            KINDS[recipe.optimizer], self.taken, rates, recipe.momentum, recipe.weight_decay,
+            x, labels, layout.given_rows, layout.frame, wiring.idle, wiring.forward, wiring.backward,
+            wiring.backward_edge, self._weights, self._biases, self._bias_learns, self._weight_moments,
+            self._bias_moments, space, self._images(room), KINDS[recipe.optimizer], self.taken, rates, recipe.momentum,
+            recipe.weight_decay,
         )  # fmt: skip
         self.taken += len(rates)
 
     def logits(self, x: Array, room: _Room) -> Array:
-        """(tiles, classes, columns) of x (tiles, given rows, columns)."""
+        """(classes, columns) of x (given rows x columns)."""
         wiring, layout = self._wiring, self._layout
-        logits = np.empty((len(x), wiring.classes, self._tile), self._dtype)
-        outputs = room.of("outputs", layout.output_rows * self._tile).reshape(-1, self._tile)
+        logits = np.empty((wiring.classes, len(x) // layout.given_rows), self._dtype)
         kernels.logits_of(
-            x, layout.frame, layout.output_border, wiring.idle, wiring.forward, self._weights, self._biases, outputs,
-            logits,
+            x, layout.given_rows, layout.frame, wiring.idle, wiring.forward, self._weights, self._biases,
+            room.of("outputs", layout.output_rows * self._tile), self._images(room), logits,
         )  # fmt: skip
         return logits
+
+    def _images(self, room: _Room) -> kernels.Images | None:
+        layout, lanes = self._layout, self._tile // kernels.SEVERAL
+        if not layout.images:
+            return None
+        return kernels.Images(
+            layers=layout.images,
+            border=layout.image_border,
+            slope_border=layout.slope_border,
+            passed=room.of("passed", layout.image_rows * self._tile),
+            chosen=room.of("chosen", layout.chosen_rows * self._tile),
+            lines=room.of("lines", layout.line_rows * lanes),
+            slopes=room.of("image slopes", layout.image_slope_rows * lanes),
+            back=room.of("back", layout.back_rows * lanes),
+            given=room.of("given", layout.flat_rows * self._tile),
+            given_slopes=room.of("given slopes", layout.flat_rows * self._tile),
+        )
 
     @property
     def values(self) -> dict[str, Array]:

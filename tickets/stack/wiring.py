@@ -97,7 +97,10 @@ def wire(masks: Sequence[Bools], columns: Sequence[Columns]) -> Wiring:
         order = np.lexsort((column, unit, where.target[column], block))
         unit, column = unit[order], column[order]
         found = _segments(
-            where.target[column], where.shift[column] + unit, block[order], np.zeros(where.targets, np.bool_)
+            where.target[column],
+            where.shift[column] + unit * where.stride,
+            block[order],
+            np.zeros(where.targets, np.bool_),
         )
         leaving.append(found._replace(first=found.first + taken))
         edges.append(number[order])
@@ -118,7 +121,7 @@ def _idle(masks: Sequence[Bools], columns: Sequence[Columns]) -> Bools:
     for before, mask, where in zip(masks[-2::-1], masks[:0:-1], columns[:0:-1], strict=True):
         live: Bools = np.zeros(len(before), np.bool_)
         reached = np.logical_or.reduce(mask[used[-1]])
-        live[where.target[reached] % len(before)] = True  # of each pixel, there is a row a unit
+        live[where.unit[reached]] = True
         used.append(live)
     return np.logical_not(np.concatenate(used[::-1]))
 

@@ -1,0 +1,215 @@
+"""Training steps of one sparse network: forward, backward and the optimizer, edge by edge.
+
+Activations and slopes (gradients of the loss by what comes into a unit) have a row a unit and a column an example, so
+that an edge is one multiplication of a row by a number; of an image, a row a unit and pixel, so that it is one of a
+whole line. chain.py says where the rows are, and wiring.py which edges there are. Examples come in tiles of so many
+columns as SEVERAL vectors have, the last of as many whole vectors as it takes; layers that read images take a tile
+vector by vector, for a line is long enough, and what they work in stays in the cache.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from tickets.stack.kernels.compiled import SEVERAL, VECTOR_BYTES, compiled
+from tickets.stack.kernels.images import backward_images, flatten, forward_images
+from tickets.stack.kernels.linear import output_slopes, pass_backward, pass_forward
+from tickets.stack.kernels.update import update
+
+
+class Room(NamedTuple):
+    """Room to work in.
+
+    outputs, slopes: a Layout's output_rows x a tile's columns. column: a tile's columns. gradients: (edges,).
+    bias_gradients: (units,). weights: (backward edges,). Gradients past the end, and of idle units' edges, are 0 and
+    stay 0.
+    """
+
+    outputs: Any
+    slopes: Any
+    column: Any
+    gradients: Any
+    bias_gradients: Any
+    weights: Any
+
+
+class Images(NamedTuple):
+    """The layers that read images, and room for them to work in.
+
+    layers: so many. border, slope_border: a Layout's. passed, chosen: image_rows and chosen_rows for each vector
+    of a tile. lines, slopes, back: line_rows, image_slope_rows and back_rows for one vector. given, given_slopes:
+    flat_rows for a tile.
+    """
+
+    layers: int
+    border: Any
+    slope_border: Any
+    passed: Any
+    chosen: Any
+    lines: Any
+    slopes: Any
+    back: Any
+    given: Any
+    given_slopes: Any
+
+
+@compiled
+def lay_out(examples, places, rows, given, tile, tiles):
+    """Write batches of examples as `take_steps` reads them.
+
+    examples: (n, inputs). places: (steps, batch) int64. rows, given: a Layout's, the latter (inputs,). tile: columns of
+    a tile. tiles: (steps, rows x columns), `take_steps`' x.
+    """
+    inputs, batch = examples.shape[1], places.shape[1]
+    columns, few = tiles.shape[1] // rows, VECTOR_BYTES
+    for s in range(len(places)):
+        for begin in range(0, columns, tile):
+            end = min(begin + tile, columns)
+            part = tiles[s, begin * rows : end * rows].reshape(rows, end - begin)
+            if rows > inputs:
+                part[:] = 0
+            for first in range(0, inputs, few):  # of each example: what is read and written stays in the first cache
+                last = min(first + few, inputs)
+                for k in range(end - begin):
+                    if begin + k < batch:
+                        example = examples[places[s, begin + k]]
+                        for i in range(first, last):
+                            part[given[i], k] = example[i]
+                    else:
+                        for i in range(first, last):
+                            part[given[i], k] = 0
+
+
+@compiled
+def _of_width(room, tile, wide):
+    """Of the room for a tile, as many columns of each row."""
+    return room[: len(room) // tile * wide].reshape(len(room) // tile, wide)
+
+
+@compiled
+def _of_vector(room, vector):
+    """Of the room for the vectors of a tile, one's."""
+    size, columns = len(room) // SEVERAL, VECTOR_BYTES // room.itemsize
+    return room[vector * size : (vector + 1) * size].reshape(size // columns, columns)
+
+
+@compiled
+def _by_vectors(room):
+    """The room for one vector."""
+    columns = VECTOR_BYTES // room.itemsize
+    return room.reshape(len(room) // columns, columns)
+
+
+@compiled
+def _image(x, begin, vector, rows):
+    """What the layers that read images read, for one vector of the tile that begins there."""
+    columns = VECTOR_BYTES // x.itemsize
+    first = (begin + vector * columns) * rows
+    return x[first : first + columns * rows].reshape(rows, columns)
+
+
+@compiled
+def _clear_borders(images):
+    """Zeros around images, where nothing is written after."""
+    for vector in range(SEVERAL):
+        passed = _of_vector(images.passed, vector)
+        for row in images.border:
+            passed[row] = 0
+    slopes = _by_vectors(images.slopes)
+    for row in images.slope_border:
+        slopes[row] = 0
+
+
+@compiled
+def _read(x, begin, wide, rows, frame, idle, forward, weights, biases, images):
+    """What the first Linear layer reads of the tile that begins there, in rows. x: of one step, as in `take_steps`."""
+    if images is None:
+        return x[begin * rows : (begin + wide) * rows].reshape(rows, wide)
+    columns = VECTOR_BYTES // x.itemsize
+    given, lines = _of_width(images.given, SEVERAL * columns, wide), _by_vectors(images.lines)
+    for vector in range(wide // columns):
+        image, passed = _image(x, begin, vector, rows), _of_vector(images.passed, vector)
+        chosen = _of_vector(images.chosen, vector)
+        forward_images(image, frame, images.layers, idle, forward, weights, biases, lines, passed, chosen)
+        flatten(frame[images.layers - 1], idle, passed, given, vector * columns)
+    return given
+
+
+@compiled
+def _pass_back(
+    x, begin, given, rows, frame, idle, forward, backward, bias_learns, outputs, slopes, room, images
+):  # fmt: skip
+    """From the output units' slopes to all gradients. x, begin, rows: as in `_read`, which gave `given`."""
+    onto = begin > 0
+    if images is None:
+        pass_backward(
+            given, frame, 0, idle, forward, backward, room.weights, bias_learns, outputs, slopes, slopes,
+            room.gradients, room.bias_gradients, onto,
+        )  # fmt: skip
+        return
+    columns, wide = VECTOR_BYTES // x.itemsize, outputs.shape[1]
+    given_slopes = _of_width(images.given_slopes, SEVERAL * columns, wide)
+    pass_backward(
+        given, frame, images.layers, idle, forward, backward, room.weights, bias_learns, outputs, slopes, given_slopes,
+        room.gradients, room.bias_gradients, onto,
+    )  # fmt: skip
+    image_slopes, back = _by_vectors(images.slopes), _by_vectors(images.back)
+    for vector in range(wide // columns):
+        image, passed = _image(x, begin, vector, rows), _of_vector(images.passed, vector)
+        backward_images(
+            image, frame, images.layers, idle, forward, backward, room.weights, bias_learns, passed,
+            _of_vector(images.chosen, vector), image_slopes, back, given_slopes, vector * columns, room.gradients,
+            room.bias_gradients, onto or vector > 0,
+        )  # fmt: skip
+
+
+@compiled
+def take_steps(
+    x, labels, rows, frame, idle, forward, backward, backward_edge, weights, biases, bias_learns, weight_moments,
+    bias_moments, room, images, kind, taken, rates, momentum, decay,
+):  # fmt: skip
+    """Train one network for as many steps as `rates` has numbers.
+
+    x: (steps, rows x columns): tile after tile, each (rows, its columns), 0 past the batch's end; with images, vector
+    after vector. labels: (steps, batch) int64. rows, frame: a Layout's given_rows and frame. idle to backward_edge: a
+    Wiring's. weights: (edges,), biases: (units,), bias_learns: (units,) bool. weight_moments: (2, edges), bias_moments:
+    (2, units). What is of all edges or units may be longer. images: None where no layer reads any. taken: optimizer
+    steps before these. rates: (steps,) float64.
+    """
+    last = frame[-1]
+    columns, tile = x.shape[1] // rows, SEVERAL * VECTOR_BYTES // weights.itemsize
+    share = weights.dtype.type(1.0 / labels.shape[1])
+    if images is not None:
+        _clear_borders(images)
+    for s in range(len(rates)):
+        for e in range(len(backward_edge)):
+            room.weights[e] = weights[backward_edge[e]]
+        for begin in range(0, columns, tile):
+            wide = min(tile, columns - begin)
+            outputs, slopes = _of_width(room.outputs, tile, wide), _of_width(room.slopes, tile, wide)
+            given = _read(x[s], begin, wide, rows, frame, idle, forward, weights, biases, images)
+            pass_forward(given, frame, 0 if images is None else images.layers, idle, forward, weights, biases, outputs)
+            logits, logit_slopes = outputs[last.result :][: last.units], slopes[last.slope :][: last.units]
+            output_slopes(labels[s, begin : begin + wide], share, logits, logit_slopes, room.column)
+            _pass_back(
+                x[s], begin, given, rows, frame, idle, forward, backward, bias_learns, outputs, slopes, room, images
+            )  # fmt: skip
+        step = taken + s + 1
+        update(kind, weights, room.gradients, weight_moments[0], weight_moments[1], step, rates[s], momentum, decay)
+        update(kind, biases, room.bias_gradients, bias_moments[0], bias_moments[1], step, rates[s], momentum, decay)
+
+
+@compiled
+def logits_of(x, rows, frame, idle, forward, weights, biases, outputs, images, logits):
+    """Write the logits of one network, (classes, columns), for x (rows x columns), one step's of `take_steps`."""
+    columns, tile, last = logits.shape[1], SEVERAL * VECTOR_BYTES // weights.itemsize, frame[-1]
+    if images is not None:
+        _clear_borders(images)
+    for begin in range(0, columns, tile):
+        wide = min(tile, columns - begin)
+        into = _of_width(outputs, tile, wide)
+        given = _read(x, begin, wide, rows, frame, idle, forward, weights, biases, images)
+        pass_forward(given, frame, 0 if images is None else images.layers, idle, forward, weights, biases, into)
+        for unit in range(len(logits)):
+            for k in range(wide):
+                logits[unit, begin + k] = into[last.result + unit, k]
