@@ -21,6 +21,7 @@ from tickets.random_state import untouched_generators
 from tickets.scores import Weights
 from tickets.stack.architecture import Prunable, prunable
 from tickets.stack.chain import chain_of, lay_out_chain
+from tickets.stack.convolutions import convolutions_met
 from tickets.stack.memory import (
     EVALUATION_BYTES,
     KEPT_BY_THE_ALLOCATOR,
@@ -30,6 +31,7 @@ from tickets.stack.memory import (
     free_bytes,
     image_bytes,
     networks_that_fit,
+    plane_bytes,
     ranking_bytes,
     round_bytes,
     sizes_of,
@@ -69,7 +71,7 @@ class Setting:
     buffer from a seed, on the CPU.
 
     hidden: the layers whose units are counted as the networks train; () if the run does not ask for it. pixels: of a
-    chain's weights, how often each is used for one example.
+    chain's weights, or of a model's convolutions, how often each is used for one example.
     """
 
     run: Run
@@ -87,7 +89,7 @@ class Setting:
 
     @property
     def has_images(self) -> bool:
-        """Whether the model is a chain with convolutions."""
+        """Whether the model has convolutions that may be sparse."""
         return any(pixels > 1 for pixels in self.pixels.values())
 
     @property
@@ -216,6 +218,9 @@ def _training(fitted: Fitted, sizes: Sizes, choice: Choice) -> Training:
     def taken(strategy: str, density: float = 1.0) -> Training:
         if strategy == "sparse" and any(link.kernel for link in links):
             return image_bytes(sizes, lay_out_chain(links))
+        if strategy == "sparse" and not links:
+            held = training_bytes("looped", sizes, batch_size, activations, inputs)
+            return plane_bytes(held, sizes, convolutions_met(fitted.module, shape))
         return training_bytes(strategy, sizes, batch_size, activations, inputs, density)
 
     most = taken(choice.strategy)
@@ -239,10 +244,18 @@ def make_setting(fitted: Fitted, plan: Plan, device: torch.device) -> Setting:
         score=score_function(run),
         module=module.to(device),
         plan=plan,
-        pixels={link.weight: link.pixels for link in chain_of(module, fitted.source.examples.input_shape) or ()},
+        pixels=_pixels(module, fitted.source.examples.input_shape),
         activations=activations,
         device=device,
     )
+
+
+def _pixels(module: nn.Module, input_shape: tuple[int, ...]) -> dict[str, int]:
+    links = chain_of(module, input_shape)
+    if links:
+        return {link.weight: link.pixels for link in links}
+    met = convolutions_met(module, input_shape)
+    return {weight: sum(each.pixels for each in times) for weight, times in met.items()}
 
 
 def on_device(examples: Examples, device: torch.device) -> Examples:

@@ -69,7 +69,8 @@ IMAGES = tuple(
     Workload(name, {"name": name}, (3, 32, 32), batch_size=60, networks=10, examples=500)
     for name in ("conv2", "conv4", "conv6")
 )
-BY_DENSITY = (LENET, SMALL, *IMAGES)
+RESIDUAL = Workload("resnet20", {"name": "resnet20"}, (3, 32, 32), batch_size=60, networks=10, examples=500)
+BY_DENSITY = (LENET, SMALL, *IMAGES, RESIDUAL)
 CAMPAIGN = replace(LENET, examples=55_000, held_out=5_000)
 ZOO = (
     SMALL,

@@ -18,7 +18,8 @@ RECIPES = {
     "adam": {"optimizer": "adam", "weight_decay": 0.05},
     "adamw": {"optimizer": "adamw", "weight_decay": 0.5},
 }
-MODELS = {"mlp": ("layered", (6,)), "convnet": ("looped", (1, 4, 4)), "normnet": ("vectorised", (1, 4, 4))}
+SHAPES = {"mlp": (6,), "convnet": (1, 4, 4), "normnet": (1, 4, 4)}
+MODELS = [("mlp", "layered"), ("convnet", "looped"), ("normnet", "vectorised"), ("normnet", "sparse")]
 
 
 def assert_zero(tensors, masks) -> None:
@@ -45,7 +46,7 @@ class Watched:
 
 
 def watched(bench, build, start, recipe, examples, strategy, **options):
-    seen = Watched(make_execution(strategy, build()), start.masks)
+    seen = Watched(make_execution(strategy, build(), start.masks), start.masks)
     trained = train(
         functools.partial(Stepwise, seen), start, bench.seeds(len(start)), examples, recipe, chunk=4, **options
     )
@@ -55,9 +56,9 @@ def watched(bench, build, start, recipe, examples, strategy, **options):
 
 
 @pytest.mark.parametrize("optimizer", RECIPES)
-@pytest.mark.parametrize("model", MODELS)
-def test_at_every_step_from_the_start(bench, model: str, optimizer: str) -> None:
-    strategy, shape = MODELS[model]
+@pytest.mark.parametrize(("model", "strategy"), MODELS)
+def test_at_every_step_from_the_start(bench, model: str, strategy: str, optimizer: str) -> None:
+    shape = SHAPES[model]
     build, recipe = getattr(bench, model), bench.recipe(**RECIPES[optimizer])
     trained = watched(bench, build, bench.stack(build), recipe, bench.examples(shape), strategy)
     assert_zero(trained.stack.parameters, trained.stack.masks)

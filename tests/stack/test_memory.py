@@ -14,6 +14,7 @@ from tickets.config import TrainConfig
 from tickets.stack import memory
 from tickets.stack.architecture import prunable
 from tickets.stack.chain import Link, lay_out_chain
+from tickets.stack.convolutions import Convolution, convolutions_met
 from tickets.stack.kernels import SEVERAL, VECTOR_BYTES
 from tickets.stack.memory import (
     EDGE,
@@ -28,12 +29,14 @@ from tickets.stack.memory import (
     free_bytes,
     image_bytes,
     networks_that_fit,
+    plane_bytes,
     ranking_bytes,
     round_bytes,
     sizes_of,
     training_bytes,
     unit_bytes,
 )
+from tickets.stack.planes import lay_out_planes
 from tickets.stack.units import hidden_layers
 
 
@@ -143,6 +146,14 @@ def test_sparse_images_take_a_tile_of_every_row() -> None:
     assert image_bytes(SIZES, lay_out_chain(links)) == Training(EDGE * 100 + 400, lane)
     assert TILE_BYTES == SEVERAL * VECTOR_BYTES
     assert memory.VECTOR_BYTES == VECTOR_BYTES
+
+
+def test_planes_take_their_room_once_for_each_geometry() -> None:
+    layers = nn.Sequential(*(nn.Conv2d(2, 2, 3, padding=1) for _ in range(3)), nn.Conv2d(2, 5, 3, padding=1))
+    met = convolutions_met(layers, (2, 6, 6))
+    rooms = [lay_out_planes(Convolution(2, units, (3, 3), (1, 1), (1, 1)), (6, 6), 4).numbers for units in (2, 5)]
+    looped = Training(each=1000, lane=100)
+    assert plane_bytes(looped, SIZES, met) == Training(1000 + EDGE * 90, 100 + 4 * sum(rooms))
 
 
 def test_units_take_their_widest_layer() -> None:

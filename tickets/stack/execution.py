@@ -29,8 +29,14 @@ class Execution(Protocol):
         """Every network's outputs in evaluation mode for the same inputs x (batch, *input_shape)."""
 
 
-def make_execution(strategy: str, module: nn.Module) -> Execution:
-    """`layered`, `vectorised` or `looped`, over a template of the architecture (whose own values are not used)."""
+def make_execution(strategy: str, module: nn.Module, masks: Tensors | None = None) -> Execution:
+    """By a strategy's name, over a template of the architecture (whose own values are not used).
+
+    `sparse` is `looped` with convolutions by their surviving weights. masks: of the stack, (R, *shape); `sparse` alone
+    needs them.
+    """
     if strategy == "layered":
         return Layered(module)
-    return Vectorised(module) if strategy == "vectorised" else Looped(module)
+    if strategy == "vectorised":
+        return Vectorised(module)
+    return Looped(module, masks if strategy == "sparse" else None)

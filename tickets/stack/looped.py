@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -15,8 +16,14 @@ from tickets.stack.networks import Noise, Tensors
 class Looped:
     """Execution of any model, one network at a time; each draws its own random numbers."""
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: nn.Module, masks: Tensors | None = None) -> None:
+        """masks: of the stack, (R, *shape), if convolutions are to be computed by their surviving weights alone."""
         self._module = copy.deepcopy(module)
+        self._turn_to: Callable[[int], None] = lambda index: None
+        if masks is not None:
+            from tickets.stack.pruned import by_surviving_weights  # its compiler takes half a second to import
+
+            self._turn_to = by_surviving_weights(self._module, masks)
 
     def gradients(self, parameters: Tensors, buffers: Tensors, x: Tensor, y: Tensor, noise: Noise) -> None:
         """See Execution.gradients."""
@@ -29,7 +36,7 @@ class Looped:
             for index in range(len(x)):
                 _seed(noise(index), x.device)
                 leaves = _leaves(parameters, index)
-                outputs = self._outputs(leaves, {name: buffer[index] for name, buffer in buffers.items()}, x[index])
+                outputs = self._outputs(index, leaves, buffers, x[index])
                 functional.cross_entropy(outputs, y[index]).backward()
 
     @torch.no_grad()
@@ -38,17 +45,16 @@ class Looped:
         self._module.eval()
         networks = len(next(iter(parameters.values())))
         outputs = [
-            self._outputs(
-                {name: parameter[index] for name, parameter in parameters.items()},
-                {name: buffer[index] for name, buffer in buffers.items()},
-                x,
-            )
+            self._outputs(index, {name: parameter[index] for name, parameter in parameters.items()}, buffers, x)
             for index in range(networks)
         ]
         return torch.stack(outputs)
 
-    def _outputs(self, parameters: Tensors, buffers: Tensors, x: Tensor) -> Tensor:
-        outputs: Tensor = functional_call(self._module, (parameters, buffers), (x,))
+    def _outputs(self, index: int, parameters: Tensors, buffers: Tensors, x: Tensor) -> Tensor:
+        """Of one network, with these parameters and its own of the stack's buffers."""
+        self._turn_to(index)
+        own = {name: buffer[index] for name, buffer in buffers.items()}
+        outputs: Tensor = functional_call(self._module, (parameters, own), (x,))
         return outputs
 
 

@@ -7,7 +7,7 @@ the data set, Python and PyTorch themselves, and the files of a run as they are 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,8 @@ from torch import Tensor, nn
 from tickets.config import TrainConfig
 from tickets.stack.architecture import Prunable
 from tickets.stack.chain import Layout
+from tickets.stack.convolutions import Met
+from tickets.stack.planes import lay_out_planes
 from tickets.stack.units import HiddenLayer
 
 EVALUATION_BYTES = {"cpu": 16 * 2**20, "cuda": 2**30}  # of activations: what a cache holds, or what fills a GPU
@@ -134,6 +136,14 @@ def image_bytes(sizes: Sizes, layout: Layout) -> Training:
     room = (layout.given_rows + layout.image_rows + layout.chosen_rows + flat) * TILE_BYTES
     room += (layout.line_rows + layout.image_slope_rows + layout.back_rows) * VECTOR_BYTES
     return Training(EDGE * numbers + sizes.parameters, WIRED * numbers + room)
+
+
+def plane_bytes(looped: Training, sizes: Sizes, met: Mapping[str, Sequence[Met]]) -> Training:
+    """What training takes where convolutions go by planes: `looped`, their edges, and each lane's room for planes."""
+    itemsize = sizes.weights // sizes.masks
+    each = {(one.convolution, one.image) for times in met.values() for one in times}
+    rooms = sum(itemsize * lay_out_planes(*one, itemsize).numbers for one in each)
+    return Training(looped.each + EDGE * sizes.masks, looped.lane + rooms)
 
 
 def unit_bytes(module: nn.Module, hidden: Sequence[HiddenLayer]) -> int:

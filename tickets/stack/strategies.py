@@ -14,6 +14,7 @@ from tickets.data import Examples
 from tickets.errors import InputError
 from tickets.stack.captured import Captured
 from tickets.stack.chain import chain_of
+from tickets.stack.convolutions import convolutions_met
 from tickets.stack.execution import make_execution
 from tickets.stack.feed import NetworkSeeds
 from tickets.stack.layered import is_layered
@@ -26,6 +27,7 @@ STRATEGIES = ("layered", "sparse", "vectorised", "looped")
 SPARSE_UP_TO = 0.5  # of `layered` networks, on processors other than those that `sparse` was measured on
 IMAGES_UP_TO = 0.5  # of networks with convolutions, on those: dense ones are made for the processor
 FEW_UP_TO, FEW = 0.2, 48  # and in batches of fewer examples than so many, which leave registers unused
+PLANES_UP_TO = 0.25  # of other models with convolutions, on those; for each thread that a lane has
 MEASURED = ("x86_64", "AMD64")  # platform.machine() of those
 SPARSE_CHUNK = 2048  # examples at a time in an evaluation by `sparse`, which holds the activations of a few of them
 
@@ -62,8 +64,9 @@ def choose(
     `looped` where the model draws random numbers while it trains (each network needs its own), where vmap cannot run
     it, or where it has convolutions on a CPU (a stack of them becomes a grouped convolution, which is slower there than
     one network after the other). If that model is a chain of convolutions (see chain.py), `sparse` takes over once half
-    of its multiplications is left, on an x86; in small batches, a fifth. Else `vectorised`, by torch.func.vmap.
-    tests/benchmarks/test_strategies.py times what is chosen against the rest.
+    of its multiplications is left, on an x86; in small batches, a fifth. If it is no chain, a quarter, for then its
+    convolutions alone get cheaper, and by the threads in a lane, of which they use one. Else `vectorised`, by
+    torch.func.vmap. tests/benchmarks/test_strategies.py times what is chosen against the rest.
 
     On a CPU each thread is a lane of its own and trains its part of the stack alone: nothing waits for
     anything, where a kernel shared by all threads would wait for the slowest at every operation. A model that
@@ -81,7 +84,9 @@ def choose(
             f"compute.strategy = {wanted!r}: computes in float32, not in train.precision = 'bf16'; use 'auto'"
         )
     chain = is_layered(module) and precision != "bf16"
-    links = chain_of(module, input_shape) if device.type == "cpu" and precision != "bf16" else None
+    may_be_sparse = device.type == "cpu" and precision != "bf16"
+    links = chain_of(module, input_shape) if may_be_sparse else None
+    planes = may_be_sparse and not links and bool(convolutions_met(module, input_shape))
     images = any(link.kernel is not None for link in links or ())
     obstacle = None if chain else cannot_vectorise(module, input_shape)
     convolutions = any(isinstance(layer, nn.modules.conv._ConvNd) for layer in module.modules())
@@ -90,10 +95,10 @@ def choose(
             "compute.strategy = 'layered': the model must be an nn.Sequential of Flatten, Linear, ReLU and Dropout; "
             "use 'auto'"
         )
-    if wanted == "sparse" and not links:
+    if wanted == "sparse" and not (links or planes):
         raise InputError(
-            "compute.strategy = 'sparse': the model must be an nn.Sequential of Linear and Conv2d layers, with ReLU "
-            "after each but the last, MaxPool2d and Flatten, on a CPU; use 'auto'"
+            "compute.strategy = 'sparse': the model must have Conv2d layers (without groups or dilation) or be an "
+            "nn.Sequential of Linear layers with ReLU after each but the last, on a CPU; use 'auto'"
         )
     if wanted == "vectorised" and obstacle:
         raise InputError(
@@ -113,10 +118,13 @@ def choose(
         strategy, reason = "vectorised", "vmap trains this model"
     alone = device.type == "cpu" and not obstacle
     up_to = 0.0
-    if wanted == "auto" and links and strategy != "sparse":
-        up_to = SPARSE_UP_TO
-        if images:
-            up_to = 0.0 if platform.machine() not in MEASURED else IMAGES_UP_TO if batch_size >= FEW else FEW_UP_TO
+    if wanted == "auto" and strategy != "sparse":
+        if images or planes:
+            of_planes = PLANES_UP_TO if alone else PLANES_UP_TO / threads
+            most = of_planes if planes else IMAGES_UP_TO if batch_size >= FEW else FEW_UP_TO
+            up_to = most if platform.machine() in MEASURED else 0.0
+        elif links:
+            up_to = SPARSE_UP_TO
     return Choice(strategy, reason, threads if alone else 1, up_to)
 
 
@@ -147,11 +155,11 @@ def begin(
 
     On a GPU their steps are recorded, where one does what the others do: `vectorised` models draw no random numbers.
     """
-    if strategy == "sparse":
+    if strategy == "sparse" and chain_of(module, examples.input_shape):
         from tickets.stack.sparse import Sparse  # its compiler takes half a second to import
 
         return Sparse(module, start, seeds, examples, recipe, device)
     steady = examples.augment is None and not any(isinstance(layer, nn.Dropout) for layer in module.modules())
     recorded = device.type == "cuda" and strategy in ("layered", "vectorised") and steady
     kind = Captured if recorded else Stepwise
-    return kind(make_execution(strategy, module), start, seeds, examples, recipe, device)
+    return kind(make_execution(strategy, module, start.masks), start, seeds, examples, recipe, device)

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tickets.stack.chain import Columns
+from tickets.stack.planes import Planes
 
 Ints = npt.NDArray[np.int32]
 Bools = npt.NDArray[np.bool_]
@@ -112,6 +113,39 @@ def wire(masks: Sequence[Bools], columns: Sequence[Columns]) -> Wiring:
         backward=_joined(leaving),
         backward_edge=np.concatenate(edges).astype(np.int32),
         masks=tuple(masks),
+    )
+
+
+@dataclass(frozen=True)
+class PlaneWiring:
+    """The surviving weights of one convolution, as edges between planes; a unit is the number its plane begins at.
+
+    forward: in C order, by unit. backward: to the planes of what is read; `backward_edge` says which of the forward
+    edges each is. places: of each, in the flat weights.
+    """
+
+    forward: Edges
+    backward: Edges
+    backward_edge: npt.NDArray[np.int64]
+    places: npt.NDArray[np.int64]
+
+
+def wire_planes(mask: Bools, planes: Planes) -> PlaneWiring:
+    """The wiring of a convolution with this mask, (units, channels, *kernel)."""
+    flat = mask.reshape(len(mask), -1)
+    unit, column = np.nonzero(flat)
+    order = np.lexsort((column, unit, planes.target[column]))
+    back, sources = column[order], planes.shift[column[order]] + unit[order] * planes.size
+
+    def edges(into: npt.NDArray[np.int64], row: npt.NDArray[np.int64], planes_there: int) -> Edges:
+        found = _segments(into, row, np.zeros_like(into), np.zeros(planes_there, np.bool_))
+        return found._replace(unit=(found.unit * planes.size).astype(np.int32))
+
+    return PlaneWiring(
+        forward=edges(unit, planes.source[column], planes.units),
+        backward=edges(planes.target[back], sources, planes.read),
+        backward_edge=order,
+        places=np.flatnonzero(flat),
     )
 
 

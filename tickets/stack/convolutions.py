@@ -1,0 +1,96 @@
+"""The convolutions of a model that can be computed by their surviving weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import nn
+
+Pair = tuple[int, int]  # down, across
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """A two-dimensional convolution with zeros around the image, without dilation, in one group."""
+
+    channels: int
+    units: int
+    kernel: Pair
+    stride: Pair
+    padding: Pair
+
+    def outputs(self, image: Pair) -> Pair:
+        """Pixels that come out of an image of so many."""
+        down, across = (
+            (side + 2 * around - length) // step + 1
+            for side, around, length, step in zip(image, self.padding, self.kernel, self.stride, strict=True)
+        )
+        return down, across
+
+
+@dataclass(frozen=True)
+class Met:
+    """A convolution as a model's forward pass meets it: the sides of its images, and how often a weight is used."""
+
+    convolution: Convolution
+    image: Pair
+    pixels: int
+
+
+def convolutions_met(module: nn.Module, input_shape: Sequence[int]) -> dict[str, list[Met]]:
+    """By weight, the convolutions that can be computed by surviving weights, each time that one example meets it."""
+    found: dict[str, list[Met]] = {}
+    hooks = []
+    for name, layer in plain_convolutions(module):
+
+        def meet(layer: nn.Module, inputs: Any, output: Any, weight: str = f"{name}.weight") -> None:
+            convolution, image = convolution_of(cast(nn.Conv2d, layer)), tuple(inputs[0].shape[2:])
+            if len(image) == 2:
+                pixels = math.prod(convolution.outputs(image))
+                found.setdefault(weight, []).append(Met(convolution, image, pixels))
+
+        hooks.append(layer.register_forward_hook(meet))
+    training = module.training
+    try:
+        with torch.no_grad():
+            module.eval()(torch.zeros(1, *input_shape, device=next(module.parameters()).device))
+    finally:
+        module.train(training)
+        for hook in hooks:
+            hook.remove()
+    return found
+
+
+def plain_convolutions(module: nn.Module) -> Iterator[tuple[str, nn.Conv2d]]:
+    """The layers that can be computed by surviving weights: plain ones, which share their weights with no one."""
+    owners: dict[int, int] = {}
+    for layer in module.modules():
+        for parameter in layer.parameters(recurse=False):
+            owners[id(parameter)] = owners.get(id(parameter), 0) + 1
+    for name, layer in module.named_modules():
+        if type(layer) is nn.Conv2d and "weight" in layer._parameters and owners[id(layer.weight)] == 1:
+            zeros = layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
+            if zeros and pair(layer.dilation) == (1, 1) and layer.groups == 1:
+                yield name, layer
+
+
+def convolution_of(layer: nn.Conv2d) -> Convolution:
+    """What a layer computes."""
+    assert not isinstance(layer.padding, str)
+    return Convolution(
+        layer.in_channels,
+        layer.out_channels,
+        pair(layer.kernel_size),
+        pair(layer.stride),
+        pair(layer.padding),
+    )
+
+
+def pair(sizes: Sequence[int]) -> Pair:
+    """Two sizes, of a sequence."""
+    down, across = sizes
+    return down, across

@@ -1,0 +1,131 @@
+"""A convolution by its surviving weights, forward and backward, of images as torch has them; see stack/planes.py."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tickets.stack.kernels.compiled import VECTOR_BYTES, compiled
+from tickets.stack.kernels.edges import add_edges, dot_edges
+from tickets.stack.kernels.vectors import MANY
+
+
+class Geometry(NamedTuple):
+    """What of a stack.planes.Planes the kernels know; whole: the one phase, (1, 2), of what has no stride."""
+
+    phases: Any
+    whole: Any
+    stride: tuple[int, int]
+    line: int
+    plane: int
+    examples: int
+    margin: int
+    size: int
+
+
+@compiled
+def _move(images, at, phases, stride, planes, back):
+    """images, (examples, channels, height, width), as planes, each from its phase's first pixel on; or the way back."""
+    examples, channels, _, _ = images.shape
+    for phase in range(len(phases)):
+        down, across = phases[phase]
+        for channel in range(channels):
+            plane = (channel * len(phases) + phase) * at.size + at.margin
+            for n in range(examples):
+                first = plane + n * at.plane
+                _move_image(images[n, channel], down, across, stride, planes[first : first + at.plane], at.line, back)
+
+
+@compiled
+def _move_image(image, down, across, stride, plane, apart, back):
+    """image: (height, width). apart: from a line of the plane to the next. Steps of 1 and 2 are compiled to vectors."""
+    high, wide = image.shape
+    step = stride[1]
+    pixels = (wide - across + step - 1) // step
+    for y in range((high - down + stride[0] - 1) // stride[0]):
+        pixel, line = image[down + y * stride[0]], plane[y * apart : y * apart + pixels]
+        if step == 1 and back:
+            for z in range(len(line)):
+                pixel[z] = line[z]
+        elif step == 1:
+            for z in range(len(line)):
+                line[z] = pixel[z]
+        elif back:
+            for z in range(len(line)):
+                pixel[across + z * step] = line[z]
+        elif step == 2:
+            for z in range(len(line)):
+                line[z] = pixel[np.uint64(across) + np.uint64(2 * z)]  # never an index from the end
+        else:
+            for z in range(len(line)):
+                line[z] = pixel[across + z * step]
+
+
+@compiled
+def _fill(planes, first, count, number):
+    """One number at so many places of a plane, from that one on."""
+    part = planes[first : first + count]
+    for k in range(count):
+        part[k] = number
+
+
+@compiled
+def convolve(images, at, edges, weights, biases, given, room, outputs):
+    """Write what comes of images, (n, channels, height, width), into outputs, (n, units, height, width).
+
+    at: a Geometry. edges: forward; a unit is the number that its plane begins at. given: room for the planes that are
+    read, whose gaps are zeros; room: for those that come out.
+    """
+    lanes = VECTOR_BYTES // weights.itemsize
+    for begin in range(0, len(images), at.examples):
+        end = min(begin + at.examples, len(images))
+        _move(images[begin:end], at, at.phases, at.stride, given, False)
+        numbers = (end - begin) * at.plane
+        for t in range(0, numbers, MANY * lanes):
+            vectors = min(MANY, (numbers - t + lanes - 1) // lanes)
+            for unit in range(len(biases)):
+                _fill(room, unit * at.size + at.margin + t, vectors * lanes, biases[unit])
+            rows, into = given[t:], room[at.margin + t :]
+            add_edges(
+                edges, 0, len(edges.unit), weights, rows.reshape(len(rows), 1), into.reshape(len(into), 1, 1), vectors
+            )  # fmt: skip
+        _move(outputs[begin:end], at, at.whole, (1, 1), room, True)
+
+
+@compiled
+def convolve_back(
+    images, slopes, at, forward, backward, weights, given, given_slopes, room, gradients, image_slopes
+):  # fmt: skip
+    """Write the gradients of a convolution's weights and, unless image_slopes is (0, ...), of its images.
+
+    slopes: the gradients by what came out, (n, units, height, width). backward: the edges back to what was read;
+    weights: theirs. given, given_slopes: room for the planes of what was read and of the slopes, whose gaps are zeros;
+    room: for those that go back. gradients: (edges,).
+    """
+    lanes, zero = VECTOR_BYTES // weights.itemsize, room.dtype.type(0)
+    for begin in range(0, len(images), at.examples):
+        end = min(begin + at.examples, len(images))
+        _move(images[begin:end], at, at.phases, at.stride, given, False)
+        _move(slopes[begin:end], at, at.whole, (1, 1), given_slopes, False)
+        numbers = (end - begin) * at.plane
+        for unit in range(slopes.shape[1]):  # what another group left there is in the last vector
+            _fill(given_slopes, unit * at.size + at.margin + numbers, lanes, zero)
+        for t in range(0, numbers, MANY * lanes):
+            vectors = min(MANY, (numbers - t + lanes - 1) // lanes)
+            there, rows = given_slopes[at.margin + t :], given[t:]
+            dot_edges(
+                forward, 0, len(forward.unit), there.reshape(len(there), 1, 1), rows.reshape(len(rows), 1), gradients,
+                vectors, begin + t > 0,
+            )  # fmt: skip
+            if len(image_slopes) == 0:
+                continue
+            for first in range(at.margin + t, len(at.phases) * images.shape[1] * at.size, at.size):
+                _fill(room, first, vectors * lanes, zero)
+            rows, into = given_slopes[t:], room[at.margin + t :]
+            add_edges(
+                backward, 0, len(backward.unit), weights, rows.reshape(len(rows), 1), into.reshape(len(into), 1, 1),
+                vectors,
+            )  # fmt: skip
+        if len(image_slopes) > 0:
+            _move(image_slopes[begin:end], at, at.phases, at.stride, room, True)
