@@ -14,6 +14,8 @@ from torch.nn import functional
 
 from tickets.stack import planes
 from tickets.stack.convolutions import Convolution, convolution_of, convolutions_met
+from tickets.stack.kernels.compiled import VECTOR_BYTES
+from tickets.stack.kernels.vectors import MANY
 from tickets.stack.planes import GROUP_BYTES, LINE, lay_out_planes
 from tickets.stack.pruned import by_surviving_weights
 
@@ -28,12 +30,13 @@ def test_planes_by_hand() -> None:
     assert at.phases.tolist() == [[0, 0], [0, 1]]
     assert at.line == 3, "two pixels and a gap before them; three outputs need none after"
     assert at.plane == 9
-    assert at.margin == LINE
-    first = LINE + at.size * np.array([1, 0, 3, 2])
+    assert at.margin == 2 * LINE, "as far as it reads, and as much as is read at once"
+    first = 2 * LINE + at.size * np.array([1, 0, 3, 2])
     assert at.source.tolist() == (first - [1, 0, 1, 0]).tolist()
     assert at.target.tolist() == [1, 0, 3, 2]
-    assert at.shift.tolist() == [LINE + 1, LINE] * 2
-    assert at.examples * at.plane + 2 * LINE <= at.size < at.examples * at.plane + 3 * LINE
+    assert at.shift.tolist() == [2 * LINE + 1, 2 * LINE] * 2
+    assert at.examples * at.plane + 4 * LINE <= at.size < at.examples * at.plane + 5 * LINE
+    assert LINE >= MANY * VECTOR_BYTES // 4
     assert (at.read, at.units) == (4, 3)
     assert at.numbers == (4 + 3 + 4) * at.size
     assert at.examples * 7 * 9 * 4 <= GROUP_BYTES < (at.examples + 1) * 7 * 9 * 4
@@ -97,9 +100,14 @@ def test_what_another_group_left_is_not_counted(dtype, monkeypatch) -> None:
     monkeypatch.setattr("tickets.stack.pruned.lay_out_planes", functools.cache(lay_out_planes.__wrapped__))
     x = torch.randn(7, 1, 4, 4, dtype=dtype)
     slope = torch.randn(7, 1, 4, 4, dtype=dtype)
-    (expected,) = torch.autograd.grad(layer(x), layer.weight, slope)
-    (found,) = torch.autograd.grad(pruned(layer, torch.ones(1, 1, 3, 3, dtype=torch.bool))(x), layer.weight, slope)
-    torch.testing.assert_close(found, expected)
+    counts = 7, 1
+    expected = [torch.autograd.grad(layer(x[:n]), layer.weight, slope[:n]) for n in counts]
+    convolve = pruned(layer, torch.ones(1, 1, 3, 3, dtype=torch.bool))
+    for n, gradients in zip(counts, expected, strict=True):
+        infinite = torch.full_like(x, torch.inf)  # as of a network that has diverged
+        torch.autograd.grad(convolve(infinite), layer.weight, infinite)
+        found = torch.autograd.grad(convolve(x[:n]), layer.weight, slope[:n])
+        torch.testing.assert_close(found, gradients)
 
 
 @pytest.mark.parametrize(("kernel", "stride", "padding"), [(3, 1, 1), (3, 2, 1), (1, 2, 0), (1, 1, 0), (2, 1, 3)])

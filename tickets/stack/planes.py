@@ -22,7 +22,7 @@ from tickets.stack.convolutions import Convolution, Pair
 Ints = npt.NDArray[np.int64]
 
 GROUP_BYTES = 2**19  # of planes that are worked on at a time: they stay in the second cache
-LINE = 128  # numbers, beyond its end, that a plane may be read and written to: kernels take whole vectors
+LINE = 128  # numbers that kernels take at once, so that they read and write beyond a plane's end
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +76,7 @@ def lay_out_planes(convolution: Convolution, image: Pair, itemsize: int) -> Plan
     number = {phase: index for index, phase in enumerate(phases)}
     offset = [down[y] * line + across[x] for y, x in np.ndindex(convolution.kernel)]
     phase = [number[first_down[y], first_across[x]] for y, x in np.ndindex(convolution.kernel)]
-    margin = -(-max(1, *map(abs, offset)) // LINE) * LINE
+    margin = -(-max(map(abs, offset)) // LINE) * LINE + LINE
     planes = convolution.channels * len(phases) + convolution.units
     examples = max(1, GROUP_BYTES // (planes * plane * itemsize))
     size = 2 * margin + -(-examples * plane // LINE) * LINE

@@ -103,14 +103,17 @@ def convolve_back(
     weights: theirs. given, given_slopes: room for the planes of what was read and of the slopes, whose gaps are zeros;
     room: for those that go back. gradients: (edges,).
     """
-    lanes, zero = VECTOR_BYTES // weights.itemsize, room.dtype.type(0)
+    lanes, planes, zero = VECTOR_BYTES // weights.itemsize, len(at.phases) * images.shape[1], room.dtype.type(0)
     for begin in range(0, len(images), at.examples):
         end = min(begin + at.examples, len(images))
         _move(images[begin:end], at, at.phases, at.stride, given, False)
         _move(slopes[begin:end], at, at.whole, (1, 1), given_slopes, False)
         numbers = (end - begin) * at.plane
-        for unit in range(slopes.shape[1]):  # what another group left there is in the last vector
+        # What another group left beyond these examples: in the last vector, and where slopes of 0 are multiplied with.
+        for unit in range(slopes.shape[1]):
             _fill(given_slopes, unit * at.size + at.margin + numbers, lanes, zero)
+        for first in range(at.margin + numbers, planes * at.size, at.size):
+            _fill(given, first, at.margin, zero)
         for t in range(0, numbers, MANY * lanes):
             vectors = min(MANY, (numbers - t + lanes - 1) // lanes)
             there, rows = given_slopes[at.margin + t :], given[t:]
@@ -120,7 +123,7 @@ def convolve_back(
             )  # fmt: skip
             if len(image_slopes) == 0:
                 continue
-            for first in range(at.margin + t, len(at.phases) * images.shape[1] * at.size, at.size):
+            for first in range(at.margin + t, planes * at.size, at.size):
                 _fill(room, first, vectors * lanes, zero)
             rows, into = given_slopes[t:], room[at.margin + t :]
             add_edges(
