@@ -217,7 +217,7 @@ def test_when_it_is_chosen(bench, monkeypatch, machine: str, found: tuple[str, f
         return choice.strategy, choice.sparse_up_to
 
     assert chosen(bench.mlp()) == found
-    for batch_size, up_to in ((47, 0.2), (48, 0.5)):
+    for batch_size, up_to in ((1, 0.75 / 16), (8, 0.375), (16, 0.75), (24, 0.5625), (64, 0.75)):
         images = choose(bench.convnet(), (1, 4, 4), CPU, 1, batch_size=batch_size)
         assert (images.strategy, images.sparse_up_to) == ("looped", up_to if machine == "x86_64" else 0.0)
     assert chosen(bench.mlp(), torch.device("cuda")) == ("layered", 0.0)

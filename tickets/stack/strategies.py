@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,8 +26,8 @@ from tickets.stack.vectorised import cannot_vectorise
 
 STRATEGIES = ("layered", "sparse", "vectorised", "looped")
 SPARSE_UP_TO = 0.5  # of `layered` networks, on processors other than those that `sparse` was measured on
-IMAGES_UP_TO = 0.5  # of networks with convolutions, on those: dense ones are made for the processor
-FEW_UP_TO, FEW = 0.2, 48  # and in batches of fewer examples than so many, which leave registers unused
+IMAGES_UP_TO = 0.75  # of chains of convolutions, on those: dense ones are made for the processor
+VECTOR = 16  # examples that are computed at once; times the share of them that a batch has
 PLANES_UP_TO = 0.25  # of other models with convolutions, on those; for each thread that a lane has
 MEASURED = ("x86_64", "AMD64")  # platform.machine() of those
 SPARSE_CHUNK = 2048  # examples at a time in an evaluation by `sparse`, which holds the activations of a few of them
@@ -63,10 +64,10 @@ def choose(
     measured, a matrix product may be far faster than any loop, and `sparse` takes over from density 0.5 on. Else
     `looped` where the model draws random numbers while it trains (each network needs its own), where vmap cannot run
     it, or where it has convolutions on a CPU (a stack of them becomes a grouped convolution, which is slower there than
-    one network after the other). If that model is a chain of convolutions (see chain.py), `sparse` takes over once half
-    of its multiplications is left, on an x86; in small batches, a fifth. If it is no chain, a quarter, for then its
-    convolutions alone get cheaper, and by the threads in a lane, of which they use one. Else `vectorised`, by
-    torch.func.vmap. tests/benchmarks/test_strategies.py times what is chosen against the rest.
+    one network after the other). If that model is a chain of convolutions (see chain.py), `sparse` takes over once
+    three quarters of its multiplications are left, on an x86; fewer in batches that are no multiple of VECTOR. If it is
+    no chain, a quarter, for then its convolutions alone get cheaper, by the threads in a lane, of which they use one.
+    Else `vectorised`, by torch.func.vmap. tests/benchmarks/test_strategies.py times what is chosen against the rest.
 
     On a CPU each thread is a lane of its own and trains its part of the stack alone: nothing waits for
     anything, where a kernel shared by all threads would wait for the slowest at every operation. A model that
@@ -121,7 +122,8 @@ def choose(
     if wanted == "auto" and strategy != "sparse":
         if images or planes:
             of_planes = PLANES_UP_TO if alone else PLANES_UP_TO / threads
-            most = of_planes if planes else IMAGES_UP_TO if batch_size >= FEW else FEW_UP_TO
+            filled = batch_size / (VECTOR * math.ceil(batch_size / VECTOR))
+            most = of_planes if planes else IMAGES_UP_TO * filled
             up_to = most if platform.machine() in MEASURED else 0.0
         elif links:
             up_to = SPARSE_UP_TO
