@@ -50,7 +50,7 @@ def score(logits: Logits, x: Tensor, y: Tensor, chunk: int) -> Tensor:
             outputs = outputs.float()
         # Classes along the middle axis: along the last, which is short, the softmax takes far longer on a CPU.
         losses = functional.cross_entropy(outputs.transpose(1, 2), labels.expand(len(outputs), -1), reduction="none")
-        right = (outputs.argmax(2) == labels).sum(1)
+        right = (outputs.max(2).indices == labels).sum(1)  # the first of several, as argmax, which is slower
         totals.append(torch.stack([losses.sum(1, dtype=torch.float64), right.double()], 1))
     loss, accuracy = (torch.stack(totals).sum(0) / len(y)).unbind(1)
     return torch.stack([loss, accuracy.where(loss.isfinite(), torch.nan)], 1)
