@@ -20,8 +20,9 @@ from tickets.models import check_output, factory
 from tickets.random_state import untouched_generators
 from tickets.scores import Weights
 from tickets.stack.architecture import Prunable, prunable
-from tickets.stack.chain import chain_of, lay_out_chain
+from tickets.stack.chain import chain_of
 from tickets.stack.convolutions import convolutions_met
+from tickets.stack.layout import lay_out_chain
 from tickets.stack.memory import (
     EVALUATION_BYTES,
     KEPT_BY_THE_ALLOCATOR,

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from numba import njit
 
-from tickets.stack.chain import Link, lay_out_chain
+from tickets.stack.chain import Link
 from tickets.stack.kernels import SEVERAL, VECTOR_BYTES, lay_out
 from tickets.stack.kernels.edges import add_edges, dot_edges, sum_rows
 from tickets.stack.kernels.exponential import exp
+from tickets.stack.layout import lay_out_chain
 from tickets.stack.wiring import wire
 
 FLOATS = VECTOR_BYTES // 4  # single-precision numbers in a vector

@@ -13,9 +13,10 @@ from torch import nn
 from tickets.config import TrainConfig
 from tickets.stack import memory
 from tickets.stack.architecture import prunable
-from tickets.stack.chain import Link, lay_out_chain
+from tickets.stack.chain import Link
 from tickets.stack.convolutions import Convolution, convolutions_met
 from tickets.stack.kernels import SEVERAL, VECTOR_BYTES
+from tickets.stack.layout import lay_out_chain
 from tickets.stack.memory import (
     EDGE,
     EVALUATION_BYTES,

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from tickets.config import TrainConfig
 from tickets.stack.architecture import Prunable
-from tickets.stack.chain import Layout
 from tickets.stack.convolutions import Met
+from tickets.stack.layout import Layout
 from tickets.stack.planes import lay_out_planes
 from tickets.stack.units import HiddenLayer
 

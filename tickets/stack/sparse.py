@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from tickets.config import TrainConfig
 from tickets.data import Examples
 from tickets.stack import kernels
-from tickets.stack.chain import Layout, Link, chain_of, lay_out_chain
+from tickets.stack.chain import Link, chain_of
 from tickets.stack.feed import Feed, NetworkSeeds
+from tickets.stack.layout import Layout, lay_out_chain
 from tickets.stack.networks import Stack, Tensors
 from tickets.stack.schedules import learning_rate
 from tickets.stack.wiring import Bools, Wiring, wire

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tickets.stack.chain import Columns
+from tickets.stack.layout import Columns
 from tickets.stack.planes import Planes
 
 Ints = npt.NDArray[np.int32]
@@ -50,7 +50,7 @@ class Wiring:
     every unit, numbered as the surviving weights are: layer after layer, each in C order; an idle unit has no segments.
     backward: the edges that lead out of what each layer but the first reads, from the last layer to the second, to
     units that are not idle; `backward_edge` says which of the forward edges each is. Units and rows are numbered within
-    their layer, from where it writes and reads (see chain.Columns). masks: by layer.
+    their layer, from where it writes and reads (see layout.Columns). masks: by layer.
     """
 
     starts: Ints

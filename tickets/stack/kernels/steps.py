@@ -2,7 +2,7 @@
 
 Activations and slopes (gradients of the loss by what comes into a unit) have a row a unit and a column an example, so
 that an edge is one multiplication of a row by a number; of an image, a row a unit and pixel, so that it is one of a
-whole line. chain.py says where the rows are, and wiring.py which edges there are. Examples come in tiles of so many
+whole line. layout.py says where the rows are, and wiring.py which edges there are. Examples come in tiles of so many
 columns as SEVERAL vectors have, the last of as many whole vectors as it takes; layers that read images take a tile
 vector by vector, for a line is long enough, and what they work in stays in the cache.
 """
