@@ -288,7 +288,10 @@ def test_ctrl_c_in_a_round_says_how_to_go_on_and_the_same_command_does(
     started, command, campaign_file, contents, tmp_path
 ):
     # Long enough that the signal comes in the middle of a round, not so long that the test waits for it.
-    file, out = campaign_file(tmp_path, rounds=1, train={"steps": 4000, "evaluate_every": 4000}), tmp_path / "my out"
+    file, out = (
+        campaign_file(tmp_path, rounds=1, train={"steps": 40_000, "evaluate_every": 40_000}),
+        tmp_path / "my out",
+    )
     process = started("run", file, "--out", out)
     wait_for(lambda: list(out.glob("*/cohort-000/round-000")))
     time.sleep(0.2)
