@@ -34,11 +34,15 @@ class Convolution:
 
 @dataclass(frozen=True)
 class Met:
-    """A convolution as a model's forward pass meets it: the sides of its images, and how often a weight is used."""
+    """A convolution as a model's forward pass meets it, and the sides of its images."""
 
     convolution: Convolution
     image: Pair
-    pixels: int
+
+    @property
+    def pixels(self) -> int:
+        """How often each of its weights is used, for one example."""
+        return math.prod(self.convolution.outputs(self.image))
 
 
 def convolutions_met(module: nn.Module, input_shape: Sequence[int]) -> dict[str, list[Met]]:
@@ -48,12 +52,13 @@ def convolutions_met(module: nn.Module, input_shape: Sequence[int]) -> dict[str,
     for name, layer in plain_convolutions(module):
 
         def meet(layer: nn.Module, inputs: Any, output: Any, weight: str = f"{name}.weight") -> None:
-            convolution, image = convolution_of(cast(nn.Conv2d, layer)), tuple(inputs[0].shape[2:])
+            image = tuple(inputs[0].shape[2:])
             if len(image) == 2:
-                pixels = math.prod(convolution.outputs(image))
-                found.setdefault(weight, []).append(Met(convolution, image, pixels))
+                found.setdefault(weight, []).append(Met(convolution_of(cast(nn.Conv2d, layer)), image))
 
         hooks.append(layer.register_forward_hook(meet))
+    if not hooks:
+        return found
     training = module.training
     try:
         with torch.no_grad():

@@ -19,6 +19,7 @@ from tickets.stack.convolutions import convolutions_met
 from tickets.stack.execution import make_execution
 from tickets.stack.feed import NetworkSeeds
 from tickets.stack.layered import is_layered
+from tickets.stack.memory import VECTOR_BYTES
 from tickets.stack.networks import Stack
 from tickets.stack.part import Part
 from tickets.stack.stepwise import Stepwise
@@ -27,8 +28,8 @@ from tickets.stack.vectorised import cannot_vectorise
 STRATEGIES = ("layered", "sparse", "vectorised", "looped")
 SPARSE_UP_TO = 0.5  # of `layered` networks, on processors other than those that `sparse` was measured on
 IMAGES_UP_TO = 0.75  # of chains of convolutions, on those: dense ones are made for the processor
-VECTOR = 16  # examples that are computed at once; times the share of them that a batch has
-PLANES_UP_TO = 0.25  # of other models with convolutions, on those; for each thread that a lane has
+VECTOR = VECTOR_BYTES // 4  # examples that are computed at once; times the share of them that a batch has
+PLANES_UP_TO = 0.25  # of other models with convolutions, on those; over the threads that a lane has
 MEASURED = ("x86_64", "AMD64")  # platform.machine() of those
 SPARSE_CHUNK = 2048  # examples at a time in an evaluation by `sparse`, which holds the activations of a few of them
 

@@ -95,7 +95,6 @@ class Code:
 
     def store(self, vector: Any, pointer: Any) -> None:
         """Write a vector there."""
-        """Write a vector there."""
         self.builder.store(vector, pointer, align=4)
 
     def broadcast(self, number: Any) -> Any:
