@@ -76,14 +76,16 @@ def test_sums_over_edges(pixels: int) -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize(("inputs", "batch"), [(1, 1), (40, 100), (70, 64), (3, 67), (130, 33)])
-def test_batches_are_laid_out_tile_by_tile(dtype, inputs: int, batch: int) -> None:
+@pytest.mark.parametrize(
+    ("inputs", "batch", "run"), [(1, 1, 1), (40, 100, 40), (70, 64, 70), (70, 64, 35), (3, 67, 1), (130, 33, 130)]
+)
+def test_batches_are_laid_out_tile_by_tile(dtype, inputs: int, batch: int, run: int) -> None:
     examples = np.random.default_rng(1).standard_normal((50, inputs)).astype(dtype)
     places = np.random.default_rng(2).integers(50, size=(3, batch))
     lanes = VECTOR_BYTES // examples.itemsize
     columns = -(-batch // lanes) * lanes
     tiles = np.full((3, inputs * columns), np.nan, dtype)
-    lay_out(examples, places, inputs, np.arange(inputs), SEVERAL * lanes, tiles)
+    lay_out(examples, places, inputs, np.arange(inputs), run, SEVERAL * lanes, tiles)
     for step in range(3):
         batch_columns = np.zeros((inputs, columns), dtype)
         batch_columns[:, :batch] = examples[places[step]].T
@@ -93,7 +95,7 @@ def test_batches_are_laid_out_tile_by_tile(dtype, inputs: int, batch: int) -> No
 
 def test_around_images_there_are_zeros() -> None:
     tiles = np.full((1, 7 * FLOATS), np.nan, np.float32)
-    lay_out(np.array([[5, 6]], np.float32), np.zeros((1, 2), np.int64), 7, np.array([4, 1]), FLOATS, tiles)
+    lay_out(np.array([[5, 6]], np.float32), np.zeros((1, 2), np.int64), 7, np.array([4, 1]), 1, FLOATS, tiles)
     found = tiles.reshape(7, FLOATS)
     assert found[4].tolist() == [5, 5, *[0] * (FLOATS - 2)]
     assert found[1].tolist() == [6, 6, *[0] * (FLOATS - 2)]

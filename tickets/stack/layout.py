@@ -55,7 +55,8 @@ class Layout:
     """A chain in a kernel's memory.
 
     frame: (layers,) of Frame; the first `images` layers read images. columns: of each layer. given: the row of each
-    number of an example; given_rows: of an example with the zeros around it. Of the room to work in, for the layers
+    number of an example, of which `given_run` at a time lie in rows one after the other; given_rows: of an example with
+    the zeros around it. Of the room to work in, for the layers
     that read images: image_rows are for what passes, chosen_rows for which of the pixels it was, line_rows for the
     lines that are pooled, image_slope_rows, and back_rows for a line that goes back before it is known where to. For
     Linear layers: flat_rows for what the first reads, if that is not the example; output_rows for what they write, and
@@ -66,6 +67,7 @@ class Layout:
     images: int
     columns: tuple[Columns, ...]
     given: Ints
+    given_run: int
     given_rows: int
     image_rows: int
     chosen_rows: int
@@ -139,6 +141,7 @@ def lay_out_chain(links: Sequence[Link]) -> Layout:
         images=len(images),
         columns=tuple(_columns(*each) for each in zip(links, sources, slopes, strict=True)),
         given=given.places.ravel(),
+        given_run=_run(given.places.ravel()),
         given_rows=given.end,
         image_rows=_end(in_images.passed),
         chosen_rows=sum(squares),
@@ -174,6 +177,11 @@ def _places(links: Sequence[Link]) -> _Places:
 
 def _end(images: Sequence[_Rows]) -> int:
     return images[-1].end if images else 0
+
+
+def _run(rows: Ints) -> int:
+    """The largest number by which rows can be taken so that as many at a time lie one after the other."""
+    return int(np.gcd.reduce([*np.flatnonzero(np.diff(rows) != 1) + 1, len(rows)]))
 
 
 def _around(images: Sequence[_Rows]) -> Ints:

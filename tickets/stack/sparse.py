@@ -58,7 +58,6 @@ class Sparse:
         ]
         dtype = next(iter(start.parameters.values())).dtype
         self._itemsize, self._room = dtype.itemsize, _Room(dtype)
-        self._dtype = torch.empty(0, dtype=dtype).numpy().dtype
         places = self._feed.which.tolist()
         self._by_order = [
             [network for network, place in zip(self._networks, places, strict=True) if place == order]
@@ -83,24 +82,18 @@ class Sparse:
 
     def _tiles(self, examples: Tensor, places: Tensor) -> Array:
         """The batches of examples at these places (steps, batch), as kernels.take_steps reads them."""
-        steps, batch = places.shape
-        tiles = self._room.of("tiles", steps * self._numbers(batch)).reshape(steps, -1)
-        self._lay_out(examples, places, tiles)
-        return tiles
-
-    def _numbers(self, batch: int) -> int:
-        """What a batch takes as it is laid out: whole vectors."""
-        return _whole(batch, kernels.VECTOR_BYTES // self._itemsize) * self._layout.given_rows
-
-    def _lay_out(self, examples: Tensor, places: Tensor, tiles: Array) -> None:
-        layout = self._layout
+        layout, (steps, batch) = self._layout, places.shape
+        columns = _whole(batch, kernels.VECTOR_BYTES // self._itemsize)
+        tiles = self._room.of("tiles", steps * columns * layout.given_rows).reshape(steps, -1)
         tile = tile_columns(self._itemsize) // (kernels.SEVERAL if layout.images else 1)
-        kernels.lay_out(examples.flatten(1).numpy(), places.numpy(), layout.given_rows, layout.given, tile, tiles)
+        kernels.lay_out(
+            examples.flatten(1).numpy(), places.numpy(), layout.given_rows, layout.given, layout.given_run, tile, tiles
+        )
+        return tiles
 
     def logits(self, x: Tensor) -> Tensor:
         """See Part.logits."""
-        tiles = np.empty((1, self._numbers(len(x))), self._dtype)
-        self._lay_out(x, torch.arange(len(x))[None], tiles)
+        tiles = self._tiles(x, torch.arange(len(x))[None])
         outputs = [torch.from_numpy(network.logits(tiles[0], self._room)) for network in self._networks]
         return torch.stack(outputs).transpose(1, 2)[:, : len(x)]  # (R, n, classes)
 

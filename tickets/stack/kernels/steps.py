@@ -54,30 +54,42 @@ class Images(NamedTuple):
 
 
 @compiled
-def lay_out(examples, places, rows, given, tile, tiles):
+def lay_out(examples, places, rows, given, run, tile, tiles):
     """Write batches of examples as `take_steps` reads them.
 
-    examples: (n, inputs). places: (steps, batch) int64. rows, given: a Layout's, the latter (inputs,). tile: columns of
-    a tile. tiles: (steps, rows x columns), `take_steps`' x.
+    examples: (n, inputs). places: (steps, batch) int64. rows, given, run: a Layout's given_rows, given, (inputs,), and
+    given_run. tile: columns of a tile. tiles: (steps, rows x columns), `take_steps`' x.
     """
     inputs, batch = examples.shape[1], places.shape[1]
-    columns, few = tiles.shape[1] // rows, VECTOR_BYTES
+    columns, lanes = tiles.shape[1] // rows, VECTOR_BYTES // tiles.itemsize
     for s in range(len(places)):
         for begin in range(0, columns, tile):
-            end = min(begin + tile, columns)
-            part = tiles[s, begin * rows : end * rows].reshape(rows, end - begin)
+            wide = min(tile, columns - begin)
+            part = tiles[s, begin * rows : (begin + wide) * rows].reshape(rows, wide)
             if rows > inputs:
                 part[:] = 0
-            for first in range(0, inputs, few):  # of each example: what is read and written stays in the first cache
-                last = min(first + few, inputs)
-                for k in range(end - begin):
-                    if begin + k < batch:
-                        example = examples[places[s, begin + k]]
-                        for i in range(first, last):
-                            part[given[i], k] = example[i]
-                    else:
-                        for i in range(first, last):
-                            part[given[i], k] = 0
+            # Of so many examples at a time, as many numbers as stay in the first cache while they are turned: a line of
+            # it is read once and written once.
+            for first in range(0, wide, lanes):
+                there = places[s, min(begin + first, batch) : begin + first + lanes]
+                for start in range(0, inputs, run):
+                    for at in range(start, start + run, 2 * lanes):
+                        count = min(2 * lanes, start + run - at)
+                        into = part[given[at] : given[at] + count, first : first + lanes]
+                        _turn(examples, there, at, into)
+
+
+@compiled
+def _turn(examples, places, at, into):
+    """into[i, k] = examples[places[k], at + i]; 0 where there are no more places."""
+    count, columns = into.shape
+    for k in range(len(places)):
+        example = examples[places[k], at : at + count]
+        for i in range(count):
+            into[i, k] = example[i]
+    for k in range(len(places), columns):
+        for i in range(count):
+            into[i, k] = 0
 
 
 @compiled
