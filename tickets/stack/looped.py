@@ -24,6 +24,10 @@ class Looped:
             from tickets.stack.pruned import by_surviving_weights  # its compiler takes half a second to import
 
             self._turn_to = by_surviving_weights(self._module, masks)
+        if any(isinstance(layer, nn.BatchNorm2d) for layer in module.modules()):
+            from tickets.stack.norms import by_channels
+
+            by_channels(self._module)
 
     def gradients(self, parameters: Tensors, buffers: Tensors, x: Tensor, y: Tensor, noise: Noise) -> None:
         """See Execution.gradients."""

@@ -8,7 +8,9 @@ import numpy as np
 
 from tickets.stack.kernels.compiled import VECTOR_BYTES, compiled
 from tickets.stack.kernels.edges import add_edges, dot_edges
-from tickets.stack.kernels.vectors import MANY
+from tickets.stack.kernels.vectors import MANY, copier
+
+_copy = copier()
 
 
 class Geometry(NamedTuple):
@@ -25,41 +27,49 @@ class Geometry(NamedTuple):
 
 
 @compiled
-def _move(images, at, phases, stride, planes, back):
-    """images, (examples, channels, height, width), as planes, each from its phase's first pixel on; or the way back."""
-    examples, channels, _, _ = images.shape
+def _move(images, begin, end, at, phases, stride, planes, back):
+    """Images begin to end - 1 of (n, channels, height, width) as planes, each from its phase's first pixel on.
+
+    back: the way back, from the planes.
+    """
+    _, channels, high, wide = images.shape
+    pixels = images.reshape(images.size)
     for phase in range(len(phases)):
         down, across = phases[phase]
+        lines = (high - down + stride[0] - 1) // stride[0]
         for channel in range(channels):
             plane = (channel * len(phases) + phase) * at.size + at.margin
-            for n in range(examples):
-                first = plane + n * at.plane
-                _move_image(images[n, channel], down, across, stride, planes[first : first + at.plane], at.line, back)
+            for n in range(begin, end):
+                first = ((n * channels + channel) * high + down) * wide + across
+                _move_lines(
+                    pixels, first, lines, stride[0] * wide, (wide - across + stride[1] - 1) // stride[1], stride[1],
+                    planes, plane + (n - begin) * at.plane, at.line, back,
+                )  # fmt: skip
 
 
 @compiled
-def _move_image(image, down, across, stride, plane, apart, back):
-    """image: (height, width). apart: from a line of the plane to the next. Steps of 1 and 2 are compiled to vectors."""
-    high, wide = image.shape
-    step = stride[1]
-    pixels = (wide - across + step - 1) // step
-    for y in range((high - down + stride[0] - 1) // stride[0]):
-        pixel, line = image[down + y * stride[0]], plane[y * apart : y * apart + pixels]
+def _move_lines(pixels, first, lines, apart, count, step, planes, at, line, back):
+    """So many lines of `count` pixels each, `apart` from one to the next, and `line` in the planes, or the way back.
+
+    Of pixels, those that are `step` apart; 2 is compiled to vectors.
+    """
+    for y in range(lines):
+        source, target = first + y * apart, at + y * line
         if step == 1 and back:
-            for z in range(len(line)):
-                pixel[z] = line[z]
+            _copy(planes, target, pixels, source, count)
         elif step == 1:
-            for z in range(len(line)):
-                line[z] = pixel[z]
-        elif back:
-            for z in range(len(line)):
-                pixel[across + z * step] = line[z]
-        elif step == 2:
-            for z in range(len(line)):
-                line[z] = pixel[np.uint64(across) + np.uint64(2 * z)]  # never an index from the end
+            _copy(pixels, source, planes, target, count)
         else:
-            for z in range(len(line)):
-                line[z] = pixel[across + z * step]
+            read, into = pixels[source : source + (count - 1) * step + 1], planes[target : target + count]
+            if back:
+                for z in range(count):
+                    read[z * step] = into[z]
+            elif step == 2:
+                for z in range(count):
+                    into[z] = read[np.uint64(2 * z)]  # never an index from the end
+            else:
+                for z in range(count):
+                    into[z] = read[z * step]
 
 
 @compiled
@@ -80,7 +90,7 @@ def convolve(images, at, edges, weights, biases, given, room, outputs):
     lanes = VECTOR_BYTES // weights.itemsize
     for begin in range(0, len(images), at.examples):
         end = min(begin + at.examples, len(images))
-        _move(images[begin:end], at, at.phases, at.stride, given, False)
+        _move(images, begin, end, at, at.phases, at.stride, given, False)
         numbers = (end - begin) * at.plane
         for t in range(0, numbers, MANY * lanes):
             vectors = min(MANY, (numbers - t + lanes - 1) // lanes)
@@ -90,7 +100,7 @@ def convolve(images, at, edges, weights, biases, given, room, outputs):
             add_edges(
                 edges, 0, len(edges.unit), weights, rows.reshape(len(rows), 1), into.reshape(len(into), 1, 1), vectors
             )  # fmt: skip
-        _move(outputs[begin:end], at, at.whole, (1, 1), room, True)
+        _move(outputs, begin, end, at, at.whole, (1, 1), room, True)
 
 
 @compiled
@@ -106,8 +116,8 @@ def convolve_back(
     lanes, planes, zero = VECTOR_BYTES // weights.itemsize, len(at.phases) * images.shape[1], room.dtype.type(0)
     for begin in range(0, len(images), at.examples):
         end = min(begin + at.examples, len(images))
-        _move(images[begin:end], at, at.phases, at.stride, given, False)
-        _move(slopes[begin:end], at, at.whole, (1, 1), given_slopes, False)
+        _move(images, begin, end, at, at.phases, at.stride, given, False)
+        _move(slopes, begin, end, at, at.whole, (1, 1), given_slopes, False)
         numbers = (end - begin) * at.plane
         # What another group left beyond these examples: in the last vector, and where slopes of 0 are multiplied with.
         for unit in range(slopes.shape[1]):
@@ -131,4 +141,4 @@ def convolve_back(
                 vectors,
             )  # fmt: skip
         if len(image_slopes) > 0:
-            _move(image_slopes[begin:end], at, at.phases, at.stride, room, True)
+            _move(image_slopes, begin, end, at, at.phases, at.stride, room, True)

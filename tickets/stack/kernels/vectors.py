@@ -253,6 +253,45 @@ def _write_products(code: Code, at: Any, vectors: int) -> None:
         write(builder.add(builder.add(first, done), loop.index), 1)
 
 
+def copier() -> Any:
+    """into[at + k] = rows[first + k] for k below `count`; both have one axis, and do not overlap."""
+    names = "rows first into at count"
+
+    @intrinsic
+    def copy(typing, rows, first, into, at, count):
+        def generate(context, builder, signature, arguments):
+            code = Code(context, builder, signature, arguments, names)
+            _write_copy(code, code.at("rows", code.index("first")), code.at("into", code.index("at")))
+            return context.get_dummy_value()
+
+        return types.void(rows, first, into, at, count), generate
+
+    return copy
+
+
+def _write_copy(code: Code, source: Any, target: Any) -> None:
+    """Copy `count` numbers by whole vectors, and what is left by halves of one, quarters and so on."""
+    builder, count, lanes = code.builder, code.index("count"), cgutils.intp_t(code.lanes)
+
+    def write(first: Any, numbers: int) -> None:
+        kind = ir.VectorType(code.vector.element, numbers).as_pointer()
+        places = (builder.bitcast(builder.gep(pointer, [first]), kind) for pointer in (source, target))
+        read, written = places
+        code.store(code.load(read), written)
+
+    whole = builder.mul(builder.udiv(count, lanes), lanes)
+    with cgutils.for_range_slice(builder, cgutils.intp_t(0), whole, lanes, inc=True) as (first, _):
+        write(first, code.lanes)
+    done, numbers = whole, code.lanes // 2
+    while numbers:
+        size = cgutils.intp_t(numbers)
+        there = builder.icmp_unsigned(">=", builder.sub(count, done), size)
+        with builder.if_then(there):
+            write(done, numbers)
+        done = builder.select(there, builder.add(done, size), done)
+        numbers //= 2
+
+
 def summer() -> Any:
     """The sum of the numbers in so many vectors of rows[unit]."""
     names = "rows unit vectors"
