@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from tickets.stack.kernels import forget_what_is_stale
 from tickets.stack.kernels import norms as kernels
+
+FEW = 2**15  # numbers that PyTorch normalises before Python has called a kernel here
 
 
 def by_channels(module: nn.Module) -> None:
@@ -31,17 +35,17 @@ class _Norm:
         layer = self._layer
         dtype = x.dtype if layer.weight is None else layer.weight.dtype
         fits = x.dim() == 4 and x.shape[1] == layer.num_features and x.dtype == dtype
-        several = x.numel() > layer.num_features  # PyTorch refuses one number a channel, and says so
+        many = x.numel() > max(FEW, layer.num_features)  # PyTorch refuses one number a channel, and says so
         known = x.device.type == "cpu" and dtype in (torch.float32, torch.float64)
-        if not (layer.training and fits and several and known):
+        if not (layer.training and fits and many and known):
             return self._as_it_was(x)
-        outputs, means, variances = _Normalise.apply(x, layer.weight, layer.bias, layer.eps)  # type: ignore[no-untyped-call]
+        means, variances = np.empty((2, layer.num_features))
+        outputs: Tensor = _Normalise.apply(x, layer.weight, layer.bias, layer.eps, means, variances)  # type: ignore[no-untyped-call]
         if layer.track_running_stats and layer.running_mean is not None:
             self._remember(means, variances, x.numel() // layer.num_features)
-        return outputs  # type: ignore[no-any-return]
+        return outputs
 
-    @torch.no_grad()
-    def _remember(self, means: Tensor, variances: Tensor, count: int) -> None:
+    def _remember(self, means: npt.NDArray[np.float64], variances: npt.NDArray[np.float64], count: int) -> None:
         """As nn.BatchNorm2d: the running statistics go a part of the way to these; momentum None: to their average."""
         layer = self._layer
         assert layer.running_mean is not None
@@ -49,40 +53,50 @@ class _Norm:
         assert layer.num_batches_tracked is not None
         layer.num_batches_tracked.add_(1)
         part = 1 / float(layer.num_batches_tracked) if layer.momentum is None else layer.momentum
-        layer.running_mean.lerp_(means.to(layer.running_mean), part)
-        layer.running_var.lerp_((variances * (count / (count - 1))).to(layer.running_var), part)
+        for running, now in ((layer.running_mean, means), (layer.running_var, variances * (count / (count - 1)))):
+            held = running.numpy()
+            held += part * (now - held)
 
 
 class _Normalise(torch.autograd.Function):
-    """batch_norm of x, (n, channels, height, width), by its own statistics, (channels,) float64, which come with it."""
+    """batch_norm of x, (n, channels, height, width), by its own means and variances, (channels,), which it writes."""
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, epsilon: float
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """What is normalised, the means, the variances."""
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor | None,
+        bias: Tensor | None,
+        epsilon: float,
+        means: npt.NDArray[np.float64],
+        variances: npt.NDArray[np.float64],
+    ) -> Tensor:
+        """(n, channels, height, width)."""
         images = x.detach().contiguous()
-        factors = torch.ones(x.shape[1], dtype=x.dtype) if weight is None else weight.detach()
-        shifts = torch.zeros(x.shape[1], dtype=x.dtype) if bias is None else bias.detach()
-        outputs, (means, variances) = torch.empty_like(images), torch.empty(2, x.shape[1], dtype=torch.float64)
-        kernels.normalise(
-            images.flatten(2).numpy(), factors.numpy(), shifts.numpy(), epsilon, outputs.flatten(2).numpy(),
-            means.numpy(), variances.numpy(),
-        )  # fmt: skip
-        ctx.save_for_backward(images, factors, means, variances)
-        ctx.epsilon = epsilon
-        ctx.mark_non_differentiable(means, variances)
-        return outputs, means, variances
+        factors = np.ones(x.shape[1], images.numpy().dtype) if weight is None else weight.detach().numpy()
+        shifts = np.zeros_like(factors) if bias is None else bias.detach().numpy()
+        outputs = torch.empty_like(images)
+        kernels.normalise(_by_pixels(images), factors, shifts, epsilon, _by_pixels(outputs), means, variances)
+        ctx.save_for_backward(images)
+        ctx.factors, ctx.epsilon, ctx.means, ctx.variances = factors, epsilon, means, variances
+        return outputs
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, slopes: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, slopes: Tensor) -> tuple[Tensor | None, ...]:
         """By the inputs, as far as they are asked for."""
-        images, factors, means, variances = ctx.saved_tensors
-        by_images, by_weight, by_bias = torch.empty_like(images), torch.empty_like(factors), torch.empty_like(factors)
+        (images,), factors = ctx.saved_tensors, ctx.factors
+        by_images, by_weight, by_bias = torch.empty_like(images), np.empty_like(factors), np.empty_like(factors)
         kernels.normalise_back(
-            images.flatten(2).numpy(), slopes.contiguous().flatten(2).numpy(), factors.numpy(), ctx.epsilon,
-            means.numpy(), variances.numpy(), by_images.flatten(2).numpy(), by_weight.numpy(), by_bias.numpy(),
+            _by_pixels(images), _by_pixels(slopes.contiguous()), factors, ctx.epsilon, ctx.means,
+            ctx.variances, _by_pixels(by_images), by_weight, by_bias,
         )  # fmt: skip
-        wanted = zip((by_images, by_weight, by_bias), ctx.needs_input_grad, strict=False)
-        return *(gradient if asked else None for gradient, asked in wanted), None
+        wanted = zip(
+            (by_images, torch.from_numpy(by_weight), torch.from_numpy(by_bias)), ctx.needs_input_grad, strict=False
+        )
+        return *(gradient if asked else None for gradient, asked in wanted), None, None, None
+
+
+def _by_pixels(images: Tensor) -> npt.NDArray[Any]:
+    """(n, channels, pixels) of (n, channels, height, width)."""
+    return images.numpy().reshape(*images.shape[:2], -1)

@@ -29,7 +29,7 @@ STRATEGIES = ("layered", "sparse", "vectorised", "looped")
 SPARSE_UP_TO = 0.5  # of `layered` networks, on processors other than those that `sparse` was measured on
 IMAGES_UP_TO = 0.75  # of chains of convolutions, on those: dense ones are made for the processor
 VECTOR = VECTOR_BYTES // 4  # examples that are computed at once; times the share of them that a batch has
-PLANES_UP_TO = 0.25  # of other models with convolutions, on those; over the threads that a lane has
+PLANES_UP_TO = 0.4  # of other models with convolutions, on those; over the threads that a lane has
 MEASURED = ("x86_64", "AMD64")  # platform.machine() of those
 SPARSE_CHUNK = 2048  # examples at a time in an evaluation by `sparse`, which holds the activations of a few of them
 
@@ -67,7 +67,7 @@ def choose(
     it, or where it has convolutions on a CPU (a stack of them becomes a grouped convolution, which is slower there than
     one network after the other). If that model is a chain of convolutions (see chain.py), `sparse` takes over once
     three quarters of its multiplications are left, on an x86; fewer in batches that are no multiple of VECTOR. If it is
-    no chain, a quarter, for then its convolutions alone get cheaper, by the threads in a lane, of which they use one.
+    no chain, two fifths, for then its convolutions alone get cheaper, by the threads in a lane, of which they use one.
     Else `vectorised`, by torch.func.vmap. tests/benchmarks/test_strategies.py times what is chosen against the rest.
 
     On a CPU each thread is a lane of its own and trains its part of the stack alone: nothing waits for
