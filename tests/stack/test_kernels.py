@@ -10,6 +10,7 @@ from tickets.stack.chain import Link
 from tickets.stack.kernels import SEVERAL, VECTOR_BYTES, lay_out
 from tickets.stack.kernels.edges import add_edges, dot_edges, sum_rows
 from tickets.stack.kernels.exponential import exp
+from tickets.stack.kernels.loops import copier
 from tickets.stack.layout import lay_out_chain
 from tickets.stack.wiring import wire
 
@@ -36,6 +37,24 @@ def test_exp_at_the_ends(dtype) -> None:
     found = np.empty_like(x)
     exp_of(x, found)
     np.testing.assert_array_equal(found, np.array([1, 1, 0, 0, np.nan], dtype))
+
+
+copy = copier()
+
+
+@njit
+def copied(rows, first, into, at, count):
+    copy(rows, first, into, at, count)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("count", [*range(35), 64, 100])
+def test_so_many_numbers_are_copied_and_no_others(dtype, count: int) -> None:
+    rows, into = np.arange(1, 121, dtype=dtype), np.zeros(130, dtype)
+    copied(rows, 7, into, 3, count)
+    assert into[3 : 3 + count].tolist() == rows[7 : 7 + count].tolist()
+    assert not into[:3].any()
+    assert not into[3 + count :].any()
 
 
 @pytest.mark.parametrize("pixels", range(24))

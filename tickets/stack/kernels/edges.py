@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tickets.stack.kernels.compiled import IN_PAIRS, compiled
-from tickets.stack.kernels.vectors import adder, dotter, pair_adder, summer
+from tickets.stack.kernels.loops import adder, dotter, pair_adder, summer
 
 _add, _add_pair, _dot, _sum = adder(), pair_adder(), dotter(), summer()
 

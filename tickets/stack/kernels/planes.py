@@ -8,7 +8,8 @@ import numpy as np
 
 from tickets.stack.kernels.compiled import VECTOR_BYTES, compiled
 from tickets.stack.kernels.edges import add_edges, dot_edges
-from tickets.stack.kernels.vectors import MANY, copier
+from tickets.stack.kernels.loops import copier
+from tickets.stack.kernels.vectors import MANY
 
 _copy = copier()
 
