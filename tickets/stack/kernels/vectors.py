@@ -1,7 +1,7 @@
 """Code in LLVM's vectors, which Numba has no words for: what the loops (see loops.py) are written with.
 
-Arrays are C-contiguous and of one floating-point type. A matrix, (rows, columns), is a tile, of at most SEVERAL vectors;
-(units, pixels, columns) are lines, which may have any number of them, and whose sources go on in the rows after theirs.
+Arrays are C-contiguous and of one floating-point type: a tile is (rows, columns), of at most SEVERAL vectors; lines are
+(units, pixels, columns), which may have any number of them, and whose sources go on in the rows after theirs.
 """
 
 from __future__ import annotations
