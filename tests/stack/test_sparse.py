@@ -292,6 +292,12 @@ def test_what_was_kept_is_forgotten_when_any_of_the_kernels_changed(tmp_path) ->
     assert {file.name for file in tmp_path.iterdir()} == set(changed) - {"before.nbi"}
 
 
+def test_two_processes_may_forget_at_once(tmp_path) -> None:
+    (tmp_path / "source.py").touch()
+    (tmp_path / "gone.nbi").symlink_to(tmp_path / "nowhere")  # in the list, and no longer there when it is looked at
+    compiled.forget_what_is_stale(Mock(stats=Mock(cache_path=str(tmp_path))), tmp_path)
+
+
 @pytest.mark.parametrize("batch_size", [8, 100])
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 @pytest.mark.parametrize("width", [5, 99, 259])

@@ -5,6 +5,7 @@ Compiled code lets other threads run beside it, and NaN and infinities are what 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable
 from pathlib import Path
@@ -50,5 +51,6 @@ def forget_what_is_stale(function: Any, folder: Path = Path(__file__).parent) ->
     changed = max(file.stat().st_mtime for file in folder.glob("*.py"))
     kept = function.stats.cache_path  # None where there is no place to keep anything
     for index in Path(kept).glob("*.nbi") if kept else ():
-        if index.stat().st_mtime < changed:
-            index.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # another process removed it first
+            if index.stat().st_mtime < changed:
+                index.unlink()
