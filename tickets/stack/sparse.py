@@ -86,9 +86,8 @@ class Sparse:
         columns = _whole(batch, kernels.VECTOR_BYTES // self._itemsize)
         tiles = self._room.of("tiles", steps * columns * layout.given_rows).reshape(steps, -1)
         tile = tile_columns(self._itemsize) // (kernels.SEVERAL if layout.images else 1)
-        kernels.lay_out(
-            examples.flatten(1).numpy(), places.numpy(), layout.given_rows, layout.given, layout.given_run, tile, tiles
-        )
+        numbers = examples.flatten(1).contiguous().numpy()
+        kernels.lay_out(numbers, places.numpy(), layout.given_rows, layout.given, layout.given_run, tile, tiles)
         return tiles
 
     def logits(self, x: Tensor) -> Tensor:

@@ -11,10 +11,15 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from tickets.stack.kernels.compiled import SEVERAL, VECTOR_BYTES, compiled
 from tickets.stack.kernels.images import backward_images, flatten, forward_images
 from tickets.stack.kernels.linear import output_slopes, pass_backward, pass_forward
+from tickets.stack.kernels.loops import copier
 from tickets.stack.kernels.update import update
+
+_copy = copier()
 
 
 class Room(NamedTuple):
@@ -62,34 +67,34 @@ def lay_out(examples, places, rows, given, run, tile, tiles):
     """
     inputs, batch = examples.shape[1], places.shape[1]
     columns, lanes = tiles.shape[1] // rows, VECTOR_BYTES // tiles.itemsize
+    numbers, some = examples.reshape(examples.size), np.empty(lanes * inputs, examples.dtype)
     for s in range(len(places)):
         for begin in range(0, columns, tile):
             wide = min(tile, columns - begin)
             part = tiles[s, begin * rows : (begin + wide) * rows].reshape(rows, wide)
             if rows > inputs:
                 part[:] = 0
-            # Of so many examples at a time, as many numbers as stay in the first cache while they are turned: a line of
-            # it is read once and written once.
+            # Some examples at a time, each read from its first number to its last, as memory is fastest, and then
+            # turned by pieces that fit the first cache.
             for first in range(0, wide, lanes):
                 there = places[s, min(begin + first, batch) : begin + first + lanes]
+                for k in range(len(there)):
+                    _copy(numbers, there[k] * inputs, some, k * inputs, inputs)
+                some[len(there) * inputs :] = 0
                 for start in range(0, inputs, run):
                     for at in range(start, start + run, 2 * lanes):
                         count = min(2 * lanes, start + run - at)
                         into = part[given[at] : given[at] + count, first : first + lanes]
-                        _turn(examples, there, at, into)
+                        _turn(some.reshape(lanes, inputs)[:, at : at + count], into)
 
 
 @compiled
-def _turn(examples, places, at, into):
-    """into[i, k] = examples[places[k], at + i]; 0 where there are no more places."""
-    count, columns = into.shape
-    for k in range(len(places)):
-        example = examples[places[k], at : at + count]
-        for i in range(count):
-            into[i, k] = example[i]
-    for k in range(len(places), columns):
-        for i in range(count):
-            into[i, k] = 0
+def _turn(rows, into):
+    """into[i, k] = rows[k, i]."""
+    for k in range(len(rows)):
+        row = rows[k]
+        for i in range(len(row)):
+            into[i, k] = row[i]
 
 
 @compiled
