@@ -88,8 +88,15 @@ def test_a_wanted_strategy_that_cannot_be_is_refused(bench) -> None:
         r"compute\.strategy = 'vectorised': torch\.func\.vmap cannot train this model "
         r"\(vmap: called random .*\); use 'auto'"
     )
-    with pytest.raises(InputError, match=message):
-        chosen(bench.noisenet(), wanted="vectorised")
+    for module in (bench.noisenet(), bench.dropnet()):
+        with pytest.raises(InputError, match=message):
+            chosen(module, wanted="vectorised")
+
+
+def test_dropout_that_is_looped_by_hand_has_one_lane(bench) -> None:
+    assert chosen(bench.dropnet(), wanted="looped") == ("looped", "set by compute.strategy", 1)
+    assert chosen(bench.dropnet(), wanted="layered") == ("layered", "set by compute.strategy", 4)
+    assert chosen(bench.mlp(), wanted="looped") == ("looped", "set by compute.strategy", 4)
 
 
 def test_each_strategy_has_its_class_and_the_template_is_left_alone(bench) -> None:

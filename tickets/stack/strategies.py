@@ -90,7 +90,8 @@ def choose(
     links = chain_of(module, input_shape) if may_be_sparse else None
     planes = may_be_sparse and not links and bool(convolutions_met(module, input_shape))
     images = any(link.kernel is not None for link in links or ())
-    obstacle = None if chain else cannot_vectorise(module, input_shape)
+    by_layers = chain and wanted in ("auto", "layered")  # where each network draws from a generator of its own
+    obstacle = None if by_layers else cannot_vectorise(module, input_shape)
     convolutions = any(isinstance(layer, nn.modules.conv._ConvNd) for layer in module.modules())
     if wanted == "layered" and not chain:
         raise InputError(
