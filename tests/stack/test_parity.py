@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional
 
 from tickets.config import TrainConfig
+from tickets.stack import norms
 
 CLOSE = {"rtol": 1e-9, "atol": 1e-11}
 RECIPES = {
@@ -65,8 +66,12 @@ def test_a_stack_of_convolutional_networks(bench, strategy: str, recipe: str) ->
     is_the_plain_loop(bench, "convnet", strategy, bench.recipe(**RECIPES[recipe]), (1, 4, 4))
 
 
-@pytest.mark.parametrize("strategy", ["vectorised", "looped"])
-def test_a_stack_with_batch_normalisation_has_statistics_network_by_network(bench, strategy: str) -> None:
+@pytest.mark.parametrize(("strategy", "few"), [("vectorised", norms.FEW), ("looped", norms.FEW), ("looped", 0)])
+def test_a_stack_with_batch_normalisation_has_statistics_network_by_network(
+    bench, strategy: str, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """few: numbers that PyTorch normalises itself."""
+    monkeypatch.setattr(norms, "FEW", few)
     recipe = bench.recipe(**RECIPES["sgd"])
     is_the_plain_loop(bench, "normnet", strategy, recipe, (1, 4, 4))
     start = bench.stack(bench.normnet)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
-from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -13,7 +11,6 @@ from torch import nn
 
 from tickets.errors import InputError
 from tickets.stack import sparse
-from tickets.stack.kernels import compiled
 from tickets.stack.networks import stack_networks
 from tickets.stack.strategies import choose, share_left
 from tickets.stack.wiring import wire
@@ -264,38 +261,6 @@ def test_columns_past_the_batch_are_nothing(bench) -> None:
     probability = np.array([0.5, 0.25, 0.25])
     possible = [np.eye(3)[label] - probability for label in range(3)]
     assert any(np.allclose(moved, one, atol=1e-6) for one in possible)
-
-
-def test_where_nothing_can_be_kept_it_compiles_in_each_process(monkeypatch) -> None:
-    asked = []
-
-    def njit(**options):
-        asked.append(options.pop("cache", False))
-        if asked[-1]:
-            raise RuntimeError("cannot cache function: no locator available")
-        return lambda function: function
-
-    monkeypatch.setattr(compiled, "njit", njit)
-    assert compiled.compiled(len) is len
-    assert asked == [True, False]
-
-
-def test_what_was_kept_is_forgotten_when_any_of_the_kernels_changed(tmp_path) -> None:
-    changed = {"source.py": 50, "before.nbi": 40, "after.nbi": 60, "before.1.nbc": 40}
-    for name, at in changed.items():
-        (tmp_path / name).touch()
-        os.utime(tmp_path / name, (at, at))
-    for kept in (None, str(tmp_path)):
-        assert len(list(tmp_path.iterdir())) == len(changed)
-        kernel = Mock(stats=Mock(cache_path=kept))
-        compiled.forget_what_is_stale(kernel, tmp_path)
-    assert {file.name for file in tmp_path.iterdir()} == set(changed) - {"before.nbi"}
-
-
-def test_two_processes_may_forget_at_once(tmp_path) -> None:
-    (tmp_path / "source.py").touch()
-    (tmp_path / "gone.nbi").symlink_to(tmp_path / "nowhere")  # in the list, and no longer there when it is looked at
-    compiled.forget_what_is_stale(Mock(stats=Mock(cache_path=str(tmp_path))), tmp_path)
 
 
 @pytest.mark.parametrize("batch_size", [8, 100])
