@@ -1,30 +1,42 @@
 """Reading saved runs: pandas in, pandas out. Imported as `tickets.analysis`; never trains, never imports torch."""
 
-from .comparison import against_dense, compare
-from .criteria import criteria
-from .intervals import LEAST_FOR_P, adjusted_p, detectable, paired_interval, sign_flip_p, smallest_p
-from .metrics import METRICS, Metric, values_of
+from .comparison import against_dense, compare, measurements
+from .criteria import criteria, too_short
+from .intervals import LEAST_FOR_P, detectable, paired_band, paired_interval, sign_flip_p, smallest_p
+from .metrics import METRICS, Metric, margins, values_of
+from .rule import Rule, rule_of, rules_of
+from .simultaneous import MaxT, max_t
 from .summary import over_replicates, table
 from .verdicts import Verdict, verdict
-from .winning import Estimate, Winning, winning
+from .winning import Beside, Criterion, Estimate, Winning, winning
 
 __all__ = [
     "LEAST_FOR_P",
     "METRICS",
+    "Beside",
+    "Criterion",
     "Estimate",
+    "MaxT",
     "Metric",
+    "Rule",
     "Verdict",
     "Winning",
-    "adjusted_p",
     "against_dense",
     "compare",
     "criteria",
     "detectable",
+    "margins",
+    "max_t",
+    "measurements",
     "over_replicates",
+    "paired_band",
     "paired_interval",
+    "rule_of",
+    "rules_of",
     "sign_flip_p",
     "smallest_p",
     "table",
+    "too_short",
     "values_of",
     "verdict",
     "winning",

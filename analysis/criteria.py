@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pandas as pd
 
-from .comparison import TICKET, against_controls, against_dense
-from .metrics import METRICS, find_margin
+from .comparison import DENSE, TICKET, paired_effects, run_margins
+from .intervals import paired_band, paired_interval
+from .metrics import STEP_MARGIN
+from .rule import Rules, rule_for
+from .simultaneous import max_t
 from .summary import mean_density
 
 NO_WORSE = "no worse than dense"
@@ -14,69 +19,160 @@ NO_SLOWER = "no slower than dense"
 BETTER_THAN = "better than "
 
 ACCURACY = "early_stop_test_accuracy"
-STEP = "early_stop_step"
+STEPS = "steps_to_dense_loss"
 
-_COLUMNS = ["run", "round", "density", "criterion", "holds", "n", "estimate", "low", "high"]
+MOST_CENSORED = 0.2
+"""The share of the dense networks whose training may be too short to measure by."""
+
+_KEYS = ["run", "round", "criterion"]
+_COLUMNS = [
+    "run", "round", "density", "criterion", "n", "estimate", "low", "high", "band_low", "band_high", "margin",
+    "holds", "holds_alone", "never",
+]  # fmt: skip
 
 
 def criteria(
     rounds: pd.DataFrame,
-    margin: float | None = None,
-    step_margin: float | None = None,
+    rules: Rules | None = None,
     confidence: float = 0.95,
     count_diverged: bool = False,
 ) -> pd.DataFrame:
-    """Each criterion of a winning ticket: a row per run, round after 0 and criterion, and whether it `holds`.
+    """Each criterion of a winning ticket: a row per run, round after 0 and criterion.
 
-    | criterion | estimate, low, high | `yes` | `no` |
+    | criterion | estimate and its intervals | `yes` | `no` |
     | --- | --- | --- | --- |
-    | no worse than dense | accuracy, ticket minus dense | low >= -margin | high < -margin |
-    | no slower than dense | early-stop step, ticket / dense | high <= 1 + step_margin | low > 1 + step_margin |
-    | better than ARM, for each control | accuracy, ticket minus control | verdict `better` | high <= margin |
+    | no worse than dense | test accuracy at early stop, ticket minus dense | low >= -margin | high < -margin |
+    | no slower than dense | steps to the dense networks' loss, ticket / dense | high <= 1.05 | low > 1.05 |
+    | better than CONTROL | test accuracy at early stop, ticket minus control | low > 0 | high <= 0 |
 
-    else `cannot tell`. Accuracy is that of the test set at early stop; dense is the ticket's own round 0. The
-    intervals, the margins (by default 0.005 and 5 %) and what becomes of diverged trainings are those of
-    `compare`. A control that was not trained in a round is there with n = 0, and cannot tell.
+    else `cannot tell`. Dense is the ticket's own round 0. The margin is 5 % of the dense networks' test error, or the
+    share in the run's rule; the controls are those of its rule, one that was not trained in a round has n = 0. Steps
+    are `steps_to_dense_loss`: a ticket that never gets there counts as twice its steps, a dense network that never
+    does as its last step, so that neither is flattered.
 
-    That all hold at one density is claimed with the confidence of a single interval, since each must hold (an
-    intersection-union test: Berger, Technometrics 24, 1982). That they do at some density is not corrected for
-    the number of densities.
+    Parameters
+    ----------
+    rounds : DataFrame
+        As `tickets.load(...).rounds`.
+    rules : mapping, optional
+        {run: Rule}, as `rules_of(saved)` gives.
+    confidence : float
+        Of the intervals, in (0, 1).
+    count_diverged : bool
+        Whether trainings without a value count as the worst there is; else their pairs are left out.
+
+    Returns
+    -------
+    DataFrame
+        low, high: the t-interval of this row alone, and holds_alone what it says, for a density that was named
+        beforehand. band_low, band_high: the simultaneous interval over all rounds and criteria of the run, and holds
+        what that says, for every other density. never: the tickets that never reach the dense networks' loss.
+
+    Notes
+    -----
+    That all criteria hold at one density is claimed with the confidence of a single interval, since each must hold
+    (an intersection-union test: Berger, Technometrics 24, 1982). By `holds` the chance that all are said to hold at
+    any density where one does not is at most (1 - confidence) / 2.
     Source: Frankle and Carbin, "The Lottery Ticket Hypothesis", ICLR 2019, section 1.
     """
-    margin, step_margin = find_margin(margin, METRICS[ACCURACY]), find_margin(step_margin, METRICS[STEP])
-    accuracy = against_dense(rounds, ACCURACY, margin, confidence, count_diverged)
-    steps = against_dense(rounds, STEP, step_margin, confidence, count_diverged)
-    control = against_controls(rounds, ACCURACY, margin, confidence, count_diverged)
-    longest = 1 + step_margin
-    worse = _held(accuracy["low"] >= -margin, accuracy["high"] < -margin)
-    slower = _held(steps["ratio_high"] <= longest, steps["ratio_low"] > longest)
-    better = _held(control["verdict"] == "better", control["high"] <= margin)
-    ratio = {"ratio": "estimate", "ratio_low": "low", "ratio_high": "high"}
-    found = [
-        accuracy.assign(criterion=NO_WORSE, holds=worse).rename(columns={"difference": "estimate"}),
-        steps.drop(columns=["low", "high"]).assign(criterion=NO_SLOWER, holds=slower).rename(columns=ratio),
-        control.assign(criterion=BETTER_THAN + control["arm"], holds=better).rename(columns={"difference": "estimate"}),
-    ]
-    keys = ["run", "round", "criterion"]
-    table = _wanted(rounds).merge(pd.concat([part[[*keys, *_MEASURED]] for part in found]), on=keys, how="left")
-    return table.fillna({"holds": "cannot tell", "n": 0}).astype({"n": int})[_COLUMNS]
+    wanted = _wanted(rounds, rules)
+    effects = _effects(rounds, rules, count_diverged).reindex(pd.MultiIndex.from_frame(wanted[_KEYS]))
+    margin = _margins(wanted, rounds, rules)
+    table = wanted.assign(n=effects.notna().sum(axis=1).to_numpy(), margin=margin)
+    plain = paired_interval(effects.to_numpy(), confidence) if len(effects) else (np.empty(0),) * 3
+    bands = _bands(effects, confidence)
+    table["holds_alone"] = _held(table, *plain[1:])
+    table["holds"] = _held(table, *bands)
+    is_ratio = table["criterion"] == NO_SLOWER
+    for name, values in zip(("estimate", "low", "high", "band_low", "band_high"), (*plain, *bands), strict=True):
+        table[name] = np.where(is_ratio, np.exp(values), values)
+    return table.assign(never=_never(table, rounds))[_COLUMNS]
 
 
-_MEASURED = ["holds", "n", "estimate", "low", "high"]
+def too_short(rounds: pd.DataFrame) -> str:
+    """Why the dense networks of one run were trained too briefly to judge a ticket's speed by; "" if they were not.
+
+    They were if more than a fifth of them never reach the loss that speed is measured at, or are at their best only at
+    their last step.
+    """
+    dense = rounds[(rounds["arm"] == TICKET) & (rounds["round"] == 0) & ~rounds["diverged"].astype(bool)]
+    if STEPS not in dense or dense.empty:
+        return ""
+    never = dense[STEPS] > dense["last_step"]
+    improving = dense["early_stop_step"] >= dense["last_step"]
+    if (never | improving).mean() <= MOST_CENSORED:
+        return ""
+    parts = [f"{int(improving.sum())} are at their best only at their last step"] if improving.any() else []
+    parts += [f"{int(never.sum())} never reach 1.1 times their mean lowest validation loss"] if never.any() else []
+    return f"of {len(dense)} dense networks {' and '.join(parts)}"
 
 
-def _held(yes: pd.Series[bool], no: pd.Series[bool]) -> list[str]:
+def _effects(rounds: pd.DataFrame, rules: Rules | None, count_diverged: bool) -> pd.DataFrame:
+    """By run, round and criterion (down) and replicate (across): what each pair differs by, steps as logarithms."""
+    found = {NO_WORSE: paired_effects(rounds, ACCURACY, DENSE, count_diverged)}
+    if STEPS in rounds:
+        found[NO_SLOWER] = paired_effects(_dense_at_most_last(rounds), STEPS, DENSE, count_diverged)
+    parts = [effects.rename(index={DENSE: name}, level="arm") for name, effects in found.items()]
+    control = paired_effects(rounds, ACCURACY, "controls", count_diverged, rules)
+    names = {arm: BETTER_THAN + arm for arm in control.index.get_level_values("arm")}
+    there = [part for part in (*parts, control.rename(index=names, level="arm")) if len(part)]
+    if not there:
+        return pd.DataFrame(index=pd.MultiIndex.from_tuples([], names=_KEYS))
+    return pd.concat(there).rename_axis(index=_KEYS)
+
+
+def _dense_at_most_last(rounds: pd.DataFrame) -> pd.DataFrame:
+    is_dense = (rounds["arm"] == TICKET) & (rounds["round"] == 0)
+    return rounds.assign(**{STEPS: rounds[STEPS].mask(is_dense, rounds[[STEPS, "last_step"]].min(axis=1))})
+
+
+def _margins(wanted: pd.DataFrame, rounds: pd.DataFrame, rules: Rules | None) -> np.ndarray:
+    """Of accuracy a fraction, of steps relative, of controls 0."""
+    own = wanted["run"].map(run_margins(rounds, ACCURACY, None, rules))
+    conditions = [wanted["criterion"] == NO_WORSE, wanted["criterion"] == NO_SLOWER]
+    return np.select(conditions, [own.to_numpy(float), np.full(len(wanted), STEP_MARGIN)], 0.0)
+
+
+def _bands(effects: pd.DataFrame, confidence: float) -> tuple[np.ndarray, np.ndarray]:
+    """(low, high) of every row, simultaneous over the rounds and criteria of its run."""
+    low, high = np.full(len(effects), np.nan), np.full(len(effects), np.nan)
+    runs, names = effects.index.get_level_values("run"), effects.index.get_level_values("criterion")
+    for run in runs.unique():
+        rows = np.flatnonzero(runs == run)
+        family = effects.iloc[rows].to_numpy()
+        # A ratio's logarithm counts from its other end: what would be a false yes is its upper limit.
+        better = np.where(names[rows] == NO_SLOWER, -1.0, 1.0)[:, None]
+        low[rows], high[rows] = paired_band(family, max_t(family * better, confidence).critical)
+    return low, high
+
+
+def _held(table: pd.DataFrame, low: np.ndarray, high: np.ndarray) -> list[str]:
     # Comparisons with NaN, where there is no interval, are False both ways.
+    worse, slower = table["criterion"] == NO_WORSE, table["criterion"] == NO_SLOWER
+    margin, longest = table["margin"].to_numpy(float), math.log1p(STEP_MARGIN)
+    yes = np.select([worse, slower], [low >= -margin, high <= longest], low > 0)
+    no = np.select([worse, slower], [high < -margin, low > longest], high <= 0)
     return [str(held) for held in np.select([yes, no], ["yes", "no"], "cannot tell")]
 
 
-def _wanted(rounds: pd.DataFrame) -> pd.DataFrame:
+def _never(table: pd.DataFrame, rounds: pd.DataFrame) -> list[int]:
+    """How many tickets of the row's round never reach the dense networks' loss, for the criterion of speed."""
+    if STEPS not in rounds:
+        return [0] * len(table)
+    late = rounds[(rounds["arm"] == TICKET) & (rounds[STEPS] > rounds["last_step"])]
+    counts = late.groupby(["run", "round"]).size().to_dict()
+    keys = zip(table["run"], table["round"], table["criterion"], strict=True)
+    return [int(counts.get((run, number), 0)) if name == NO_SLOWER else 0 for run, number, name in keys]
+
+
+def _wanted(rounds: pd.DataFrame, rules: Rules | None) -> pd.DataFrame:
     """run, round, density and criterion: everything that is to hold at every round after 0, in order."""
     tickets = rounds[(rounds["arm"] == TICKET) & (rounds["round"] > 0)]
-    densities = mean_density(tickets.groupby(["run", "round"])["density"]).reset_index()
-    arms = rounds[["run", "arm"]].drop_duplicates()
-    controls = arms[arms["arm"] != TICKET]
-    runs = pd.DataFrame({"run": rounds["run"].unique()})
-    own = [runs.assign(criterion=NO_WORSE), runs.assign(criterion=NO_SLOWER)]
-    asked = pd.concat([*own, controls[["run"]].assign(criterion=BETTER_THAN + controls["arm"])])
-    return runs.merge(densities, on="run").merge(asked, on="run")
+    densities = mean_density(tickets.groupby(["run", "round"], sort=False)["density"])
+    places = densities.reset_index().itertuples(index=False, name=None)
+    rows = [
+        (run, number, density, criterion)
+        for run, number, density in places
+        for criterion in (NO_WORSE, NO_SLOWER, *(BETTER_THAN + arm for arm in rule_for(run, rules).controls))
+    ]
+    return pd.DataFrame(rows, columns=["run", "round", "density", "criterion"])

@@ -1,4 +1,4 @@
-"""What paired differences tell: the t-interval, an exact p, p over several tests, what could have been found.
+"""What paired differences tell: the t-interval, an exact p, what could have been found.
 
 Everywhere `differences` is an array (..., replicates) of one number a pair, NaN where a pair is missing; n is the
 number of pairs that are there, m their mean and s their standard deviation (n - 1 in the denominator).
@@ -35,6 +35,17 @@ def paired_interval(differences: npt.ArrayLike, confidence: float = 0.95) -> tup
     return mean, mean - half, mean + half
 
 
+def paired_band(differences: npt.ArrayLike, critical: float) -> tuple[Floats, Floats]:
+    """(low, high), each (...,): m -+ critical s / sqrt(n), where critical is that of `simultaneous.max_t`.
+
+    NaN for fewer than two pairs. Differences that are all the same give an interval without width, also where
+    critical is NaN since nothing in the family has any spread.
+    """
+    _, mean, error = _moments(differences)
+    half = np.nan_to_num(critical) * error
+    return mean - half, mean + half
+
+
 def sign_flip_p(differences: npt.ArrayLike) -> Floats:
     """The two-sided p, (...,), of the exact sign-flip test; NaN for fewer than LEAST_FOR_P pairs.
 
@@ -52,22 +63,6 @@ def sign_flip_p(differences: npt.ArrayLike) -> Floats:
 def smallest_p(n: npt.ArrayLike) -> Floats:
     """The smallest p that the sign-flip test of n pairs can give, 2 / 2**n: all differences of one sign."""
     return np.asarray(np.minimum(1.0, 2.0 ** (1.0 - np.asarray(n, dtype=np.float64))))
-
-
-def adjusted_p(p: npt.ArrayLike) -> Floats:
-    """Benjamini and Hochberg's adjusted p of a family of tests, (tests,); a NaN is no test and stays NaN.
-
-    For p(1) <= ... <= p(k): adjusted p(i) = min over j >= i of p(j) k / j, at most 1. Calling a finding what
-    has an adjusted p of at most q keeps the expected share of false findings at most q, where tests are
-    independent or positively dependent. Source: Benjamini and Hochberg, J. R. Stat. Soc. B 57 (1995).
-    """
-    given = np.asarray(p, dtype=np.float64)
-    adjusted = np.full_like(given, np.nan)
-    (tests,) = np.nonzero(~np.isnan(given))
-    falling = tests[np.argsort(-given[tests], kind="stable")]
-    scaled = given[falling] * len(tests) / np.arange(len(tests), 0, -1)
-    adjusted[falling] = np.minimum(np.minimum.accumulate(scaled), 1.0)
-    return adjusted
 
 
 def detectable(differences: npt.ArrayLike, confidence: float = 0.95, power: float = 0.8) -> Floats:

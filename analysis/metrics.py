@@ -10,15 +10,20 @@ import pandas as pd
 
 from tickets.errors import InputError, nearest
 
+SHARE = 0.05
+"""The default margin: this share of what the dense networks of the same run have."""
+
 
 @dataclass(frozen=True)
 class Metric:
     """A column of `rounds`.
 
     more_is_better: of two trainings with different values, whether the one with more is the better.
+    margin: the largest difference that does not matter where there is no dense network to measure it by; of a
+    ratio, the largest relative one.
     ratio: compared as ticket / arm, on the log scale, and not as ticket - arm.
-    margin: the largest difference that does not matter, by default; of a ratio, the largest relative one.
     worst: what a training without a value counts as where it is counted; None: the worst value in its run.
+    accuracy: whether it is one, in [0, 1].
     """
 
     heading: str
@@ -26,16 +31,20 @@ class Metric:
     margin: float
     ratio: bool = False
     worst: float | None = None
+    accuracy: bool = False
 
 
 _ACCURACY_MARGIN = 0.005  # 0.5 points
 _LOSS_MARGIN = 0.01  # nats an example: the right label's probability (geometric mean) moves by 1 %
-_STEP_MARGIN = 0.05  # 5 % more, or fewer, steps
+STEP_MARGIN = 0.05  # 5 % more, or fewer, steps
 
 METRICS: Mapping[str, Metric] = {
-    "early_stop_test_accuracy": Metric("test accuracy at early stop", True, _ACCURACY_MARGIN, worst=0.0),
-    "final_test_accuracy": Metric("test accuracy at the last step", True, _ACCURACY_MARGIN, worst=0.0),
-    "early_stop_step": Metric("early-stop step", False, _STEP_MARGIN, ratio=True),
+    "early_stop_test_accuracy": Metric("test accuracy at early stop", True, _ACCURACY_MARGIN, worst=0.0, accuracy=True),
+    "final_test_accuracy": Metric("test accuracy at the last step", True, _ACCURACY_MARGIN, worst=0.0, accuracy=True),
+    "steps_to_dense_loss": Metric(
+        "steps to 1.1 times the dense networks' lowest validation loss", False, STEP_MARGIN, ratio=True
+    ),
+    "early_stop_step": Metric("early-stop step", False, STEP_MARGIN, ratio=True),
     "early_stop_validation_loss": Metric("lowest validation loss", False, _LOSS_MARGIN),
     "final_test_loss": Metric("test loss at the last step", False, _LOSS_MARGIN),
     "final_train_loss": Metric("training loss at the last step", False, _LOSS_MARGIN),
@@ -58,6 +67,40 @@ def find_margin(margin: float | None, metric: Metric) -> float:
     return float(margin)
 
 
+def margins(rounds: pd.DataFrame, name: str, margin: float | None = None, share: float = SHARE) -> pd.Series[float]:
+    """{run: the largest difference that does not matter}, in the metric's unit (of a ratio: relative).
+
+    By default it is `share` of what the run's own dense networks have: of their error, 1 - accuracy, for an
+    accuracy, and of their loss for a loss, as the mean over replicates. So a task on which 2 % of the examples go
+    wrong has another margin than one on which 40 % do. Ratios have the metric's own margin; so has a run without a
+    dense network that did not diverge.
+
+    Parameters
+    ----------
+    rounds : DataFrame
+        As `tickets.load(...).rounds`.
+    name : str
+        A name in `METRICS`.
+    margin : float, optional
+        The margin of every run, instead.
+    share : float
+        At least 0.
+
+    Raises
+    ------
+    InputError
+        If the metric is unknown, or the margin is no number >= 0.
+    """
+    metric = find_metric(name)
+    runs = pd.Index(rounds["run"].unique(), name="run")
+    own = find_margin(margin, metric)
+    if margin is not None or metric.ratio:
+        return pd.Series(own, index=runs, dtype=float)
+    dense = rounds[(rounds["arm"] == "ticket") & (rounds["round"] == 0)]
+    level = dense.groupby("run")[name].mean().reindex(runs)
+    return (share * (1 - level if metric.accuracy else level)).fillna(own)
+
+
 def values_of(rounds: pd.DataFrame, name: str, count_as_worst: bool = False) -> pd.Series[float]:
     """A metric by row of `rounds`; NaN for a training that has no value.
 
@@ -68,6 +111,8 @@ def values_of(rounds: pd.DataFrame, name: str, count_as_worst: bool = False) -> 
     a value.
     """
     metric = find_metric(name)
+    if name not in rounds:
+        raise InputError(f"metric = {name!r}: these rounds lack the column; load them with tickets.load")
     values = rounds[name].astype(float)
     if metric.ratio:
         values = values.where(values > 0)

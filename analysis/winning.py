@@ -1,18 +1,24 @@
-"""Is there a winning ticket? Answered for each run in one line, with the numbers behind it."""
+"""Is there a winning ticket? Answered for each run, with the numbers behind it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 
-from .comparison import TICKET
-from .criteria import ACCURACY, BETTER_THAN, NO_SLOWER, NO_WORSE, STEP, criteria
-from .metrics import values_of
+from .comparison import TICKET, against_controls, against_dense
+from .criteria import ACCURACY, STEPS, criteria, too_short
+from .metrics import METRICS, values_of
+from .rule import Rule, Rules, rule_for
 from .words import listed
 
 Answer = Literal["yes", "no", "cannot tell"]
+
+FINAL = "final_test_accuracy"
+EARLY_STOP = "early_stop_step"
 
 
 @dataclass(frozen=True)
@@ -26,157 +32,232 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Winning:
-    """Whether a run has a winning ticket, and the numbers behind the answer; `sentence` says it in one line.
+class Criterion:
+    """One criterion at one density: what was measured, and whether it holds.
 
-    answer: `yes` (at some density every criterion is shown to hold), `no` (at each density one is shown not
-    to) or `cannot tell`. rounds: those at which all hold. tried: how many there are after round 0.
-    density: the smallest at which all hold, None if there is none. There, against dense: accuracy, the
-    difference (ticket minus dense, a fraction); steps, the ratio of early-stop steps (ticket / dense). The
-    smallest density of several is picked by its numbers, which flatters them somewhat.
-    controls: the arms that the ticket must better. held: {criterion: at how many rounds it holds}.
-    but_for: {control: the smallest density} where the answer would be `yes` without that one control.
-    trainings, n_diverged: how many there are, and how many have no value and are left out.
-    answer_diverged, density_diverged: the same two if these count as the worst there is.
+    margin: the largest loss that does not matter (of accuracy a fraction, of steps relative; of controls 0). never:
+    for the criterion of speed, the tickets that never reach the dense networks' loss.
+    """
+
+    name: str
+    holds: Answer
+    estimate: Estimate
+    margin: float
+    never: int
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What is shown at the decided density and decides nothing, each with its own interval.
+
+    final, early_stop: against dense, the accuracy at the last step and the ratio of early-stop steps (Frankle and
+    Carbin's own measure of speed). others: {arm: accuracy at early stop, ticket minus arm}, of arms that are not among
+    the rule's controls.
+    """
+
+    final: Estimate | None
+    early_stop: Estimate | None
+    others: dict[str, Estimate]
+
+
+@dataclass(frozen=True)
+class Winning:
+    """Whether a run has a winning ticket, and the numbers behind the answer.
+
+    answer: `yes` (every criterion is shown to hold), `no` (one is shown not to) or `cannot tell`. why: the reason, in
+    a few words.
+    rule: how it was decided. Where that names a density, at the round nearest to it, by the intervals of that round
+    alone; else `yes` needs a round where every criterion holds, and `no` one criterion that fails in each round, by
+    intervals that are simultaneous over all rounds and criteria.
+    round, density: where it was decided; without a named density the sparsest round where all hold, None if there is
+    none. criteria, beside: the numbers there.
+    rounds: those at which all hold by the simultaneous intervals. tried: how many there are after round 0. held:
+    {criterion: at how many rounds it holds by them}.
+    trainings, n_diverged: how many there are, and how many have no value and are left out; answer_diverged: the
+    answer if these count as the worst there is.
     confidence: that of every interval. replicates: of the ticket.
     """
 
     run: str
     answer: Answer
+    why: str
+    rule: Rule
+    round: int | None
+    density: float | None
+    criteria: tuple[Criterion, ...]
+    beside: Beside | None
     rounds: tuple[int, ...]
     tried: int
-    density: float | None
-    accuracy: Estimate | None
-    steps: Estimate | None
-    controls: tuple[str, ...]
     held: dict[str, int]
-    but_for: dict[str, float]
     replicates: int
     trainings: int
     n_diverged: int
     answer_diverged: Answer
-    density_diverged: float | None
     confidence: float
-    sentence: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """The run, the answer and its numbers in one line."""
+        from .telling import sentence_of
+
+        return sentence_of(self)
 
 
-def winning(
-    rounds: pd.DataFrame, margin: float | None = None, step_margin: float | None = None, confidence: float = 0.95
-) -> list[Winning]:
+def winning(rounds: pd.DataFrame, rules: Rules | None = None, confidence: float = 0.95) -> list[Winning]:
     """For each run, in the order of the rows: is there a winning ticket?
 
-    rounds: as `tickets.load(...).rounds`. What counts, and the margins, are those of `criteria`. A run without
-    controls is never `yes`: that its initial values matter takes a control. Nor is one with a single replicate.
+    Parameters
+    ----------
+    rounds : DataFrame
+        As `tickets.load(...).rounds`.
+    rules : mapping, optional
+        {run: Rule}, as `rules_of(saved)` gives; a run without one is judged by the defaults: no density named
+        beforehand, `reinit` as the control, a margin of 5 % of the dense networks' test error.
+    confidence : float
+        Of the intervals, in (0, 1). At 0.95 the chance of a false `yes` is at most 2.5 %.
+
+    Returns
+    -------
+    list of Winning
+        What counts is in `criteria`. A run without one of its controls is never `yes`, nor is one with a single
+        replicate, nor one whose dense networks were trained too briefly (`too_short`).
     """
-    left_out, counted = (criteria(rounds, margin, step_margin, confidence, ways) for ways in (False, True))
-    by_run = [dict(iter(table.groupby("run", sort=False))) for table in (left_out, counted)]
+    left_out, worst = (criteria(rounds, rules, confidence, count) for count in (False, True))
     found = []
     for run, of_run in rounds.groupby("run", sort=False):
-        # A run without rounds after the dense one has no criteria.
-        table, worst = (tables.get(run, left_out.iloc[:0]) for tables in by_run)
-        one = _winning(of_run, table, worst, confidence)
-        found.append(replace(one, sentence=_sentence(one)))
+        rule, name = rule_for(str(run), rules), str(run)
+        table, counted_in = (of[of["run"] == run] for of in (left_out, worst))
+        one = _winning(name, of_run, table, rule, confidence)
+        found.append(replace(one, answer_diverged=_winning(name, of_run, counted_in, rule, confidence).answer))
     return found
 
 
-def _winning(rounds: pd.DataFrame, table: pd.DataFrame, counted: pd.DataFrame, confidence: float) -> Winning:
+def _winning(run: str, rounds: pd.DataFrame, table: pd.DataFrame, rule: Rule, confidence: float) -> Winning:
+    densities = table.groupby("round")["density"].first()
+    everywhere = [number for number in densities.index if (table.loc[table["round"] == number, "holds"] == "yes").all()]
+    if rule.density is None:
+        answer, why = _at_any(table, everywhere)
+        number = max(everywhere) if everywhere else None
+        holds = "holds"
+    else:
+        number = _nearest(densities, rule.density)
+        holds = "holds_alone"
+        answer, why = _at_one(table[table["round"] == number], rule)
+    lacking = _lacking(rounds, table, densities, rule, number)
+    if lacking:
+        answer, why = "cannot tell", lacking
     arms = rounds["arm"]
-    controls = tuple(str(arm) for arm in arms.unique() if arm != TICKET)
-    answer, won = _answer(table)
-    answer_diverged, won_diverged = _answer(counted)
-    without = {control: _answer(table[table["criterion"] != BETTER_THAN + control])[1] for control in controls}
-    lost = values_of(rounds, ACCURACY).isna() | (values_of(rounds, STEP).isna() & (arms == TICKET))
+    lost = values_of(rounds, ACCURACY).isna()
     return Winning(
-        run=str(rounds["run"].iloc[0]),
+        run=run,
         answer=answer,
-        rounds=tuple(int(number) for number in won.index),
-        tried=table["round"].nunique(),
-        density=_smallest(won),
-        accuracy=_estimate(table, won, NO_WORSE),
-        steps=_estimate(table, won, NO_SLOWER),
-        controls=controls,
+        why=why,
+        rule=rule,
+        round=number,
+        density=None if number is None else float(densities[number]),
+        criteria=() if number is None else tuple(_criteria(table[table["round"] == number], holds)),
+        beside=None if number is None else _beside(rounds, number, rule, confidence),
+        rounds=tuple(everywhere),
+        tried=len(densities),
         held={str(name): int((rows == "yes").sum()) for name, rows in table.groupby("criterion", sort=False)["holds"]},
-        but_for={arm: float(left.min()) for arm, left in without.items() if len(left)} if won.empty else {},
         replicates=rounds.loc[arms == TICKET, "replicate"].nunique(),
         trainings=len(rounds),
         n_diverged=int(lost.sum()),
-        answer_diverged=answer_diverged,
-        density_diverged=_smallest(won_diverged),
+        answer_diverged=answer,
         confidence=confidence,
     )
 
 
-def _answer(table: pd.DataFrame) -> tuple[Answer, pd.Series[float]]:
-    """The answer of one run's criteria, and {round: density} where all hold."""
-    rounds = table["round"]
-    densities = table.groupby("round")["density"].first()
-    won = densities[(table["holds"] == "yes").groupby(rounds).all()]
-    if not table["criterion"].str.startswith(BETTER_THAN).any():
-        won = won.iloc[:0]
-    failed = (table["holds"] == "no").groupby(rounds).any()
-    return "yes" if len(won) else "no" if len(failed) and failed.all() else "cannot tell", won
+def _nearest(densities: pd.Series[float], named: float) -> int | None:
+    """The round whose density is nearest on a log scale; of two that are as near, the earlier."""
+    apart = np.log(densities[densities > 0]) - np.log(named)
+    return None if apart.empty else int(apart.abs().idxmin())
 
 
-def _smallest(won: pd.Series[float]) -> float | None:
-    return float(won.min()) if len(won) else None
+def _at_one(table: pd.DataFrame, rule: Rule) -> tuple[Answer, str]:
+    holds = dict(zip(table["criterion"], table["holds_alone"], strict=True))
+    failed = [name for name, held in holds.items() if held == "no"]
+    if failed:
+        return "no", f"shown not to be {listed(failed)}"
+    unsure = [name for name, held in holds.items() if held != "yes"]
+    if unsure:
+        return "cannot tell", f"not shown to be {listed(unsure)}"
+    return ("yes", f"shown to be {listed(list(holds))}") if holds else ("cannot tell", "")
 
 
-def _estimate(table: pd.DataFrame, won: pd.Series[float], criterion: str) -> Estimate | None:
-    if won.empty:
-        return None
-    row = table[(table["round"] == won.idxmin()) & (table["criterion"] == criterion)].iloc[0]
-    return Estimate(float(row["estimate"]), float(row["low"]), float(row["high"]), int(row["n"]))
+def _at_any(table: pd.DataFrame, won: list[int]) -> tuple[Answer, str]:
+    tried = table["round"].nunique()
+    if won:
+        return "yes", f"every criterion is shown to hold at {len(won)} of {_densities(tried)}"
+    failed = (table["holds"] == "no").groupby(table["round"]).any()
+    if len(failed) and failed.all():
+        return "no", "at each density one criterion is shown not to hold"
+    return "cannot tell", f"every criterion is shown to hold at none of {_densities(tried)}"
 
 
-def _sentence(one: Winning) -> str:
-    return f"{one.run}: {_found(one)}{_but_for(one)}{_diverged(one)}"
+def _densities(count: int) -> str:
+    return f"{count} {'density' if count == 1 else 'densities'}"
 
 
-def _found(one: Winning) -> str:
-    if one.accuracy is not None and one.steps is not None:
-        points = [100 * value for value in (one.accuracy.value, one.accuracy.low, one.accuracy.high)]
+def _lacking(
+    rounds: pd.DataFrame, table: pd.DataFrame, densities: pd.Series[float], rule: Rule, number: int | None
+) -> str:
+    """What keeps a run from any answer, and the remedy; "" for nothing."""
+    if densities.empty:
+        return "no round after the dense one is saved"
+    if rounds.loc[rounds["arm"] == TICKET, "replicate"].nunique() < 2:
+        return "one replicate gives no interval; raise `replicates` and give the same command again"
+    absent = [arm for arm in rule.controls if not (rounds["arm"] == arm).any()]
+    if absent:
         return (
-            f"a winning ticket at {len(one.rounds)} of {one.tried} densities, down to {one.density:.4f}: there it is "
-            f"{points[0]:+.2f} points [{points[1]:+.2f}, {points[2]:+.2f}] from dense in test accuracy, stops early "
-            f"after {one.steps.value:.2f} [{one.steps.low:.2f}, {one.steps.high:.2f}] times its steps, and is better "
-            f"than {listed(one.controls)} ({_basis(one)})."
+            f"the run has no arm {listed(absent)}, which the ticket must be better than; add it to `arms`, or name "
+            "another control in verdict.controls"
         )
-    if one.answer == "no":
-        return (
-            f"no winning ticket: at each of {one.tried} densities something is shown not to hold; "
-            f"densities where each is shown: {_counts(one)} ({_basis(one)})."
+    last = int(max(densities.index))
+    unfinished = number == last < (rule.rounds or 0)
+    if rule.density is not None and unfinished and rule.density < float(densities[last]):
+        return f"the round nearest to density {rule.density:g} is not trained yet"
+    if STEPS not in rounds:
+        return f"the rounds lack the column {STEPS}; load them with tickets.load"
+    short = too_short(rounds)
+    return f"train longer: {short}" if short else ""
+
+
+def _criteria(table: pd.DataFrame, holds: str) -> list[Criterion]:
+    ends = ("low", "high") if holds == "holds_alone" else ("band_low", "band_high")
+    return [
+        Criterion(
+            name=row["criterion"],
+            holds=row[holds],
+            estimate=Estimate(row["estimate"], row[ends[0]], row[ends[1]], row["n"]),
+            margin=row["margin"],
+            never=row["never"],
         )
-    unknown = "cannot tell whether there is a winning ticket: "
-    if not one.tried:
-        return unknown + "no round after the dense one is saved."
-    if one.replicates < 2:
-        return unknown + "one replicate gives no interval; raise `replicates` and give the same command again."
-    if not one.controls:
-        why = "it has no controls (add some to `arms`); "
-    else:
-        why = f"at none of {one.tried} densities is everything shown to hold; "
-    return f"{unknown}{why}densities where each is shown: {_counts(one)} ({_basis(one)})."
+        for row in table.to_dict("records")
+    ]
 
 
-def _but_for(one: Winning) -> str:
-    told = [f"without {arm} it would be a yes, down to density {low:.4f}" for arm, low in one.but_for.items()]
-    return f" But {', '.join(told)}." if told else ""
+def _beside(rounds: pd.DataFrame, number: int, rule: Rule, confidence: float) -> Beside:
+    here = rounds[(rounds["round"] == number) | ((rounds["round"] == 0) & (rounds["arm"] == TICKET))]
 
+    def dense(metric: str) -> Estimate | None:
+        table = against_dense(here, metric, confidence=confidence)
+        names = ("ratio", "ratio_low", "ratio_high") if METRICS[metric].ratio else ("difference", "low", "high")
+        return next((_estimate(row, names) for row in table.to_dict("records")), None)
 
-def _diverged(one: Winning) -> str:
-    if not one.n_diverged:
-        return ""
-    same = (one.answer, one.density) == (one.answer_diverged, one.density_diverged)
-    down = "" if one.density_diverged is None else f", down to density {one.density_diverged:.4f}"
-    return (
-        f" {one.n_diverged} of {one.trainings} trainings have no value (diverged) and are left out; counted as the "
-        f"worst there is, the answer is {'the same' if same else one.answer_diverged + down}."
+    rules = {str(rounds["run"].iloc[0]): rule}
+    controls = against_controls(here[here["round"] == number], ACCURACY, confidence=confidence, rules=rules)
+    return Beside(
+        final=dense(FINAL),
+        early_stop=dense(EARLY_STOP),
+        others={
+            str(row["arm"]): _estimate(row, ("difference", "low", "high"))
+            for row in controls.to_dict("records")
+            if row["arm"] not in rule.controls
+        },
     )
 
 
-def _counts(one: Winning) -> str:
-    return ", ".join(f"{criterion} {count}" for criterion, count in one.held.items())
-
-
-def _basis(one: Winning) -> str:
-    return f"{one.replicates} replicates, {100 * one.confidence:g} % intervals"
+def _estimate(row: Mapping[Any, Any], names: tuple[str, str, str]) -> Estimate:
+    value, low, high = (float(row[name]) for name in names)
+    return Estimate(value, low, high, int(row["n"]))

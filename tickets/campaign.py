@@ -22,7 +22,9 @@ from tickets.store import (
     load,
     lock,
     missing,
+    register,
     replace_file,
+    rounds_committed,
     sweep_temporary,
     write_run,
 )
@@ -150,8 +152,11 @@ def _keep_run(folder: Path, fitted: Fitted, plan: Plan, now: Mapping[str, Any], 
         },
         "fingerprint": saved["fingerprint"] if saved else now,
         "execution": asdict(plan),
+        "registered": register(
+            (saved or {}).get("registered", ()), fitted.run.verdict.model_dump(mode="json"), rounds_committed(folder)
+        ),
     }
-    if saved is None or any(saved[key] != value for key, value in content.items()):
+    if saved is None or any(saved.get(key) != value for key, value in content.items()):
         write_run(folder, folder.name, **content)
 
 

@@ -11,6 +11,8 @@ import pandas as pd
 
 from tickets.store import Saved, read_run, run_folders
 
+from ..rule import Rule, rule_of
+from ..telling import beside, headline, reason, reasons
 from ..winning import Winning, winning
 from ..words import counted, listed
 from .plots import Missing, Plot, plots_of
@@ -19,12 +21,20 @@ from .sheets import Sheet, detectable_points, sheets_of
 
 @dataclass(frozen=True)
 class Section:
-    """What the report says of a run. slug: in names of files and ids. about: its network. what, sure: sentences."""
+    """What the report says of a run.
+
+    slug: in names of files and ids. headline: the verdict in a sentence; why: the reason for one that is not yes;
+    reasons: a line for each criterion; beside: what else is seen there, a line each. about: its network. what, sure:
+    sentences.
+    """
 
     run: str
     slug: str
     answer: str
-    sentence: str
+    headline: str
+    why: str
+    reasons: list[str]
+    beside: list[str]
     about: str
     what: str
     sure: str
@@ -33,26 +43,34 @@ class Section:
     missing: list[Missing]
     sheets: list[Sheet]
 
+    @property
+    def sentence(self) -> str:
+        """All that is said of the answer, in one line."""
+        return " ".join(line for line in (self.headline, self.why, *self.reasons, *self.beside) if line)
+
 
 def section_of(saved: Saved, run: str) -> Section:
     """The section of a run that has rounds. Raises InputError if its masks, values or curves are damaged."""
     rounds = saved.rounds[saved.rounds["run"] == run]
     file = _file(saved, run)
-    (answer,) = winning(rounds)
+    rule = rule_of(file["config"])
+    (answer,) = winning(rounds, {run: rule})
     plots, missing = plots_of(saved, run, file)
-    sentence = answer.sentence.removeprefix(f"{run}: ")
     return Section(
         run=run,
         slug=slug(run),
         answer=answer.answer,
-        sentence=sentence[:1].upper() + sentence[1:],
+        headline=headline(answer),
+        why=reason(answer),
+        reasons=reasons(answer),
+        beside=beside(answer),
         about=about(file["config"]["model"]),
         what=what_was_run(rounds, file),
         sure=how_sure(rounds, answer),
         settings=_settings(file),
         plots=plots,
         missing=missing,
-        sheets=sheets_of(rounds),
+        sheets=sheets_of(rounds, rule),
     )
 
 
@@ -94,7 +112,9 @@ def how_sure(rounds: pd.DataFrame, answer: Winning) -> str:
     if n < 2:
         sure = "One replicate: no interval, since one difference has no spread."
     else:
-        sure = f"n = {n} replicates, compared in pairs; {100 * answer.confidence:g} % t-intervals."
+        sure = (
+            f"n = {n} replicates, compared in pairs; {100 * answer.confidence:g} % intervals. {_decided(answer.rule)}"
+        )
         smallest = detectable_points(rounds)
         if smallest is not None:
             sure += (
@@ -105,6 +125,19 @@ def how_sure(rounds: pd.DataFrame, answer: Winning) -> str:
     if lost:
         return f"{sure} {lost} of {counted(answer.trainings, 'training')} have no value (diverged) and are left out."
     return f"{sure} None of {counted(answer.trainings, 'training')} diverged."
+
+
+def _decided(rule: Rule) -> str:
+    if rule.density is None:
+        return (
+            "No density was named beforehand, so the intervals hold for all densities and criteria at once (max-t, "
+            "multivariate t): the chance that a winning ticket is falsely said at any of them is at most 2.5 %."
+        )
+    return (
+        f"Decided at the round nearest to density {rule.density:g}, which was named beforehand, by its own "
+        "t-intervals: the chance of a false yes is at most 2.5 %. At every other density the intervals are "
+        "simultaneous (max-t, multivariate t)."
+    )
 
 
 def _file(saved: Saved, run: str) -> dict[str, Any]:

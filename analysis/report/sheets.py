@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 
 from ..comparison import against_controls, against_dense
-from ..criteria import ACCURACY, BETTER_THAN, criteria
-from ..metrics import METRICS
+from ..criteria import ACCURACY, BETTER_THAN, NO_SLOWER, criteria
+from ..rule import Rule
 from ..summary import table
 from ..words import counted
 
@@ -43,32 +43,35 @@ class Sheet:
         return self.whole.drop(columns=["run", "metric"], errors="ignore").dropna(axis="columns", how="all")
 
 
-def sheets_of(rounds: pd.DataFrame) -> list[Sheet]:
+def sheets_of(rounds: pd.DataFrame, rule: Rule | None = None) -> list[Sheet]:
     """The tables of a run: what each arm came to, the ticket against each control, what a winning ticket must be.
 
-    rounds: the rows of one run. Those that a run cannot have (no controls, no round after the dense) are left out.
+    rounds: the rows of one run. rule: how it is judged; default: `Rule()`. Tables that a run cannot have (no controls,
+    no round after the dense) are left out.
     """
     arms = table(rounds).reset_index()
     replicates = rounds["replicate"].nunique()
     spread = "mean ± standard deviation over" if replicates > 1 else "of"
     note = f"Test accuracy at early stop, %, {spread} {counted(replicates, 'replicate')}."
     sheets = [Sheet("arms", "Every arm", arms, note, arms)]
-    compared = against_controls(rounds, ACCURACY, None, 0.95, False)
+    rules = {str(rounds["run"].iloc[0]): rule or Rule()}
+    compared = against_controls(rounds, ACCURACY, rules=rules)
     if len(compared):
-        sheets.append(Sheet("compared", "The ticket against each control", _verdicts(compared), _COMPARED, compared))
-    held = criteria(rounds)
+        note = f"{_COMPARED} up to {100 * float(compared['margin'].iloc[0]):.3g} points either way do not matter."
+        sheets.append(Sheet("compared", "The ticket against each control", _verdicts(compared), note, compared))
+    held = criteria(rounds, rules)
     if len(held):
         sheets.append(Sheet("criteria", "What a winning ticket must be", _held(held), _CRITERIA, held))
     return sheets
 
 
 _COMPARED = (
-    "Test accuracy at early stop, ticket minus control in points, 95 % t-interval of the pairs, and what it says of "
-    f"the ticket; up to {100 * METRICS[ACCURACY].margin:g} points either way do not matter."
+    "Test accuracy at early stop, ticket minus control in points, the 95 % interval that is simultaneous over all "
+    "cells of this table (max-t, multivariate t), and what it says of the ticket;"
 )
 _CRITERIA = (
-    "Each criterion, by density, and whether it is shown to hold (95 % intervals). A winning ticket has a yes in every "
-    "column of a row."
+    "Each criterion, by density: the estimate (points; of steps the ratio), its 95 % interval, simultaneous over all "
+    "cells of this table, and whether it holds by that. A winning ticket has a yes in every column of a row."
 )
 
 
@@ -125,7 +128,7 @@ def _verdicts(compared: pd.DataFrame) -> pd.DataFrame:
 
 
 def _verdict(row: Mapping[Any, Any]) -> str:
-    value, low, high = (100 * float(row[name]) for name in ("difference", "low", "high"))
+    value, low, high = (100 * float(row[name]) for name in ("difference", "band_low", "band_high"))
     if math.isnan(value):
         return "no pair"
     interval = "" if math.isnan(low) else f" [{low:+.2f}, {high:+.2f}]"
@@ -134,7 +137,18 @@ def _verdict(row: Mapping[Any, Any]) -> str:
 
 def _held(held: pd.DataFrame) -> pd.DataFrame:
     own = held[~held["criterion"].str.startswith(BETTER_THAN)]
-    return _wide(pd.concat([own, held.drop(own.index)]).assign(text=lambda rows: rows["holds"]), "criterion")
+    ordered = pd.concat([own, held.drop(own.index)])
+    return _wide(ordered.assign(text=[_criterion(row) for row in ordered.to_dict("records")]), "criterion")
+
+
+def _criterion(row: Mapping[Any, Any]) -> str:
+    ends = [float(row[name]) for name in ("estimate", "band_low", "band_high")]
+    if math.isnan(ends[0]):
+        return str(row["holds"])
+    ratio = row["criterion"] == NO_SLOWER
+    value, low, high = (f"{end:.2f}" if ratio else f"{100 * end:+.2f}" for end in ends)
+    interval = "" if math.isnan(ends[1]) else f" [{low}, {high}]"
+    return f"{value}{interval} {row['holds']}"
 
 
 def _wide(long: pd.DataFrame, across: str) -> pd.DataFrame:

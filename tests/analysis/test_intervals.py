@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 from scipy import stats
-from tickets.analysis import adjusted_p, detectable, paired_interval, sign_flip_p, smallest_p
+from tickets.analysis import detectable, paired_band, paired_interval, sign_flip_p, smallest_p
 
 
 @pytest.mark.parametrize("n", [2, 3, 5, 10, 40])
@@ -85,16 +85,13 @@ def test_where_there_is_nothing_to_find_p_is_below_5_percent_at_most_that_often(
     assert np.mean(p <= 0.05) == pytest.approx(12 / 256, abs=0.01)  # the largest multiple of 2/256 below 0.05
 
 
-def test_adjusted_p_is_scipys_false_discovery_control():
-    rng = np.random.default_rng(0)
-    for p in (rng.random(17) ** 3, np.array([0.03, 0.03, 0.5, 0.03]), np.array([0.2])):
-        np.testing.assert_allclose(adjusted_p(p), stats.false_discovery_control(p), rtol=1e-12)
-
-
-def test_adjusted_p_by_hand_and_what_is_no_test_counts_for_nothing():
-    np.testing.assert_allclose(adjusted_p([0.04, 0.01, np.nan, 0.03]), [0.04, 0.03, np.nan, 0.04])
-    np.testing.assert_array_equal(adjusted_p([np.nan, np.nan]), [np.nan, np.nan])
-    assert adjusted_p([]).shape == (0,)
+def test_a_band_is_as_wide_as_its_critical_value_says():
+    differences = [[0.01, 0.02, 0.03], [0.5, 0.5, 0.5], [0.1, np.nan, np.nan]]
+    low, high = paired_band(differences, 3.0)
+    half = 3 * 0.01 / np.sqrt(3)
+    np.testing.assert_allclose(low, [0.02 - half, 0.5, np.nan])
+    np.testing.assert_allclose(high, [0.02 + half, 0.5, np.nan])
+    np.testing.assert_allclose(paired_band([[0.5, 0.5]], np.nan), [[0.5], [0.5]])  # nothing has any spread
 
 
 @pytest.mark.parametrize("n", [2, 3, 5, 10, 30])

@@ -28,7 +28,7 @@ INITS = (
 )
 TOP = (
     "allowed: arms, cohort_size, compute, data, data_folder, model, name, prune, replicates, rewind, rounds, "
-    "seed, store, sweep, train"
+    "seed, store, sweep, train, verdict"
 )
 TRAIN = (
     "allowed: batch_size, evaluate_every, gamma, learning_rate, milestones, momentum, optimizer, precision, "
@@ -259,7 +259,7 @@ def test_the_options_of_each_init_are_those_of_its_rule() -> None:
 
 
 def test_the_sections_are_those_of_a_run() -> None:
-    assert list(SECTIONS) == ["train", "prune", "rewind", "store", "compute"]
+    assert list(SECTIONS) == ["train", "prune", "rewind", "store", "compute", "verdict"]
 
 
 def test_a_run_made_in_python_is_judged_too() -> None:

@@ -47,6 +47,7 @@ def test_the_defaults_of_a_run() -> None:
         "rewind": {"step": 0},
         "store": {"trained": "ticket", "units": False},
         "compute": {"strategy": "auto", "memory_gib": None, "threads": None},
+        "verdict": {"density": None, "controls": ("reinit",), "margin": 0.05},
     }
 
 

@@ -57,6 +57,7 @@ def test_defaults_are_written_and_what_has_no_value_is_not() -> None:
         "rewind": {"step": 0},
         "store": {"trained": "ticket", "units": False},
         "compute": {"strategy": "auto"},
+        "verdict": {"controls": ["reinit"], "margin": 0.05},
     }
 
 

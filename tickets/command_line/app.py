@@ -104,24 +104,62 @@ def compare(
         typer.Option(
             metavar="X",
             help="The largest difference that does not matter: of accuracies a fraction, of losses in nats, of "
-            "steps relative.  [default: 0.005, 0.01, 0.05]",
+            "steps relative.  [default: 5 % of the dense network's error or loss; 0.05]",
+        ),
+    ] = None,
+    tune: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY",
+            help="A swept key, such as train.learning_rate: compare each arm at its own best value of it, chosen on "
+            "validation data.",
         ),
     ] = None,
 ) -> None:
     """The ticket against each control, by density: difference, interval and verdict; is there a winning ticket?"""
     from tickets.analysis import compare as compare_arms
-    from tickets.command_line.comparison import as_records, print_comparison
+    from tickets.analysis import rules_of
+    from tickets.command_line.comparison import as_records, print_choices, print_comparison
     from tickets.store import load
 
     saved = load(folder, skip_damaged=True)
-    rounds, damaged = saved.rounds, saved.damaged
+    rounds, damaged, rules, chosen = saved.rounds, saved.damaged, rules_of(saved), None
     if damaged and rounds.empty:
         raise InputError(list(damaged.values()))
-    compared = compare_arms(rounds, metric, margin)
+    if tune is not None:
+        from tickets.analysis.tuning import tune as tuned_by
+
+        tuned = tuned_by(saved, tune, metric)
+        rounds, rules, chosen = tuned.rounds, tuned.rules, tuned.chosen
+    compared = compare_arms(rounds, metric, margin, rules=rules)
     if as_json:
-        _print_json(as_records(compared))
+        _print_json(as_records(compared, chosen))
     else:
-        print_comparison(rounds, compared, metric, margin)
+        if chosen is not None and tune is not None:
+            print_choices(chosen, tune)
+        print_comparison(rounds, compared, metric, rules)
+    for run_id, why in damaged.items():
+        print(f"{run_id}: left out, it is damaged: {why}", file=sys.stderr)
+    if damaged:
+        raise typer.Exit(1)
+
+
+@app.command(short_help="Answer each claim: is there a winning ticket?")
+def claims(folder: Folder, as_json: AsJson = False) -> None:
+    """Each claim of a campaign and its answer: yes, no or cannot tell. Every run claims to have a winning ticket."""
+    from tickets.analysis.claims import claims as answers
+    from tickets.analysis.claims import records
+    from tickets.command_line.verdict import print_claims
+    from tickets.store import load
+
+    saved = load(folder, skip_damaged=True)
+    found, damaged = answers(saved), saved.damaged
+    if damaged and found.empty:
+        raise InputError(list(damaged.values()))
+    if as_json:
+        _print_json(records(found))
+    else:
+        print_claims(found)
     for run_id, why in damaged.items():
         print(f"{run_id}: left out, it is damaged: {why}", file=sys.stderr)
     if damaged:

@@ -10,59 +10,87 @@ from typing import Any
 import pandas as pd
 from rich.table import Table
 
-from tickets.analysis import LEAST_FOR_P, METRICS, smallest_p, values_of, winning
+from tickets.analysis import LEAST_FOR_P, METRICS, compare, measurements, smallest_p, values_of, winning
+from tickets.analysis.rule import Rules
 from tickets.command_line.progress import counted
-from tickets.command_line.tables import make_console
+from tickets.command_line.terminal import make_console, say, show_table
+from tickets.command_line.verdict import print_verdict
 
 _IN_JSON = [
     "run", "round", "density", "arm", "metric", "n", "difference", "low", "high", "p", "p_adjusted", "verdict",
+    "band_low", "band_high", "margin",
 ]  # fmt: skip
 _RATIO = ("ratio", "ratio_low", "ratio_high")
 
+_EARLY, _FINAL = "early_stop_test_accuracy", "final_test_accuracy"
 
-def as_records(compared: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows of `tickets.analysis.compare` as JSON values; null for NaN. With the ratio, where that is judged."""
-    ratios = [column for column in _RATIO if compared[column].notna().any()]
-    rows = compared[[*_IN_JSON, *ratios]].astype(object).to_dict("records")
+
+def as_records(compared: pd.DataFrame, chosen: pd.DataFrame | None = None) -> list[dict[str, Any]]:
+    """The rows of `tickets.analysis.compare` as JSON values; null for NaN. With the ratio, where that is judged.
+
+    chosen: of `tune`; each row then has `ticket_value` and `arm_value`, the values that these two were trained with.
+    """
+    columns = [*_IN_JSON, *(column for column in _RATIO if compared[column].notna().any())]
+    if chosen is not None:
+        values = chosen.set_index(["run", "round", "arm"])["value"].to_dict()
+        places = list(zip(compared["run"], compared["round"], compared["arm"], strict=True))
+        compared = compared.assign(
+            ticket_value=[values[run, number, "ticket"] for run, number, _ in places],
+            arm_value=[values[place] for place in places],
+        )
+        columns += ["ticket_value", "arm_value"]
+    rows = compared[columns].astype(object).to_dict("records")
     return [{str(key): None if _is_nan(value) else value for key, value in row.items()} for row in rows]
 
 
-def print_comparison(rounds: pd.DataFrame, compared: pd.DataFrame, metric: str, margin: float | None) -> None:
-    """For each run: the ticket against each control, what is to be said about the table, and who wins.
+def print_choices(chosen: pd.DataFrame, key: str) -> None:
+    """The value of a swept key at which each arm validates best, by round."""
+    console = make_console()
+    for run, rows in chosen.groupby("run", sort=False):
+        say(console, f"{run}: {key} at which each arm validates best, by round")
+        shown = Table()
+        arms = list(rows["arm"].unique())
+        for heading in ("round", *map(str, arms)):
+            shown.add_column(heading, justify="right")
+        wide = rows.pivot(index="round", columns="arm", values="value")
+        for number in wide.index:
+            cells = [wide.loc[number, arm] for arm in arms]
+            shown.add_row(str(number), *("" if pd.isna(cell) else str(cell) for cell in cells))
+        show_table(console, shown)
 
-    compared: of all runs in `rounds`, by `metric` and `margin` (None: the metric's own).
+
+def print_comparison(rounds: pd.DataFrame, compared: pd.DataFrame, metric: str, rules: Rules) -> None:
+    """For each run: is there a winning ticket, then the ticket against each control, and notes on that table.
+
+    compared: of all runs in `rounds`, by `metric` and `rules`.
     """
     console = make_console()
-    unit = _unit(metric)
-    limit = METRICS[metric].margin if margin is None else margin
-    shown_limit = f"{100 * limit:g} %" if METRICS[metric].ratio else f"{unit.scale * limit:g} {unit.name}"
-    answers = winning(
-        rounds,
-        margin=margin if metric == "early_stop_test_accuracy" else None,
-        step_margin=margin if metric == "early_stop_step" else None,
-    )
-    for one in answers:
+    final = compare(rounds, _FINAL, rules=rules) if metric == _EARLY and len(compared) else None
+    for one in winning(rounds, rules):
+        print_verdict(console, one)
         rows = compared[compared["run"] == one.run]
         if rows.empty:
-            console.print(f"{one.run}: no control to compare the ticket with", soft_wrap=True)
-        else:
-            what = f"ticket {'/' if METRICS[metric].ratio else 'minus'} control"
-            heading = f"{METRICS[metric].heading}, {what}, {unit.name}; what does not matter: up to {shown_limit}"
-            console.print(f"{one.run}: {heading}", soft_wrap=True)
-            console.print(_table(rows, unit))
-            for note in _notes(rows, rounds[rounds["run"] == one.run], metric):
-                console.print(note, soft_wrap=True)
-        console.print(one.sentence, soft_wrap=True)
+            say(console, f"{one.run}: no control to compare the ticket with")
+            continue
+        unit = _unit(metric)
+        what = f"ticket {'/' if METRICS[metric].ratio else 'minus'} control"
+        limit = float(rows["margin"].iloc[0])
+        shown_limit = f"{100 * limit:g} %" if METRICS[metric].ratio else f"{unit.scale * limit:.4g} {unit.name}"
+        heading = f"{METRICS[metric].heading}, {what}, {unit.name}; what does not matter: up to {shown_limit}"
+        say(console, f"{one.run}: {heading}")
+        show_table(console, _table(rows, unit, final), keys=2)
+        for note in _notes(rows, rounds[rounds["run"] == one.run], metric, rules):
+            say(console, note)
 
 
 @dataclass(frozen=True)
 class _Unit:
-    """How a metric is shown: value x scale, as `form` says; the columns that hold the value and its interval."""
+    """How a metric is shown: value x scale, as `form` says; the column that holds the value."""
 
     name: str
     scale: float
     form: str
-    columns: tuple[str, str, str] = ("difference", "low", "high")
+    column: str = "difference"
 
     def text(self, value: float, sign: bool = False) -> str:
         return "" if math.isnan(value) else format(self.scale * value, f"+{self.form}" if sign else self.form)
@@ -70,32 +98,45 @@ class _Unit:
 
 def _unit(metric: str) -> _Unit:
     if METRICS[metric].ratio:
-        return _Unit("ratio", 1.0, ".2f", _RATIO)
-    return _Unit("points", 100.0, ".2f") if metric.endswith("accuracy") else _Unit("nats", 1.0, ".4f")
+        return _Unit("ratio", 1.0, ".2f", "ratio")
+    return _Unit("points", 100.0, ".2f") if METRICS[metric].accuracy else _Unit("nats", 1.0, ".4f")
 
 
-def _table(rows: pd.DataFrame, unit: _Unit) -> Table:
+def _table(rows: pd.DataFrame, unit: _Unit, final: pd.DataFrame | None) -> Table:
     shown = Table()
     with_p = bool(rows["p"].notna().any())
     left = ["control", "density", "n", unit.name, "95 % interval", *(["p", "p adjusted"] if with_p else [])]
     for heading in left:
         shown.add_column(heading, justify="left" if heading == "control" else "right")
     shown.add_column("the ticket is")
+    if final is not None:
+        shown.add_column("at the last step", justify="right")
     shown.add_column("detectable", justify="right")
+    keys = ["run", "round", "arm"]
+    last = {} if final is None else final.set_index(keys)["difference"].to_dict()
     for arm, part in rows.groupby("arm", sort=False):
         for row in part.to_dict("records"):
-            value, low, high = (float(row[column]) for column in unit.columns)
-            sign = unit.columns[0] == "difference"
+            low, high, sign = float(row["band_low"]), float(row["band_high"]), unit.column == "difference"
             interval = "" if math.isnan(low) else f"[{unit.text(low, sign)}, {unit.text(high, sign)}]"
             p = [_p_text(row["p"]), _p_text(row["p_adjusted"])] if with_p else []
-            cells = [f"{row['density']:.4f}", str(row["n"]), unit.text(value, sign), interval, *p]
-            shown.add_row(str(arm), *cells, row["verdict"], unit.text(float(row["smallest"])))
+            cells = [f"{row['density']:.4f}", str(row["n"]), unit.text(float(row[unit.column]), sign), interval, *p]
+            at_last = [] if final is None else [unit.text(float(last[tuple(row[key] for key in keys)]), sign)]
+            shown.add_row(str(arm), *cells, row["verdict"], *at_last, unit.text(float(row["smallest"])))
         shown.add_section()
     return shown
 
 
-def _notes(rows: pd.DataFrame, rounds: pd.DataFrame, metric: str) -> Iterator[str]:
-    yield "detectable: the smallest true difference that so many pairs would have shown, in 80 of 100 repeats"
+def _notes(rows: pd.DataFrame, rounds: pd.DataFrame, metric: str, rules: Rules) -> Iterator[str]:
+    yield (
+        "95 % interval: simultaneous over all rows of this table, so that any difference falsely said is rare; the "
+        "interval of a row alone is in --json"
+    )
+    yield "detectable: the smallest true difference that a row alone would have shown, in 80 of 100 repeats"
+    for found in measurements(rounds, metric, rules).to_dict("records"):
+        yield (
+            f"{found['arm']} is the ticket trained again, a measurement and no control: it differs from the ticket by "
+            f"{_size(found['spread'], metric)} (root mean square of {counted(found['n'], 'pair')})"
+        )
     pairs = rounds.loc[rounds["arm"] == "ticket", "replicate"].nunique()
     if pairs < 2:
         yield "one replicate: no interval, for one difference has no spread; raise `replicates` to 2 or more"
@@ -104,16 +145,31 @@ def _notes(rows: pd.DataFrame, rounds: pd.DataFrame, metric: str) -> Iterator[st
             f"no p: with {pairs} replicates none could fall below {float(smallest_p(pairs)):.4g} (exact sign flips); "
             f"{LEAST_FOR_P} are needed"
         )
-    lost = int(values_of(rounds, metric).isna().sum())
-    if lost:
-        why = "diverged, or best before its first step" if metric == "early_stop_step" else "diverged"
-        yield f"{counted(lost, 'training')} of {len(rounds):,} without a value ({why}) left out; {_changes(rows)}"
+    yield from _lost(rows, rounds, metric)
+
+
+def _lost(rows: pd.DataFrame, rounds: pd.DataFrame, metric: str) -> Iterator[str]:
+    """The trainings that have no value, by the reason."""
+    missing = values_of(rounds, metric).isna()
+    diverged = int((missing & rounds["diverged"].astype(bool)).sum())
+    reasons = {"diverged": diverged, "best before the first step": int(missing.sum()) - diverged}
+    told = [f"{count} {why}" for why, count in reasons.items() if count]
+    if told:
+        lost = counted(int(missing.sum()), "training")
+        yield f"{lost} of {len(rounds):,} without a value ({', '.join(told)}) left out; {_changes(rows)}"
 
 
 def _changes(rows: pd.DataFrame) -> str:
     other = rows[rows["verdict"] != rows["verdict_diverged"]].to_dict("records")
     told = [f"{row['arm']} at {row['density']:.4f}: {row['verdict_diverged']}" for row in other]
     return f"counted as the worst there is, {', '.join(told) if told else 'no verdict changes'}"
+
+
+def _size(value: float, metric: str) -> str:
+    if METRICS[metric].ratio:
+        return f"{value:.1f} steps"
+    unit = _unit(metric)
+    return f"{unit.text(value)} {unit.name}"
 
 
 def _p_text(p: float) -> str:

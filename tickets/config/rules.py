@@ -7,7 +7,7 @@ have been left out. A rule whose keys are not all there is skipped, so every rul
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -141,7 +141,28 @@ def broken_rules(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             if sentence is not None:
                 yield rule.keys[-1], sentence
     if "arms" in values:
-        yield from _arms_together([values.get(f"{at}.name") for at in places])
+        names = [values.get(f"{at}.name") for at in places]
+        yield from _arms_together(names)
+        yield from _controls(names, values.get("verdict.controls", _DEFAULT_CONTROLS))
+
+
+_DEFAULT_CONTROLS = ("reinit",)
+
+
+def _controls(names: list[str | None], controls: Sequence[Any]) -> Iterator[tuple[str, str]]:
+    if None in names or tuple(controls) == _DEFAULT_CONTROLS:
+        return  # by default nothing is asked of `arms`: without reinit the answer is `cannot tell`
+    there = [name for name in names if name is not None and name in ARMS and ARMS[name].role == "control"]
+    allowed = f"controls among this campaign's arms: {', '.join(map(str, there)) or 'none'}"
+    if not controls:
+        yield "verdict.controls", f"must name at least one arm that the ticket must be better than ({allowed})"
+    for control in controls:
+        if not isinstance(control, str):
+            yield "verdict.controls", f"must be a list of arms' names ({allowed})"
+        elif control in ARMS and ARMS[control].role == "measurement":
+            yield "verdict.controls", f"{control} is the ticket trained again, which measures noise; {allowed}"
+        elif control not in there:
+            yield "verdict.controls", f"{control!r} is no control of this campaign ({allowed})"
 
 
 def _arms_together(names: list[str | None]) -> Iterator[tuple[str, str]]:

@@ -140,6 +140,16 @@ class StoreConfig(BaseModel):
     units: bool = False  # whether hidden units are counted at each evaluated step; for chains of Linear layers
 
 
+class VerdictConfig(BaseModel):
+    """How "is there a winning ticket?" is answered; it changes no number that is saved."""
+
+    model_config = STRICT
+
+    density: PositiveFraction | None = None  # where it is decided, by the nearest round; none: simultaneous over all
+    controls: Annotated[tuple[str, ...], LIST] = ("reinit",)  # arms that the ticket must be better than
+    margin: NotNegative = 0.05  # the largest loss that does not matter, as a share of the dense network's test error
+
+
 class ComputeConfig(BaseModel):
     """How the work is done; it changes a ticket's numbers in their last bits at most."""
 
@@ -172,6 +182,7 @@ class Run(BaseModel):
     rewind: RewindConfig = RewindConfig()
     store: StoreConfig = StoreConfig()
     compute: ComputeConfig = ComputeConfig()
+    verdict: VerdictConfig = VerdictConfig()
 
     @model_validator(mode="after")
     def _keep_rules(self) -> Run:

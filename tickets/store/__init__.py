@@ -23,6 +23,7 @@ from tickets.store.reading import (
     read_run,
     read_values,
 )
+from tickets.store.registered import register, rounds_committed
 from tickets.store.saved import Saved, load
 from tickets.store.status import RunStatus, status
 from tickets.store.ticket import Ticket
@@ -61,9 +62,11 @@ __all__ = [
     "read_round_table",
     "read_run",
     "read_values",
+    "register",
     "replace_file",
     "round_folder",
     "round_folders",
+    "rounds_committed",
     "run_folders",
     "squeeze",
     "status",

@@ -14,8 +14,10 @@ import pandas as pd
 import pyarrow as pa
 
 from tickets.errors import InputError, nearest
+from tickets.store.derived import with_derived
 from tickets.store.layout import Layout, cohort_folders, round_folders, run_folders
 from tickets.store.reading import Committed, damaged, read_checked, read_json
+from tickets.store.registered import rounds_seen
 from tickets.store.tables import SCHEMAS, decode_table
 from tickets.store.ticket import Ticket, read_ticket
 
@@ -92,7 +94,9 @@ class Saved:
     def rounds(self) -> pd.DataFrame:
         """A row per run, replicate, round, arm and draw, in that order; arms in the campaign's order.
 
-        Read at the first use. Raises InputError if a file is damaged, unless `load` was told to skip.
+        Its last two columns, `last_step` and `steps_to_dense_loss`, are not on disk: they follow from `curves`
+        (`tickets.store.derived`). Read at the first use. Raises InputError if a file is damaged, unless `load` was
+        told to skip.
         """
         return self._rounds.copy()
 
@@ -112,6 +116,13 @@ class Saved:
         """A run's resolved configuration, from its run.json. `run` may be left out if there is just one."""
         return copy.deepcopy(dict(self._files[self._one(run)]["config"]))
 
+    def registered(self, run: str | None = None) -> int | None:
+        """How many rounds were there when the run's verdict rule was first seen: 0 if it was written before training.
+
+        None for a run that was saved before this was recorded. `run` may be left out if there is just one.
+        """
+        return rounds_seen(self._files[self._one(run)])
+
     def ticket(self, replicate: int, round: int, run: str | None = None) -> Ticket:
         """The ticket of a replicate and round: its mask and the values that it trained from.
 
@@ -127,7 +138,9 @@ class Saved:
 
     @cached_property
     def _rounds(self) -> pd.DataFrame:
-        return self._table(Layout.ROUNDS)
+        rounds, curves = self._table(Layout.ROUNDS), self._curves
+        # A run whose curves are damaged is left out of both tables.
+        return with_derived(rounds[rounds["run"].isin(curves["run"])].reset_index(drop=True), curves)
 
     @cached_property
     def _curves(self) -> pd.DataFrame:

@@ -1,0 +1,73 @@
+"""How "is there a winning ticket?" is decided in a run: what the campaign file's [verdict] says, and its defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tickets.catalogue import ARMS
+
+from .metrics import SHARE
+
+if TYPE_CHECKING:
+    from tickets.store import Saved
+
+MEASUREMENTS = frozenset(name for name, entry in ARMS.items() if entry.role == "measurement")
+"""Arms that are the ticket itself, trained again: they measure noise, and are nothing that a ticket must beat."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How one run is judged.
+
+    density: where it is decided, the round nearest to it on a log scale; None: at whichever density, by simultaneous
+    intervals over all rounds.
+    controls: the arms that the ticket must be better than. Every other arm explains, and decides nothing.
+    margin: the largest loss against the dense networks that does not matter, as a share of their test error.
+    measurements: arms that are never compared as controls.
+    rounds: how many the campaign has after the dense one; None: those that are saved.
+    """
+
+    density: float | None = None
+    controls: tuple[str, ...] = ("reinit",)
+    margin: float = SHARE
+    measurements: frozenset[str] = MEASUREMENTS
+    rounds: int | None = None
+
+
+Rules = Mapping[str, Rule]
+
+
+def rule_of(config: Mapping[str, Any]) -> Rule:
+    """The rule of a run with this configuration (`Saved.config`); a run saved without [verdict] has the defaults."""
+    given = config.get("verdict") or {}
+    arms = [{"name": arm} if isinstance(arm, str) else arm for arm in config.get("arms", ())]
+    measured = {str(arm.get("label") or arm["name"]) for arm in arms if arm["name"] in MEASUREMENTS}
+    return Rule(
+        density=given.get("density"),
+        controls=tuple(given.get("controls") or Rule.controls),
+        margin=given.get("margin", Rule.margin),
+        measurements=MEASUREMENTS | measured,
+        rounds=config.get("rounds"),
+    )
+
+
+def rules_of(saved: Saved) -> dict[str, Rule]:
+    """{run: its rule}, of every saved run."""
+    return {run: rule_of(saved.config(run)) for run in saved.runs}
+
+
+def rule_for(run: str, rules: Rules | None) -> Rule:
+    """A run's rule among some; the default one where there is none."""
+    return (rules or {}).get(run, Rule())
+
+
+def is_control(run: str, arm: str, rules: Rules | None) -> bool:
+    """Whether an arm of a run is a control: neither the ticket nor a measurement of its noise."""
+    return arm != "ticket" and arm not in rule_for(run, rules).measurements
+
+
+def controls_among(run: str, arms: Iterable[str], rules: Rules | None) -> list[str]:
+    """The controls among some arms, in their order, each once."""
+    return [arm for arm in dict.fromkeys(arms) if is_control(run, arm, rules)]

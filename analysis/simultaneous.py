@@ -1,0 +1,128 @@
+"""Many comparisons at once: one critical value for all, so that any false finding among them stays rare."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special
+
+Floats = npt.NDArray[np.float64]
+
+DRAWS = 10_000
+"""Simulated data sets behind a critical value; the error rate that it keeps has a standard error of 0.0016."""
+
+_SEED = 20_190_506
+_CHUNK = 2_000_000  # simulated numbers at a time
+
+
+@dataclass(frozen=True)
+class MaxT:
+    """What a family of k comparisons comes to together.
+
+    critical: the half width of every simultaneous interval, in standard errors; NaN if nothing can be compared.
+    p_adjusted: (k,) the two-sided p of each, adjusted for all of them; NaN for fewer than two pairs.
+    """
+
+    critical: float
+    p_adjusted: Floats
+
+
+def max_t(differences: npt.ArrayLike, confidence: float = 0.95) -> MaxT:
+    """The critical value and the adjusted p of a family of paired comparisons, by the single-step max-t method.
+
+    The critical value c is the (1 + confidence) / 2 quantile of the largest of the k Student statistics if no
+    comparison has anything to find. So with probability (1 + confidence) / 2 or more no lower limit
+    m - c s / sqrt(n) lies above its true mean, whichever of the comparisons have something to find; the same holds
+    for the upper limits. The reference distribution is a multivariate t, by simulation: normal data sets with the
+    pairs, the gaps and the correlations of the family, DRAWS of them from a fixed seed. The correlations are
+    estimated and then shrunk towards 0 by as much as they are noise, which a few replicates make large; this
+    errs on the wide side. For one comparison c is Student's quantile itself.
+
+    Parameters
+    ----------
+    differences : (k, replicates)
+        One number a comparison and replicate; NaN where a pair is missing. Comparisons with fewer than two pairs, or
+        without spread, take no part: nothing can be found in them by chance.
+    confidence : float
+        In (0, 1); 0.95 keeps the chance of any lower limit above the truth at 2.5 %.
+
+    Returns
+    -------
+    MaxT
+        The adjusted p is 2 P(largest statistic >= |t|), at most 1, for each comparison; it is at most
+        1 - confidence exactly if the simultaneous interval leaves 0 out.
+
+    Notes
+    -----
+    Sources: Westfall and Young, "Resampling-Based Multiple Testing" (1993), chapter 2; Hothorn, Bretz and
+    Westfall, Biometrical Journal 50 (2008); for the shrinking, Schaefer and Strimmer, Stat. Appl. Genet. Mol.
+    Biol. 4 (2005), article 32.
+    """
+    table = np.atleast_2d(np.asarray(differences, dtype=np.float64))
+    there = ~np.isnan(table)
+    n = there.sum(axis=1)
+    mean = np.where(there, table, 0.0).sum(axis=1) / np.where(n > 0, n, np.nan)
+    residuals = np.where(there, table - mean[:, None], 0.0)
+    spread = np.sqrt((residuals**2).sum(axis=1) / np.where(n > 1, n - 1.0, np.nan))
+    # Equal differences leave a residue of rounding, which is no spread.
+    scale = np.max(np.abs(np.where(there, table, 0.0)), axis=1, initial=0.0)
+    testable = (n > 1) & (np.nan_to_num(spread) > 1e-12 * scale)
+    p = np.full(len(table), np.nan)
+    certain = (n > 1) & ~testable
+    p[certain] = np.where(np.abs(mean[certain]) > 1e-12 * np.maximum(scale[certain], 1e-300), 0.0, 1.0)
+    if not testable.any():
+        return MaxT(np.nan, p)
+    t = np.abs(mean[testable]) / (spread[testable] / np.sqrt(n[testable]))
+    if testable.sum() == 1:
+        degrees = float(n[testable][0] - 1)
+        p[testable] = 2 * special.stdtr(degrees, -t)
+        return MaxT(float(special.stdtrit(degrees, (1 + confidence) / 2)), p)
+    correlation = _shrunk_correlation(residuals[testable], there[testable])
+    largest = _largest(correlation.tobytes(), there[testable].tobytes(), there[testable].shape)
+    above = len(largest) - np.searchsorted(largest, t, side="left")
+    p[testable] = np.minimum(1.0, 2 * (above + 1) / (len(largest) + 1))
+    # The smallest value whose own p is at most 1 - confidence: interval and p never disagree.
+    beyond = int(np.floor((1 - confidence) / 2 * (len(largest) + 1) + 1e-9)) - 1
+    return MaxT(float(largest[len(largest) - max(beyond, 1)]), p)
+
+
+def _shrunk_correlation(residuals: Floats, there: npt.NDArray[np.bool_]) -> Floats:
+    """(k, k): correlations over the pairs that both have, shrunk towards 0, and positive definite."""
+    size = np.sqrt((residuals**2).sum(axis=1))
+    unit = residuals / size[:, None]
+    both = there.astype(np.float64)
+    shared = both @ both.T
+    left = (unit**2) @ both.T  # of each row's squares, what lies where the other row is there too
+    scale = np.sqrt(left * left.T)
+    observed = np.divide(unit @ unit.T, scale, out=np.zeros_like(scale), where=scale > 0).clip(-1, 1)
+    noise = (1 - observed**2) ** 2 / np.maximum(shared - 1, 1)
+    apart = ~np.eye(len(observed), dtype=bool)
+    total = float((observed[apart] ** 2).sum())
+    share = min(1.0, float(noise[apart].sum()) / total) if total > 0 else 1.0
+    shrunk = np.where(apart, (1 - share) * observed, 1.0)
+    values, vectors = np.linalg.eigh(shrunk)
+    positive = (vectors * values.clip(1e-8)) @ vectors.T
+    diagonal = np.sqrt(np.diag(positive))
+    return np.asarray(positive / np.outer(diagonal, diagonal))
+
+
+@lru_cache(maxsize=256)
+def _largest(correlation: bytes, there: bytes, shape: tuple[int, int]) -> Floats:
+    """The largest Student statistic of each of DRAWS simulated families, sorted."""
+    k, replicates = shape
+    # In single precision, which is twice as fast and far finer than what the number of draws resolves.
+    factor = np.linalg.cholesky(np.frombuffer(correlation).reshape(k, k)).T.astype(np.float32)
+    present = np.frombuffer(there, dtype=bool).reshape(k, replicates).T.astype(np.float32)  # (replicates, k)
+    n = present.sum(axis=0)
+    generator = np.random.default_rng(_SEED)
+    largest = []
+    for start in range(0, DRAWS, step := max(1, _CHUNK // (k * replicates))):
+        count = min(step, DRAWS - start)
+        data = generator.standard_normal((count, replicates, k), dtype=np.float32) @ factor * present
+        mean = data.sum(axis=1) / n
+        squares = ((data - mean[:, None] * present) ** 2).sum(axis=1)
+        largest.append((mean / np.sqrt(squares / (n * (n - 1)))).max(axis=1))
+    return np.sort(np.concatenate(largest)).astype(np.float64)

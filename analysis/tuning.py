@@ -1,0 +1,146 @@
+"""Each arm at its own best value of a swept key, chosen on validation data."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from tickets.config.identity import IDENTITY_KEYS
+from tickets.errors import InputError, nearest
+from tickets.store.derived import LAST_STEP, STEPS_TO_DENSE_LOSS, with_derived
+
+from .metrics import find_metric
+from .rule import Rule, rule_of
+
+if TYPE_CHECKING:
+    from tickets.store import Saved
+
+_TRAINING = ["run", "replicate", "round", "arm", "draw"]
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """Runs that differ in one key, joined into one in which each arm has its best value.
+
+    rounds: as `Saved.rounds`; `run` is the name of the joined run. chosen: a row per run, round and arm with the
+    `value` that was chosen and its `score`. rules: {run: how it is judged}.
+    """
+
+    rounds: pd.DataFrame
+    chosen: pd.DataFrame
+    rules: Mapping[str, Rule]
+
+
+def tune(saved: Saved, key: str, metric: str = "early_stop_test_accuracy") -> Tuned:
+    """Join the runs of a campaign that differ in `key` alone, each arm and round at the value that validates best.
+
+    What is best is the mean over replicates and draws of the validation accuracy at early stop, for a metric that is
+    an accuracy, else of the lowest validation loss; a training that diverged counts as the worst there is; the test
+    set has no say. Each round of each arm has its own choice, and so has the dense network, which is round 0 of the
+    ticket. Replicates stay paired, since runs of one campaign give a replicate the same initial values and data order.
+
+    Parameters
+    ----------
+    saved : Saved
+        A campaign with a sweep over the key.
+    key : str
+        A dotted key, such as "train.learning_rate".
+    metric : str
+        What is to be compared.
+
+    Raises
+    ------
+    InputError
+        If no two runs differ in the key alone.
+
+    Notes
+    -----
+    Source: Ma et al., "Sanity Checks for Lottery Tickets", NeurIPS 2021: the gap between a ticket and its controls at
+    one learning rate may be a gap between learning rates.
+    """
+    configs = {run: saved.config(run) for run in saved.runs}
+    groups = _groups(configs, key)
+    rounds, curves = saved.rounds, saved.curves
+    rounds = rounds[rounds["run"].isin(groups)]
+    scored = rounds.assign(score=_scores(rounds, curves, metric))
+    by_arm = ["group", "round", "arm"]
+    scored["group"] = scored["run"].map(groups)
+    # The first of several that are equally good, in the order of the runs.
+    means = scored.groupby([*by_arm, "run"], sort=False)["score"].mean().reset_index()
+    best = means.loc[means.groupby(by_arm, sort=False)["score"].idxmax()]
+    chosen = best.assign(value=[_value(configs[run], key) for run in best["run"]])
+    kept = rounds.merge(best[["run", "round", "arm", "group"]], on=["run", "round", "arm"])
+    points = curves.merge(best[["run", "round", "arm", "group"]], on=["run", "round", "arm"])
+    joined = kept.assign(run=kept["group"])[[name for name in rounds if name not in (LAST_STEP, STEPS_TO_DENSE_LOSS)]]
+    return Tuned(
+        rounds=with_derived(joined, points.assign(run=points["group"]).drop(columns="group")),
+        chosen=chosen.assign(run=chosen["group"])[["run", "round", "arm", "value", "score"]].reset_index(drop=True),
+        rules={group: rule_of(configs[run]) for run, group in groups.items()},
+    )
+
+
+def _groups(configs: Mapping[str, Mapping[str, Any]], key: str) -> dict[str, str]:
+    """{run: the name of its joined run}, of the runs that differ from another in the key alone."""
+    rest = {run: json.dumps(_without(_identity(config), key), sort_keys=True) for run, config in configs.items()}
+    sizes = pd.Series(rest).value_counts()
+    grouped = {run: text for run, text in rest.items() if sizes[text] > 1}
+    if not grouped:
+        swept = _swept(configs)
+        told = f"{', '.join(swept)} differ{'s' if len(swept) == 1 else ''}" if swept else "there is one run alone"
+        raise InputError(f"--tune {key}: no two runs differ in it alone; {told}{nearest(key, swept)}")
+    names = {text: f"{_label(configs[run])}-best-{key}" for run, text in grouped.items()}
+    if len(set(names.values())) < len(names):
+        names = {text: f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:6]}" for text, name in names.items()}
+    return {run: names[text] for run, text in grouped.items()}
+
+
+def _label(config: Mapping[str, Any]) -> str:
+    return f"{config['data']['name']}-{config['model']['name']}-seed{config['seed']}"
+
+
+def _identity(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: config.get(key) for key in IDENTITY_KEYS}
+
+
+def _swept(configs: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The dotted keys in which the runs differ."""
+    flat = [_flat(_identity(config)) for config in configs.values()]
+    keys = list(dict.fromkeys(key for one in flat for key in one))
+    return [key for key in keys if len({json.dumps(one.get(key), sort_keys=True) for one in flat}) > 1]
+
+
+def _flat(table: Mapping[str, Any], head: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in table.items():
+        found |= _flat(value, f"{head}{key}.") if isinstance(value, Mapping) else {f"{head}{key}": value}
+    return found
+
+
+def _without(table: Mapping[str, Any], key: str) -> dict[str, Any]:
+    first, _, rest = key.partition(".")
+    inner = table.get(first)
+    if rest and isinstance(inner, Mapping):
+        return {**table, first: _without(inner, rest)}
+    return {name: value for name, value in table.items() if name != first or rest}
+
+
+def _value(config: Mapping[str, Any], key: str) -> Any:
+    found: Any = config
+    for part in key.split("."):
+        found = found.get(part) if isinstance(found, Mapping) else None
+    return json.dumps(found) if isinstance(found, Mapping | list) else found
+
+
+def _scores(rounds: pd.DataFrame, curves: pd.DataFrame, metric: str) -> pd.Series[float]:
+    """How well each training validates; more is better."""
+    if not find_metric(metric).accuracy:
+        return (-rounds["early_stop_validation_loss"]).fillna(-float("inf"))
+    at = curves.rename(columns={"step": "early_stop_step"})[[*_TRAINING, "early_stop_step", "validation_accuracy"]]
+    at = at.astype({"early_stop_step": float})
+    found = rounds[[*_TRAINING, "early_stop_step"]].merge(at, on=[*_TRAINING, "early_stop_step"], how="left")
+    return pd.Series(found["validation_accuracy"].to_numpy(), index=rounds.index).fillna(0.0)
