@@ -66,11 +66,12 @@ def write_run(
     data: Mapping[str, Any],
     fingerprint: Mapping[str, Any],
     execution: Mapping[str, Any],
+    **more: Any,
 ) -> None:
     """Write a run's run.json: its configuration, and what it was computed from and with; or replace it.
 
     config: JSON of the resolved Run. data: "sha256", "input_shape" and "classes" of the data set. execution:
-    how its stacks are computed.
+    how its stacks are computed. more: further fields, plain JSON.
     """
     content = {
         "schema": SCHEMA_VERSION,
@@ -79,6 +80,7 @@ def write_run(
         "data": data,
         "fingerprint": fingerprint,
         "execution": execution,
+        **more,
     }
     replace_file(run / Layout.RUN, json_bytes(content))
 
