@@ -204,3 +204,38 @@ def test_what_else_is_in_run_json_stays(campaign_file, tmp_path):
     after = json.loads((folder / "run.json").read_bytes())
     assert after.pop("remark") == [1, 2]
     assert after == {**table, "config": {**table["config"], "rounds": 1}}
+
+
+@pytest.mark.parametrize("damage", [
+    [], {}, {"outputs": [[1.0]]}, {"outputs": 1, "outputs_with_noise": [], "sources": {}},
+    {"outputs": [["a"]], "outputs_with_noise": [[]], "sources": {}}, {"sources": {"nets": ["abc"]}},
+])  # fmt: skip
+def test_a_damaged_record_is_said(damage, campaign_file, tmp_path):
+    file = campaign_file(tmp_path, rounds=0)
+    tickets.run(file, out=tmp_path / "out")
+    (folder,) = run_folders(tmp_path / "out")
+    table = json.loads((folder / "run.json").read_bytes())
+    table["network"] = {**table["network"], **damage} if "sources" in damage else damage
+    (folder / "run.json").write_text(json.dumps(table))
+    with pytest.raises(InputError, match=r"what run\.json keeps of its network is damaged"):
+        tickets.run(file, out=tmp_path / "out")
+
+
+def test_initial_values_that_no_seed_decides_are_refused(code, campaign_file, tmp_path):
+    code.edit(code.nets, "import torch\n", "import torch, numpy\n")
+    code.edit(code.nets, "return Net()", "made = Net()\n    drawn = numpy.random.default_rng().normal(size=(6, 64))\n"
+              "    made.first.weight.data.copy_(torch.from_numpy(drawn))\n    return made")  # fmt: skip
+    with pytest.raises(InputError, match=r"built twice from one seed, it has two initial first.weight; draw from"):
+        tickets.run(campaign_file(tmp_path, model=code.model), out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_another_process_that_imports_other_code_is_stopped(code, campaign_file, monkeypatch, tmp_path):
+    file = campaign_file(tmp_path, model=code.model, cohort_size=1, rounds=0)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    importlib.import_module(code.nets)  # as a notebook would, which imports no edited module anew
+    path = tmp_path / f"{code.layers}.py"
+    path.write_text(path.read_text().replace("torch.relu", "torch.tanh"))
+    with pytest.raises(InputError, match="is not the network that this run began with: its outputs"):
+        tickets.run(file, out=tmp_path / "out", workers=2)
+    assert not list((tmp_path / "out").glob("*/*/round-000"))

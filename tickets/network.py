@@ -90,13 +90,22 @@ def look_at(fitted: Fitted) -> Sight:
 
     Outputs: of the first 8 training examples, in evaluation mode, in float32 on the CPU. They are computed twice,
     from replicate 0's initial values and from the same with normal noise (of deviation 0.1 / sqrt(fan-in)) added to
-    each parameter: a layer that starts at zero hides what stands before it. Raises UserCodeError if the model fails.
+    each parameter: a layer that starts at zero hides what stands before it. Raises UserCodeError if the model fails,
+    and InputError if the seed does not decide its initial values.
     """
     run = fitted.run
-    initial = initial_values(fitted.build, run.model.init.model_dump(), stream(run.seed, 0, "initial"))
+    initial, again = (
+        initial_values(fitted.build, run.model.init.model_dump(), stream(run.seed, 0, "initial")) for _ in range(2)
+    )
+    parameters = tuple(name for name, _ in fitted.module.named_parameters())
+    for name in parameters:
+        if not torch.allclose(initial[name], again[name], rtol=0, atol=0, equal_nan=True):
+            raise InputError(
+                f"model {run.model.name!r}: built twice from one seed, it has two initial {name}; draw from torch's, "
+                "NumPy's or Python's global generator, which are seeded, or fill it with numbers of your own"
+            )
     inputs = fitted.source.examples.train_inputs[:EXAMPLES].cpu()
     outputs, with_noise = _outputs(fitted, [initial, _with_noise(fitted, initial)], inputs)
-    parameters = tuple(name for name, _ in fitted.module.named_parameters())
     sources = source_hashes(named_functions(run.model_dump(mode="json")))
     return Sight(initial, parameters, outputs, with_noise, sources)
 
@@ -112,6 +121,8 @@ def carry_on(kept: Kept, sight: Sight, who: str) -> Carried:
         _check_initial(kept.initial, sight, kept.rounds, who)
     if kept.record is None or kept.rounds == 0:
         return Carried(_record(sight, kept.rounds), ())
+    if not _is_record(kept.record):
+        raise InputError(f"{who}: what run.json keeps of its network is damaged; take run.json from a backup")
     _check_outputs(kept.record, sight, who)
     sources = {module: list(seen) for module, seen in kept.record["sources"].items()}
     changed = []
@@ -137,6 +148,20 @@ def _record(sight: Sight, rounds: int) -> dict[str, Any]:
         "outputs_with_noise": sight.with_noise,
         "sources": {module: [{"sha256": sha256, "after_rounds": rounds}] for module, sha256 in sight.sources.items()},
     }
+
+
+def _is_record(record: Any) -> bool:
+    """Whether it has the form of `_record`."""
+
+    def is_table(rows: Any) -> bool:
+        numbers = (value for row in rows for value in row) if isinstance(rows, list) else ("none",)
+        return all(value is None or isinstance(value, int | float) for value in numbers)
+
+    try:
+        seen = [entry["sha256"] for entries in record["sources"].values() for entry in entries]
+        return is_table(record["outputs"]) and is_table(record["outputs_with_noise"]) and set(map(type, seen)) <= {str}
+    except (AttributeError, KeyError, TypeError):
+        return False
 
 
 def _short(sha256: str) -> str:
@@ -192,13 +217,14 @@ def _outputs(fitted: Fitted, starts: Sequence[Values], inputs: Tensor) -> list[T
     name, shape, tables = fitted.run.model.name, tuple(inputs.shape), []
     with untouched_generators(), torch.device("cpu"), torch.no_grad():
         module = fitted.build().eval()
+        device = next((parameter.device for parameter in module.parameters()), inputs.device)
         for values in starts:
             seed_generators(_SEED)  # for models that draw in evaluation mode too
             for key, tensor in (*module.named_parameters(), *module.named_buffers()):
-                if not torch.equal(tensor, values[key]):  # a buffer may be one number, expanded, and not take any
+                if not torch.equal(tensor.cpu(), values[key]):  # a buffer may be one number, expanded, and not take any
                     tensor.copy_(values[key])
             try:
-                outputs = module(inputs)
+                outputs = module(inputs.to(device))
             except (Exception, SystemExit) as error:
                 raise UserCodeError(
                     f"model {name!r} fails on the first training examples, of shape {shape}: {told(error)}"
@@ -208,7 +234,7 @@ def _outputs(fitted: Fitted, starts: Sequence[Values], inputs: Tensor) -> list[T
 
 
 def _table(outputs: Tensor) -> Table:
-    rows = np.asarray(outputs.to(torch.float32).numpy())
+    rows = np.asarray(outputs.to("cpu", torch.float32).numpy())
     # The shortest text that gives the same float32.
     return [[float(str(value)) if math.isfinite(value) else None for value in row] for row in rows]
 
