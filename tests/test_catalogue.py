@@ -45,6 +45,8 @@ def test_the_tables_need_neither_torch_nor_pandas():
         ("no_such_module_here:f", "cannot import 'no_such_module_here'.*PYTHONPATH"),
         ("tickets.catalogue:resolv", "has no function 'resolv'; did you mean 'resolve'"),
         ("tickets.catalogue:__doc__", "has no function '__doc__'"),
+        ("os:system", "'os:system': is compiled, .* it was not called; name a function or class written in Python"),
+        ("subprocess:Popen", r"comes with Python itself \(subprocess\), and it was not called"),
     ],
 )
 def test_a_name_that_leads_nowhere_is_explained(target, message):

@@ -9,16 +9,27 @@ from typing import Any
 
 import torch
 
-from tickets.checks import check_folder, find_data_folder, find_device, fit_all, plan_all, read_if_saved
+from tickets.checks import (
+    check_folder,
+    find_data_folder,
+    find_device,
+    fit_all,
+    networks_all,
+    plan_all,
+    read_if_saved,
+)
 from tickets.cohort import CohortWork, steps_missing
 from tickets.config import Campaign, Run, expand, read_campaign, run_id, to_toml
 from tickets.errors import InputError, Problems
 from tickets.fingerprint import fingerprint
 from tickets.listener import Listener, Silence
+from tickets.network import Carried
 from tickets.setting import Fitted, Plan
+from tickets.sources import named_functions, where_from
 from tickets.store import (
     Layout,
     Saved,
+    append_event,
     load,
     lock,
     missing,
@@ -36,11 +47,16 @@ DEFAULT_FOLDER = Path("runs/saved")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a campaign came to. runs: the ids of all its runs. failed: why, by the id of each run that failed."""
+    """What a campaign came to.
+
+    runs: the ids of all its runs. failed: why, by the id of each run that failed. functions: outside the catalogue
+    that the campaign names, and so trusts.
+    """
 
     folder: Path
     runs: tuple[str, ...]
     failed: Mapping[str, str]
+    functions: tuple[str, ...] = ()
 
 
 def run(
@@ -72,7 +88,7 @@ def run(
     )
     if outcome.failed:
         raise RuntimeError("; ".join(f"{name} failed: {why}" for name, why in outcome.failed.items()))
-    return load(outcome.folder)
+    return load(outcome.folder, trust_code=outcome.functions)
 
 
 def run_campaign(
@@ -98,13 +114,19 @@ def run_campaign(
     runs = {run_id(one): one for one in expand(campaign)}
     with problems.noted():
         check_folder(folder, campaign)
-    fitted = fit_all(runs, data_folder, problems)
+    fitted = fit_all(folder, runs, data_folder, problems)
     problems.raise_any()
+    named = [name for one in runs.values() for name in named_functions(one.model_dump(mode="json"))]
+    functions = tuple(dict.fromkeys(named))
+    if functions:
+        listener.say(f"runs code of: {', '.join(where_from(functions))}")
     pieces = 0
     for name, one in runs.items():
         with problems.noted():
             pieces += len(missing(one, folder / name))  # refuses what cannot be gone on with
+    problems.raise_any()
     plans = plan_all(folder, fitted, placed, max(1, min(workers, pieces)), problems)
+    networks = networks_all(folder, {name: fitted[name] for name in plans}, problems)
     problems.raise_any()
     threads = torch.get_num_threads()
     try:
@@ -116,17 +138,18 @@ def run_campaign(
             works = []
             for name, one in runs.items():
                 prints = fingerprint(placed, plans[name].threads)
-                _keep_run(folder / name, fitted[name], plans[name], prints, listener if todo[name] else Silence())
-                works += [
-                    Work(CohortWork(one, name, folder / name, cohort, prints), plans[name], data_folder, str(placed))
-                    for cohort in todo[name]
-                ]
+                _tell_changes(folder / name, networks[name], listener)
+                told = listener if todo[name] else Silence()
+                _keep_run(folder / name, fitted[name], plans[name], prints, networks[name], told)
+                record = networks[name].record
+                pieces_of = [CohortWork(one, name, folder / name, cohort, prints) for cohort in todo[name]]
+                works += [Work(piece, plans[name], record, data_folder, str(placed)) for piece in pieces_of]
             steps = sum(steps_missing(work.cohort.run, work.cohort.cohort) for work in works)
             listener.begin(len(runs), steps, _rounds_there(runs, todo))
             failed = _train_all(works, fitted, workers, listener)
     finally:
         torch.set_num_threads(threads)
-    return Outcome(folder, tuple(runs), failed)
+    return Outcome(folder, tuple(runs), failed, functions)
 
 
 def _read(campaign: str | Path | Campaign, settings: Sequence[str]) -> Campaign:
@@ -137,7 +160,16 @@ def _read(campaign: str | Path | Campaign, settings: Sequence[str]) -> Campaign:
     return campaign
 
 
-def _keep_run(folder: Path, fitted: Fitted, plan: Plan, now: Mapping[str, Any], listener: Listener) -> None:
+def _tell_changes(folder: Path, network: Carried, listener: Listener) -> None:
+    """Say, and log, which source files of a run have been edited since they were last used."""
+    for change in network.changed:
+        listener.say(f"{folder.name}: {change}")
+        append_event(folder / Layout.LOG, {"event": "source", **asdict(change)})
+
+
+def _keep_run(
+    folder: Path, fitted: Fitted, plan: Plan, now: Mapping[str, Any], network: Carried, listener: Listener
+) -> None:
     """Have run.json say what the campaign says now; the fingerprint in it stays that of the beginning."""
     examples, saved = fitted.source.examples, read_if_saved(folder)
     if saved is not None and saved["fingerprint"] != now:
@@ -152,12 +184,15 @@ def _keep_run(folder: Path, fitted: Fitted, plan: Plan, now: Mapping[str, Any], 
         },
         "fingerprint": saved["fingerprint"] if saved else now,
         "execution": asdict(plan),
+        "network": network.record,
         "registered": register(
             (saved or {}).get("registered", ()), fitted.run.verdict.model_dump(mode="json"), rounds_committed(folder)
         ),
     }
-    if saved is None or any(saved.get(key) != value for key, value in content.items()):
-        write_run(folder, folder.name, **content)
+    # A field that a later version wrote, or a second writer of this file, stays.
+    there = {key: value for key, value in (saved or {}).items() if key not in ("schema", "run")}
+    if {**there, **content} != there:
+        write_run(folder, folder.name, **{**there, **content})
 
 
 def _keep_file(path: Path, content: bytes) -> None:

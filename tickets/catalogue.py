@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tickets.errors import InputError, nearest
+from tickets.errors import InputError, UserCodeError, nearest
+from tickets.users_code import not_python, told
 
 
 @dataclass(frozen=True)
@@ -151,26 +152,30 @@ SCORES: Mapping[str, Entry] = {
 
 
 def resolve(target: str) -> Callable[..., Any]:
-    """The function that "module:function" names, imported now.
+    """The function that "module:function" names, imported now; it is not called.
 
-    Raises InputError, saying which half is wrong, if there is no such module or function, or importing it fails.
+    Raises InputError, saying which half is wrong, if there is no such module or function, or if what is there is
+    compiled or comes with Python itself; UserCodeError if importing the module fails.
     """
     module_name, _, function_name = target.partition(":")
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
-        raise InputError(
-            f"{target!r}: cannot import {module_name!r} ({error}); "
+        raise UserCodeError(
+            f"{target!r}: cannot import {module_name!r} ({told(error)}); "
             "write module:function of a module that Python finds from here (is its folder on PYTHONPATH?)"
         ) from error
-    except Exception as error:  # whatever the user's module does as it is imported
-        raise InputError(
-            f"{target!r}: importing {module_name!r} fails ({type(error).__name__}: {error}); mend the module"
-        ) from error
+    except (Exception, SystemExit) as error:  # whatever the user's module does as it is imported
+        raise UserCodeError(f"{target!r}: importing {module_name!r} fails ({told(error)}); mend the module") from error
     found: Callable[..., Any] | None = getattr(module, function_name, None)
     if not callable(found):
         names = [name for name, value in vars(module).items() if callable(value)]
         raise InputError(
             f"{target!r}: module {module_name!r} has no function {function_name!r}{nearest(function_name, names)}"
+        )
+    if reason := not_python(found):
+        raise InputError(
+            f"{target!r}: {reason}, and it was not called; name a function or class written in Python, "
+            "in a module of your own"
         )
     return found

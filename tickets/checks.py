@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from tickets.config import Campaign, Run, read_campaign
-from tickets.errors import InputError, Problems, nearest
+from tickets.errors import InputError, Problems, UserCodeError, nearest
+from tickets.network import Carried, Kept, carry_on, look_at
 from tickets.setting import Fitted, Plan, Source, fit, load_source, plan_execution
-from tickets.store import Layout, read_run, run_folders
+from tickets.sources import named_functions
+from tickets.store import Layout, append_event, cohort_folder, read_initial, read_run, run_folders, survey
+from tickets.users_code import told, whole_traceback
 
 
 def find_device(name: str) -> torch.device:
@@ -71,13 +75,13 @@ def find_data_folder(data: str | Path | None, campaign: Campaign) -> Path | None
     return Path(given) if given else None
 
 
-def fit_all(runs: Mapping[str, Run], data_folder: Path | None, problems: Problems) -> dict[str, Fitted]:
+def fit_all(folder: Path, runs: Mapping[str, Run], data_folder: Path | None, problems: Problems) -> dict[str, Fitted]:
     """Every run that fits its data, each data set loaded once; what does not goes into `problems`."""
     sources: dict[str, Source] = {}
     fitted = {}
     for name, one in runs.items():
         key = one.data.model_dump_json()
-        with problems.noted():
+        with problems.noted(), _calling_code_of(one, folder / name):
             if key not in sources:
                 sources[key] = load_source(one.data, data_folder)
             fitted[name] = fit(one, sources[key])
@@ -90,7 +94,7 @@ def plan_all(
     """How each run is computed: as it began, so that its bits stay the same."""
     plans = {}
     for name, one in fitted.items():
-        with problems.noted():
+        with problems.noted(), _calling_code_of(one.run, folder / name):
             saved = read_if_saved(folder / name)
             if saved is not None and saved["data"]["sha256"] != one.source.sha256:
                 raise InputError(
@@ -103,6 +107,48 @@ def plan_all(
             else:
                 plans[name] = plan_execution(one, device, workers)
     return plans
+
+
+def networks_all(folder: Path, fitted: Mapping[str, Fitted], problems: Problems) -> dict[str, Carried]:
+    """What run.json is to keep of each run's network; one that goes on as another network goes into `problems`."""
+    carried = {}
+    for name, one in fitted.items():
+        with problems.noted(), _calling_code_of(one.run, folder / name):
+            saved, cohorts = read_if_saved(folder / name), survey(folder / name)
+            first = next((cohort.index for cohort in cohorts if 0 in cohort.replicates), None)
+            values = None if first is None else read_initial(cohort_folder(folder / name, first), 0)
+            rounds = max((len(cohort.rounds) for cohort in cohorts), default=0)
+            kept = Kept((saved or {}).get("network"), values, rounds)
+            carried[name] = carry_on(kept, look_at(one), f"{name}: model {one.run.model.name!r}")
+    return carried
+
+
+@contextmanager
+def _calling_code_of(run: Run, folder: Path) -> Iterator[None]:
+    """A block that calls the user's functions: what fails in them is a UserCodeError.
+
+    Its traceback goes to the run's log, if the run is there already; nothing is written of a run that is not.
+    """
+    try:
+        yield
+    except InputError as error:
+        _log_failure(folder, error)
+        raise
+    except (Exception, SystemExit) as error:
+        functions = named_functions(run.model_dump(mode="json"))
+        if not functions:
+            raise  # a fault of this package, to be seen whole
+        failed = UserCodeError(f"{', '.join(functions)}: failed: {told(error)}")
+        failed.__cause__ = error
+        _log_failure(folder, failed)
+        raise failed from error
+
+
+def _log_failure(folder: Path, error: InputError) -> None:
+    if isinstance(error, UserCodeError) and (folder / Layout.RUN).is_file():
+        with suppress(InputError, OSError):  # what failed is said in any case
+            why, trace = error.problems[0], whole_traceback(error)
+            append_event(folder / Layout.LOG, {"event": "failed", "why": why, "traceback": trace})
 
 
 def read_if_saved(folder: Path) -> dict[str, Any] | None:

@@ -22,11 +22,15 @@ class InputError(ValueError):
         return type(self), (self.problems,)
 
 
+class UserCodeError(InputError):
+    """A function of the user's failed; its own exception is the cause (`__cause__`) of this one."""
+
+
 class Problems:
     """What several checks find, so that everything wrong is said at once."""
 
     def __init__(self) -> None:
-        self._found: dict[str, None] = {}  # in the order found, each once
+        self._found: dict[str, InputError] = {}  # in the order found, each once
 
     @contextmanager
     def noted(self) -> Iterator[None]:
@@ -34,12 +38,18 @@ class Problems:
         try:
             yield
         except InputError as error:
-            self._found |= dict.fromkeys(error.problems)
+            for problem in error.problems:
+                self._found.setdefault(problem, error)
 
     def raise_any(self) -> None:
-        """Raise one InputError with everything that was found, if anything was."""
+        """Raise one InputError with everything that was found, if anything was.
+
+        It is a UserCodeError, from the first of those that were found, if there was one.
+        """
         if self._found:
-            raise InputError(list(self._found))
+            failed = next((error for error in self._found.values() if isinstance(error, UserCodeError)), None)
+            kind = InputError if failed is None else UserCodeError
+            raise kind(list(self._found)) from failed
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:

@@ -166,7 +166,7 @@ def fit(run: Run, source: Source) -> Fitted:
         found = prunable(module, run.prune.exclude)
         hidden = hidden_layers(module) if run.store.units else ()
     except InputError as error:
-        raise InputError([*problems, *error.problems]) from error
+        raise type(error)([*problems, *error.problems]) from error
     if problems:
         raise InputError(problems)
     return Fitted(run, source, build, module, found, hidden)

@@ -5,22 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from tickets.cohort import CohortWork, train_cohort
-from tickets.errors import InputError
+from tickets.errors import InputError, UserCodeError
 from tickets.listener import Listener
+from tickets.network import check_same
 from tickets.setting import Fitted, Plan, Setting, Source, fit, load_source, make_setting
 from tickets.store import Layout, append_event
+from tickets.users_code import told, whole_traceback
 
 
 @dataclass(frozen=True)
 class Work:
-    """A cohort's work with what a process needs to do it; crosses to other processes."""
+    """A cohort's work with what a process needs to do it; crosses to other processes.
+
+    network: what run.json keeps of the run's network.
+    """
 
     cohort: CohortWork
     plan: Plan
+    network: Mapping[str, Any]
     data_folder: Path | None
     device: str
 
@@ -34,7 +41,10 @@ class Trainer:
         self._source: tuple[object, Source] | None = None
 
     def train(self, work: Work) -> str | None:
-        """Do it; why it failed, or None. What stops every run (a full disk) is raised as InputError."""
+        """Do it; why it failed, or None: the whole traceback goes to the run's log.
+
+        What stops every run (a full disk) is raised as InputError.
+        """
         cohort = work.cohort
         log = cohort.folder / Layout.LOG
         append_event(log, {"event": "started", "cohort": cohort.cohort.index, "fingerprint": cohort.fingerprint})
@@ -43,12 +53,12 @@ class Trainer:
         except KeyboardInterrupt:
             append_event(log, {"event": "interrupted", "cohort": cohort.cohort.index})
             raise
+        except UserCodeError as error:
+            return _log_failure(log, cohort.cohort.index, error, error.problems[0])
         except (InputError, BrokenPipeError):
             raise  # the disk is full, or whoever read the output has gone: not this run's failure
-        except Exception as error:
-            why = f"{type(error).__name__}: {error}".strip().splitlines()[0]
-            append_event(log, {"event": "failed", "cohort": cohort.cohort.index, "why": why})
-            return why
+        except (Exception, SystemExit) as error:
+            return _log_failure(log, cohort.cohort.index, error, told(error))
         return None
 
     def _setting(self, work: Work) -> Setting:
@@ -58,7 +68,9 @@ class Trainer:
         if self._ready is None or self._ready[0] != name:
             self._ready = None  # let go of the last run's tensors before the next one's are made
             if name not in self._fitted:
-                self._fitted = {name: fit(work.cohort.run, self._load(work))}
+                fitted = fit(work.cohort.run, self._load(work))
+                check_same(work.network, fitted, f"{name}: model {fitted.run.model.name!r}")
+                self._fitted = {name: fitted}
             self._ready = name, make_setting(self._fitted[name], work.plan, torch.device(work.device))
         return self._ready[1]
 
@@ -67,3 +79,9 @@ class Trainer:
         if self._source is None or self._source[0] != config:
             self._source = config, load_source(config, work.data_folder)
         return self._source[1]
+
+
+def _log_failure(log: Path, cohort: int, error: BaseException, why: str) -> str:
+    event = {"event": "failed", "cohort": cohort, "why": why, "traceback": whole_traceback(error)}
+    append_event(log, event)
+    return why

@@ -65,6 +65,13 @@ def test_users_functions_get_what_they_have_parameters_for(module: str) -> None:
     assert shapes(factory(f"{module}:Net", {}, (4,), 3)) == [(3, 4), (3,)]
 
 
+def test_a_class_that_is_no_module_is_not_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a_class_of_mine.py").write_text("class Loud:\n    def __init__(self):\n        raise SystemExit\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(InputError, match=r"model 'a_class_of_mine:Loud': is a class, but no torch.nn.Module; it was"):
+        factory("a_class_of_mine:Loud", {}, (4,), 2)
+
+
 def test_an_unknown_name_offers_the_nearest() -> None:
     with pytest.raises(
         InputError, match=r"model = 'conv3': unknown; did you mean 'conv.'\? \(allowed: mlp, lenet_300_100"

@@ -71,7 +71,8 @@ def run(
         print(f"{run_id}: failed: {why}", file=sys.stderr)
     if outcome.failed:
         print(
-            f"{len(outcome.failed)} of {len(outcome.runs)} runs failed; the same command tries them again",
+            f"{len(outcome.failed)} of {len(outcome.runs)} runs failed (whole tracebacks: log.jsonl in their folders "
+            f"of {outcome.folder}); the same command tries them again",
             file=sys.stderr,
         )
         raise typer.Exit(1)
@@ -198,14 +199,21 @@ def report(
 
 @app.command(short_help="Check that all that is saved is as it was committed.")
 def verify(folder: Folder, as_json: AsJson = False) -> None:
-    """Check every hash, and that every mask and value file says what its manifest says."""
+    """Check every hash, and that every mask and value file says what its manifest says.
+
+    Code that run.json names and that is not part of tickets is noted; it is not called, and is no problem.
+    """
     from tickets.command_line.progress import counted
+    from tickets.store import code_named
     from tickets.store import verify as find_problems
 
-    problems = find_problems(folder)
+    problems, notes = find_problems(folder), code_named(folder)
     if as_json:
-        _print_json([asdict(problem) for problem in problems])
+        kinds = {"problem": problems, "note": notes}
+        _print_json([{**asdict(one), "kind": kind} for kind, found in kinds.items() for one in found])
     else:
+        for note in notes:
+            print(f"note: {note.path}: {note.what}")
         for problem in problems:
             print(f"{problem.path}: {problem.what}", file=sys.stderr)
         print(f"{folder}: {counted(len(problems), 'problem')}" if problems else f"{folder}: all files are as committed")

@@ -12,7 +12,8 @@ from typing import Any
 from tickets.binding import bound, named_function
 from tickets.catalogue import DATA
 from tickets.data.dataset import Dataset, Examples, from_tensors, split
-from tickets.errors import InputError
+from tickets.errors import InputError, UserCodeError
+from tickets.users_code import told
 
 __all__ = ["Dataset", "Examples", "load_dataset", "split"]
 
@@ -23,7 +24,7 @@ def load_dataset(config_options: Mapping[str, Any], name: str, folder: Path | No
     The function is called with `config_options` as keyword arguments, and with `folder=` (the data folder,
     or None) if it has such a parameter. A user's function returns a `Dataset`, or the four tensors or arrays
     (train_inputs, train_labels, test_inputs, test_labels). Raises InputError for an unknown name or option,
-    missing or damaged files, a function that fails, and tensors that do not fit together.
+    missing or damaged files, and tensors that do not fit together; UserCodeError for a function that fails.
     """
     function = named_function("data", name, DATA)
     call = bound(function, "data", name, config_options, {"folder": folder})
@@ -31,8 +32,8 @@ def load_dataset(config_options: Mapping[str, Any], name: str, folder: Path | No
         made = call()
     except InputError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if name in DATA:
             raise  # a fault of this package, to be seen whole
-        raise InputError(f"data {name!r}: the function failed: {type(error).__name__}: {error}") from error
+        raise UserCodeError(f"data {name!r}: the function failed: {told(error)}") from error
     return (made if isinstance(made, Dataset) else from_tensors(name, made)).validated()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -11,8 +12,9 @@ from torch import Tensor, nn
 
 from tickets.binding import bound, named_function
 from tickets.catalogue import MODELS
-from tickets.errors import InputError
+from tickets.errors import InputError, UserCodeError
 from tickets.random_state import untouched_generators
+from tickets.users_code import told
 
 __all__ = ["check_output", "factory"]
 
@@ -23,10 +25,13 @@ def factory(name: str, options: Mapping[str, Any], input_shape: Sequence[int], c
     """A function of no arguments that builds the model `name`: one of the catalogue, or a "module:function".
 
     The model's function gets `options` as keyword arguments, and `input_shape=` (a tuple, one example's) and
-    `classes=` if it has such parameters. Raises InputError for an unknown name, and for options that the
-    function does not have or lacks; what it returns does so if building fails or gives no nn.Module.
+    `classes=` if it has such parameters. Raises InputError for an unknown name, for options that the function does
+    not have or lacks, and for a class that is no nn.Module; it is not called before. What is returned raises
+    UserCodeError if building fails, and InputError if it gives no nn.Module.
     """
     function = named_function("model", name, MODELS)
+    if inspect.isclass(function) and not issubclass(function, nn.Module):
+        raise InputError(f"model {name!r}: is a class, but no torch.nn.Module; it was not called")
     given = {"input_shape": tuple(input_shape), "classes": classes}
     return functools.partial(_built, bound(function, "model", name, options, given), name)
 
@@ -36,7 +41,7 @@ def check_output(module: nn.Module, input_shape: Sequence[int], classes: int, na
 
     Tried on two examples of zeros, in evaluation mode and without gradients; the module's own modes and the
     global random number generators are as before. Raises InputError unless the output is a floating-point
-    tensor of shape (2, classes).
+    tensor of shape (2, classes), and UserCodeError if the model fails.
     """
     _check_module(module, name)
     wanted = (_EXAMPLES, classes)
@@ -47,9 +52,9 @@ def check_output(module: nn.Module, input_shape: Sequence[int], classes: int, na
     try:
         with untouched_generators(), torch.no_grad():
             output = module.eval()(inputs)
-    except Exception as error:
-        raise InputError(
-            f"model {name!r} fails on inputs of shape {shape}: {type(error).__name__}: {error}; "
+    except (Exception, SystemExit) as error:
+        raise UserCodeError(
+            f"model {name!r} fails on inputs of shape {shape}: {told(error)}; "
             "its input must have the shape of the data's examples"
         ) from error
     finally:
@@ -72,8 +77,8 @@ def _built(build: Callable[[], Any], name: str) -> nn.Module:
         module = build()
     except InputError:
         raise
-    except Exception as error:
-        raise InputError(f"model {name!r}: building it failed: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise UserCodeError(f"model {name!r}: building it failed: {told(error)}") from error
     return _check_module(module, name)
 
 

@@ -13,8 +13,9 @@ from tickets.store.layout import (
 )
 from tickets.store.lock import lock
 from tickets.store.log import append_event, read_events
-from tickets.store.plan import CohortPlan, RoundPlan, arm_options, missing, wanted_arms
+from tickets.store.plan import CohortPlan, RoundPlan, arm_options, missing, survey, wanted_arms
 from tickets.store.reading import (
+    read_initial,
     read_manifest,
     read_next_masks,
     read_optimizer,
@@ -27,7 +28,7 @@ from tickets.store.registered import register, rounds_committed
 from tickets.store.saved import Saved, load
 from tickets.store.status import RunStatus, status
 from tickets.store.ticket import Ticket
-from tickets.store.verify import Problem, verify
+from tickets.store.verify import Problem, code_named, verify
 from tickets.store.writing import ArmRecord, RoundRecord, write_initial, write_rewind, write_round, write_run
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "append_event",
     "arm_key",
     "arm_options",
+    "code_named",
     "cohort_folder",
     "cohort_folders",
     "commit",
@@ -55,6 +57,7 @@ __all__ = [
     "pack",
     "parse_arm_key",
     "read_events",
+    "read_initial",
     "read_manifest",
     "read_next_masks",
     "read_optimizer",
@@ -70,6 +73,7 @@ __all__ = [
     "run_folders",
     "squeeze",
     "status",
+    "survey",
     "sweep_temporary",
     "unpack",
     "verify",

@@ -153,6 +153,12 @@ def read_values(folder: Path) -> dict[int, dict[str, Array]]:
     }
 
 
+def read_initial(cohort: Path, replicate: int) -> dict[str, Array]:
+    """One replicate's committed initial values, by parameter or buffer; nobody else's are held in memory."""
+    folder = cohort / Layout.INITIAL
+    return read_arrays(Committed().checked(folder, Layout.VALUES), f"{replicate}/")
+
+
 def read_optimizer(folder: Path) -> dict[int, dict[str, Array]]:
     """The optimizer's state in `rewind/`: {replicate: {"<parameter>/<state>": array}}; empty if none."""
     manifest = read_manifest(folder)

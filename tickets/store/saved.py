@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
@@ -22,10 +23,13 @@ from tickets.store.tables import SCHEMAS, decode_table
 from tickets.store.ticket import Ticket, read_ticket
 
 
-def load(folder: str | Path, skip_damaged: bool = False) -> Saved:
+def load(folder: str | Path, skip_damaged: bool = False, *, trust_code: bool | Collection[str] = False) -> Saved:
     """What `tickets run` wrote to a campaign folder, or to the folder of one run. Needs no torch.
 
     skip_damaged: leave runs out that cannot be read, and name them in `damaged`.
+    trust_code: whether the functions outside the catalogue that the saved runs name ("my_nets:wide") may be imported
+    and called, as `Ticket.build` does: True for all of them, or the names of those that may. Whoever can write to a
+    folder can name any function in it.
     Raises InputError if the folder is missing or holds no run, or a run of another schema version (with
     skip_damaged: if no run is left).
     """
@@ -52,7 +56,8 @@ def load(folder: str | Path, skip_damaged: bool = False) -> Saved:
         if run in runs:
             raise InputError(f"{folder}: {runs[run].name} and {path.name} both hold run {run}; move one of them away")
         runs[run] = path
-    return Saved(folder, runs, {run: files[path] for run, path in runs.items()}, left_out if skip_damaged else None)
+    named = {run: files[path] for run, path in runs.items()}
+    return Saved(folder, runs, named, left_out if skip_damaged else None, trust_code)
 
 
 class Saved:
@@ -64,11 +69,13 @@ class Saved:
         runs: Mapping[str, Path],
         files: Mapping[str, Mapping[str, Any]],
         left_out: Mapping[str, str] | None = None,
+        trust_code: bool | Collection[str] = False,
     ) -> None:
         self.folder = folder
         self._runs = runs  # {run id: its folder}
         self._files = files  # {run id: what its run.json holds}
         self._left_out = None if left_out is None else dict(left_out)  # {run id: why}; None: damage is an error
+        self._trust_code = {trust_code} if isinstance(trust_code, str) else trust_code
         self._committed = Committed()
 
     def __repr__(self) -> str:
@@ -134,7 +141,8 @@ class Saved:
     def arm(self, name: str, replicate: int, round: int, draw: int = 0, run: str | None = None) -> Ticket:
         """Any arm's mask and values; `run` and errors as for `ticket`."""
         run = self._one(run)
-        return read_ticket(self._committed, self._runs[run], self._files[run], name, replicate, round, draw)
+        found = read_ticket(self._committed, self._runs[run], self._files[run], name, replicate, round, draw)
+        return dataclasses.replace(found, trust_code=self._may_call(found.model["name"]))
 
     @cached_property
     def _rounds(self) -> pd.DataFrame:
@@ -149,6 +157,10 @@ class Saved:
     @cached_property
     def _units(self) -> pd.DataFrame:
         return self._table(Layout.UNITS)
+
+    def _may_call(self, function: str) -> bool:
+        trusted = self._trust_code
+        return trusted if isinstance(trusted, bool) else function in trusted
 
     def _one(self, run: str | None) -> str:
         there_are = f"there are {', '.join(self.runs)}"

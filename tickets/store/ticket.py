@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tickets.catalogue import MODELS
 from tickets.errors import InputError, nearest
 from tickets.store.arrays import Array, Mask, arm_key, expand, unpack
 from tickets.store.layout import Layout, cohort_folders, has_own_mask, round_folder, round_folders
@@ -24,7 +25,8 @@ class Ticket:
     mask: by prunable parameter, bool, of its full shape. values: every parameter and buffer as training
     started (pruned weights exactly 0.0). trained: the same after training, None if it was not kept.
     density: the fraction of the prunable weights that remain, in [0, 1].
-    model, input_shape, classes: what `build` needs, from run.json.
+    model, input_shape, classes: what `build` needs, from run.json. trust_code: whether `build` may import and call a
+    model's function that is not of the catalogue.
     """
 
     run: str
@@ -39,14 +41,22 @@ class Ticket:
     model: Mapping[str, Any]
     input_shape: tuple[int, ...]
     classes: int
+    trust_code: bool = False
 
     def build(self) -> nn.Module:
         """A new torch.nn.Module at the masked initial values, on the CPU, in training mode.
 
         The mask is not attached: who trains the network must hold its pruned weights at zero. Needs torch,
         and for a model of one's own its module. Raises InputError if the model no longer fits the saved
-        values.
+        values, and if it is not of the catalogue and the saved run was loaded without `trust_code`: nothing is
+        imported or called then.
         """
+        name = self.model["name"]
+        if name not in MODELS and not self.trust_code:
+            raise InputError(
+                f"run {self.run}: its model is {name!r}, code that is not part of tickets and that whoever wrote this "
+                "folder could choose; it was not called. If you trust it: tickets.load(..., trust_code=True)"
+            )
         import torch
 
         from tickets.models import factory
@@ -54,14 +64,14 @@ class Ticket:
         options = {key: value for key, value in self.model.items() if key not in ("name", "init")}
         # The constructor draws initial values that are overwritten below; nobody else's stream may notice.
         with torch.random.fork_rng(devices=[]):
-            network = factory(self.model["name"], options, self.input_shape, self.classes)()
+            network = factory(name, options, self.input_shape, self.classes)()
         own = {**dict(network.named_parameters()), **dict(network.named_buffers())}
         made = {name: tuple(tensor.shape) for name, tensor in own.items()}
         saved = {name: array.shape for name, array in self.values.items()}
         if made != saved:
             differ = sorted(name for name in made.keys() | saved.keys() if made.get(name) != saved.get(name))
             raise InputError(
-                f"model {self.model['name']!r} no longer makes the network of run {self.run}: "
+                f"model {name!r} no longer makes the network of run {self.run}: "
                 f"{differ[0]} is {saved.get(differ[0], 'missing')} as saved, "
                 f"{made.get(differ[0], 'missing')} as made; "
                 "use the version of the model that the run was made with"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tickets.errors import InputError
+from tickets.sources import named_functions
 from tickets.store import contents
 from tickets.store.arrays import decode_shapes
 from tickets.store.contents import Masks, Round, Values
@@ -56,6 +57,23 @@ def verify(folder: str | Path) -> list[Problem]:
     if not runs:
         raise InputError(f"{folder}: no saved run in it (no */{Layout.RUN}); give a folder that `tickets run` wrote")
     return [problem for run in runs for problem in _run(run)]
+
+
+def code_named(folder: str | Path) -> list[Problem]:
+    """The functions outside the catalogue that the runs of a folder name, by run.json: no fault, but worth a look.
+
+    They are neither imported nor called, here or by anything that reads saved runs, unless the caller says so.
+    """
+    notes = []
+    for run in run_folders(Path(folder)):
+        try:
+            functions = named_functions(read_json(run / Layout.RUN).get("config", {}))
+        except InputError:
+            continue  # said by `verify`
+        if functions:
+            what = f"names code that is not part of tickets: {', '.join(functions)}; it was not called"
+            notes.append(Problem(str(run / Layout.RUN), what))
+    return notes
 
 
 def _run(run: Path) -> Iterator[Problem]:

@@ -66,12 +66,12 @@ def write_run(
     data: Mapping[str, Any],
     fingerprint: Mapping[str, Any],
     execution: Mapping[str, Any],
-    registered: Sequence[Mapping[str, Any]] = (),
+    **more: Any,
 ) -> None:
     """Write a run's run.json: its configuration, and what it was computed from and with; or replace it.
 
     config: JSON of the resolved Run. data: "sha256", "input_shape" and "classes" of the data set. execution:
-    how its stacks are computed. registered: the rules for its verdict, each with when it was first seen.
+    how its stacks are computed. more: further fields, plain JSON.
     """
     content = {
         "schema": SCHEMA_VERSION,
@@ -80,7 +80,7 @@ def write_run(
         "data": data,
         "fingerprint": fingerprint,
         "execution": execution,
-        "registered": list(registered),
+        **more,
     }
     replace_file(run / Layout.RUN, json_bytes(content))
 

@@ -1,0 +1,153 @@
+"""Code that the user wrote: which files hold it, and where in it an error arose."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import site
+import sys
+import sysconfig
+import traceback
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+_SHOWN = 500  # characters of an exception's text
+
+
+def is_users_file(name: str) -> bool:
+    """Whether a source file is the user's own: not the standard library's, an installed package's or this package's.
+
+    name: as a code object has it. A notebook's cells and a prompt's input ("<ipython-input-1>", "<stdin>") are
+    the user's; code that a library generated ("<string>", "<frozen importlib>") is not.
+    """
+    if name.startswith("<"):
+        return name.startswith(("<ipython", "<stdin"))
+    path = os.path.realpath(name)
+    if not name or {"site-packages", "dist-packages"} & set(Path(path).parts):
+        return False
+    return not any(path.startswith(folder + os.sep) for folder in (*_library_folders(), *_installed_folders()))
+
+
+def is_standard(module: ModuleType | None) -> bool:
+    """Whether a module is built into Python or comes with it (os, subprocess, posix)."""
+    file = getattr(module, "__file__", None)
+    if module is None or file is None:
+        # A script's or notebook's own module and a namespace package have no file either.
+        return getattr(module, "__name__", "builtins").partition(".")[0] in {*sys.builtin_module_names, "builtins"}
+    path = os.path.realpath(file)
+    inside = any(path.startswith(folder + os.sep) for folder in _library_folders())
+    return inside and not {"site-packages", "dist-packages"} & set(Path(path).parts)
+
+
+def not_python(function: Any) -> str | None:
+    """Why a named object cannot be a function of the user's, told before it is called; None if it can be.
+
+    It can be a function or class written in Python, or an object of such a class that can be called, also if
+    partial or decorated; nothing that comes with Python itself.
+    """
+    inner = _innermost(function)
+    if not inspect.isfunction(inner) and not inspect.isclass(inner):
+        inner = type(inner)
+        if not any(inspect.isfunction(vars(one).get("__call__")) for one in inner.__mro__):
+            return "is compiled, not written in Python, so what it takes cannot be checked"
+    if is_standard(sys.modules.get(home(inner))):
+        return f"comes with Python itself ({home(inner)})"
+    return None
+
+
+def home(function: Any) -> str:
+    """The name of the module that a function, a class or a callable object is defined in."""
+    inner = _innermost(function)
+    if inspect.isfunction(inner):
+        return str(inner.__globals__.get("__name__", ""))
+    return str(getattr(inner, "__module__", None) or type(inner).__module__)
+
+
+def _innermost(function: Any) -> Any:
+    """What a partial, a bound method or a library's decorator was made from."""
+    while True:
+        if isinstance(function, functools.partial):
+            function = function.func
+        elif inspect.ismethod(function):
+            function = function.__func__
+        elif _is_wrapper_of_python(function):
+            function = function.__wrapped__
+        else:
+            return function
+
+
+def _is_wrapper_of_python(function: Any) -> bool:
+    """Whether it is what a decorator of the standard library made, as functools.cache and singledispatch do."""
+    if inspect.isclass(function) or not hasattr(function, "__wrapped__"):
+        return False
+    return not inspect.isfunction(function) or is_standard(sys.modules.get(function.__globals__.get("__name__", "")))
+
+
+def told(error: BaseException) -> str:
+    """An exception in one line: its type, its text, and the last line of the user's own code that it went through.
+
+    `ValueError: no good (at nets.py:12, in forward)`; without the place if none of the code is the user's.
+    """
+    place = _place(error)
+    return f"{type(error).__name__}: {_text(error)}" + (f" (at {place})" if place else "")
+
+
+def whole_traceback(error: BaseException) -> str:
+    """The traceback as Python prints it, with those of the exceptions that led to this one."""
+    return "".join(traceback.format_exception(error))
+
+
+def _text(error: BaseException) -> str:
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # the user's exception may have a __str__ of its own
+        text = "(its text cannot be made)"
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + " ..."
+
+
+def _place(error: BaseException) -> str | None:
+    for one in _with_causes(error):
+        if isinstance(one, SyntaxError) and one.filename and is_users_file(one.filename):
+            return f"{_shown(one.filename)}:{one.lineno}"
+        frames = traceback.extract_tb(one.__traceback__)
+        for frame in reversed(frames):
+            if is_users_file(frame.filename):
+                within = "" if frame.name == "<module>" else f", in {frame.name}"
+                return f"{_shown(frame.filename)}:{frame.lineno}{within}"
+    return None
+
+
+def _with_causes(error: BaseException) -> Iterator[BaseException]:
+    """The error, then what it was raised from, each once."""
+    seen: set[int] = set()
+    one: BaseException | None = error
+    while one is not None and id(one) not in seen:
+        seen.add(id(one))
+        yield one
+        one = one.__cause__ or (None if one.__suppress_context__ else one.__context__)
+
+
+def _shown(name: str) -> str:
+    """The file's path, from the current folder if it is below that."""
+    path = Path(name)
+    try:
+        return str(path.relative_to(Path.cwd())) if path.is_absolute() else name
+    except (ValueError, OSError):
+        return name
+
+
+@cache
+def _library_folders() -> tuple[str, ...]:
+    paths = sysconfig.get_paths()
+    return tuple({os.path.realpath(paths[key]) for key in ("stdlib", "platstdlib")})
+
+
+@cache
+def _installed_folders() -> tuple[str, ...]:
+    paths = sysconfig.get_paths()
+    folders = [paths["purelib"], paths["platlib"], *site.getsitepackages(), site.getusersitepackages()]
+    return tuple({os.path.realpath(folder) for folder in (*folders, os.path.dirname(__file__))})
