@@ -25,6 +25,8 @@ def test_the_names_are_those_of_the_documentation():
     assert {name for name, arm in ARMS.items() if not arm.random} == {"ticket", "constant", "sign_constant", "repeat"}
     assert {name for name, arm in ARMS.items() if arm.carries_state} == {"ticket", "random_mask", "reorder", "repeat"}
     assert {name for name, arm in ARMS.items() if arm.own_order} == {"reorder"}
+    assert {name for name, arm in ARMS.items() if arm.role != "control"} == {"ticket", "repeat", "reorder"}
+    assert {name for name, arm in ARMS.items() if arm.role == "measurement"} == {"repeat", "reorder"}
 
 
 def test_every_summary_is_one_line():

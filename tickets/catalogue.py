@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from tickets.errors import InputError, nearest
 
@@ -22,18 +22,24 @@ class Entry:
     summary: str
 
 
+Role = Literal["ticket", "control", "measurement"]
+
+
 @dataclass(frozen=True)
 class ArmEntry:
     """One arm: "module:function" of its mask rule and of its value rule.
 
-    random: it can be drawn more than once in a replicate. carries_state: its values are those of the rewind
-    step, so the optimizer's state of that step goes with them. own_order: its data order is drawn anew for each
-    of its draws, where all other arms of a replicate share one.
+    role: a control differs from the ticket in its mask or its initial values; a measurement is the ticket trained
+    again, which shows how far two trainings of one network differ. random: the arm can be drawn more than once in
+    a replicate. carries_state: its values are those of the rewind step, so the optimizer's state of that step goes
+    with them. own_order: its data order is drawn anew for each of its draws, where all other arms of a replicate
+    share one.
     """
 
     mask: str
     values: str
     summary: str
+    role: Role = "control"
     random: bool = False
     carries_state: bool = False
     own_order: bool = False
@@ -75,6 +81,7 @@ ARMS: Mapping[str, ArmEntry] = {
     "ticket": ArmEntry(
         mask="tickets.arms:round_mask",
         values="tickets.arms:rewound",
+        role="ticket",
         carries_state=True,
         summary="the round's mask, the rewound values",
     ),
@@ -122,6 +129,7 @@ ARMS: Mapping[str, ArmEntry] = {
     "reorder": ArmEntry(
         mask="tickets.arms:round_mask",
         values="tickets.arms:rewound",
+        role="measurement",
         random=True,
         carries_state=True,
         own_order=True,
@@ -130,6 +138,7 @@ ARMS: Mapping[str, ArmEntry] = {
     "repeat": ArmEntry(
         mask="tickets.arms:round_mask",
         values="tickets.arms:rewound",
+        role="measurement",
         carries_state=True,
         summary="the ticket once more, data order and all: what rounding alone does",
     ),
