@@ -14,6 +14,7 @@ from tickets.cohort import CohortWork, steps_missing
 from tickets.config import Campaign, Run, expand, read_campaign, run_id, to_toml
 from tickets.errors import InputError, Problems
 from tickets.fingerprint import fingerprint
+from tickets.foreword import foreword
 from tickets.listener import Listener, Silence
 from tickets.setting import Fitted, Plan
 from tickets.store import (
@@ -119,6 +120,8 @@ def run_campaign(
                     Work(CohortWork(one, name, folder / name, cohort, prints), plans[name], data_folder, str(placed))
                     for cohort in todo[name]
                 ]
+            for line in foreword([one for name, one in fitted.items() if todo[name]]):
+                listener.say(line)
             steps = sum(steps_missing(work.cohort.run, work.cohort.cohort) for work in works)
             listener.begin(len(runs), steps, _rounds_there(runs, todo))
             failed = _train_all(works, fitted, workers, listener)
@@ -150,8 +153,9 @@ def _keep_run(folder: Path, fitted: Fitted, plan: Plan, now: Mapping[str, Any], 
         },
         "fingerprint": saved["fingerprint"] if saved else now,
         "execution": asdict(plan),
+        "network": {**fitted.coverage.as_json(), "like_ticket": list(fitted.trial.like_ticket)},
     }
-    if saved is None or any(saved[key] != value for key, value in content.items()):
+    if saved is None or any(saved.get(key) != value for key, value in content.items()):
         write_run(folder, folder.name, **content)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from tickets.coverage import Coverage
 from tickets.store import Saved, read_run, run_folders
 
 from ..winning import Winning, winning
@@ -47,7 +48,7 @@ def section_of(saved: Saved, run: str) -> Section:
         answer=answer.answer,
         sentence=sentence[:1].upper() + sentence[1:],
         about=about(file["config"]["model"]),
-        what=what_was_run(rounds, file),
+        what=what_was_run(rounds, file) + what_is_prunable(saved.coverage(run)),
         sure=how_sure(rounds, answer),
         settings=_settings(file),
         plots=plots,
@@ -86,6 +87,14 @@ def what_was_run(rounds: pd.DataFrame, file: Mapping[str, Any]) -> str:
         f", rewound to step {config['rewind']['step']}.",
     ]
     return "".join(parts)
+
+
+def what_is_prunable(coverage: Coverage | None) -> str:
+    """Which of the network's weights are prunable, as a further sentence; nothing if the run's files do not say."""
+    if coverage is None:
+        return ""
+    said = f" {coverage.sentence[:1].upper()}{coverage.sentence[1:]}."
+    return said if coverage.warning is None else f"{said} Warning: {coverage.warning}."
 
 
 def how_sure(rounds: pd.DataFrame, answer: Winning) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -11,7 +11,8 @@ from rich.table import Table
 
 from tickets.analysis import table
 from tickets.command_line.progress import counted
-from tickets.store import RunStatus, load
+from tickets.coverage import Coverage, coverage_from_json
+from tickets.store import RunStatus, Saved, load
 
 
 def print_results(folder: Path, runs: Sequence[str]) -> None:
@@ -55,7 +56,31 @@ def print_status(found: Sequence[RunStatus]) -> None:
             str(one.diverged),
             one.why or (f"lacks {', '.join(one.missing_arms)}" if one.missing_arms else ""),
         )
-    make_console().print(shown)
+    console = make_console()
+    console.print(shown)
+    for line in _prunable({one.run: coverage_from_json(one.network) for one in found if one.network}):
+        console.print(line, soft_wrap=True)
+
+
+def print_prunable(saved: Saved) -> None:
+    """What of each run's weights is prunable, and a warning where that is little."""
+    found = {run: saved.coverage(run) for run in saved.runs}
+    for line in _prunable({run: one for run, one in found.items() if one is not None}):
+        make_console().print(line, soft_wrap=True)
+
+
+def _prunable(found: Mapping[str, Coverage]) -> Iterator[str]:
+    """The lines, each once: runs of one sweep mostly share them."""
+    runs: dict[str, list[str]] = {}
+    for run, one in found.items():
+        for line in (one.sentence, *([f"warning: {one.warning}"] if one.warning else [])):
+            runs.setdefault(line, []).append(run)
+    for line, names in runs.items():
+        yield (
+            line
+            if len(names) == len(found)
+            else f"{names[0]}{f' and {len(names) - 1} more' * (len(names) > 1)}: {line}"
+        )
 
 
 def make_console() -> Console:
