@@ -12,7 +12,7 @@ import torch
 from tickets.config import Campaign, Run, read_campaign
 from tickets.errors import InputError, Problems, nearest
 from tickets.setting import Fitted, Plan, Source, fit, load_source, plan_execution
-from tickets.store import Layout, read_run, run_folders
+from tickets.store import Layout, cohort_folders, read_manifest, read_run, round_folder, run_folders
 
 
 def find_device(name: str) -> torch.device:
@@ -98,11 +98,28 @@ def plan_all(
                     f"{saved['data']['sha256'][:12]}..., but the data there now has {one.source.sha256[:12]}...; "
                     "put the same data back, or use another folder (--out)"
                 )
+            if saved is not None:
+                _check_tensors(folder / name, one)
             if saved is not None and saved["config"]["compute"] == one.run.compute.model_dump(mode="json"):
                 plans[name] = Plan(**saved["execution"])
             else:
                 plans[name] = plan_execution(one, device, workers)
     return plans
+
+
+def _check_tensors(folder: Path, fitted: Fitted) -> None:
+    """Whether what is prunable now is what the saved rounds have masks of. Raises InputError if not."""
+    now = {tensor.name for tensor in fitted.prunable}
+    for _, cohort in cohort_folders(folder):
+        if not round_folder(cohort, 0).is_dir():
+            continue
+        then: dict[str, int] = next(iter(read_manifest(round_folder(cohort, 0))["surviving"].values()), {})
+        if set(then) != now:
+            differ = ", ".join(sorted(set(then) ^ now))
+            raise InputError(
+                f"{folder}: has masks of {', '.join(sorted(then))}, but now {', '.join(sorted(now))} are prunable "
+                f"(the difference: {differ}; frozen parameters no longer are); use another folder (--out)"
+            )
 
 
 def read_if_saved(folder: Path) -> dict[str, Any] | None:

@@ -65,10 +65,15 @@ class Coverage:
         """What to do where less than half of the weights are prunable; None where they are more."""
         if self.share >= SMALL:
             return None
+        could = [name for name, one in self._by_size() if one.why == "not included"]
+        remedy = (
+            f'name those to be pruned in prune.include, e.g. include = ["{could[0]}"]'
+            if could
+            else "prune.include cannot add them: they are frozen (requires_grad = False) or prune.exclude names them"
+        )
         return (
             f"only {_percent(self.share)} of the weights are prunable, and density is a fraction of these alone; the "
-            f"largest tensors left out: {self._largest()}; name those to be pruned in prune.include, e.g. "
-            f'include = ["{next(iter(self._by_size()))}"]'
+            f"largest tensors left out: {self._largest()}; {remedy}"
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -81,12 +86,12 @@ class Coverage:
             "share": self.share,
         }
 
-    def _by_size(self) -> dict[str, LeftOut]:
-        """The tensors that are left out, the largest first, and of these first what prune.include could add."""
-        return dict(sorted(self.left_out.items(), key=lambda item: (item[1].why != "not included", -item[1].weights)))
+    def _by_size(self) -> list[tuple[str, LeftOut]]:
+        """The tensors that are left out, the largest first."""
+        return sorted(self.left_out.items(), key=lambda item: -item[1].weights)
 
     def _largest(self) -> str:
-        ordered = sorted(self.left_out.items(), key=lambda item: -item[1].weights)
+        ordered = self._by_size()
         named = [f"{name} ({one.weights:,}, {one.why})" for name, one in ordered[:NAMED]]
         more = len(ordered) - len(named)
         return ", ".join(named) + (f" and {more} more" if more else "")

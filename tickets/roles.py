@@ -5,7 +5,7 @@ Pure functions of what a run's run.json holds, for whoever compares arms. An arm
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tickets.catalogue import ARMS, Role
@@ -60,6 +60,24 @@ def like_ticket(file: Mapping[str, Any]) -> tuple[str, ...]:
         for label, entry in entries.items()
         if entry is not None and entry.values == FRESH_DRAW and not entry.has_own_mask
     )
+
+
+def like_ticket_sentence(arms: Sequence[str], init: str) -> str | None:
+    """That these arms start as the ticket does, in one line; None for no arms. init: the name of model.init."""
+    if not arms:
+        return None
+    return (
+        f"{', '.join(arms)}: the same initial weights as the ticket's from this start (model.init = {init!r}); "
+        "compared as the ticket trained again (a measurement), not as a control"
+    )
+
+
+def comparison_notes(file: Mapping[str, Any]) -> list[str]:
+    """What a reader of a saved run's comparisons must know of its arms, a line each. file: what run.json holds."""
+    init = file["config"]["model"].get("init", "pytorch")
+    name = str(init["name"]) if isinstance(init, Mapping) else str(init)
+    lines = (like_ticket_sentence(like_ticket(file), name), steps_sentence(file["config"]))
+    return [line for line in lines if line is not None]
 
 
 def trained_steps(config: Mapping[str, Any], arm: str, round: int = 1) -> int:

@@ -18,7 +18,7 @@ from tickets.config import ArmConfig, Run
 from tickets.errors import InputError, Problems
 from tickets.initial import initial_values
 from tickets.random_state import untouched_generators
-from tickets.roles import FRESH_DRAW, NOT_DRAWN
+from tickets.roles import FRESH_DRAW, NOT_DRAWN, like_ticket_sentence
 from tickets.scores import Weights, score_tensor
 from tickets.seeds import stream
 from tickets.stack.architecture import Prunable
@@ -177,16 +177,13 @@ def _every_second(shape: tuple[int, ...]) -> Tensor:
 
 
 def _notes(run: Run, like: Sequence[str], same_values: Sequence[str], shared: Sequence[Prunable]) -> Iterator[str]:
-    start = f"from this start (model.init = {run.model.init.name!r})"
-    if like:
-        yield (
-            f"{', '.join(like)}: {start} it has the ticket's own initial weights; compared as the ticket trained again "
-            "(a measurement), not as a control"
-        )
+    sentence = like_ticket_sentence(like, run.model.init.name)
+    if sentence:
+        yield sentence
     if same_values:
         yield (
-            f"{', '.join(same_values)}: {start} nothing is drawn, so a fresh draw gives the ticket's own initial "
-            "weights; only the mask is another one"
+            f"{', '.join(same_values)}: this start (model.init = {run.model.init.name!r}) draws nothing, so a fresh "
+            "draw gives the ticket's own initial weights; only the mask is another one"
         )
     if shared:
         names = ", ".join(tensor.name for tensor in shared)

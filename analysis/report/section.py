@@ -9,7 +9,6 @@ from typing import Any
 
 import pandas as pd
 
-from tickets.coverage import Coverage
 from tickets.store import Saved, read_run, run_folders
 
 from ..winning import Winning, winning
@@ -48,7 +47,7 @@ def section_of(saved: Saved, run: str) -> Section:
         answer=answer.answer,
         sentence=sentence[:1].upper() + sentence[1:],
         about=about(file["config"]["model"]),
-        what=what_was_run(rounds, file) + what_is_prunable(saved.coverage(run)),
+        what=" ".join([what_was_run(rounds, file), *what_to_know(saved, run)]),
         sure=how_sure(rounds, answer),
         settings=_settings(file),
         plots=plots,
@@ -89,12 +88,13 @@ def what_was_run(rounds: pd.DataFrame, file: Mapping[str, Any]) -> str:
     return "".join(parts)
 
 
-def what_is_prunable(coverage: Coverage | None) -> str:
-    """Which of the network's weights are prunable, as a further sentence; nothing if the run's files do not say."""
-    if coverage is None:
-        return ""
-    said = f" {coverage.sentence[:1].upper()}{coverage.sentence[1:]}."
-    return said if coverage.warning is None else f"{said} Warning: {coverage.warning}."
+def what_to_know(saved: Saved, run: str) -> list[str]:
+    """Further sentences: which of the network's weights are prunable, and what to know of the arms' starts."""
+    coverage = saved.coverage(run)
+    about = [] if coverage is None else [coverage.sentence]
+    if coverage is not None and coverage.warning is not None:
+        about.append(f"warning: {coverage.warning}")
+    return [f"{line[:1].upper()}{line[1:]}." for line in (*about, *saved.notes(run))]
 
 
 def how_sure(rounds: pd.DataFrame, answer: Winning) -> str:

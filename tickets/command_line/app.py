@@ -111,7 +111,7 @@ def compare(
     """The ticket against each control, by density: difference, interval and verdict; is there a winning ticket?"""
     from tickets.analysis import compare as compare_arms
     from tickets.command_line.comparison import as_records, print_comparison
-    from tickets.command_line.tables import print_prunable
+    from tickets.command_line.tables import print_notes
     from tickets.store import load
 
     saved = load(folder, skip_damaged=True)
@@ -123,7 +123,7 @@ def compare(
         _print_json(as_records(compared))
     else:
         print_comparison(rounds, compared, metric, margin)
-        print_prunable(saved)
+        print_notes(saved)
     for run_id, why in damaged.items():
         print(f"{run_id}: left out, it is damaged: {why}", file=sys.stderr)
     if damaged:

@@ -58,29 +58,34 @@ def print_status(found: Sequence[RunStatus]) -> None:
         )
     console = make_console()
     console.print(shown)
-    for line in _prunable({one.run: coverage_from_json(one.network) for one in found if one.network}):
+    for line in _each_once({one.run: _about(coverage_from_json(one.network)) for one in found if one.network}):
         console.print(line, soft_wrap=True)
 
 
-def print_prunable(saved: Saved) -> None:
-    """What of each run's weights is prunable, and a warning where that is little."""
-    found = {run: saved.coverage(run) for run in saved.runs}
-    for line in _prunable({run: one for run, one in found.items() if one is not None}):
-        make_console().print(line, soft_wrap=True)
+def print_notes(saved: Saved) -> None:
+    """What to know of each run before its arms are compared: what is prunable, and how arms differ from the ticket."""
+    covered = {run: saved.coverage(run) for run in saved.runs}
+    notes = {run: (*_about(covered[run]), *saved.notes(run)) for run in saved.runs}
+    console = make_console()
+    for line in _each_once(notes):
+        console.print(line, soft_wrap=True)
 
 
-def _prunable(found: Mapping[str, Coverage]) -> Iterator[str]:
-    """The lines, each once: runs of one sweep mostly share them."""
+def _about(coverage: Coverage | None) -> tuple[str, ...]:
+    if coverage is None:
+        return ()
+    return (coverage.sentence, *([f"warning: {coverage.warning}"] if coverage.warning else []))
+
+
+def _each_once(lines: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """The lines of all runs, which those of one sweep mostly share; with its runs where not all have it."""
     runs: dict[str, list[str]] = {}
-    for run, one in found.items():
-        for line in (one.sentence, *([f"warning: {one.warning}"] if one.warning else [])):
+    for run, of_run in lines.items():
+        for line in of_run:
             runs.setdefault(line, []).append(run)
     for line, names in runs.items():
-        yield (
-            line
-            if len(names) == len(found)
-            else f"{names[0]}{f' and {len(names) - 1} more' * (len(names) > 1)}: {line}"
-        )
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        yield line if len(names) == len(lines) else f"{names[0]}{more}: {line}"
 
 
 def make_console() -> Console:

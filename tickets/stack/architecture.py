@@ -69,10 +69,12 @@ def prunable(module: nn.Module, exclude: Sequence[str] = (), include: Sequence[s
         if weight.parameter.requires_grad and not _matches(weight.name, exclude)
     )
     if not kept:
+        could = [weight.name for weight in weights if weight not in found and weight.parameter.requires_grad]
         raise InputError(
             "model: nothing is left to prune; only weights of Linear and Conv layers "
             f"({', '.join(usual) or 'there are none'}), and what prune.include ({_listed(include)}) matches, that "
-            f"prune.exclude ({_listed(exclude)}) does not match and that require gradients are prunable"
+            f"prune.exclude ({_listed(exclude)}) does not match and that require gradients are prunable; prune.include "
+            f"could add {', '.join(could) or 'nothing'}"
         )
     return kept
 

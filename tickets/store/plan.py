@@ -165,7 +165,8 @@ def _conflicts(run: Run, saved: Sequence[SavedCohort]) -> Iterator[str]:
             if arm in now and key in now[arm] and now[arm][key] != value and not without_effect:
                 yield (
                     f"arm {arm!r} was trained here with {key} = {_shown(value)}; the campaign now says "
-                    f"{_shown(now[arm][key])}; what is committed is never changed: use another folder (--out)"
+                    f"{_shown(now[arm][key])}; what is committed is never changed: use another folder (--out), or give "
+                    "the arm a label of its own"
                 )
 
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 from tickets.catalogue import Role
 from tickets.coverage import Coverage
 from tickets.errors import InputError, nearest
-from tickets.roles import arms_by_label, role
+from tickets.roles import arms_by_label, comparison_notes, role
 from tickets.store.layout import Layout, cohort_folders, round_folders, run_folders
 from tickets.store.prunable import read_coverage
 from tickets.store.reading import Committed, damaged, read_checked, read_json
@@ -120,6 +120,10 @@ class Saved:
         """{arm: "ticket", "control" or "measurement"} of a run, by label; see `tickets.roles.role`. `run` as above."""
         file = self._files[self._one(run)]
         return {arm: role(file, arm) for arm in arms_by_label(file["config"])}
+
+    def notes(self, run: str | None = None) -> list[str]:
+        """What to know of a run's arms before they are compared, a line each. `run` as above."""
+        return comparison_notes(self._files[self._one(run)])
 
     def coverage(self, run: str | None = None) -> Coverage | None:
         """Which of the network's weights are prunable; None if the run's files do not say. `run` as above."""
