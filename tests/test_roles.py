@@ -64,7 +64,7 @@ def test_start_gives_the_whole_schedule() -> None:
     assert [trained_steps(found, arm) for arm in ("ticket", "reinit", "repeat", "short")] == [100, 100, 130, 70]
     assert other_steps(found) == {"repeat": 30, "short": -30}
     assert steps_sentence(found) == (
-        "training steps after round 0, beside the ticket's 100 in all, of which 30 come before the rewind step: "
+        "training steps after round 0: the ticket has had 100 in all, 30 of them before the rewind step; "
         "repeat: 30 more; short: 30 fewer; `start = 0` gives an arm the whole schedule"
     )
 

@@ -91,7 +91,7 @@ ARMS: Mapping[str, ArmEntry] = {
         mask="tickets.arms:round_mask",
         values="tickets.arms:fresh_draw",
         random=True,
-        summary="the round's mask, a fresh draw from the model's initial distribution",
+        summary="the round's mask, a fresh draw from the model's initial distribution (`start = 0`: all steps)",
     ),
     "shuffle": ArmEntry(
         mask="tickets.arms:round_mask",

@@ -123,8 +123,7 @@ def steps_sentence(config: Mapping[str, Any]) -> str | None:
         return None
     told = [f"{', '.join(names)}: {abs(by):,} {'fewer' if by < 0 else 'more'}" for by, names in groups.items()]
     remedy = "; `start = 0` gives an arm the whole schedule" if any(by < 0 for by in groups) else ""
-    all_steps = trained_steps(config, "ticket")
     return (
-        f"training steps after round 0, beside the ticket's {all_steps:,} in all, of which {step:,} come before the "
-        f"rewind step: {'; '.join(told)}{remedy}"
+        f"training steps after round 0: the ticket has had {trained_steps(config, 'ticket'):,} in all, {step:,} of "
+        f"them before the rewind step; {'; '.join(told)}{remedy}"
     )
