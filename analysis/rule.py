@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tickets.catalogue import ARMS
+from tickets.roles import arms_by_label, role
 
 from .metrics import SHARE
 
@@ -25,7 +26,7 @@ class Rule:
     intervals over all rounds.
     controls: the arms that the ticket must be better than. Every other arm explains, and decides nothing.
     margin: the largest loss against the dense networks that does not matter, as a share of their test error.
-    measurements: arms that are never compared as controls.
+    measurements: arms that are never compared as controls: the ticket trained again, or arms that start as it does.
     rounds: how many the campaign has after the dense one; None: those that are saved.
     """
 
@@ -39,11 +40,11 @@ class Rule:
 Rules = Mapping[str, Rule]
 
 
-def rule_of(config: Mapping[str, Any]) -> Rule:
-    """The rule of a run with this configuration (`Saved.config`); a run saved without [verdict] has the defaults."""
+def rule_of(file: Mapping[str, Any]) -> Rule:
+    """The rule of a run. file: what its run.json holds; one that was saved without [verdict] has the defaults."""
+    config = file["config"]
     given = config.get("verdict") or {}
-    arms = [{"name": arm} if isinstance(arm, str) else arm for arm in config.get("arms", ())]
-    measured = {str(arm.get("label") or arm["name"]) for arm in arms if arm["name"] in MEASUREMENTS}
+    measured = {arm for arm in arms_by_label(config) if role(file, arm) == "measurement"}
     return Rule(
         density=given.get("density"),
         controls=tuple(given.get("controls") or Rule.controls),
@@ -55,7 +56,7 @@ def rule_of(config: Mapping[str, Any]) -> Rule:
 
 def rules_of(saved: Saved) -> dict[str, Rule]:
     """{run: its rule}, of every saved run."""
-    return {run: rule_of(saved.config(run)) for run in saved.runs}
+    return {run: rule_of(saved.file(run)) for run in saved.runs}
 
 
 def rule_for(run: str, rules: Rules | None) -> Rule:

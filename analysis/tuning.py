@@ -15,7 +15,7 @@ from tickets.errors import InputError, nearest
 from tickets.store.derived import LAST_STEP, STEPS_TO_DENSE_LOSS, with_derived
 
 from .metrics import find_metric
-from .rule import Rule, rule_of
+from .rule import Rule, rules_of
 
 if TYPE_CHECKING:
     from tickets.store import Saved
@@ -64,7 +64,7 @@ def tune(saved: Saved, key: str, metric: str = "early_stop_test_accuracy") -> Tu
     one learning rate may be a gap between learning rates.
     """
     configs = {run: saved.config(run) for run in saved.runs}
-    groups = _groups(configs, key)
+    groups, rules = _groups(configs, key), rules_of(saved)
     rounds, curves = saved.rounds, saved.curves
     rounds = rounds[rounds["run"].isin(groups)]
     scored = rounds.assign(score=_scores(rounds, curves, metric))
@@ -80,7 +80,7 @@ def tune(saved: Saved, key: str, metric: str = "early_stop_test_accuracy") -> Tu
     return Tuned(
         rounds=with_derived(joined, points.assign(run=points["group"]).drop(columns="group")),
         chosen=chosen.assign(run=chosen["group"])[["run", "round", "arm", "value", "score"]].reset_index(drop=True),
-        rules={group: rule_of(configs[run]) for run, group in groups.items()},
+        rules={group: rules[run] for run, group in groups.items()},
     )
 
 

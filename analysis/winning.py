@@ -213,6 +213,9 @@ def _lacking(
             f"the run has no arm {listed(absent)}, which the ticket must be better than; add it to `arms`, or name "
             "another control in verdict.controls"
         )
+    alike = [arm for arm in rule.controls if arm in rule.measurements]
+    if alike:
+        return f"{listed(alike)} starts as the ticket does, so it is no control; name another in verdict.controls"
     last = int(max(densities.index))
     unfinished = number == last < (rule.rounds or 0)
     if rule.density is not None and unfinished and rule.density < float(densities[last]):

@@ -1,10 +1,14 @@
 """Each arm's values and places, by hand on tiny tensors."""
 
+import re
+from dataclasses import replace
+
 import pytest
 import torch
 
 from tickets.arms import (
     Origin,
+    apply_rules,
     constant,
     fresh_draw,
     random_mask,
@@ -15,10 +19,12 @@ from tickets.arms import (
     sign_constant,
 )
 from tickets.catalogue import ARMS, resolve
+from tickets.errors import InputError
 
 WEIGHT = torch.tensor([[1.0, -2.0, 3.0], [-4.0, 5.0, -6.0]])
+MEAN = torch.tensor([7.0])
 MASK = {"w.weight": torch.tensor([[True, False, True], [True, True, False]])}
-THETA0 = {"w.weight": WEIGHT, "w.bias": torch.tensor([0.1, 0.2]), "mean": torch.tensor([7.0])}
+THETA0 = {"w.weight": WEIGHT, "w.bias": torch.tensor([0.1, 0.2]), "mean": MEAN}
 REWOUND = {"w.weight": WEIGHT * 10, "w.bias": torch.tensor([0.3, 0.4]), "mean": torch.tensor([8.0])}
 
 
@@ -106,3 +112,92 @@ def test_random_mask_starts_from_unmasked_values():
         places = random_mask(there)["w.weight"]
         assert int(places.sum()) == 4
         assert (rewound(there, {"w.weight": places})["w.weight"][places] != 0).all()
+
+
+# The biases of constant starts.
+
+
+@pytest.mark.parametrize("rule", [constant, sign_constant, random_sign_constant])
+def test_biases_are_zero_or_the_models_as_the_arm_says(rule):
+    usual = rule(origin(), MASK)
+    zero, own = (rule(replace(origin(), zero_biases=zeros), MASK) for zeros in (True, False))
+    assert torch.equal(zero["w.bias"], torch.zeros(2))
+    assert torch.equal(own["w.bias"], THETA0["w.bias"])
+    assert torch.equal(usual["w.bias"], (zero if rule is constant else own)["w.bias"])
+    assert torch.equal(zero["w.weight"], own["w.weight"])
+    assert torch.equal(zero["mean"], own["mean"])
+
+
+def test_the_catalogue_says_what_the_rules_do():
+    usual = {name: entry.biases for name, entry in ARMS.items() if entry.biases is not None}
+    assert usual == {"constant": "zeros", "sign_constant": "model", "random_sign_constant": "model"}
+    for name, biases in usual.items():
+        values = resolve(ARMS[name].values)(origin(), MASK)
+        assert torch.equal(values["w.bias"], torch.zeros(2)) == (biases == "zeros")
+
+
+# Rules that are not the project's own.
+
+
+def test_a_rule_that_writes_into_what_it_gets_changes_nothing():
+    def masks(given):
+        given.theta0["w.weight"].zero_()
+        return {name: kept.logical_not_().logical_not_() for name, kept in given.mask.items()}
+
+    def values(given, mask):
+        mask["w.weight"].fill_(False)
+        given.rewound["w.bias"].fill_(9)
+        return {name: value.add_(1) for name, value in given.theta0.items()}
+
+    mask, made = apply_rules(masks, values, origin(), "arm 'mine'")
+    assert torch.equal(mask["w.weight"], MASK["w.weight"])
+    assert all(torch.equal(made[name], THETA0[name] + 1) for name in THETA0)
+    assert not any(made[name].data_ptr() == THETA0[name].data_ptr() for name in THETA0)
+
+
+def test_the_projects_own_rules_are_called_as_they_are():
+    mask, values = apply_rules(round_mask, rewound, origin(), "arm 'ticket'")
+    assert torch.equal(mask["w.weight"], MASK["w.weight"])
+    assert torch.equal(values["w.weight"], REWOUND["w.weight"])
+
+
+@pytest.mark.parametrize(
+    ("masks", "told"),
+    [
+        (lambda given: None, "must return a mask for each of w.weight, and for nothing else"),
+        (lambda given: {}, "must return a mask for each of w.weight, and for nothing else"),
+        (lambda given: {"w.weight": given.mask["w.weight"].float()}, "not torch.float32 of shape (2, 3)"),
+        (lambda given: {"w.weight": given.mask["w.weight"].T}, "not torch.bool of shape (3, 2)"),
+        (lambda given: {"w.weight": [1, 2]}, "not list"),
+        (lambda given: {"w.weight": ~given.mask["w.weight"]}, "keeps 2 weights of w.weight, must keep 4"),
+    ],
+)
+def test_a_mask_that_is_none_names_the_arm_the_function_and_the_tensor(masks, told):
+    with pytest.raises(InputError, match=re.escape(told)) as caught:
+        apply_rules(masks, rewound, origin(), "arm 'mine', round 2, replicate 0")
+    assert str(caught.value).startswith("arm 'mine', round 2, replicate 0: mask rule tests")
+    assert "<lambda>" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        (lambda given, mask: None, "must return every parameter and buffer (w.weight, w.bias, mean), and nothing else"),
+        (lambda given, mask: {**given.theta0, "more": WEIGHT}, "must return every parameter and buffer"),
+        (lambda given, mask: {**given.theta0, "mean": torch.zeros(2)}, "for mean, not torch.float32 of shape (2,)"),
+        (lambda given, mask: {**given.theta0, "mean": MEAN.double()}, "for mean, not torch.float64 of shape (1,)"),
+        (lambda given, mask: {**given.theta0, "w.bias": torch.tensor([0, torch.nan])}, "returned NaN in w.bias"),
+    ],
+)  # fmt: skip
+def test_values_that_do_not_fit_name_the_arm_the_function_and_the_tensor(values, told):
+    with pytest.raises(InputError, match=re.escape(told)) as caught:
+        apply_rules(round_mask, values, origin(), "arm 'mine', round 2, replicate 0")
+    assert str(caught.value).startswith("arm 'mine', round 2, replicate 0: value rule tests")
+
+
+def test_nan_that_came_of_a_training_that_diverged_is_no_fault_of_the_rule():
+    lost = {**REWOUND, "w.bias": torch.tensor([0.0, torch.nan])}
+    _, values = apply_rules(
+        round_mask, lambda given, mask: given.rewound, replace(origin(), rewound=lost), "arm 'mine'"
+    )
+    assert values["w.bias"].isnan().any()

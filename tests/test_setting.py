@@ -278,3 +278,39 @@ def test_examples_on_a_device_keep_all_that_is_no_tensor() -> None:
     assert all(getattr(moved, name).device.type == "meta" for name in tensors)
     assert (moved.classes, moved.augment) == (3, same)
     assert given.train_inputs.device == CPU
+
+
+class Recurrent(nn.Module):
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        norm = nn.utils.parametrizations.weight_norm
+        self.conv, self.gru, self.out = norm(nn.Conv1d(1, 2, 3)), nn.GRU(8, 2), norm(nn.Linear(2, classes))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.out(self.gru(self.conv(x[:, None]).flatten(1))[0])
+
+
+def recurrent(classes: int) -> nn.Module:
+    return Recurrent(classes)
+
+
+SLOW = pytest.mark.filterwarnings("ignore:There is a performance drop")  # of vmap, which weight_norm is new to
+
+
+@SLOW
+def test_included_weights_lose_the_rate_of_the_layer_that_they_belong_to() -> None:
+    prune = {"rate": 0.3, "conv_rate": 0.2, "output_rate": 0.1, "include": ["gru.weight_*", "*.original1"]}
+    one = fitted(model=f"{__name__}:recurrent", prune=prune)
+    assert make_setting(one, plan_execution(one, CPU), CPU).rates() == {
+        "conv.parametrizations.weight.original1": 0.2,
+        "gru.weight_ih_l0": 0.3,
+        "gru.weight_hh_l0": 0.3,
+        "out.parametrizations.weight.original1": 0.1,
+    }
+
+
+@SLOW
+def test_the_biases_of_an_included_layer_are_zero_in_a_constant_start() -> None:
+    one = fitted(model=f"{__name__}:recurrent", prune={"include": ["gru.weight_*", "*.original1"]})
+    setting = make_setting(one, plan_execution(one, CPU), CPU)
+    assert setting.biases == {"conv.bias", "gru.bias_ih_l0", "gru.bias_hh_l0", "out.bias"}

@@ -7,15 +7,18 @@ what the mask removes is set to zero afterwards, so a value rule need not.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from tickets.errors import InputError
 from tickets.masks import random_places
 
 Tensors = Mapping[str, Tensor]
+MaskRule = Callable[["Origin"], dict[str, Tensor]]
+ValueRule = Callable[["Origin", Tensors], dict[str, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class Origin:
     stream: the seed of this replicate, round and draw for a purpose. The purpose is the rule's, not the arm's,
         so that two arms that share a rule differ in the other one alone.
     value: the campaign's constant c.
+    zero_biases: whether a start of one size has biases of 0, or theta0's; None: what is usual for the rule.
     """
 
     mask: Tensors
@@ -39,6 +43,30 @@ class Origin:
     fresh: Callable[[int], dict[str, Tensor]]
     stream: Callable[[str], int]
     value: float
+    zero_biases: bool | None = None
+
+
+def apply_rules(
+    mask_rule: MaskRule, value_rule: ValueRule, origin: Origin, named: str
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The mask and the initial values that an arm's two rules make.
+
+    The rules of this module read what they are given and never write to it. Any other rule gets copies, and what it
+    returns is checked. named: the arm and when, for errors.
+
+    Raises InputError if a mask is not bool, of another shape, or keeps another number of weights than the round's; or
+    if values are missing, too many, of another shape or type, or NaN.
+    """
+    foreign = value_rule.__module__ != __name__
+    mask = mask_rule(origin if mask_rule.__module__ == __name__ else _copied(origin))
+    problems = list(_wrong_masks(mask, origin)) if mask_rule.__module__ != __name__ else []
+    if problems:
+        raise InputError([f"{named}: mask rule {_name(mask_rule)} {problem}" for problem in problems])
+    values = value_rule(_copied(origin) if foreign else origin, _cloned(mask) if foreign else mask)
+    problems = list(_wrong_values(values, origin)) if foreign else []
+    if problems:
+        raise InputError([f"{named}: value rule {_name(value_rule)} {problem}" for problem in problems])
+    return mask, values
 
 
 def round_mask(origin: Origin) -> dict[str, Tensor]:
@@ -74,19 +102,14 @@ def shuffled(origin: Origin, mask: Tensors) -> dict[str, Tensor]:
 
 
 def constant(origin: Origin, mask: Tensors) -> dict[str, Tensor]:
-    """Every weight the same number, every bias 0: nothing but the mask tells two units of a layer apart."""
-    values = dict(origin.theta0)
-    for name in origin.biases:
-        values[name] = torch.zeros_like(values[name])
-    for name in mask:
-        values[name] = torch.full_like(values[name], origin.value)
-    return values
+    """Every weight the same number. Every bias is 0: then nothing but the mask tells two units of a layer apart."""
+    return {**_beside(origin, True), **{name: torch.full_like(origin.theta0[name], origin.value) for name in mask}}
 
 
 def sign_constant(origin: Origin, mask: Tensors) -> dict[str, Tensor]:
     """sign(theta0) times the standard deviation of that tensor's dense theta0 (Zhou et al. 2019, "constant")."""
     return {
-        **origin.theta0,
+        **_beside(origin, False),
         **{name: origin.theta0[name].sign() * _spread(origin.theta0[name]) for name in mask},
     }
 
@@ -95,9 +118,58 @@ def random_sign_constant(origin: Origin, mask: Tensors) -> dict[str, Tensor]:
     """The sizes of `sign_constant` with signs drawn at random (Zhou et al. 2019)."""
     generator = torch.Generator().manual_seed(origin.stream("random_sign"))
     signs = {name: torch.randint(2, kept.shape, generator=generator) * 2.0 - 1.0 for name, kept in mask.items()}
-    return {**origin.theta0, **{name: signs[name] * _spread(origin.theta0[name]) for name in mask}}
+    return {**_beside(origin, False), **{name: signs[name] * _spread(origin.theta0[name]) for name in mask}}
+
+
+def _beside(origin: Origin, usually_zero: bool) -> dict[str, Tensor]:
+    """What a start of one size has beside its weights: theta0, but for biases that are 0."""
+    zero = usually_zero if origin.zero_biases is None else origin.zero_biases
+    return {**origin.theta0, **{name: torch.zeros_like(origin.theta0[name]) for name in origin.biases if zero}}
 
 
 def _spread(values: Tensor) -> Tensor:
     """Standard deviation over the whole tensor, as a population."""
     return values.std(correction=0)
+
+
+def _copied(origin: Origin) -> Origin:
+    return replace(origin, mask=_cloned(origin.mask), theta0=_cloned(origin.theta0), rewound=_cloned(origin.rewound))
+
+
+def _cloned(tensors: Tensors) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in tensors.items()}
+
+
+def _wrong_masks(mask: object, origin: Origin) -> Iterator[str]:
+    wanted = origin.mask
+    if not isinstance(mask, Mapping) or set(mask) != set(wanted):
+        yield f"must return a mask for each of {', '.join(wanted)}, and for nothing else"
+        return
+    for name, kept in wanted.items():
+        found = mask[name]
+        if not isinstance(found, Tensor) or (found.dtype, found.shape) != (torch.bool, kept.shape):
+            yield f"must return a bool tensor of shape {tuple(kept.shape)} for {name}, not {_told(found)}"
+        elif int(found.sum()) != int(kept.sum()):
+            yield f"keeps {int(found.sum())} weights of {name}, must keep {int(kept.sum())} as the round's mask does"
+
+
+def _wrong_values(values: object, origin: Origin) -> Iterator[str]:
+    wanted = origin.theta0
+    if not isinstance(values, Mapping) or set(values) != set(wanted):
+        yield f"must return every parameter and buffer ({', '.join(wanted)}), and nothing else"
+        return
+    diverged = any(bool(tensor.isnan().any()) for tensor in origin.rewound.values())
+    for name, value in wanted.items():
+        found = values[name]
+        if not isinstance(found, Tensor) or (found.dtype, found.shape) != (value.dtype, value.shape):
+            yield f"must return a {value.dtype} tensor of shape {tuple(value.shape)} for {name}, not {_told(found)}"
+        elif not diverged and bool(found.isnan().any()):
+            yield f"returned NaN in {name}"
+
+
+def _told(found: object) -> str:
+    return f"{found.dtype} of shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
+
+
+def _name(rule: Callable[..., object]) -> str:
+    return f"{rule.__module__}:{getattr(rule, '__qualname__', type(rule).__name__)}"

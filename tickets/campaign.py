@@ -22,6 +22,7 @@ from tickets.cohort import CohortWork, steps_missing
 from tickets.config import Campaign, Run, expand, read_campaign, run_id, to_toml
 from tickets.errors import InputError, Problems
 from tickets.fingerprint import fingerprint
+from tickets.foreword import foreword
 from tickets.listener import Listener, Silence
 from tickets.network import Carried
 from tickets.setting import Fitted, Plan
@@ -144,6 +145,8 @@ def run_campaign(
                 record = networks[name].record
                 pieces_of = [CohortWork(one, name, folder / name, cohort, prints) for cohort in todo[name]]
                 works += [Work(piece, plans[name], record, data_folder, str(placed)) for piece in pieces_of]
+            for line in foreword([one for name, one in fitted.items() if todo[name]]):
+                listener.say(line)
             steps = sum(steps_missing(work.cohort.run, work.cohort.cohort) for work in works)
             listener.begin(len(runs), steps, _rounds_there(runs, todo))
             failed = _train_all(works, fitted, workers, listener)
@@ -185,6 +188,7 @@ def _keep_run(
         "fingerprint": saved["fingerprint"] if saved else now,
         "execution": asdict(plan),
         "network": network.record,
+        "coverage": {**fitted.coverage.as_json(), "like_ticket": list(fitted.trial.like_ticket)},
         "registered": register(
             (saved or {}).get("registered", ()), fitted.run.verdict.model_dump(mode="json"), rounds_committed(folder)
         ),

@@ -34,7 +34,8 @@ class ArmEntry:
     again, which shows how far two trainings of one network differ. random: the arm can be drawn more than once in
     a replicate. carries_state: its values are those of the rewind step, so the optimizer's state of that step goes
     with them. own_order: its data order is drawn anew for each of its draws, where all other arms of a replicate
-    share one.
+    share one. biases: what the biases are where the option `biases` is not given: "zeros", or "model" for those of
+    theta0; None for arms without this option.
     """
 
     mask: str
@@ -44,6 +45,7 @@ class ArmEntry:
     random: bool = False
     carries_state: bool = False
     own_order: bool = False
+    biases: Literal["model", "zeros"] | None = None
 
     @property
     def has_own_mask(self) -> bool:
@@ -90,7 +92,7 @@ ARMS: Mapping[str, ArmEntry] = {
         mask="tickets.arms:round_mask",
         values="tickets.arms:fresh_draw",
         random=True,
-        summary="the round's mask, a fresh draw from the model's initial distribution",
+        summary="the round's mask, a fresh draw from the model's initial distribution (`start = 0`: all steps)",
     ),
     "shuffle": ArmEntry(
         mask="tickets.arms:round_mask",
@@ -101,18 +103,21 @@ ARMS: Mapping[str, ArmEntry] = {
     "constant": ArmEntry(
         mask="tickets.arms:round_mask",
         values="tickets.arms:constant",
-        summary="the round's mask, every weight the same `value` (0.5), every bias 0",
+        biases="zeros",
+        summary="the round's mask, every weight the same `value` (0.5), biases 0 (or `biases = 'model'`)",
     ),
     "sign_constant": ArmEntry(
         mask="tickets.arms:round_mask",
         values="tickets.arms:sign_constant",
-        summary="the round's mask, sign(theta0) x the standard deviation of the tensor's theta0",
+        biases="model",
+        summary="the round's mask, sign(theta0) x std of the tensor's theta0, biases of theta0 (or 'zeros')",
     ),
     "random_sign_constant": ArmEntry(
         mask="tickets.arms:round_mask",
         values="tickets.arms:random_sign_constant",
         random=True,
-        summary="the round's mask, the sizes of sign_constant, signs drawn at random",
+        biases="model",
+        summary="the round's mask, sign_constant with signs drawn at random, biases of theta0 (or 'zeros')",
     ),
     "random_mask": ArmEntry(
         mask="tickets.arms:random_mask",

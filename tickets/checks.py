@@ -15,7 +15,18 @@ from tickets.errors import InputError, Problems, UserCodeError, nearest
 from tickets.network import Carried, Kept, carry_on, look_at
 from tickets.setting import Fitted, Plan, Source, fit, load_source, plan_execution
 from tickets.sources import named_functions
-from tickets.store import Layout, append_event, cohort_folder, read_initial, read_run, run_folders, survey
+from tickets.store import (
+    Layout,
+    append_event,
+    cohort_folder,
+    cohort_folders,
+    read_initial,
+    read_manifest,
+    read_run,
+    round_folder,
+    run_folders,
+    survey,
+)
 from tickets.users_code import told, whole_traceback
 
 
@@ -102,6 +113,8 @@ def plan_all(
                     f"{saved['data']['sha256'][:12]}..., but the data there now has {one.source.sha256[:12]}...; "
                     "put the same data back, or use another folder (--out)"
                 )
+            if saved is not None:
+                _check_tensors(folder / name, one)
             if saved is not None and saved["config"]["compute"] == one.run.compute.model_dump(mode="json"):
                 plans[name] = Plan(**saved["execution"])
             else:
@@ -149,6 +162,21 @@ def _log_failure(folder: Path, error: InputError) -> None:
         with suppress(InputError, OSError):  # what failed is said in any case
             why, trace = error.problems[0], whole_traceback(error)
             append_event(folder / Layout.LOG, {"event": "failed", "why": why, "traceback": trace})
+
+
+def _check_tensors(folder: Path, fitted: Fitted) -> None:
+    """Whether what is prunable now is what the saved rounds have masks of. Raises InputError if not."""
+    now = {tensor.name for tensor in fitted.prunable}
+    for _, cohort in cohort_folders(folder):
+        if not round_folder(cohort, 0).is_dir():
+            continue
+        then: dict[str, int] = next(iter(read_manifest(round_folder(cohort, 0))["surviving"].values()), {})
+        if set(then) != now:
+            differ = ", ".join(sorted(set(then) ^ now))
+            raise InputError(
+                f"{folder}: has masks of {', '.join(sorted(then))}, but now {', '.join(sorted(now))} are prunable "
+                f"(the difference: {differ}; frozen parameters no longer are); use another folder (--out)"
+            )
 
 
 def read_if_saved(folder: Path) -> dict[str, Any] | None:

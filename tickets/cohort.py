@@ -97,8 +97,8 @@ def steps_missing(run: Run, cohort: CohortPlan) -> int:
 
 
 def _wanted(run: Run, plan: RoundPlan) -> list[tuple[ArmConfig, int]]:
-    by_name = {arm.name: arm for arm in run.arms}
-    return [(by_name[name], draw) for name, draw in plan.arms]
+    by_label = {arm.label: arm for arm in run.arms}
+    return [(by_label[label], draw) for label, draw in plan.arms]
 
 
 def _chains(setting: Setting, folder: Path, number: int) -> tuple[Chain, ...]:
@@ -144,7 +144,8 @@ def _record(work: CohortWork, plan: RoundPlan, chains: Sequence[Chain], result: 
         part=plan.part,
         replicates=tuple(chain.replicate for chain in chains),
         arms=[record(network) for network in result.networks],
-        repeated=frozenset(arm.name for arm in work.run.arms if arm.draws > 1),
+        repeated=frozenset(arm.label for arm in work.run.arms if arm.draws > 1),
+        names={arm.label: arm.name for arm in work.run.arms if arm.label != arm.name},
         curves=result.curves,
         rounds=result.rounds,
         units=result.units,
@@ -169,7 +170,7 @@ def _told(
 ) -> RoundDone:
     # The rows are in the order of the stacks; what is told is in the campaign's.
     trained = rounds.groupby("arm", sort=False)["early_stop_test_accuracy"].mean()
-    accuracy = {arm.name: float(trained[arm.name]) for arm in work.run.arms if arm.name in trained.index}
+    accuracy = {arm.label: float(trained[arm.label]) for arm in work.run.arms if arm.label in trained.index}
     return RoundDone(
         run=work.run_id,
         folder=f"{committed.parent.name}/{committed.name}",

@@ -12,12 +12,12 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from tickets.arms import Origin
+from tickets.arms import Origin, apply_rules
 from tickets.catalogue import ARMS, resolve
 from tickets.config import ArmConfig
 from tickets.measures import Label, curve_rows, diverged, round_rows, unit_rows
 from tickets.pruning import prune_by_layer, prune_globally
-from tickets.scores import Weights
+from tickets.scores import Weights, score_tensor
 from tickets.seeds import stream
 from tickets.setting import Setting
 from tickets.stack.feed import NetworkSeeds
@@ -72,7 +72,10 @@ class RoundResult:
 
 @dataclass(frozen=True)
 class _Entry:
+    """A network of the round before training. label: its arm is called by the arm's label; arm: the arm's name."""
+
     label: Label
+    arm: str
     chain: Chain
     mask: Tensors
     values: Tensors
@@ -164,7 +167,9 @@ def next_masks(setting: Setting, ticket: Network, number: int) -> Tensors:
     for name in ticket.mask:
         seed = stream(setting.run.seed, replicate, "score", number, name)
         generator = torch.Generator().manual_seed(seed)
-        scores[name] = setting.score(Weights(ticket.initial[name], ticket.trained[name], generator))
+        weights = Weights(ticket.initial[name], ticket.trained[name], generator)
+        when = f"round {number}, replicate {replicate}"
+        scores[name] = score_tensor(setting.score, setting.run.prune.score, weights, ticket.mask[name], name, when)
     if setting.run.prune.scope == "global":
         return prune_globally(scores, ticket.mask, setting.run.prune.rate)
     return prune_by_layer(scores, ticket.mask, setting.rates())
@@ -182,12 +187,13 @@ def _enter(setting: Setting, chain: Chain, number: int, arm: ArmConfig, draw: in
         fresh=setting.fresh,
         stream=lambda purpose: stream(seed, chain.replicate, purpose, number, draw),
         value=0.0 if arm.value is None else arm.value,
+        zero_biases=arm.biases == "zeros",
     )
-    mask = resolve(entry.mask)(origin)
-    values = resolve(entry.values)(origin, mask)
+    named = f"arm {arm.label!r}, round {number}, replicate {chain.replicate}"
+    mask, values = apply_rules(resolve(entry.mask), resolve(entry.values), origin, named)
     start = 0 if number == 0 or arm.start == 0 else setting.run.rewind.step
-    label = Label(chain.replicate, number, density(mask), arm.name, draw)
-    return _Entry(label, chain, mask, values, start, carries_state=entry.carries_state and start > 0)
+    label = Label(chain.replicate, number, density(mask), arm.label, draw)
+    return _Entry(label, arm.name, chain, mask, values, start, carries_state=entry.carries_state and start > 0)
 
 
 def _train_stack(
@@ -209,8 +215,9 @@ def _train_stack(
     )
     seeds = [
         NetworkSeeds(
-            order=_order(run.seed, entry.label),
-            noise=stream(run.seed, entry.label.replicate, "noise", number, entry.label.arm, entry.label.draw),
+            order=_order(run.seed, entry),
+            # By the arm's name, as all streams: an arm that stands there twice under labels draws the same twice.
+            noise=stream(run.seed, entry.label.replicate, "noise", number, entry.arm, entry.label.draw),
         )
         for entry in members
     ]
@@ -235,11 +242,11 @@ def _train_stack(
     )
 
 
-def _order(seed: int, label: Label) -> int:
+def _order(seed: int, entry: _Entry) -> int:
     """What decides a network's data order: one for all of a replicate, but for arms with an order of their own."""
-    if ARMS[label.arm].own_order:
-        return stream(seed, label.replicate, "reorder", label.draw)
-    return stream(seed, label.replicate, "order")
+    if ARMS[entry.arm].own_order:
+        return stream(seed, entry.label.replicate, "reorder", entry.label.draw)
+    return stream(seed, entry.label.replicate, "order")
 
 
 def _masked(values: Tensors, mask: Tensors) -> Tensors:

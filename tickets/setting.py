@@ -13,13 +13,14 @@ from torch import Tensor, nn
 
 from tickets.catalogue import DATA, SCORES, resolve
 from tickets.config import DataConfig, Run
+from tickets.coverage import Coverage
 from tickets.data import Examples, load_dataset, split
 from tickets.errors import InputError
 from tickets.initial import initial_values
 from tickets.models import check_output, factory
 from tickets.random_state import untouched_generators
 from tickets.scores import Weights
-from tickets.stack.architecture import Prunable, prunable
+from tickets.stack.architecture import Prunable, bias_names, coverage, prunable
 from tickets.stack.chain import chain_of
 from tickets.stack.convolutions import convolutions_met
 from tickets.stack.layout import lay_out_chain
@@ -42,6 +43,7 @@ from tickets.stack.memory import (
 from tickets.stack.networks import Stack
 from tickets.stack.strategies import Choice, choose, share_left
 from tickets.stack.units import HiddenLayer, hidden_layers
+from tickets.trial import Trial, try_out
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class Setting:
     @property
     def biases(self) -> frozenset[str]:
         """The parameters that are biases."""
-        return frozenset(name for name in self.parameters if name.rpartition(".")[2] == "bias")
+        return bias_names(self.parameters, self.prunable)
 
     def rates(self) -> dict[str, float]:
         """The share of its surviving weights that each prunable tensor loses in a round, in layer scope."""
@@ -130,7 +132,8 @@ def load_source(config: DataConfig, folder: Path | None) -> Source:
 class Fitted:
     """A run whose model, data and recipe are known to fit one another.
 
-    module: a template of the architecture. hidden: its hidden layers, if the run has their units counted.
+    module: a template of the architecture. hidden: its hidden layers, if the run has their units counted. coverage:
+    which of its weights are prunable. trial: what the run's own functions gave on initial values.
     """
 
     run: Run
@@ -139,6 +142,8 @@ class Fitted:
     module: nn.Module
     prunable: tuple[Prunable, ...]
     hidden: tuple[HiddenLayer, ...]
+    coverage: Coverage
+    trial: Trial
 
 
 def fit(run: Run, source: Source) -> Fitted:
@@ -154,8 +159,9 @@ def fit(run: Run, source: Source) -> Fitted:
             f"train.batch_size = {run.train.batch_size}: must be at most {count}, the training examples of "
             f"{source.name!r} beside data.validation = {run.data.validation}"
         )
+    score = None
     try:
-        score_function(run)
+        score = score_function(run)
     except InputError as error:
         problems += error.problems
     try:
@@ -163,13 +169,15 @@ def fit(run: Run, source: Source) -> Fitted:
         with untouched_generators():  # the template's own values are never used, whatever its constructor draws
             module = build()
         check_output(module, shape, examples.classes, run.model.name)
-        found = prunable(module, run.prune.exclude)
+        found = prunable(module, run.prune.exclude, run.prune.include)
         hidden = hidden_layers(module) if run.store.units else ()
+        biases = bias_names((name for name, _ in module.named_parameters()), found)
+        trial = try_out(run, build, found, biases, score) if score else Trial()
     except InputError as error:
         raise type(error)([*problems, *error.problems]) from error
     if problems:
         raise InputError(problems)
-    return Fitted(run, source, build, module, found, hidden)
+    return Fitted(run, source, build, module, found, hidden, coverage(module, found, run.prune.exclude), trial)
 
 
 def score_function(run: Run) -> Callable[[Weights], Tensor]:

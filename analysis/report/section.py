@@ -53,7 +53,7 @@ def section_of(saved: Saved, run: str) -> Section:
     """The section of a run that has rounds. Raises InputError if its masks, values or curves are damaged."""
     rounds = saved.rounds[saved.rounds["run"] == run]
     file = _file(saved, run)
-    rule = rule_of(file["config"])
+    rule = rule_of(file)
     (answer,) = winning(rounds, {run: rule})
     plots, missing = plots_of(saved, run, file)
     return Section(
@@ -65,7 +65,7 @@ def section_of(saved: Saved, run: str) -> Section:
         reasons=reasons(answer),
         beside=beside(answer),
         about=about(file["config"]["model"]),
-        what=what_was_run(rounds, file),
+        what=" ".join([what_was_run(rounds, file), *what_to_know(saved, run)]),
         sure=how_sure(rounds, answer),
         settings=_settings(file),
         plots=plots,
@@ -104,6 +104,15 @@ def what_was_run(rounds: pd.DataFrame, file: Mapping[str, Any]) -> str:
         f", rewound to step {config['rewind']['step']}.",
     ]
     return "".join(parts)
+
+
+def what_to_know(saved: Saved, run: str) -> list[str]:
+    """Further sentences: which of the network's weights are prunable, and what to know of the arms' starts."""
+    coverage = saved.coverage(run)
+    about = [] if coverage is None else [coverage.sentence]
+    if coverage is not None and coverage.warning is not None:
+        about.append(f"warning: {coverage.warning}")
+    return [f"{line[:1].upper()}{line[1:]}." for line in (*about, *saved.notes(run))]
 
 
 def how_sure(rounds: pd.DataFrame, answer: Winning) -> str:

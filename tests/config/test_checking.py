@@ -51,6 +51,10 @@ def lines(**changed: Any) -> list[str]:
     return list(caught.value.problems)
 
 
+ONCE = "give an arm once, with draws = N for more draws, or with a label of its own"
+LABEL = "must be 1 to 100 of the letters a-z and A-Z, digits, '_' and '-', and not begin with '-' (it names an arm in tables and files)"
+NO_BIASES = "only starts of one size have a choice (constant, sign_constant, random_sign_constant)"
+
 ONE_KEY = [
     ({"train": {"learning_rate": -1}}, "train.learning_rate = -1: must be greater than 0"),
     ({"train": {"learning_rate": 0}}, "train.learning_rate = 0: must be greater than 0"),
@@ -78,7 +82,7 @@ ONE_KEY = [
     ({"train": {"rounds": 3}}, f"train.rounds: unknown key; 'rounds' is a key of the file's top: write it above the first [table] ({TRAIN})"),
     ({"train": {'odd "key"\n': 3}}, f'train."odd \\"key\\"\\n": unknown key ({TRAIN})'),
     ({"train": 4}, "train = 4: must be a table, not a whole number"),
-    ({"prune": {"rat": 0.1}}, "prune.rat: unknown key; did you mean 'rate'? (allowed: conv_rate, density, exclude, output_rate, rate, scope, score)"),
+    ({"prune": {"rat": 0.1}}, "prune.rat: unknown key; did you mean 'rate'? (allowed: conv_rate, density, exclude, include, output_rate, rate, scope, score)"),
     ({"prune": {"rate": 1.5}}, "prune.rate = 1.5: must be between 0 and 1"),
     ({"prune": {"output_rate": -0.5}}, "prune.output_rate = -0.5: must be between 0 and 1"),
     ({"prune": {"conv_rate": 2}}, "prune.conv_rate = 2: must be between 0 and 1"),
@@ -143,13 +147,20 @@ ONE_KEY = [
     ({"arms": ["ticket", "x:y", "reinit"]}, f"arms[1] = 'x:y': unknown arm ({ARMS})"),
     ({"arms": ["ticket", "reinit", "reinits"]}, f"arms[2] = 'reinits': unknown arm; did you mean 'reinit'? ({ARMS})"),
     ({"arms": ["ticket", {"name": "shufle"}]}, f"arms[1].name = 'shufle': unknown arm; did you mean 'shuffle'? ({ARMS})"),
-    ({"arms": ["ticket", {"name": "reinit", "drws": 3}]}, "arms[1].drws: unknown key; did you mean 'draws'? (allowed: draws, name, start, value)"),
+    ({"arms": ["ticket", {"name": "reinit", "drws": 3}]}, "arms[1].drws: unknown key; did you mean 'draws'? (allowed: biases, draws, label, name, start, value)"),
     ({"arms": ["ticket", {"draws": 3}]}, f"arms[1].name: missing; name an arm ({ARMS})"),
     ({"arms": ["ticket", 3]}, "arms[1] = 3: must be a name or a table, not a whole number"),
     ({"arms": "ticket"}, 'arms = "ticket": must be a list, not a string'),
     ({"arms": ["ticket", {"name": "reinit", "draws": 0}]}, "arms[1].draws = 0: must be at least 1"),
     ({"arms": ["ticket", {"name": "reinit", "start": 5}]}, "arms[1].start = 5: must be 0: start = 0 gives the full schedule; no other start is offered"),
     ({"arms": ["ticket", {"name": "reinit", "start": False}]}, "arms[1].start = false: must be a whole number, not true or false"),
+    *(
+        ({"arms": ["ticket", {"name": "reinit", "label": label}]}, f'arms[1].label = "{label}": {LABEL}')
+        for label in ("reinit.draw1", "a b", "", "-x", "a/b")
+    ),
+    ({"arms": ["ticket", {"name": "reinit", "label": 3}]}, "arms[1].label = 3: must be a string, not a whole number"),
+    ({"arms": ["ticket", {"name": "constant", "biases": "none"}]}, "arms[1].biases = 'none': unknown choice (allowed: model, zeros)"),
+    ({"prune": {"include": "gru.*"}}, 'prune.include = "gru.*": must be a list, not a string'),
     ({"arms": ["ticket", {"name": "constant", "value": "x"}]}, 'arms[1].value = "x": must be a number, not a string'),
 ]  # fmt: skip
 
@@ -165,8 +176,14 @@ TOGETHER = [
     ({"prune": {"density": 0.1}}, "prune.density = 0.1: prunes once, so it needs rounds = 1, not 16; with more rounds give prune.rate instead"),
     ({"arms": ["reinit"]}, 'arms = ["reinit"]: must hold "ticket": every other arm is compared with it'),
     ({"arms": []}, 'arms = []: must hold "ticket": every other arm is compared with it'),
-    ({"arms": ["ticket", "reinit", "reinit"]}, 'arms[2] = "reinit": is there already as arms[1]; give an arm once, with draws = N for more draws'),
-    ({"arms": ["ticket", "reinit", {"name": "reinit"}]}, 'arms[2].name = "reinit": is there already as arms[1]; give an arm once, with draws = N for more draws'),
+    ({"arms": ["ticket", "reinit", "reinit"]}, f'arms[2] = "reinit": is there already as arms[1]; {ONCE} (label = "reinit_2")'),
+    ({"arms": ["ticket", "reinit", {"name": "reinit"}]}, f'arms[2].name = "reinit": is there already as arms[1]; {ONCE} (label = "reinit_2")'),
+    ({"arms": ["ticket", {"name": "reinit", "label": "a"}, {"name": "shuffle", "label": "a"}]}, f'arms[2].label = "a": is there already as arms[1]; {ONCE} (label = "shuffle_2")'),
+    ({"arms": ["ticket", {"name": "reinit", "label": "ticket"}]}, 'arms[1].label = "ticket": is the name of another arm; give another label, e.g. reinit_2'),
+    ({"arms": ["ticket", {"name": "reinit", "label": "shuffle"}]}, 'arms[1].label = "shuffle": is the name of another arm; give another label, e.g. reinit_2'),
+    ({"arms": ["ticket", {"name": "reinit", "label": "dense"}]}, 'arms[1].label = "dense": is what the ticket of round 0 is called; give another label'),
+    ({"arms": [{"name": "ticket", "label": "winner"}]}, 'arms[0].label = "winner": the ticket is called "ticket" in every table; leave label out'),
+    ({"arms": ["ticket", {"name": "reinit", "biases": "zeros"}]}, f'arms[1].biases = "zeros": {NO_BIASES}, not reinit; leave it out'),
     ({"arms": [{"name": "ticket", "start": 0}]}, "arms[0].start = 0: only a control can start at step 0; the ticket starts at rewind.step; leave start out"),
     ({"arms": ["ticket", {"name": "reinit", "value": 0.5}]}, "arms[1].value = 0.5: only the arm constant takes a value, not reinit; leave it out"),
     *(
@@ -208,12 +225,12 @@ def test_every_problem_at_once_and_rules_are_judged_beside_other_problems() -> N
         "train.learning_rate = -1: must be greater than 0",
         'train.steps = "many": must be a whole number, not a string',
         "train.milestones[1] = true: must be a whole number, not true or false",
-        "prune.rat: unknown key; did you mean 'rate'? (allowed: conv_rate, density, exclude, output_rate, rate, scope, score)",
+        "prune.rat: unknown key; did you mean 'rate'? (allowed: conv_rate, density, exclude, include, output_rate, rate, scope, score)",
         f"train.momentum = 0.9: {MOMENTUM}",
         "prune.rate = 0.3: does not go with prune.density = 0.5, which means rate = 0.5; give only one",
         "prune.density = 0.5: prunes once, so it needs rounds = 1, not 16; with more rounds give prune.rate instead",
         "arms[1].value = 3: only the arm constant takes a value, not reinit; leave it out",
-        'arms[3] = "random_mask": is there already as arms[2]; give an arm once, with draws = N for more draws',
+        f'arms[3] = "random_mask": is there already as arms[2]; {ONCE} (label = "random_mask_2")',
         'arms = ["constant", {"name": "reinit", "draws": "x", "value": 3}...: must hold "ticket": every other arm is compared with it',
     ]  # fmt: skip
 

@@ -98,6 +98,7 @@ def test_what_an_identity_holds() -> None:
         {"prune": {"output_rate": 0.1}},
         {"prune": {"conv_rate": 0.1}},
         {"prune": {"exclude": ["a"]}},
+        {"prune": {"include": ["a"]}},
         {"rewind": {"step": 1}},
     ],
 )
@@ -123,6 +124,8 @@ def test_every_key_of_the_identity_is_changed_above() -> None:
         {"rounds": 3},
         {"cohort_size": 2},
         {"arms": ["ticket", {"name": "reinit", "draws": 5}]},
+        {"arms": ["ticket", {"name": "reinit", "label": "other"}, {"name": "constant", "biases": "model"}]},
+        {"prune": {"include": []}},
         {"store": {"trained": "all"}},
         {"compute": {"strategy": "looped", "memory_gib": 1, "threads": 1}},
     ],

@@ -161,6 +161,30 @@ def test_arms_short_and_long() -> None:
     assert constant.value == -2.0
 
 
+def test_one_arm_may_stand_there_twice_under_labels() -> None:
+    arms = ["ticket", "reinit", {"name": "reinit", "label": "reinit_full", "start": 0}]
+    found = parse_run({**BASE, "arms": arms}).arms
+    assert [(arm.name, arm.label) for arm in found] == [
+        ("ticket", "ticket"),
+        ("reinit", "reinit"),
+        ("reinit", "reinit_full"),
+    ]
+    dumped = [arm.model_dump() for arm in found]
+    assert ["label" in arm for arm in dumped] == [False, False, True]
+    assert parse_run({**BASE, "arms": dumped}).arms == found
+
+
+def test_the_biases_of_constant_starts_are_each_arms_own_unless_given() -> None:
+    arms = ["ticket", "constant", "sign_constant", "random_sign_constant"]
+    found = parse_run({**BASE, "arms": arms}).arms
+    assert [arm.biases for arm in found] == [None, "zeros", "model", "model"]
+    assert not any("biases" in arm.model_dump() for arm in found)
+    other = {"name": "sign_constant", "biases": "zeros"}
+    (_, changed) = parse_run({**BASE, "arms": ["ticket", other]}).arms
+    assert changed.model_dump()["biases"] == "zeros"
+    assert parse_run({**BASE, "arms": ["ticket", {**other, "biases": "model"}]}).arms[1] == found[2]
+
+
 def test_whole_numbers_stand_for_decimal_ones() -> None:
     run = parse_run({**BASE, "train": {"learning_rate": 1, "weight_decay": -0.0}})
     assert repr(run.train.learning_rate) == "1.0"

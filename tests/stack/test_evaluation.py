@@ -135,3 +135,21 @@ def test_a_metric_by_its_name() -> None:
     curves = Curves(torch.tensor([0, 5]), torch.arange(24, dtype=torch.float64).view(2, 2, 6))
     assert curves.metric("train_loss").tolist() == [[0, 6], [12, 18]]
     assert curves.metric("test_accuracy").tolist() == [[5, 11], [17, 23]]
+
+
+@pytest.mark.parametrize("strategy", ["looped", "vectorised"])
+def test_a_model_that_writes_to_its_inputs_changes_no_example(bench, strategy: str) -> None:
+    def build(inplace: bool = True) -> nn.Sequential:
+        return nn.Sequential(nn.ReLU(inplace=inplace), nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 3))
+
+    examples, recipe = bench.examples(), bench.recipe()
+    before = {field.name: getattr(examples, field.name) for field in dataclasses.fields(examples)}
+    before = {name: value.clone() for name, value in before.items() if isinstance(value, torch.Tensor)}
+    found = [
+        bench.train(functools.partial(build, inplace), bench.stack(build), recipe, examples, strategy)
+        for inplace in (True, False)
+    ]
+    assert all(torch.equal(getattr(examples, name), value) for name, value in before.items())
+    assert torch.equal(found[0].curves.values, found[1].curves.values)
+    for name, values in found[0].stack.parameters.items():
+        assert torch.equal(values, found[1].stack.parameters[name])

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from tickets.errors import InputError
-from tickets.store import CohortPlan, RoundPlan, missing, wanted_arms, write_initial, write_round
+from tickets.store import CohortPlan, RoundPlan, arm_options, missing, wanted_arms, write_initial, write_round
 
 PAIRS = (("ticket", 0), ("reinit", 0), ("reinit", 1), ("constant", 0), ("random_mask", 0))
 
@@ -97,7 +97,7 @@ def test_an_arm_that_was_trained_with_other_options_is_refused(saved_run, exampl
     run = example.config(arms=["ticket", {"name": "constant", "value": 0.7}])
     message = (
         r"^arm 'constant' was trained here with value = 0.5; the campaign now says 0.7; "
-        r"what is committed is never changed: use another folder \(--out\)$"
+        r"what is committed is never changed: use another folder \(--out\), or give the arm a label of its own$"
     )
     with pytest.raises(InputError, match=message):
         missing(run, saved_run)
@@ -132,6 +132,34 @@ def test_options_of_an_arm_that_a_part_did_not_train_do_not_count(saved_run, exa
     write_round(saved_run / "cohort-000", record)
     now = example.config(arms=["ticket", "shuffle", {"name": "sign_constant", "start": 0}], rewind={"step": 7})
     assert missing(now, saved_run)[0].rounds[0] == RoundPlan(0, 2, (("sign_constant", 0),))
+
+
+def test_options_that_are_not_written_are_as_usual(saved_run, example):
+    # No manifest says what the biases were, nor that an arm's name is its label.
+    with pytest.raises(InputError) as raised:
+        missing(example.config(arms=["ticket", {"name": "constant", "biases": "model"}]), saved_run)
+    assert raised.value.problems[0].startswith("arm 'constant' was trained here with biases = zeros; the campaign now")
+    assert missing(example.config(arms=["ticket", {"name": "constant", "biases": "zeros"}]), saved_run) == ()
+
+
+def test_an_arm_under_a_label_is_another_arm(saved_run, example):
+    arms = ["ticket", "reinit", {"name": "constant", "label": "ones", "value": 1, "biases": "model"}]
+    run = example.config(arms=arms)
+    assert wanted_arms(run) == (("ticket", 0), ("reinit", 0), ("ones", 0))
+    assert missing(run, saved_run)[0].rounds[0] == RoundPlan(0, 1, (("ones", 0),))
+    assert arm_options(run.arms) == {
+        "ticket": {"start": None, "value": None},
+        "reinit": {"start": None, "value": None},
+        "ones": {"name": "constant", "start": None, "value": 1.0, "biases": "model"},
+    }
+
+
+def test_a_label_that_was_given_to_another_arm_is_refused(tmp_path, example):
+    example.write(tmp_path, example.config(arms=["ticket", {"name": "reinit", "label": "mine"}]))
+    with pytest.raises(
+        InputError, match=r"^arm 'mine' was trained here with name = reinit; the campaign now says shuffle"
+    ):
+        missing(example.config(arms=["ticket", {"name": "shuffle", "label": "mine"}]), tmp_path)
 
 
 @pytest.mark.parametrize("gone", ["round-000", "round-001"])

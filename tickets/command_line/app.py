@@ -121,6 +121,7 @@ def compare(
     from tickets.analysis import compare as compare_arms
     from tickets.analysis import rules_of
     from tickets.command_line.comparison import as_records, print_choices, print_comparison
+    from tickets.command_line.tables import print_notes
     from tickets.store import load
 
     saved = load(folder, skip_damaged=True)
@@ -139,6 +140,7 @@ def compare(
         if chosen is not None and tune is not None:
             print_choices(chosen, tune)
         print_comparison(rounds, compared, metric, rules)
+        print_notes(saved)
     for run_id, why in damaged.items():
         print(f"{run_id}: left out, it is damaged: {why}", file=sys.stderr)
     if damaged:

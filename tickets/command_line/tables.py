@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from rich.table import Table
@@ -11,7 +11,8 @@ from tickets.analysis import rules_of, table, winning
 from tickets.command_line.progress import counted
 from tickets.command_line.terminal import make_console, say, show_table
 from tickets.command_line.verdict import print_verdict
-from tickets.store import RunStatus, load
+from tickets.coverage import Coverage, coverage_from_json
+from tickets.store import RunStatus, Saved, load
 
 
 def print_results(folder: Path, runs: Sequence[str]) -> None:
@@ -63,3 +64,31 @@ def print_status(found: Sequence[RunStatus]) -> None:
         why = one.why or (f"lacks {', '.join(one.missing_arms)}" if one.missing_arms else "")
         if why:
             say(console, f"{one.run}: {why}")
+    for line in _each_once({one.run: _about(coverage_from_json(one.coverage)) for one in found if one.coverage}):
+        say(console, line)
+
+
+def print_notes(saved: Saved) -> None:
+    """What to know of each run before its arms are compared: what is prunable, and how arms differ from the ticket."""
+    covered = {run: saved.coverage(run) for run in saved.runs}
+    notes = {run: (*_about(covered[run]), *saved.notes(run)) for run in saved.runs}
+    console = make_console()
+    for line in _each_once(notes):
+        say(console, line)
+
+
+def _about(coverage: Coverage | None) -> tuple[str, ...]:
+    if coverage is None:
+        return ()
+    return (coverage.sentence, *([f"warning: {coverage.warning}"] if coverage.warning else []))
+
+
+def _each_once(lines: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """The lines of all runs, which those of one sweep mostly share; with its runs where not all have it."""
+    runs: dict[str, list[str]] = {}
+    for run, of_run in lines.items():
+        for line in of_run:
+            runs.setdefault(line, []).append(run)
+    for line, names in runs.items():
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        yield line if len(names) == len(lines) else f"{names[0]}{more}: {line}"

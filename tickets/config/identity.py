@@ -19,7 +19,8 @@ def identity(run: Run) -> dict[str, Any]:
     """Everything that decides a ticket's numbers, defaults included, and nothing else.
 
     Left out are a run's name, replicates, rounds, arms, cohort_size, store and compute: they say which
-    tickets are made and how. `prune.density` is left out: the rate it stands for is in. `model.init` is a plain
+    tickets are made and how. `prune.density` is left out: the rate it stands for is in; so is an empty
+    `prune.include`. `model.init` is a plain
     name where its rule has no options of its own, else a table of all of them.
     """
     values = run.model_dump(mode="json", include=set(IDENTITY_KEYS))

@@ -140,3 +140,18 @@ Slug = Annotated[
         _is_slug,
     ),
 ]
+
+
+def _is_label(name: str) -> bool:
+    return _is_slug(name) and "." not in name
+
+
+# No dots: what follows one in a key is the draw (`reinit.draw1`).
+Label = Annotated[
+    str,
+    legal(
+        f"must be 1 to {NAME_LENGTH} of the letters a-z and A-Z, digits, '_' and '-', and not begin with '-' "
+        "(it names an arm in tables and files)",
+        _is_label,
+    ),
+]

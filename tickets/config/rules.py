@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from tickets.catalogue import ARMS
 
 RANDOM_ARMS = tuple(sorted(name for name, arm in ARMS.items() if arm.random))
+CONSTANT_STARTS = tuple(name for name, arm in ARMS.items() if arm.biases is not None)
 
 
 class Rule(NamedTuple):
@@ -109,10 +110,30 @@ def _value(name: str, value: float | None) -> str | None:
     return f"only the arm constant takes a value, not {name}; leave it out"
 
 
+def _label(name: str, label: str) -> str | None:
+    if label == name:
+        return None
+    if name == "ticket":
+        return 'the ticket is called "ticket" in every table; leave label out'
+    if label == "dense":
+        return "is what the ticket of round 0 is called; give another label"
+    if label in ARMS:
+        return f"is the name of another arm; give another label, e.g. {name}_2"
+    return None
+
+
+def _biases(name: str, biases: str | None) -> str | None:
+    if biases is None or ARMS[name].biases is not None:
+        return None
+    return f"only starts of one size have a choice ({', '.join(CONSTANT_STARTS)}), not {name}; leave it out"
+
+
 ARM_RULES = (
+    Rule(("name", "label"), _label),
     Rule(("name", "draws"), _draws),
     Rule(("name", "start"), _start),
     Rule(("name", "value"), _value),
+    Rule(("name", "biases"), _biases),
 )
 
 
@@ -141,37 +162,42 @@ def broken_rules(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             if sentence is not None:
                 yield rule.keys[-1], sentence
     if "arms" in values:
-        names = [values.get(f"{at}.name") for at in places]
-        yield from _arms_together(names)
-        yield from _controls(names, values.get("verdict.controls", _DEFAULT_CONTROLS))
+        names, labels = ([values.get(f"{at}.{key}") for at in places] for key in ("name", "label"))
+        yield from _arms_together(names, labels)
+        yield from _controls(names, labels, values.get("verdict.controls", _DEFAULT_CONTROLS))
 
 
 _DEFAULT_CONTROLS = ("reinit",)
 
 
-def _controls(names: list[str | None], controls: Sequence[Any]) -> Iterator[tuple[str, str]]:
+def _controls(
+    names: Sequence[str | None], labels: Sequence[str | None], controls: Sequence[Any]
+) -> Iterator[tuple[str, str]]:
     if None in names or tuple(controls) == _DEFAULT_CONTROLS:
         return  # by default nothing is asked of `arms`: without reinit the answer is `cannot tell`
-    there = [name for name in names if name is not None and name in ARMS and ARMS[name].role == "control"]
-    allowed = f"controls among this campaign's arms: {', '.join(map(str, there)) or 'none'}"
+    roles = {str(label or name): ARMS[str(name)].role for name, label in zip(names, labels, strict=True)}
+    there = [label for label, role in roles.items() if role == "control"]
+    allowed = f"controls among this campaign's arms: {', '.join(there) or 'none'}"
     if not controls:
         yield "verdict.controls", f"must name at least one arm that the ticket must be better than ({allowed})"
     for control in controls:
         if not isinstance(control, str):
             yield "verdict.controls", f"must be a list of arms' names ({allowed})"
-        elif control in ARMS and ARMS[control].role == "measurement":
+        elif roles.get(control) == "measurement":
             yield "verdict.controls", f"{control} is the ticket trained again, which measures noise; {allowed}"
         elif control not in there:
             yield "verdict.controls", f"{control!r} is no control of this campaign ({allowed})"
 
 
-def _arms_together(names: list[str | None]) -> Iterator[tuple[str, str]]:
-    for index, name in enumerate(names):
-        if name is not None and name in names[:index]:
-            first = names.index(name)
+def _arms_together(names: list[str | None], labels: list[str | None]) -> Iterator[tuple[str, str]]:
+    called = [label or name for name, label in zip(names, labels, strict=True)]
+    for index, (name, label) in enumerate(zip(names, called, strict=True)):
+        if name is not None and label in called[:index] and (label == name or label not in ARMS):
+            first = called.index(label)
             yield (
-                f"arms[{index}].name",
-                f"is there already as arms[{first}]; give an arm once, with draws = N for more draws",
+                f"arms[{index}].{'name' if label == name else 'label'}",
+                f"is there already as arms[{first}]; give an arm once, with draws = N for more draws, or with a label "
+                f'of its own (label = "{name}_2")',
             )
     # A name that could not be read may have been meant as the ticket; its own line says enough.
     if "ticket" not in names and None not in names:

@@ -21,12 +21,14 @@ from pydantic import (
 )
 
 from tickets.catalogue import ARMS, SCORES
+from tickets.config.inits import Biases, BiasesName
 from tickets.config.legal import (
     STRICT,
     Count,
     CountFromOne,
     Fraction,
     FractionBelowOne,
+    Label,
     NotNegative,
     Number,
     Positive,
@@ -62,6 +64,15 @@ def _constant_value(checked: dict[str, Any]) -> float | None:
     return 0.5 if checked.get("name") == "constant" else None
 
 
+def _own_name(checked: dict[str, Any]) -> str:
+    # The name is not there if it was illegal; that is a problem of its own, and this value is never seen.
+    return str(checked.get("name", ""))
+
+
+def _usual_biases(checked: dict[str, Any]) -> BiasesName | None:
+    return ARMS[checked["name"]].biases if checked.get("name") in ARMS else None
+
+
 def _rate(checked: dict[str, Any]) -> float:
     density = checked.get("density")
     return 0.2 if density is None else pruned_share(density)
@@ -79,9 +90,17 @@ class ArmConfig(BaseModel):
     model_config = STRICT
 
     name: ArmName
+    label: Label = Field(default_factory=_own_name)  # its name in tables, columns and keys of files; default: name
     draws: CountFromOne = 1  # repetitions within a replicate, >= 1; 1 for arms that draw nothing at random
     start: Zero | None = None  # controls only: 0 for the full schedule; none: start at rewind.step
     value: Number | None = Field(default_factory=_constant_value)  # `constant` only: its weights; default 0.5
+    biases: Biases | None = Field(default_factory=_usual_biases)  # of constant starts; default: the arm's (catalogue)
+
+    @model_serializer(mode="wrap")
+    def _without_the_defaults(self, whole: SerializerFunctionWrapHandler) -> Any:
+        # A setting has one form: what a saved run was trained with is compared with what the campaign says.
+        usual = {"label": self.name, "biases": ARMS[self.name].biases}
+        return {key: value for key, value in whole(self).items() if key not in usual or value != usual[key]}
 
 
 class TrainConfig(BaseModel):
@@ -121,6 +140,13 @@ class PruneConfig(BaseModel):
     output_rate: Fraction = Field(default_factory=_same_rate)  # the output layer's, in scope "layer"; default: rate
     conv_rate: Fraction = Field(default_factory=_same_rate)  # the convolutions', in scope "layer"; default: rate
     exclude: Annotated[tuple[str, ...], LIST] = ()  # parameter name patterns (fnmatch): not pruned, not counted
+    include: Annotated[tuple[str, ...], LIST] = ()  # likewise: pruned and counted beside the weights of Linear and Conv
+
+    @model_serializer(mode="wrap")
+    def _without_the_default(self, whole: SerializerFunctionWrapHandler) -> Any:
+        # No pattern is always written as no key: so one setting has one form, and one run id.
+        dumped = whole(self)
+        return {key: value for key, value in dumped.items() if key != "include" or value}
 
 
 class RewindConfig(BaseModel):

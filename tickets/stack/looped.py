@@ -49,7 +49,8 @@ class Looped:
         self._module.eval()
         networks = len(next(iter(parameters.values())))
         outputs = [
-            self._outputs(index, {name: parameter[index] for name, parameter in parameters.items()}, buffers, x)
+            # Each network its own copy: a model may write to its inputs, as ReLU(inplace=True) does.
+            self._outputs(index, {name: parameter[index] for name, parameter in parameters.items()}, buffers, x.clone())
             for index in range(networks)
         ]
         return torch.stack(outputs)

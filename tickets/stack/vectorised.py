@@ -34,7 +34,8 @@ class Vectorised:
     def logits(self, parameters: Tensors, buffers: Tensors, x: Tensor) -> Tensor:
         """See Execution.logits."""
         self._module.eval()
-        return vmap(self._outputs, in_dims=(0, 0, None))(parameters, buffers, x)
+        # A copy: a model may write to its inputs, as ReLU(inplace=True) does.
+        return vmap(self._outputs, in_dims=(0, 0, None))(parameters, buffers, x.clone())
 
     def _outputs(self, parameters: Tensors, buffers: Tensors, x: Tensor) -> Tensor:
         outputs: Tensor = functional_call(self._module, (parameters, buffers), (x,))

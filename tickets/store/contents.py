@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from tickets.store.arrays import Array, Mask, Shapes, decode, decode_shapes, parse_arm_key, unpack
-from tickets.store.layout import Layout, has_own_mask
-from tickets.store.reading import Manifest
+from tickets.store.layout import Layout
+from tickets.store.reading import Manifest, keeps_own_mask
 from tickets.store.tables import SCHEMAS, decode_table
 
 Network = tuple[int, str, int]  # replicate, arm, draw
@@ -39,6 +39,10 @@ class Round:
         """Every network that was trained here, by the manifest."""
         arms = [(entry["arm"], entry["draw"]) for entry in self.manifest["arms"]]
         return {(replicate, arm, draw) for replicate in self.replicates for arm, draw in arms}
+
+    def has_own_mask(self, arm: str) -> bool:
+        """Whether the arm's mask is not the round's."""
+        return keeps_own_mask(self.manifest, arm)
 
     def read(self, name: str) -> bytes:
         """The bytes of one of the files."""
@@ -83,7 +87,7 @@ def manifest_problems(saved: Round, cohort: list[int] | None) -> Iterator[str]:
 
 def mask_problems(saved: Round, masks: Mapping[Network, Mapping[str, Mask]], of_round: Masks) -> Iterator[str]:
     """masks.safetensors holds other masks than it should, or masks with other counts than the manifest's."""
-    wanted = {network for network in saved.trained if network[1] == Layout.TICKET or has_own_mask(network[1])}
+    wanted = {network for network in saved.trained if network[1] == Layout.TICKET or saved.has_own_mask(network[1])}
     yield from _set_problems(set(masks), wanted)
     surviving = saved.manifest["surviving"]
     for replicate in saved.replicates:
@@ -96,7 +100,7 @@ def mask_problems(saved: Round, masks: Mapping[Network, Mapping[str, Mask]], of_
         if density != said:
             yield f"replicate {replicate}: density {density}, but the manifest says {said}"
     for network, mask in masks.items():
-        if has_own_mask(network[1]) and _counts(mask) != _counts(of_round.get(network[0], {})):
+        if saved.has_own_mask(network[1]) and _counts(mask) != _counts(of_round.get(network[0], {})):
             yield f"{_named(network)}: {_counts(mask)} survive, but the round's mask has other counts"
 
 
@@ -133,7 +137,7 @@ def value_problems(
     shapes: of every parameter and buffer, from the cohort's initial values.
     """
     for network, by_name in arrays.items():
-        mask = masks.get(network, {}) if has_own_mask(network[1]) else of_round.get(network[0], {})
+        mask = masks.get(network, {}) if saved.has_own_mask(network[1]) else of_round.get(network[0], {})
         lengths = {**shapes, **{name: (count,) for name, count in _counts(mask).items()}}
         for name in sorted(by_name.keys() | lengths.keys()):
             found = by_name[name].shape if name in by_name else "missing"

@@ -92,7 +92,7 @@ def round_folders(cohort: Path) -> list[tuple[int, int, Path]]:
 
 
 def has_own_mask(arm: str) -> bool:
-    """Whether the arm's mask is its own (drawn at random) and not the round's."""
+    """Whether the mask of the arm with this name (not label) is its own, drawn at random, and not the round's."""
     return arm in ARMS and ARMS[arm].has_own_mask
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tickets.catalogue import ARMS
 from tickets.errors import InputError
 from tickets.store.layout import Layout, cohort_folders, round_folder, round_folders
 from tickets.store.reading import read_manifest
@@ -14,7 +15,7 @@ from tickets.store.reading import read_manifest
 if TYPE_CHECKING:
     from tickets.config.schema import ArmConfig, Run
 
-Pair = tuple[str, int]  # arm, draw
+Pair = tuple[str, int]  # arm (its label), draw
 
 
 @dataclass(frozen=True)
@@ -95,12 +96,16 @@ def plan(run: Run, saved: Sequence[SavedCohort]) -> tuple[CohortPlan, ...]:
 
 def wanted_arms(run: Run) -> tuple[Pair, ...]:
     """(arm, draw) of every network that each round of the run trains, in the campaign's order."""
-    return tuple((arm.name, draw) for arm in run.arms for draw in range(arm.draws))
+    return tuple((arm.label, draw) for arm in run.arms for draw in range(arm.draws))
 
 
 def arm_options(arms: Iterable[ArmConfig]) -> dict[str, dict[str, Any]]:
-    """What decides how each arm trains, for the manifest's "arm_options": its keys but name and draws."""
-    return {arm.name: arm.model_dump(mode="json", exclude={"name", "draws"}) for arm in arms}
+    """What decides how each arm trains, by label, for the manifest's "arm_options": its keys but label and draws.
+
+    The name is left out where it is the label.
+    """
+    options = {arm.label: arm.model_dump(mode="json", exclude={"label", "draws"}) for arm in arms}
+    return {label: {k: v for k, v in found.items() if (k, v) != ("name", label)} for label, found in options.items()}
 
 
 def _surveyed(index: int, cohort: Path) -> SavedCohort:
@@ -151,17 +156,25 @@ def _free(taken: set[int], count: int) -> list[int]:
 
 
 def _conflicts(run: Run, saved: Sequence[SavedCohort]) -> Iterator[str]:
-    now = arm_options(run.arms)
+    now = {arm: _whole(arm, options) for arm, options in arm_options(run.arms).items()}
     trained = ((arm, then) for cohort in saved for found in cohort.rounds.values() for arm, then in found.options)
     for arm, then in trained:
-        for key, value in then.items():
+        for key, value in _whole(arm, then).items():
             # With no rewinding every arm starts at step 0, whether the campaign says so or not.
             without_effect = key == "start" and run.rewind.step == 0
             if arm in now and key in now[arm] and now[arm][key] != value and not without_effect:
                 yield (
                     f"arm {arm!r} was trained here with {key} = {_shown(value)}; the campaign now says "
-                    f"{_shown(now[arm][key])}; what is committed is never changed: use another folder (--out)"
+                    f"{_shown(now[arm][key])}; what is committed is never changed: use another folder (--out), or give "
+                    "the arm a label of its own"
                 )
+
+
+def _whole(arm: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """An arm's options with those that are left out where they are as usual."""
+    name = str(options.get("name", arm))
+    usual = {"biases": ARMS[name].biases} if name in ARMS else {}
+    return {"name": name, **usual, **options}
 
 
 def _shown(value: object) -> str:

@@ -13,7 +13,7 @@ from safetensors import safe_open
 
 from tickets.errors import InputError
 from tickets.store.arrays import Array, Mask, by_replicate, decode, decode_shapes, unpack
-from tickets.store.layout import SCHEMA_VERSION, Layout
+from tickets.store.layout import SCHEMA_VERSION, Layout, has_own_mask
 from tickets.store.tables import ROUNDS, decode_table
 
 Manifest = Mapping[str, Any]
@@ -59,6 +59,12 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if lacking:
         raise InputError(f"{folder / Layout.MANIFEST}: damaged, it lacks {', '.join(lacking)}; take it from a backup")
     return manifest
+
+
+def keeps_own_mask(manifest: Manifest, arm: str) -> bool:
+    """Whether a round's folder holds masks of the arm with this label, and not only the round's."""
+    names = (entry.get("name", arm) for entry in manifest["arms"] if entry["arm"] == arm)
+    return has_own_mask(next(names, arm))
 
 
 def file_problem(folder: Path, name: str, manifest: Manifest) -> str | None:

@@ -14,9 +14,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from tickets.catalogue import Role
+from tickets.coverage import Coverage
 from tickets.errors import InputError, nearest
+from tickets.roles import arms_by_label, comparison_notes, role
 from tickets.store.derived import with_derived
 from tickets.store.layout import Layout, cohort_folders, round_folders, run_folders
+from tickets.store.prunable import read_coverage
 from tickets.store.reading import Committed, damaged, read_checked, read_json
 from tickets.store.registered import rounds_seen
 from tickets.store.tables import SCHEMAS, decode_table
@@ -123,12 +127,30 @@ class Saved:
         """A run's resolved configuration, from its run.json. `run` may be left out if there is just one."""
         return copy.deepcopy(dict(self._files[self._one(run)]["config"]))
 
+    def file(self, run: str | None = None) -> dict[str, Any]:
+        """All that a run's run.json holds. `run` as above."""
+        return copy.deepcopy(dict(self._files[self._one(run)]))
+
     def registered(self, run: str | None = None) -> int | None:
         """How many rounds were there when the run's verdict rule was first seen: 0 if it was written before training.
 
         None for a run that was saved before this was recorded. `run` may be left out if there is just one.
         """
         return rounds_seen(self._files[self._one(run)])
+
+    def roles(self, run: str | None = None) -> dict[str, Role]:
+        """{arm: "ticket", "control" or "measurement"} of a run, by label; see `tickets.roles.role`. `run` as above."""
+        file = self._files[self._one(run)]
+        return {arm: role(file, arm) for arm in arms_by_label(file["config"])}
+
+    def notes(self, run: str | None = None) -> list[str]:
+        """What to know of a run's arms before they are compared, a line each. `run` as above."""
+        return comparison_notes(self._files[self._one(run)])
+
+    def coverage(self, run: str | None = None) -> Coverage | None:
+        """Which of the network's weights are prunable; None if the run's files do not say. `run` as above."""
+        run = self._one(run)
+        return read_coverage(self._runs[run], self._files[run])
 
     def ticket(self, replicate: int, round: int, run: str | None = None) -> Ticket:
         """The ticket of a replicate and round: its mask and the values that it trained from.
@@ -212,9 +234,9 @@ class Saved:
         self._left_out.setdefault(run, str(error))
 
     def _arms(self) -> list[str]:
-        """The arms of all runs, in the order of their campaign."""
-        arms = (arm for run in self.runs for arm in self._files[run].get("config", {}).get("arms", []))
-        return list(dict.fromkeys(arm if isinstance(arm, str) else arm["name"] for arm in arms))
+        """The labels of all runs' arms, in the order of their campaign."""
+        configs = (self._files[run].get("config", {}) for run in self.runs)
+        return list(dict.fromkeys(label for config in configs for label in arms_by_label(config)))
 
 
 def _sorted(frame: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:

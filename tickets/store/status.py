@@ -12,6 +12,7 @@ from tickets.errors import InputError
 from tickets.store.layout import Layout, run_folders
 from tickets.store.log import read_events
 from tickets.store.plan import SavedCohort, plan, survey, wanted_arms
+from tickets.store.prunable import read_coverage
 from tickets.store.reading import read_json
 
 State = Literal["done", "partial", "failed", "waiting"]
@@ -26,6 +27,7 @@ class RunStatus:
     draw of it is committed. trainings: networks, of which `diverged` are recorded as such.
     missing_arms: the arms that rounds which are committed lack.
     asked: whether campaign.toml asks for the run; else it is measured by its own run.json.
+    coverage: which of the network's weights are prunable, as `Coverage.as_json` gives it; None if no file says so.
     """
 
     run: str
@@ -40,6 +42,7 @@ class RunStatus:
     diverged: int
     missing_arms: list[str]
     asked: bool
+    coverage: dict[str, Any] | None = None
 
 
 def status(folder: str | Path) -> list[RunStatus]:
@@ -128,9 +131,18 @@ def _status(name: str, run: Run, folder: Path, asked: bool) -> RunStatus:
         trainings_done=trainings,
         trainings_wanted=wanted[2],
         diverged=sum(found.diverged for cohort in saved for found in cohort.rounds.values()),
-        missing_arms=[arm.name for arm in run.arms if arm.name in late],
+        missing_arms=[arm.label for arm in run.arms if arm.label in late],
         asked=asked,
+        coverage=_coverage(folder),
     )
+
+
+def _coverage(folder: Path) -> dict[str, Any] | None:
+    try:
+        found = read_coverage(folder, read_json(folder / Layout.RUN))
+    except InputError:
+        return None
+    return None if found is None else found.as_json()
 
 
 def _done(run: Run, saved: Sequence[SavedCohort]) -> tuple[int, int, int]:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from tickets.catalogue import MODELS
 from tickets.errors import InputError, nearest
 from tickets.store.arrays import Array, Mask, arm_key, expand, unpack
-from tickets.store.layout import Layout, cohort_folders, has_own_mask, round_folder, round_folders
-from tickets.store.reading import Committed, damaged, read_arrays, read_shapes
+from tickets.store.layout import Layout, cohort_folders, round_folder, round_folders
+from tickets.store.reading import Committed, damaged, keeps_own_mask, read_arrays, read_shapes
 
 if TYPE_CHECKING:
     from torch import nn
@@ -93,7 +93,7 @@ def read_ticket(
     whole, part = _find(committed, run, run_id, arm, replicate, round, draw)
     mask = (
         _mask(committed, part, arm, replicate, draw)
-        if has_own_mask(arm)
+        if keeps_own_mask(committed.manifest(part), arm)
         else _mask(committed, whole, Layout.TICKET, replicate, 0)
     )
     kept = Layout.TRAINED in committed.manifest(part)["files"]

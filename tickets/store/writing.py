@@ -24,6 +24,7 @@ Masks = Mapping[str, Mask]
 class ArmRecord:
     """One trained network. The order of `mask` and `initial` is the model's.
 
+    arm: its arm's label.
     mask: by prunable parameter, of its full shape.
     initial: every parameter and buffer, of its full shape, as it started training.
     trained: the same after training, None if it is not kept.
@@ -42,6 +43,7 @@ class RoundRecord:
     """What a cohort trained in a round: all of it (part 0), or arms and draws added later (part 1, 2, ...).
 
     arms: every replicate with every arm and draw. repeated: the arms that have several draws in the campaign.
+    names: of the arms whose label is another, by label, the name in `tickets.catalogue.ARMS`.
     units: what the hidden units were like, if they were counted.
     next_masks: by replicate, what the next round starts from; in part 0 only.
     extra: further JSON for the manifest, such as "arm_options" and "fingerprint".
@@ -56,6 +58,7 @@ class RoundRecord:
     rounds: pd.DataFrame
     units: pd.DataFrame | None = None
     next_masks: Mapping[int, Masks] | None = None
+    names: Mapping[str, str] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -170,7 +173,7 @@ def _check(record: RoundRecord, masks: Mapping[int, Masks]) -> None:
         raise ValueError(f"{where}: next masks of replicates {sorted(record.next_masks)}, not {record.replicates}")
     for arm in record.arms:
         mask = masks[arm.replicate]
-        if has_own_mask(arm.arm):
+        if has_own_mask(record.names.get(arm.arm, arm.arm)):
             same = _counts(arm.mask) == _counts(mask) and _shapes(arm.mask) == _shapes(mask)
         else:
             same = arm.mask.keys() == mask.keys() and all(np.array_equal(arm.mask[name], mask[name]) for name in mask)
@@ -184,7 +187,10 @@ def _manifest(record: RoundRecord, masks: Mapping[int, Masks]) -> dict[str, Any]
         "round": record.number,
         "part": record.part,
         "replicates": sorted(record.replicates),
-        "arms": [{"arm": arm, "draw": draw} for arm, draw in _pairs(record)],
+        "arms": [
+            {"arm": arm, "draw": draw, **({"name": record.names[arm]} if arm in record.names else {})}
+            for arm, draw in _pairs(record)
+        ],
         "density": {replicate: density(_counts(mask), _shapes(mask)) for replicate, mask in sorted(masks.items())},
         "surviving": {replicate: _counts(mask) for replicate, mask in sorted(masks.items())},
         "diverged": int(record.rounds["diverged"].sum()),
@@ -205,7 +211,7 @@ def _encode_masks(record: RoundRecord, masks: Mapping[int, Masks]) -> bytes:
     own = {
         f"{arm.replicate}/{_key(record, arm)}/{name}": pack(mask)
         for arm in record.arms
-        if has_own_mask(arm.arm)
+        if has_own_mask(record.names.get(arm.arm, arm.arm))
         for name, mask in arm.mask.items()
     }
     of_round = _ticket_masks(masks) if record.part == 0 else {}

@@ -1,0 +1,74 @@
+"""What arms are to the ticket, from a saved configuration alone."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from tickets.catalogue import ARMS
+from tickets.config import parse_run
+from tickets.roles import arms_by_label, comparison_notes, like_ticket, other_steps, role, steps_sentence, trained_steps
+
+
+def config(**changes: Any) -> dict[str, Any]:
+    table = {"name": "t", "data": "digits", "model": "mlp", "arms": list(ARMS), "train": {"steps": 100}}
+    return parse_run({**table, **changes}).model_dump(mode="json")
+
+
+def test_an_arm_goes_by_its_label() -> None:
+    arms = ["ticket", "repeat", {"name": "repeat", "label": "again"}, {"name": "reinit", "label": "full", "start": 0}]
+    found = config(arms=arms)
+    assert list(arms_by_label(found)) == ["ticket", "repeat", "again", "full"]
+    roles = {arm: role({"config": found}, arm) for arm in arms_by_label(found)}
+    assert roles == {"ticket": "ticket", "repeat": "measurement", "again": "measurement", "full": "control"}
+
+
+def test_arms_that_the_campaign_no_longer_names() -> None:
+    file = {"config": config(arms=["ticket"])}
+    assert [role(file, arm) for arm in ("reorder", "reinit", "gone")] == ["measurement", "control", "control"]
+
+
+def test_what_starts_as_the_ticket_is_a_measurement() -> None:
+    file = {"config": config(), "coverage": {"like_ticket": ["reinit", "shuffle"]}}
+    assert [role(file, arm) for arm in ("reinit", "shuffle", "constant")] == ["measurement", "measurement", "control"]
+
+
+@pytest.mark.parametrize("init", ["constant", "zeros", {"name": "dct", "biases": "model"}])
+def test_runs_saved_before_it_was_recorded_are_judged_by_their_init(init: Any) -> None:
+    file = {"config": config(model={"name": "mlp", "init": init})}
+    assert like_ticket(file) == ("reinit",)
+    assert like_ticket({"config": config(model={"name": "mlp", "init": "glorot_normal"})}) == ()
+    (line,) = comparison_notes(file)
+    assert line.startswith("reinit: the same initial weights as the ticket's from this start (model.init = ")
+
+
+def test_without_rewinding_every_arm_has_as_many_steps() -> None:
+    assert {trained_steps(config(), arm) for arm in ARMS} == {100}
+    assert other_steps(config()) == {}
+    assert steps_sentence(config()) is None
+
+
+def test_arms_that_do_not_go_on_from_the_rewound_values_have_fewer_steps() -> None:
+    found = config(rewind={"step": 30})
+    fewer = {"reinit", "shuffle", "constant", "sign_constant", "random_sign_constant", "random_mask_reinit"}
+    assert other_steps(found) == dict.fromkeys([arm for arm in ARMS if arm in fewer], -30)
+    assert {trained_steps(found, arm, round=0) for arm in ARMS} == {100}
+
+
+def test_start_gives_the_whole_schedule() -> None:
+    starts = [{"name": "reinit", "start": 0}, {"name": "repeat", "start": 0}, {"name": "reinit", "label": "short"}]
+    found = config(arms=["ticket", *starts], rewind={"step": 30})
+    assert [trained_steps(found, arm) for arm in ("ticket", "reinit", "repeat", "short")] == [100, 100, 130, 70]
+    assert other_steps(found) == {"repeat": 30, "short": -30}
+    assert steps_sentence(found) == (
+        "training steps after round 0: the ticket has had 100 in all, 30 of them before the rewind step; "
+        "repeat: 30 more; short: 30 fewer; `start = 0` gives an arm the whole schedule"
+    )
+
+
+def test_it_needs_no_torch() -> None:
+    code = "import sys, tickets.roles, tickets.coverage; print(sorted({'torch', 'pandas', 'numpy'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"

@@ -1,0 +1,24 @@
+"""What is said of a campaign's runs before they train: what is prunable, and what a comparison of arms must know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from tickets.roles import steps_sentence
+from tickets.setting import Fitted
+
+
+def foreword(runs: Sequence[Fitted]) -> list[str]:
+    """The lines for these runs, each once: runs of one sweep mostly share them."""
+    return list(dict.fromkeys(line for one in runs for line in _lines(one)))
+
+
+def _lines(one: Fitted) -> Iterator[str]:
+    name = f"model {one.run.model.name}"
+    yield f"{name}: {one.coverage.sentence}"
+    if one.coverage.warning:
+        yield f"warning: {name}: {one.coverage.warning}"
+    yield from one.trial.notes
+    steps = steps_sentence(one.run.model_dump(mode="json"))
+    if steps:
+        yield steps

@@ -1,0 +1,129 @@
+"""What each arm of a saved run is to the ticket: a control or a measurement, and how many steps it trained.
+
+Pure functions of what a run's run.json holds, for whoever compares arms. An arm goes by its label.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tickets.catalogue import ARMS, Role
+
+FRESH_DRAW = "tickets.arms:fresh_draw"  # the value rule that draws from the model's own initial distribution
+REWOUND = "tickets.arms:rewound"  # the value rule whose values were trained up to the rewind step
+NOT_DRAWN = ("constant", "zeros", "dct")  # the rules of model.init that give the same weights for every seed
+
+
+def arms_by_label(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The arms of a run's configuration, as tables, in the campaign's order.
+
+    config: JSON of a resolved Run, such as `tickets.load(...).config()`.
+    """
+    tables = [{"name": arm} if isinstance(arm, str) else dict(arm) for arm in config.get("arms", [])]
+    return {str(arm.get("label", arm["name"])): arm for arm in tables}
+
+
+def role(file: Mapping[str, Any], arm: str) -> Role:
+    """Whether an arm of a saved run is the ticket, a control, or a measurement of what two trainings differ by.
+
+    A control whose initial values are the ticket's own in this run is a measurement: `reinit` where the start draws
+    nothing (init constant, zeros or dct), for instance.
+
+    Parameters
+    ----------
+    file
+        What run.json holds.
+    arm
+        The arm's label. An arm that the campaign no longer names is judged by its name in the catalogue.
+    """
+    name = arms_by_label(file["config"]).get(arm, {"name": arm})["name"]
+    if name not in ARMS:
+        return "control"
+    return "measurement" if arm in like_ticket(file) else ARMS[name].role
+
+
+def like_ticket(file: Mapping[str, Any]) -> tuple[str, ...]:
+    """The controls of a saved run that start from the ticket's own mask and values, by label.
+
+    Runs that were saved before this was recorded: arms by a fresh draw where model.init draws nothing.
+    """
+    if "coverage" in file:
+        return tuple(file["coverage"]["like_ticket"])
+    config = file["config"]
+    init = config["model"].get("init", "")
+    if (init["name"] if isinstance(init, Mapping) else init) not in NOT_DRAWN:
+        return ()
+    entries = {label: ARMS.get(arm["name"]) for label, arm in arms_by_label(config).items()}
+    return tuple(
+        label
+        for label, entry in entries.items()
+        if entry is not None and entry.values == FRESH_DRAW and not entry.has_own_mask
+    )
+
+
+def like_ticket_sentence(arms: Sequence[str], init: str) -> str | None:
+    """That these arms start as the ticket does, in one line; None for no arms. init: the name of model.init."""
+    if not arms:
+        return None
+    return (
+        f"{', '.join(arms)}: the same initial weights as the ticket's from this start (model.init = {init!r}); "
+        "compared as the ticket trained again (a measurement), not as a control"
+    )
+
+
+def comparison_notes(file: Mapping[str, Any]) -> list[str]:
+    """What a reader of a saved run's comparisons must know of its arms, a line each. file: what run.json holds."""
+    init = file["config"]["model"].get("init", "pytorch")
+    name = str(init["name"]) if isinstance(init, Mapping) else str(init)
+    lines = (like_ticket_sentence(like_ticket(file), name), steps_sentence(file["config"]))
+    return [line for line in lines if line is not None]
+
+
+def trained_steps(config: Mapping[str, Any], arm: str, round: int = 1) -> int:
+    """How many training steps an arm's networks have had in all when a round ends.
+
+    The ticket, and every arm that goes on from its rewound values, has had those before the rewind step too.
+    `reinit` with a rewind step of 100 has trained 100 steps fewer; with `start = 0`, as many. `shuffle` has had none
+    of the steps before: the network that it starts from was never trained.
+
+    Parameters
+    ----------
+    config
+        JSON of a resolved Run, such as `tickets.load(...).config()`.
+    arm
+        The arm's label.
+    round
+        0: every arm has the whole schedule.
+    """
+    steps = int(config["train"]["steps"])
+    rewind = int(config.get("rewind", {}).get("step", 0))
+    if round == 0 or rewind == 0:
+        return steps
+    table = arms_by_label(config).get(arm, {"name": arm})
+    entry = ARMS.get(table["name"])
+    before = rewind if entry is not None and entry.values == REWOUND else 0
+    return before + steps - (0 if table.get("start") == 0 else rewind)
+
+
+def other_steps(config: Mapping[str, Any]) -> dict[str, int]:
+    """{label: steps} of the arms that have trained another number of steps than the ticket: less than 0 for fewer."""
+    ticket = trained_steps(config, "ticket")
+    apart = {label: trained_steps(config, label) - ticket for label in arms_by_label(config)}
+    return {label: steps for label, steps in apart.items() if steps}
+
+
+def steps_sentence(config: Mapping[str, Any]) -> str | None:
+    """Which arms have trained more or fewer steps than the ticket after round 0, in one line; None if none has."""
+    step = config.get("rewind", {}).get("step", 0)
+    groups: dict[int, list[str]] = {}
+    for label, steps in other_steps(config).items():
+        groups.setdefault(steps, []).append(label)
+    if not groups:
+        return None
+    told = [f"{', '.join(names)}: {abs(by):,} {'fewer' if by < 0 else 'more'}" for by, names in groups.items()]
+    remedy = "; `start = 0` gives an arm the whole schedule" if any(by < 0 for by in groups) else ""
+    return (
+        f"training steps after round 0: the ticket has had {trained_steps(config, 'ticket'):,} in all, {step:,} of "
+        f"them before the rewind step; {'; '.join(told)}{remedy}"
+    )

@@ -1,0 +1,44 @@
+"""Which of a saved run's weights are prunable, from its files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from tickets.coverage import Coverage, LeftOut, coverage_from_json
+from tickets.errors import InputError
+from tickets.store.layout import Layout, cohort_folders, round_folder
+from tickets.store.reading import read_manifest, read_shapes
+
+
+def read_coverage(run: Path, file: Mapping[str, Any]) -> Coverage | None:
+    """Which weights of a run are prunable; None if its files do not say. `file`: what its run.json holds.
+
+    A run that was saved before run.json said so is judged by the shapes of what is saved: every tensor of two or more
+    dimensions counts as weights, a buffer too.
+    """
+    if "coverage" in file:
+        return coverage_from_json(file["coverage"])
+    try:
+        cohort = next((folder for _, folder in cohort_folders(run)), None)
+        return None if cohort is None else _by_shapes(cohort, file["config"]["prune"]["exclude"])
+    except (InputError, OSError, ValueError, KeyError):
+        return None
+
+
+def _by_shapes(cohort: Path, exclude: list[str]) -> Coverage | None:
+    surviving = read_manifest(round_folder(cohort, 0))["surviving"]  # all of them, in round 0
+    shapes = read_shapes(cohort / Layout.INITIAL / Layout.VALUES)
+    weights = {name: math.prod(shape) for name, shape in shapes.items() if len(shape) >= 2}
+    counts = next(iter(surviving.values()))
+
+    def left_out(name: str) -> LeftOut:
+        excluded = any(fnmatchcase(name, pattern) for pattern in exclude)
+        return LeftOut(weights[name], "excluded" if excluded else "not included")
+
+    # The manifest's keys are sorted; the shapes are in the model's order.
+    prunable = {name: int(counts[name]) for name in shapes if name in counts}
+    return Coverage(prunable, {name: left_out(name) for name in weights if name not in counts})
