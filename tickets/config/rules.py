@@ -16,6 +16,14 @@ from tickets.catalogue import ARMS
 RANDOM_ARMS = tuple(sorted(name for name, arm in ARMS.items() if arm.random))
 
 
+class Broken(NamedTuple):
+    """A rule that is broken: what is wrong with the value at `key`, given the values at the keys `beside` it."""
+
+    key: str
+    sentence: str
+    beside: tuple[str, ...] = ()
+
+
 class Rule(NamedTuple):
     """`judge`, called with the values of `keys`, says what is wrong with the last of them, or None."""
 
@@ -130,8 +138,8 @@ def flat(table: Mapping[str, Any]) -> dict[str, Any]:
     return entries
 
 
-def broken_rules(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """The key and the sentence of every rule that a flat table breaks."""
+def broken_rules(values: Mapping[str, Any]) -> Iterator[Broken]:
+    """Every rule that a flat table breaks."""
     arms = values.get("arms", ())
     places = [f"arms[{index}]" for index in range(len(arms))]
     in_arms = [Rule(tuple(f"{at}.{key}" for key in rule.keys), rule.judge) for at in places for rule in ARM_RULES]
@@ -139,19 +147,19 @@ def broken_rules(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if all(key in values for key in rule.keys):
             sentence = rule.judge(*(values[key] for key in rule.keys))
             if sentence is not None:
-                yield rule.keys[-1], sentence
+                yield Broken(rule.keys[-1], sentence, rule.keys[:-1])
     if "arms" in values:
         yield from _arms_together([values.get(f"{at}.name") for at in places])
 
 
-def _arms_together(names: list[str | None]) -> Iterator[tuple[str, str]]:
+def _arms_together(names: list[str | None]) -> Iterator[Broken]:
     for index, name in enumerate(names):
         if name is not None and name in names[:index]:
             first = names.index(name)
-            yield (
+            yield Broken(
                 f"arms[{index}].name",
                 f"is there already as arms[{first}]; give an arm once, with draws = N for more draws",
             )
     # A name that could not be read may have been meant as the ticket; its own line says enough.
     if "ticket" not in names and None not in names:
-        yield "arms", 'must hold "ticket": every other arm is compared with it'
+        yield Broken("arms", 'must hold "ticket": every other arm is compared with it')

@@ -175,7 +175,7 @@ class Run(BaseModel):
 
     @model_validator(mode="after")
     def _keep_rules(self) -> Run:
-        problems = [f"{key}: {sentence}" for key, sentence in broken_rules(flat(self.model_dump()))]
+        problems = [f"{broken.key}: {broken.sentence}" for broken in broken_rules(flat(self.model_dump()))]
         if problems:
             raise InputError(problems)
         return self
