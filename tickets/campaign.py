@@ -9,12 +9,13 @@ from typing import Any
 
 import torch
 
-from tickets.checks import check_folder, find_data_folder, find_device, fit_all, plan_all, read_if_saved
+from tickets.checks import read_if_saved
 from tickets.cohort import CohortWork, steps_missing
-from tickets.config import Campaign, Run, expand, read_campaign, run_id, to_toml
-from tickets.errors import InputError, Problems
+from tickets.config import Campaign, Run, to_toml
 from tickets.fingerprint import fingerprint
+from tickets.importing import importable
 from tickets.listener import Listener, Silence
+from tickets.preparation import Prepared, prepare
 from tickets.setting import Fitted, Plan
 from tickets.store import (
     Layout,
@@ -29,8 +30,6 @@ from tickets.store import (
 from tickets.work import Trainer, Work
 from tickets.workers import share_out
 
-DEFAULT_FOLDER = Path("runs/saved")
-
 
 @dataclass(frozen=True)
 class Outcome:
@@ -42,7 +41,7 @@ class Outcome:
 
 
 def run(
-    campaign: str | Path | Campaign,
+    campaign: str | Path | Mapping[str, Any] | Campaign,
     out: str | Path | None = None,
     data: str | Path | None = None,
     *,
@@ -53,10 +52,24 @@ def run(
 ) -> Saved:
     """Run, or go on with, a campaign, and return what is saved: what the command `tickets run` does.
 
-    campaign: a campaign file, or a Campaign. out: its folder, default runs/saved/<name>. data: the data folder,
-    default the campaign's, else $TICKETS_DATA. settings: "key=value" as for --set. device: "cpu" or "cuda".
-    workers: processes that share out runs and cohorts. listener: is told what happens; default nobody.
+    Parameters
+    ----------
+    campaign:
+        The path of a campaign file, or what such a file holds as a mapping: plain dicts, lists and values.
+    out:
+        The campaign's folder; default: runs/saved/<name>.
+    data:
+        The data folder; default: the campaign's, else $TICKETS_DATA.
+    settings:
+        "key=value", as for --set.
+    device:
+        "cpu" or "cuda".
+    workers:
+        Processes that share out runs and cohorts.
+    listener:
+        Is told what happens; default: nobody.
 
+    A user's own modules are found as Python finds any, then in the current folder, then beside the campaign file.
     Raises InputError, listing everything that is wrong, before anything is written; RuntimeError if a run failed.
     """
     outcome = run_campaign(
@@ -74,7 +87,7 @@ def run(
 
 
 def run_campaign(
-    campaign: str | Path | Campaign,
+    campaign: str | Path | Mapping[str, Any] | Campaign,
     *,
     out: str | Path | None,
     data: str | Path | None,
@@ -84,39 +97,33 @@ def run_campaign(
     listener: Listener,
 ) -> Outcome:
     """As `run`, but a run that fails does not stop the others: what failed is in the outcome."""
-    problems = Problems()
-    with problems.noted():
-        placed = find_device(device)
-    with problems.noted():
-        campaign = _read(campaign, settings)
-    problems.raise_any()
-    assert isinstance(campaign, Campaign)
-    folder = Path(out) if out is not None else DEFAULT_FOLDER / campaign.name
-    data_folder = find_data_folder(data, campaign)
-    runs = {run_id(one): one for one in expand(campaign)}
-    with problems.noted():
-        check_folder(folder, campaign)
-    fitted = fit_all(runs, data_folder, problems)
-    problems.raise_any()
-    pieces = 0
-    for name, one in runs.items():
-        with problems.noted():
-            pieces += len(missing(one, folder / name))  # refuses what cannot be gone on with
-    plans = plan_all(folder, fitted, placed, max(1, min(workers, pieces)), problems)
-    problems.raise_any()
+    with importable(Path.cwd(), *_beside(campaign)):
+        ready = prepare(campaign, out=out, data=data, settings=settings, device=device, workers=workers)
+        return _train(ready, workers, listener)
+
+
+def _train(ready: Prepared, workers: int, listener: Listener) -> Outcome:
+    """Train what is missing of a campaign that is prepared."""
+    folder, fitted, plans = ready.folder, ready.fitted, ready.plans
+    runs = {name: one.run for name, one in fitted.items()}
     threads = torch.get_num_threads()
     try:
         with lock(folder):
             sweep_temporary(folder)
-            _keep_file(folder / Layout.CAMPAIGN, to_toml(campaign).encode())
+            _keep_file(folder / Layout.CAMPAIGN, to_toml(ready.campaign).encode())
             # Asked again under the lock: until then another process may have been at work here.
             todo = {name: missing(one, folder / name) for name, one in runs.items()}
             works = []
             for name, one in runs.items():
-                prints = fingerprint(placed, plans[name].threads)
+                prints = fingerprint(ready.device, plans[name].threads)
                 _keep_run(folder / name, fitted[name], plans[name], prints, listener if todo[name] else Silence())
                 works += [
-                    Work(CohortWork(one, name, folder / name, cohort, prints), plans[name], data_folder, str(placed))
+                    Work(
+                        CohortWork(one, name, folder / name, cohort, prints),
+                        plans[name],
+                        ready.data_folder,
+                        str(ready.device),
+                    )
                     for cohort in todo[name]
                 ]
             steps = sum(steps_missing(work.cohort.run, work.cohort.cohort) for work in works)
@@ -127,12 +134,9 @@ def run_campaign(
     return Outcome(folder, tuple(runs), failed)
 
 
-def _read(campaign: str | Path | Campaign, settings: Sequence[str]) -> Campaign:
-    if not isinstance(campaign, Campaign):
-        return read_campaign(Path(campaign), settings)
-    if settings:
-        raise InputError("settings: go with a campaign file, not with a Campaign")
-    return campaign
+def _beside(campaign: str | Path | Mapping[str, Any] | Campaign) -> list[Path]:
+    """The folder that a campaign file lies in."""
+    return [Path(campaign).absolute().parent] if isinstance(campaign, str | Path) else []
 
 
 def _keep_run(folder: Path, fitted: Fitted, plan: Plan, now: Mapping[str, Any], listener: Listener) -> None:

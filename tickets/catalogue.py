@@ -6,12 +6,12 @@ file need neither torch nor any data set's package.
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from tickets.errors import InputError, nearest
+from tickets.importing import import_module, which
 
 
 @dataclass(frozen=True)
@@ -147,21 +147,12 @@ def resolve(target: str) -> Callable[..., Any]:
     Raises InputError, saying which half is wrong, if there is no such module or function, or importing it fails.
     """
     module_name, _, function_name = target.partition(":")
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        raise InputError(
-            f"{target!r}: cannot import {module_name!r} ({error}); "
-            "write module:function of a module that Python finds from here (is its folder on PYTHONPATH?)"
-        ) from error
-    except Exception as error:  # whatever the user's module does as it is imported
-        raise InputError(
-            f"{target!r}: importing {module_name!r} fails ({type(error).__name__}: {error}); mend the module"
-        ) from error
+    module = import_module(module_name, target)
     found: Callable[..., Any] | None = getattr(module, function_name, None)
     if not callable(found):
         names = [name for name, value in vars(module).items() if callable(value)]
         raise InputError(
-            f"{target!r}: module {module_name!r} has no function {function_name!r}{nearest(function_name, names)}"
+            f"{target!r}: module {module_name!r} has no function {function_name!r}"
+            f"{nearest(function_name, names)}{which(module)}"
         )
     return found

@@ -11,7 +11,8 @@ import torch
 from tickets.cohort import CohortWork, train_cohort
 from tickets.errors import InputError
 from tickets.listener import Listener
-from tickets.setting import Fitted, Plan, Setting, Source, fit, load_source, make_setting
+from tickets.setting import Fitted, Plan, Setting, fit, make_setting
+from tickets.source import Source, load_source
 from tickets.store import Layout, append_event
 
 

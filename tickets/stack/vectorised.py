@@ -44,12 +44,12 @@ class Vectorised:
         return functional.cross_entropy(self._outputs(parameters, buffers, x), y)
 
 
-def cannot_vectorise(module: nn.Module, input_shape: tuple[int, ...]) -> str | None:
+def cannot_vectorise(module: nn.Module, input_shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> str | None:
     """Why vmap cannot train this model, or None if it can; tried on two networks and two examples."""
     parameters = {name: torch.stack([value.detach()] * 2).requires_grad_() for name, value in module.named_parameters()}
     buffers = {name: torch.stack([value.detach()] * 2) for name, value in module.named_buffers()}
     device = next(iter(parameters.values())).device
-    x = torch.zeros(2, 2, *input_shape, device=device)
+    x = torch.zeros(2, 2, *input_shape, dtype=dtype, device=device)
     try:
         Vectorised(module).gradients(parameters, buffers, x, torch.zeros(2, 2, dtype=torch.int64, device=device), int)
     except (RuntimeError, ValueError) as error:
