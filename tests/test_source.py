@@ -15,7 +15,7 @@ from tickets.data.dataset import digest
 from tickets.errors import InputError
 from tickets.setting import fit
 from tickets.source import default_validation, load_source
-from tickets.store import status
+from tickets.store import status, verify
 
 
 @pytest.mark.parametrize(
@@ -251,3 +251,25 @@ def test_a_model_without_embeddings_that_takes_neither_says_both(module):
     first, second = caught.value.problems
     assert "fails on inputs of shape (2, 4)" in first
     assert "fails on whole-number inputs" in second
+
+
+@pytest.mark.parametrize("model", ["bag", "Text"])
+def test_a_campaign_over_tokens(model, module, campaign_file, tmp_path):
+    name = module("tokens", TOKENS)
+    accuracies = {}
+    for strategy in ("vectorised", "looped"):
+        file = campaign_file(
+            tmp_path,
+            data={"name": f"{name}:load", "validation": 20},
+            model=f"{name}:{model}",
+            arms=["ticket", "reinit", "random_mask", "shuffle"],
+            train={"steps": 40, "batch_size": 20},
+            compute={"strategy": strategy},
+        )
+        saved = tickets.run(file, out=tmp_path / strategy)
+        assert verify(tmp_path / strategy) == []
+        accuracies[strategy] = saved.rounds["final_test_loss"].to_numpy()
+        ticket = saved.ticket(replicate=1, round=2)
+        logits = ticket.build()(torch.randint(20, (4, 5)))
+        assert logits.shape == (4, 3)
+    assert accuracies["looped"] == pytest.approx(accuracies["vectorised"], rel=1e-3)

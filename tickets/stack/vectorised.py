@@ -45,7 +45,16 @@ class Vectorised:
 
 
 def cannot_vectorise(module: nn.Module, input_shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> str | None:
-    """Why vmap cannot train this model, or None if it can; tried on two networks and two examples."""
+    """Why vmap cannot train this model, or None if it can; tried on two networks and two examples.
+
+    input_shape, dtype: of an example.
+    """
+    for layer in module.modules():
+        if isinstance(layer, nn.Embedding) and layer.padding_idx is not None:
+            # Seen with torch 2.13: only the first network's padding row gets no gradient.
+            return "its gradients of an Embedding with padding_idx are wrong"
+        if isinstance(layer, nn.EmbeddingBag):
+            return "it has no rule for EmbeddingBag"
     parameters = {name: torch.stack([value.detach()] * 2).requires_grad_() for name, value in module.named_parameters()}
     buffers = {name: torch.stack([value.detach()] * 2) for name, value in module.named_buffers()}
     device = next(iter(parameters.values())).device
