@@ -214,7 +214,9 @@ def _training(fitted: Fitted, sizes: Sizes, choice: Choice) -> Training:
     if choice.sparse_up_to:
         also = taken("sparse", choice.sparse_up_to)
         most = Training(max(most.each, also.each), max(most.lane, also.lane))
-    return Training(most.each + unit_bytes(fitted.module, fitted.hidden), most.lane)
+    # The networks as they stood at their early-stop step, and those that are compared with them.
+    stood = 2 * sizes.standing if fitted.run.train.evaluate_on else 0
+    return Training(most.each + stood + unit_bytes(fitted.module, fitted.hidden), most.lane)
 
 
 def make_setting(fitted: Fitted, plan: Plan, device: torch.device) -> Setting:

@@ -96,6 +96,7 @@ class TrainConfig(BaseModel):
     batch_size: CountFromOne = 100  # examples, >= 1
     steps: CountFromOne = 1000  # of the optimizer, in a full training, >= 1
     evaluate_every: CountFromOne = 100  # steps, >= 1
+    evaluate_on: CountFromOne | None = None  # validation and test examples at the steps in between, >= 1; none: all
     schedule: Schedule = "constant"
     milestones: Annotated[tuple[CountFromOne, ...], LIST] = ()  # schedule "step" only: steps, rising, < train.steps
     gamma: PositiveFraction = 0.1  # what each milestone multiplies the learning rate by, in (0, 1]
@@ -104,9 +105,10 @@ class TrainConfig(BaseModel):
 
     @model_serializer(mode="wrap")
     def _without_the_default(self, whole: SerializerFunctionWrapHandler) -> Any:
-        # float32 is always written as no key: so one setting has one form, and one run id.
+        # These defaults are always written as no key: so one setting has one form, and one run id.
         dumped = whole(self)
-        return {key: value for key, value in dumped.items() if key != "precision" or value != "float32"}
+        left_out = {"precision": "float32", "evaluate_on": None}
+        return {key: value for key, value in dumped.items() if key not in left_out or value != left_out[key]}
 
 
 class PruneConfig(BaseModel):
