@@ -6,12 +6,13 @@ file need neither torch nor any data set's package.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from tickets.errors import InputError, nearest
-from tickets.importing import import_module, which
+from tickets.importing import mend, refuse_another, which
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,15 @@ def resolve(target: str) -> Callable[..., Any]:
     Raises InputError, saying which half is wrong, if there is no such module or function, or importing it fails.
     """
     module_name, _, function_name = target.partition(":")
-    module = import_module(module_name, target)
+    refuse_another(module_name, target)
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise InputError(f"{target!r}: cannot import {module_name!r} ({error}); {mend(module_name, error)}") from error
+    except Exception as error:  # whatever the user's module does as it is imported
+        raise InputError(
+            f"{target!r}: importing {module_name!r} fails ({type(error).__name__}: {error}); mend the module"
+        ) from error
     found: Callable[..., Any] | None = getattr(module, function_name, None)
     if not callable(found):
         names = [name for name, value in vars(module).items() if callable(value)]

@@ -48,30 +48,14 @@ def importable(*folders: Path) -> Iterator[None]:
                     sys.path.remove(name)
 
 
-def import_module(name: str, target: str) -> ModuleType:
-    """The module with this name, which `target` ("module:function") asks for.
-
-    Raises InputError, with the mend, if there is none, if importing it fails, or if another file was imported under
-    the name before: Python keeps one module of a name in a process.
-    """
-    _refuse_another(name, target)
-    if name not in sys.modules:
-        importlib.invalidate_caches()  # the file may have been written a moment ago
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name and not f"{name}.".startswith(f"{error.name}."):
-            mend = f"it imports {error.name!r}, which is not installed and lies in no folder that is looked in"
-        else:
-            mend = (
-                "write module:function of a module that is installed, or lies in the current folder "
-                f"({os.getcwd()}) or beside the campaign file"
-            )
-        raise InputError(f"{target!r}: cannot import {name!r} ({error}); {mend}") from error
-    except Exception as error:  # whatever the user's module does as it is imported
-        raise InputError(
-            f"{target!r}: importing {name!r} fails ({type(error).__name__}: {error}); mend the module"
-        ) from error
+def mend(name: str, error: ModuleNotFoundError) -> str:
+    """For the message that a module cannot be imported: where it may lie, or what is missing that it imports."""
+    if error.name and not f"{name}.".startswith(f"{error.name}."):
+        return f"it imports {error.name!r}, which is not installed and lies in no folder that is looked in"
+    return (
+        "write module:function of a module that is installed, or lies in the current folder "
+        f"({os.getcwd()}) or beside the campaign file"
+    )
 
 
 def which(module: ModuleType) -> str:
@@ -89,9 +73,14 @@ def which(module: ModuleType) -> str:
     return f" (it is {file}" + (f", and hides {others[0]}, which needs another name)" if others else ")")
 
 
-def _refuse_another(name: str, target: str) -> None:
-    """Refuse a module that was found in a folder of an earlier block, where another would be found now."""
+def refuse_another(name: str, target: str) -> None:
+    """Refuse a module that was found in a folder of an earlier block, where another would be found now.
+
+    Python keeps one module of a name in a process. target: the "module:function" that asks for it.
+    """
     top = name.partition(".")[0]
+    if top not in sys.modules:
+        importlib.invalidate_caches()  # the file may have been written a moment ago
     file = getattr(sys.modules.get(top), "__file__", None)
     if not file or not any(Path(folder) in Path(file).parents for folder in _EVER):
         return

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from tickets.store import Saved, read_run, run_folders
+from tickets.store import Saved
 
 from ..winning import Winning, winning
 from ..words import counted, listed
@@ -37,7 +37,7 @@ class Section:
 def section_of(saved: Saved, run: str) -> Section:
     """The section of a run that has rounds. Raises InputError if its masks, values or curves are damaged."""
     rounds = saved.rounds[saved.rounds["run"] == run]
-    file = _file(saved, run)
+    file = saved.file(run)
     (answer,) = winning(rounds)
     plots, missing = plots_of(saved, run, file)
     sentence = answer.sentence.removeprefix(f"{run}: ")
@@ -105,12 +105,6 @@ def how_sure(rounds: pd.DataFrame, answer: Winning) -> str:
     if lost:
         return f"{sure} {lost} of {counted(answer.trainings, 'training')} have no value (diverged) and are left out."
     return f"{sure} None of {counted(answer.trainings, 'training')} diverged."
-
-
-def _file(saved: Saved, run: str) -> dict[str, Any]:
-    """What the run's run.json holds; its folder mostly has the run's name, so that one is looked at first."""
-    folders = sorted(run_folders(saved.folder), key=lambda folder: folder.name != run)
-    return next(file for file in map(read_run, folders) if file.get("run", run) == run)
 
 
 def _settings(file: Mapping[str, Any]) -> pd.DataFrame:
