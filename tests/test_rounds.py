@@ -22,7 +22,8 @@ from tickets.data import Examples
 from tickets.errors import InputError
 from tickets.rounds import Chain, Network, RoundResult, density, first_chain, first_masks, train_round
 from tickets.seeds import stream
-from tickets.setting import Setting, Source, fit, make_setting, plan_execution
+from tickets.setting import Setting, fit, make_setting, plan_execution
+from tickets.source import Source
 from tickets.stack.optimizers import make_optimizer
 from tickets.stack.strategies import begin
 

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from tickets.config import parse_run
 from tickets.data import Dataset, Examples, load_dataset, split
 from tickets.errors import InputError
-from tickets.setting import Fitted, Plan, Source, fit, load_source, make_setting, on_device, plan_execution
+from tickets.setting import Fitted, Plan, fit, make_setting, on_device, plan_execution
+from tickets.source import Source, load_source
 from tickets.stack.memory import (
     EVALUATION_BYTES,
     KEPT_BY_THE_ALLOCATOR,

@@ -9,22 +9,15 @@ from typing import Any
 
 import torch
 
-from tickets.checks import (
-    check_folder,
-    find_data_folder,
-    find_device,
-    fit_all,
-    networks_all,
-    plan_all,
-    read_if_saved,
-)
+from tickets.checks import read_if_saved
 from tickets.cohort import CohortWork, steps_missing
-from tickets.config import Campaign, Run, expand, read_campaign, run_id, to_toml
-from tickets.errors import InputError, Problems
+from tickets.config import Campaign, Run, to_toml
 from tickets.fingerprint import fingerprint
 from tickets.foreword import foreword
+from tickets.importing import importable
 from tickets.listener import Listener, Silence
 from tickets.network import Carried
+from tickets.preparation import Prepared, prepare
 from tickets.setting import Fitted, Plan
 from tickets.sources import named_functions, where_from
 from tickets.store import (
@@ -43,8 +36,6 @@ from tickets.store import (
 from tickets.work import Trainer, Work
 from tickets.workers import share_out
 
-DEFAULT_FOLDER = Path("runs/saved")
-
 
 @dataclass(frozen=True)
 class Outcome:
@@ -61,7 +52,7 @@ class Outcome:
 
 
 def run(
-    campaign: str | Path | Campaign,
+    campaign: str | Path | Mapping[str, Any] | Campaign,
     out: str | Path | None = None,
     data: str | Path | None = None,
     *,
@@ -72,10 +63,24 @@ def run(
 ) -> Saved:
     """Run, or go on with, a campaign, and return what is saved: what the command `tickets run` does.
 
-    campaign: a campaign file, or a Campaign. out: its folder, default runs/saved/<name>. data: the data folder,
-    default the campaign's, else $TICKETS_DATA. settings: "key=value" as for --set. device: "cpu" or "cuda".
-    workers: processes that share out runs and cohorts. listener: is told what happens; default nobody.
+    Parameters
+    ----------
+    campaign:
+        The path of a campaign file, or what such a file holds as a mapping: plain dicts, lists and values.
+    out:
+        The campaign's folder; default: runs/saved/<name>.
+    data:
+        The data folder; default: the campaign's, else $TICKETS_DATA.
+    settings:
+        "key=value", as for --set.
+    device:
+        "cpu" or "cuda".
+    workers:
+        Processes that share out runs and cohorts.
+    listener:
+        Is told what happens; default: nobody.
 
+    A user's own modules are found as Python finds any, then in the current folder, then beside the campaign file.
     Raises InputError, listing everything that is wrong, before anything is written; RuntimeError if a run failed.
     """
     outcome = run_campaign(
@@ -93,7 +98,7 @@ def run(
 
 
 def run_campaign(
-    campaign: str | Path | Campaign,
+    campaign: str | Path | Mapping[str, Any] | Campaign,
     *,
     out: str | Path | None,
     data: str | Path | None,
@@ -103,48 +108,36 @@ def run_campaign(
     listener: Listener,
 ) -> Outcome:
     """As `run`, but a run that fails does not stop the others: what failed is in the outcome."""
-    problems = Problems()
-    with problems.noted():
-        placed = find_device(device)
-    with problems.noted():
-        campaign = _read(campaign, settings)
-    problems.raise_any()
-    assert isinstance(campaign, Campaign)
-    folder = Path(out) if out is not None else DEFAULT_FOLDER / campaign.name
-    data_folder = find_data_folder(data, campaign)
-    runs = {run_id(one): one for one in expand(campaign)}
-    with problems.noted():
-        check_folder(folder, campaign)
-    fitted = fit_all(folder, runs, data_folder, problems)
-    problems.raise_any()
-    named = [name for one in runs.values() for name in named_functions(one.model_dump(mode="json"))]
+    with importable(Path.cwd(), *_beside(campaign)):
+        ready = prepare(campaign, out=out, data=data, settings=settings, device=device, workers=workers)
+        return _train(ready, workers, listener)
+
+
+def _train(ready: Prepared, workers: int, listener: Listener) -> Outcome:
+    """Train what is missing of a campaign that is prepared."""
+    folder, fitted, plans, networks = ready.folder, ready.fitted, ready.plans, ready.networks
+    runs = {name: one.run for name, one in fitted.items()}
+    named = [function for one in runs.values() for function in named_functions(one.model_dump(mode="json"))]
     functions = tuple(dict.fromkeys(named))
     if functions:
         listener.say(f"runs code of: {', '.join(where_from(functions))}")
-    pieces = 0
-    for name, one in runs.items():
-        with problems.noted():
-            pieces += len(missing(one, folder / name))  # refuses what cannot be gone on with
-    problems.raise_any()
-    plans = plan_all(folder, fitted, placed, max(1, min(workers, pieces)), problems)
-    networks = networks_all(folder, {name: fitted[name] for name in plans}, problems)
-    problems.raise_any()
     threads = torch.get_num_threads()
     try:
         with lock(folder):
             sweep_temporary(folder)
-            _keep_file(folder / Layout.CAMPAIGN, to_toml(campaign).encode())
+            _keep_file(folder / Layout.CAMPAIGN, to_toml(ready.campaign).encode())
             # Asked again under the lock: until then another process may have been at work here.
             todo = {name: missing(one, folder / name) for name, one in runs.items()}
             works = []
             for name, one in runs.items():
-                prints = fingerprint(placed, plans[name].threads)
+                prints = fingerprint(ready.device, plans[name].threads)
                 _tell_changes(folder / name, networks[name], listener)
                 told = listener if todo[name] else Silence()
                 _keep_run(folder / name, fitted[name], plans[name], prints, networks[name], told)
                 record = networks[name].record
                 pieces_of = [CohortWork(one, name, folder / name, cohort, prints) for cohort in todo[name]]
-                works += [Work(piece, plans[name], record, data_folder, str(placed)) for piece in pieces_of]
+                where = (ready.data_folder, str(ready.device))
+                works += [Work(piece, plans[name], record, *where) for piece in pieces_of]
             for line in foreword([one for name, one in fitted.items() if todo[name]]):
                 listener.say(line)
             steps = sum(steps_missing(work.cohort.run, work.cohort.cohort) for work in works)
@@ -155,12 +148,9 @@ def run_campaign(
     return Outcome(folder, tuple(runs), failed, functions)
 
 
-def _read(campaign: str | Path | Campaign, settings: Sequence[str]) -> Campaign:
-    if not isinstance(campaign, Campaign):
-        return read_campaign(Path(campaign), settings)
-    if settings:
-        raise InputError("settings: go with a campaign file, not with a Campaign")
-    return campaign
+def _beside(campaign: str | Path | Mapping[str, Any] | Campaign) -> list[Path]:
+    """The folder that a campaign file lies in."""
+    return [Path(campaign).absolute().parent] if isinstance(campaign, str | Path) else []
 
 
 def _tell_changes(folder: Path, network: Carried, listener: Listener) -> None:

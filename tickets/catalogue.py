@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tickets.errors import InputError, UserCodeError, nearest
+from tickets.importing import mend, refuse_another, which
 from tickets.users_code import not_python, told
 
 
@@ -163,12 +164,12 @@ def resolve(target: str) -> Callable[..., Any]:
     compiled or comes with Python itself; UserCodeError if importing the module fails.
     """
     module_name, _, function_name = target.partition(":")
+    refuse_another(module_name, target)
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         raise UserCodeError(
-            f"{target!r}: cannot import {module_name!r} ({told(error)}); "
-            "write module:function of a module that Python finds from here (is its folder on PYTHONPATH?)"
+            f"{target!r}: cannot import {module_name!r} ({told(error)}); {mend(module_name, error)}"
         ) from error
     except (Exception, SystemExit) as error:  # whatever the user's module does as it is imported
         raise UserCodeError(f"{target!r}: importing {module_name!r} fails ({told(error)}); mend the module") from error
@@ -176,7 +177,8 @@ def resolve(target: str) -> Callable[..., Any]:
     if not callable(found):
         names = [name for name, value in vars(module).items() if callable(value)]
         raise InputError(
-            f"{target!r}: module {module_name!r} has no function {function_name!r}{nearest(function_name, names)}"
+            f"{target!r}: module {module_name!r} has no function {function_name!r}"
+            f"{nearest(function_name, names)}{which(module)}"
         )
     if reason := not_python(found):
         raise InputError(

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from tickets.config import Campaign, Run, read_campaign
+from tickets.config import Campaign, Run, read_campaign, resolved, run_id, with_validation
+from tickets.config.variants import VALIDATION
 from tickets.errors import InputError, Problems, UserCodeError, nearest
 from tickets.network import Carried, Kept, carry_on, look_at
-from tickets.setting import Fitted, Plan, Source, fit, load_source, plan_execution
+from tickets.setting import Fitted, Plan, fit, plan_execution
+from tickets.source import Source, default_validation, load_source
 from tickets.sources import named_functions
 from tickets.store import (
     Layout,
@@ -86,17 +89,37 @@ def find_data_folder(data: str | Path | None, campaign: Campaign) -> Path | None
     return Path(given) if given else None
 
 
-def fit_all(folder: Path, runs: Mapping[str, Run], data_folder: Path | None, problems: Problems) -> dict[str, Fitted]:
-    """Every run that fits its data, each data set loaded once; what does not goes into `problems`."""
+def fit_all(
+    campaign: Campaign, folder: Path, data_folder: Path | None, problems: Problems
+) -> tuple[Campaign, dict[str, Fitted]]:
+    """The campaign as resolved, and its runs by id, fitted to their data; each data set is loaded once.
+
+    folder: the campaign's, whose saved runs keep what they began with. What does not fit goes into `problems`.
+    """
     sources: dict[str, Source] = {}
-    fitted = {}
-    for name, one in runs.items():
-        key = one.data.model_dump_json()
-        with problems.noted(), _calling_code_of(one, folder / name):
+    runs: list[Run] = []
+    fitted: dict[str, Fitted] = {}
+    for one in campaign.runs:
+        with problems.noted(), _calling_code_of(one, folder / run_id(one)):
+            key = one.data.model_dump_json()
             if key not in sources:
-                sources[key] = load_source(one.data, data_folder)
-            fitted[name] = fit(one, sources[key])
-    return fitted
+                alike = [other for other in campaign.runs if other.data == one.data]
+                sources[key] = load_source(one.data, data_folder, functools.partial(_held_out, folder, alike))
+            run = with_validation(one, len(sources[key].examples.validation_labels))
+            runs.append(run)
+            if run_id(run) in fitted:
+                raise InputError(f"sweep: two of its points are one run ({run_id(run)}); leave one out")
+            fitted[run_id(run)] = fit(run, sources[key])
+    return (resolved(campaign, runs) if len(runs) == len(campaign.runs) else campaign), fitted
+
+
+def _held_out(folder: Path, runs: Sequence[Run], examples: int) -> int:
+    """The default number of validation examples of runs that share a data set: all have the same.
+
+    Runs that began when it was 1,000 whatever the size of the data set keep it.
+    """
+    began = any((folder / run_id(with_validation(run, VALIDATION)) / Layout.RUN).exists() for run in runs)
+    return VALIDATION if began else default_validation(examples)
 
 
 def plan_all(

@@ -77,13 +77,17 @@ def round_rows(run: str, labels: Sequence[Label], curves: Curves, lost: np.ndarr
     """A row per network; the columns of `rounds`, in their order.
 
     Early stopping is a measurement: the measured step with the lowest validation loss, the first if several
-    are equal; the test set has no say (Frankle & Carbin 2019, section 2). lost: (R,) bool; those rows say
-    `diverged` and hold NaN. seconds: of wall clock for the whole stack; each network gets an equal share.
+    are equal; the test set has no say (Frankle & Carbin 2019, section 2). Where the steps in between were measured on
+    fewer examples, the trainer has found the step, and its row holds what was measured on all. lost: (R,) bool; those
+    rows say `diverged` and hold NaN. seconds: of wall clock for the whole stack; each network gets an equal share.
     """
     rows = []
     for network, label in enumerate(labels):
         measured = {metric: curves.metric(metric)[:, network].numpy() for metric in METRICS}
-        best = int(np.argmin(np.nan_to_num(measured["validation_loss"], nan=math.inf)))
+        if curves.early_stop is None:
+            best = int(np.argmin(np.nan_to_num(measured["validation_loss"], nan=math.inf)))
+        else:
+            best = int(curves.early_stop[network])
         results = {
             "early_stop_step": float(curves.steps[best]),
             "early_stop_test_accuracy": measured["test_accuracy"][best],

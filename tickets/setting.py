@@ -5,21 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from tickets.catalogue import DATA, SCORES, resolve
-from tickets.config import DataConfig, Run
+from tickets.catalogue import SCORES, resolve
+from tickets.config import Run
 from tickets.coverage import Coverage
-from tickets.data import Examples, load_dataset, split
+from tickets.data import Examples
 from tickets.errors import InputError
 from tickets.initial import initial_values
-from tickets.models import check_output, factory
+from tickets.models import factory
 from tickets.random_state import untouched_generators
 from tickets.scores import Weights
+from tickets.source import Source, as_taken
 from tickets.stack.architecture import Prunable, bias_names, coverage, prunable
 from tickets.stack.chain import chain_of
 from tickets.stack.convolutions import convolutions_met
@@ -113,22 +113,6 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Source:
-    """A data set as a run uses it: split, and known by its contents."""
-
-    name: str
-    sha256: str
-    examples: Examples
-
-
-def load_source(config: DataConfig, folder: Path | None) -> Source:
-    """The data set that a configuration names, split. Raises InputError if it is missing or damaged."""
-    dataset = load_dataset(config.options, config.name, folder)
-    made_anew = config.name in DATA  # a user's function may have kept what it returned
-    return Source(dataset.name, dataset.sha256, split(dataset, config.validation, in_place=made_anew))
-
-
-@dataclass(frozen=True)
 class Fitted:
     """A run whose model, data and recipe are known to fit one another.
 
@@ -168,7 +152,7 @@ def fit(run: Run, source: Source) -> Fitted:
         build = factory(run.model.name, run.model.options, shape, examples.classes)
         with untouched_generators():  # the template's own values are never used, whatever its constructor draws
             module = build()
-        check_output(module, shape, examples.classes, run.model.name)
+        source = as_taken(source, module, run.model.name)
         found = prunable(module, run.prune.exclude, run.prune.include)
         hidden = hidden_layers(module) if run.store.units else ()
         biases = bias_names((name for name, _ in module.named_parameters()), found)
@@ -203,6 +187,7 @@ def plan_execution(fitted: Fitted, device: torch.device, workers: int = 1) -> Pl
         compute.strategy,
         run.train.precision,
         run.train.batch_size,
+        fitted.source.examples.train_inputs.dtype,
     )
     replicates = min(run.replicates, run.cohort_size or run.replicates)
     networks = replicates * sum(arm.draws for arm in run.arms)
@@ -221,7 +206,8 @@ def plan_execution(fitted: Fitted, device: torch.device, workers: int = 1) -> Pl
 def _training(fitted: Fitted, sizes: Sizes, choice: Choice) -> Training:
     """What a run's networks take while they train, by whichever of its strategies takes more."""
     shape, batch_size = fitted.source.examples.input_shape, fitted.run.train.batch_size
-    activations, inputs = activation_bytes(fitted.module, shape), 4 * math.prod(shape)
+    dtype = fitted.source.examples.train_inputs.dtype
+    activations, inputs = activation_bytes(fitted.module, shape, dtype), dtype.itemsize * math.prod(shape)
     links = chain_of(fitted.module, shape) or ()
 
     def taken(strategy: str, density: float = 1.0) -> Training:
@@ -229,20 +215,22 @@ def _training(fitted: Fitted, sizes: Sizes, choice: Choice) -> Training:
             return image_bytes(sizes, lay_out_chain(links))
         if strategy == "sparse" and not links:
             held = training_bytes("looped", sizes, batch_size, activations, inputs)
-            return plane_bytes(held, sizes, convolutions_met(fitted.module, shape))
+            return plane_bytes(held, sizes, convolutions_met(fitted.module, shape, dtype))
         return training_bytes(strategy, sizes, batch_size, activations, inputs, density)
 
     most = taken(choice.strategy)
     if choice.sparse_up_to:
         also = taken("sparse", choice.sparse_up_to)
         most = Training(max(most.each, also.each), max(most.lane, also.lane))
-    return Training(most.each + unit_bytes(fitted.module, fitted.hidden), most.lane)
+    # The networks as they stood at their early-stop step, and those that are compared with them.
+    stood = 2 * sizes.standing if fitted.run.train.evaluate_on else 0
+    return Training(most.each + stood + unit_bytes(fitted.module, fitted.hidden), most.lane)
 
 
 def make_setting(fitted: Fitted, plan: Plan, device: torch.device) -> Setting:
     """Everything that the rounds of a run need, with its examples on the device."""
     run, module = fitted.run, fitted.module
-    activations = activation_bytes(module, fitted.source.examples.input_shape)
+    shape, dtype = fitted.source.examples.input_shape, fitted.source.examples.train_inputs.dtype
     return Setting(
         run=run,
         examples=on_device(fitted.source.examples, device),
@@ -253,17 +241,17 @@ def make_setting(fitted: Fitted, plan: Plan, device: torch.device) -> Setting:
         score=score_function(run),
         module=module.to(device),
         plan=plan,
-        pixels=_pixels(module, fitted.source.examples.input_shape),
-        activations=activations,
+        pixels=_pixels(module, shape, dtype),
+        activations=activation_bytes(module, shape, dtype),
         device=device,
     )
 
 
-def _pixels(module: nn.Module, input_shape: tuple[int, ...]) -> dict[str, int]:
+def _pixels(module: nn.Module, input_shape: tuple[int, ...], dtype: torch.dtype) -> dict[str, int]:
     links = chain_of(module, input_shape)
     if links:
         return {link.weight: link.pixels for link in links}
-    met = convolutions_met(module, input_shape)
+    met = convolutions_met(module, input_shape, dtype)
     return {weight: sum(each.pixels for each in times) for weight, times in met.items()}
 
 

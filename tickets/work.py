@@ -13,7 +13,8 @@ from tickets.cohort import CohortWork, train_cohort
 from tickets.errors import InputError, UserCodeError
 from tickets.listener import Listener
 from tickets.network import check_same
-from tickets.setting import Fitted, Plan, Setting, Source, fit, load_source, make_setting
+from tickets.setting import Fitted, Plan, Setting, fit, make_setting
+from tickets.source import Source, load_source
 from tickets.store import Layout, append_event
 from tickets.users_code import told, whole_traceback
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from tickets.store import Saved, read_run, run_folders
+from tickets.store import Saved
 
 from ..rule import Rule, rule_of
 from ..telling import beside, headline, reason, reasons
@@ -52,7 +52,7 @@ class Section:
 def section_of(saved: Saved, run: str) -> Section:
     """The section of a run that has rounds. Raises InputError if its masks, values or curves are damaged."""
     rounds = saved.rounds[saved.rounds["run"] == run]
-    file = _file(saved, run)
+    file = saved.file(run)
     rule = rule_of(file)
     (answer,) = winning(rounds, {run: rule})
     plots, missing = plots_of(saved, run, file)
@@ -147,12 +147,6 @@ def _decided(rule: Rule) -> str:
         "t-intervals: the chance of a false yes is at most 2.5 %. At every other density the intervals are "
         "simultaneous (max-t, multivariate t)."
     )
-
-
-def _file(saved: Saved, run: str) -> dict[str, Any]:
-    """What the run's run.json holds; its folder mostly has the run's name, so that one is looked at first."""
-    folders = sorted(run_folders(saved.folder), key=lambda folder: folder.name != run)
-    return next(file for file in map(read_run, folders) if file.get("run", run) == run)
 
 
 def _settings(file: Mapping[str, Any]) -> pd.DataFrame:

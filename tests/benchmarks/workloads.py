@@ -17,7 +17,8 @@ from tickets.data import Examples
 from tickets.masks import keep_highest
 from tickets.rounds import Chain
 from tickets.seeds import stream
-from tickets.setting import Fitted, Setting, Source, fit, make_setting, plan_execution
+from tickets.setting import Fitted, Setting, fit, make_setting, plan_execution
+from tickets.source import Source
 from tickets.stack.networks import Tensors
 
 CLASSES = 10

@@ -31,7 +31,7 @@ TOP = (
     "seed, store, sweep, train, verdict"
 )
 TRAIN = (
-    "allowed: batch_size, evaluate_every, gamma, learning_rate, milestones, momentum, optimizer, precision, "
+    "allowed: batch_size, evaluate_every, evaluate_on, gamma, learning_rate, milestones, momentum, optimizer, precision, "
     "schedule, steps, warmup_steps, weight_decay"
 )
 STEP = {"schedule": "step"}
@@ -68,6 +68,7 @@ ONE_KEY = [
     ({"train": {"steps": 0}}, "train.steps = 0: must be at least 1"),
     ({"train": {"batch_size": 0}}, "train.batch_size = 0: must be at least 1"),
     ({"train": {"evaluate_every": 0}}, "train.evaluate_every = 0: must be at least 1"),
+    ({"train": {"evaluate_on": 0}}, "train.evaluate_on = 0: must be at least 1"),
     ({"train": {"momentum": 1}}, "train.momentum = 1: must be at least 0 and less than 1"),
     ({"train": {"weight_decay": -0.1}}, "train.weight_decay = -0.1: must be at least 0"),
     ({"train": {**STEP, "milestones": [1], "gamma": 0}}, "train.gamma = 0: must be greater than 0 and at most 1"),

@@ -87,6 +87,7 @@ def test_what_an_identity_holds() -> None:
         {"train": {"batch_size": 10}},
         {"train": {"steps": 10}},
         {"train": {"evaluate_every": 10}},
+        {"train": {"evaluate_on": 1000}},
         {"train": {"schedule": "cosine"}},
         {"train": {"schedule": "step", "milestones": [10]}},
         {"train": {"schedule": "step", "milestones": [20]}},

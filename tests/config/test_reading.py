@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tickets.config import read_campaign
-from tickets.config.reading import with_setting
+from tickets.config.settings import with_setting
 from tickets.errors import InputError
 
 FILE = """\
@@ -134,8 +134,8 @@ def test_settings_that_cannot_be(file: Path) -> None:
         f"--set =3: {form}",
         f"--set train..steps=3: {form}",
         f"--set sweep.=3: {form}",
-        'name.x = 3: name = "first" is a string, which has no keys',
-        f"{file}: train.steps = 0: must be at least 1",
+        '--set name.x=3: name.x = 3: name = "first" is a string, which has no keys',
+        "--set train.steps=0: train.steps = 0: must be at least 1",
     ]
     assert lines(file, "sweep.data=['mnist', 'digits']", "data.validation=3") == [
         "--set data.validation=3: 'data' is swept, which would undo this; set 'data' itself instead"
@@ -184,5 +184,5 @@ def test_the_data_folder(file: Path, value: object) -> None:
     kind = {str: "an empty one", int: "a whole number", list: "a list"}[type(value)]
     shown = '""' if value == "" else str(value).replace("'", '"')
     assert lines(file, f"data_folder={shown}") == [
-        f"{file}: data_folder = {shown}: must be a string, the path of a folder, not {kind}"
+        f"--set data_folder={shown}: data_folder = {shown}: must be a string, the path of a folder, not {kind}"
     ]

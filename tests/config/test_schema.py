@@ -60,7 +60,8 @@ def test_the_defaults_of_a_run() -> None:
         ("fashion_mnist", 5000, {}),
         ("cifar10", 5000, {"augment": False}),
         ({"name": "cifar10", "augment": True}, 5000, {"augment": True}),
-        ("my.data:f", 1000, {}),
+        ("my.data:f", None, {}),  # known once the data is loaded
+        ({"name": "my.data:f", "validation": 1000}, 1000, {}),
         ({"name": "f:g", "validation": 7, "k": [1, {"l": 0.5}]}, 7, {"k": [1, {"l": 0.5}]}),
     ],
 )

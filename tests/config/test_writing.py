@@ -182,6 +182,7 @@ TRAIN = st.builds(
         batch_size=st.integers(1),
         steps=st.integers(100, 1000),
         evaluate_every=st.integers(1),
+        evaluate_on=st.none() | st.integers(1),
         warmup_steps=st.integers(0, 100),
     ),
     OPTIMIZERS,

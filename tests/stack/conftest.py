@@ -121,7 +121,8 @@ class Bench:
         order: int,
     ) -> tuple[nn.Module, torch.optim.Optimizer]:
         """One network trained alone, as anyone would write it, with torch.optim's plain implementation."""
-        module = build().to(examples.train_inputs.dtype)
+        kind = examples.train_inputs.dtype
+        module = build().to(kind if kind.is_floating_point else torch.float64)
         module.load_state_dict(copy.deepcopy(dict(values)))
         parameters = dict(module.named_parameters())
         kind: Any = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}

@@ -3,6 +3,7 @@
 from tickets.config.checking import parse_run
 from tickets.config.identity import SCHEMA_VERSION, identity, run_id
 from tickets.config.reading import parse_campaign, read_campaign
+from tickets.config.resolving import resolved, same_but_for_validation, with_validation
 from tickets.config.schema import (
     ArmConfig,
     Campaign,
@@ -34,6 +35,9 @@ __all__ = [
     "parse_campaign",
     "parse_run",
     "read_campaign",
+    "resolved",
     "run_id",
+    "same_but_for_validation",
     "to_toml",
+    "with_validation",
 ]

@@ -12,15 +12,15 @@ from pydantic_core import PydanticUndefined
 from tickets.config.legal import as_table
 from tickets.config.rules import broken_rules, flat
 from tickets.config.schema import ArmConfig, Run
-from tickets.config.telling import SECTIONS, Problem, problems_of, shown
+from tickets.config.telling import SECTIONS, Problem, Told, problems_of, shown
 from tickets.errors import InputError
 
 
-def parse_run(table: Mapping[str, Any]) -> Run:
+def parse_run(table: Mapping[str, Any], told: Told = Problem.line) -> Run:
     """The Run that a table describes: a campaign file's without its sweep, or what a Run's model_dump gives.
 
-    Raises InputError with every problem: those of single keys, then those of keys that do not go together,
-    as far as these can be judged.
+    told: makes a line of a problem. Raises InputError with every problem: those of single keys, then those of keys
+    that do not go together, as far as these can be judged.
     """
     table = {key: _plain(value) for key, value in table.items()}
     try:
@@ -33,8 +33,11 @@ def parse_run(table: Mapping[str, Any]) -> Run:
         for key, value in flat(_with_defaults(table)).items()
         if not any(_spoiled(key, problem.key) for problem in found)
     }
-    found += [Problem(key, shown(written.get(key, values[key])), sentence) for key, sentence in broken_rules(values)]
-    raise InputError([_as_written(problem, table).line() for problem in found])
+    found += [
+        Problem(broken.key, shown(written.get(broken.key, values[broken.key])), broken.sentence, broken.beside)
+        for broken in broken_rules(values)
+    ]
+    raise InputError([told(_as_written(problem, table)) for problem in found])
 
 
 def _plain(value: Any) -> Any:

@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 from tickets.config.schema import Run
+from tickets.config.variants import VALIDATION
 
 SCHEMA_VERSION = 1  # raised when saved runs change their meaning; part of every run's id
 
@@ -21,10 +22,13 @@ def identity(run: Run) -> dict[str, Any]:
     Left out are a run's name, replicates, rounds, arms, cohort_size, store and compute: they say which
     tickets are made and how. `prune.density` is left out: the rate it stands for is in; so is an empty
     `prune.include`. `model.init` is a plain
-    name where its rule has no options of its own, else a table of all of them.
+    name where its rule has no options of its own, else a table of all of them. A number of validation examples that is
+    not known before the data is loaded counts as VALIDATION; a run that trains has a number.
     """
     values = run.model_dump(mode="json", include=set(IDENTITY_KEYS))
     del values["prune"]["density"]
+    if values["data"]["validation"] is None:
+        values["data"]["validation"] = VALIDATION
     return {"schema_version": SCHEMA_VERSION, **values}
 
 

@@ -9,20 +9,29 @@ from typing import Any
 
 from tickets.config.legal import kind_of
 from tickets.config.schema import Campaign
-from tickets.config.sweep import flat_sweep, read_sweep, runs_of, with_key
-from tickets.config.telling import Problem, shown
+from tickets.config.settings import blamed, with_setting
+from tickets.config.sweep import read_sweep, runs_of
+from tickets.config.telling import Problem, Told, shown
 from tickets.errors import InputError, nearest
 
 
-def read_campaign(path: str | Path, settings: Sequence[str] = ()) -> Campaign:
-    """The campaign that a TOML file describes, changed by settings such as "train.steps=500".
+def read_campaign(source: str | Path | Mapping[str, Any], settings: Sequence[str] = ()) -> Campaign:
+    """The campaign that a TOML file describes, or a mapping with its keys, changed by settings.
 
-    A setting's value is read as TOML, or taken as a string where it is none. A setting of a swept key takes
-    the sweep's place. Every point of the sweep is checked. Raises InputError with every problem; those that
-    are in the file's keys begin with its name.
+    Parameters
+    ----------
+    source:
+        The file's path, or a mapping that holds what the file would: plain dicts, lists and values.
+    settings:
+        Such as "train.steps=500". A value is read as TOML, or taken as a string where it is none. A setting of
+        a swept key takes the sweep's place.
+
+    Every point of the sweep is checked. Raises InputError with every problem, each beginning with where its key
+    was given: `--set key=value`, or the file's path (nothing for a mapping). A key of the file that does not go
+    with a setting names both.
     """
-    path = Path(path)
-    table = _table_in(path)
+    table = source if isinstance(source, Mapping) else _table_in(Path(source))
+    named = "" if isinstance(source, Mapping) else str(source)
     problems: list[str] = []
     for setting in settings:
         try:
@@ -30,64 +39,33 @@ def read_campaign(path: str | Path, settings: Sequence[str] = ()) -> Campaign:
         except InputError as error:
             problems += error.problems
     try:
-        campaign = parse_campaign(table)
+        campaign = parse_campaign(table, lambda problem: blamed(problem, table, settings, named))
     except InputError as error:
-        raise InputError([*problems, *(f"{path}: {line}" for line in error.problems)]) from None
+        raise InputError([*problems, *error.problems]) from None
     if problems:
         raise InputError(problems)
     return campaign
 
 
-def parse_campaign(table: Mapping[str, Any]) -> Campaign:
+def parse_campaign(table: Mapping[str, Any], told: Told = Problem.line) -> Campaign:
     """The campaign that a table describes, which holds what TOML would give: plain dicts, lists and values.
 
-    Raises InputError with every problem in it.
+    told: makes a line of a problem. Raises InputError with every problem in it.
     """
     base = {key: value for key, value in table.items() if key not in ("sweep", "data_folder")}
     sweep, problems = read_sweep(table.get("sweep", {}))
     folder = table.get("data_folder")
     if "data_folder" in table and not (isinstance(folder, str) and folder):
         kind = "an empty one" if folder == "" else kind_of(folder)
-        problems.append(
-            Problem("data_folder", shown(folder), f"must be a string, the path of a folder, not {kind}").line()
-        )
+        problems.append(Problem("data_folder", shown(folder), f"must be a string, the path of a folder, not {kind}"))
+    lines = [told(problem) for problem in problems]
     try:
-        runs = runs_of(base, sweep)
+        runs = runs_of(base, sweep, told)
     except InputError as error:
-        raise InputError([*error.problems, *problems]) from None
-    if problems:
-        raise InputError(problems)
+        raise InputError([*error.problems, *lines]) from None
+    if lines:
+        raise InputError(lines)
     return Campaign(runs=runs, sweep=sweep, data_folder=folder)
-
-
-def with_setting(table: Mapping[str, Any], setting: str) -> dict[str, Any]:
-    """A copy of a campaign file's table changed by one "key=value"; raises InputError if it cannot be."""
-    key, equals, text = (part.strip() for part in setting.partition("="))
-    first, _, rest = key.partition(".")
-    if not equals or not all(key.split(".")):
-        raise InputError(f"--set {setting}: must have the form key=value, e.g. --set train.steps=500")
-    value = _toml_value(text)
-    sweep = flat_sweep(table["sweep"]) if isinstance(table.get("sweep"), Mapping) else {}
-    if first == "sweep" and rest:
-        return {**table, "sweep": {**sweep, rest.strip("\"'"): value}}
-    for swept in sweep:
-        if key.startswith(f"{swept}."):
-            raise InputError(
-                f"--set {setting}: {swept!r} is swept, which would undo this; set {swept!r} itself instead"
-            )
-    changed = with_key(table, key, value)
-    if key in sweep:
-        changed["sweep"] = {swept: values for swept, values in sweep.items() if swept != key}
-    return changed
-
-
-def _toml_value(text: str) -> Any:
-    try:
-        read = tomllib.loads(f"value = {text}")
-    except (tomllib.TOMLDecodeError, RecursionError):
-        return text
-    # Text with a line break in it can be TOML of several keys; it is then no value.
-    return read["value"] if read.keys() == {"value"} else text
 
 
 def _table_in(path: Path) -> dict[str, Any]:

@@ -17,6 +17,14 @@ RANDOM_ARMS = tuple(sorted(name for name, arm in ARMS.items() if arm.random))
 CONSTANT_STARTS = tuple(name for name, arm in ARMS.items() if arm.biases is not None)
 
 
+class Broken(NamedTuple):
+    """A rule that is broken: what is wrong with the value at `key`, given the values at the keys `beside` it."""
+
+    key: str
+    sentence: str
+    beside: tuple[str, ...] = ()
+
+
 class Rule(NamedTuple):
     """`judge`, called with the values of `keys`, says what is wrong with the last of them, or None."""
 
@@ -151,8 +159,8 @@ def flat(table: Mapping[str, Any]) -> dict[str, Any]:
     return entries
 
 
-def broken_rules(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """The key and the sentence of every rule that a flat table breaks."""
+def broken_rules(values: Mapping[str, Any]) -> Iterator[Broken]:
+    """Every rule that a flat table breaks."""
     arms = values.get("arms", ())
     places = [f"arms[{index}]" for index in range(len(arms))]
     in_arms = [Rule(tuple(f"{at}.{key}" for key in rule.keys), rule.judge) for at in places for rule in ARM_RULES]
@@ -160,7 +168,7 @@ def broken_rules(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if all(key in values for key in rule.keys):
             sentence = rule.judge(*(values[key] for key in rule.keys))
             if sentence is not None:
-                yield rule.keys[-1], sentence
+                yield Broken(rule.keys[-1], sentence, rule.keys[:-1])
     if "arms" in values:
         names, labels = ([values.get(f"{at}.{key}") for at in places] for key in ("name", "label"))
         yield from _arms_together(names, labels)
@@ -170,35 +178,33 @@ def broken_rules(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 _DEFAULT_CONTROLS = ("reinit",)
 
 
-def _controls(
-    names: Sequence[str | None], labels: Sequence[str | None], controls: Sequence[Any]
-) -> Iterator[tuple[str, str]]:
+def _controls(names: Sequence[str | None], labels: Sequence[str | None], controls: Sequence[Any]) -> Iterator[Broken]:
     if None in names or tuple(controls) == _DEFAULT_CONTROLS:
         return  # by default nothing is asked of `arms`: without reinit the answer is `cannot tell`
     roles = {str(label or name): ARMS[str(name)].role for name, label in zip(names, labels, strict=True)}
     there = [label for label, role in roles.items() if role == "control"]
     allowed = f"controls among this campaign's arms: {', '.join(there) or 'none'}"
     if not controls:
-        yield "verdict.controls", f"must name at least one arm that the ticket must be better than ({allowed})"
+        yield Broken("verdict.controls", f"must name at least one arm that the ticket must be better than ({allowed})")
     for control in controls:
         if not isinstance(control, str):
-            yield "verdict.controls", f"must be a list of arms' names ({allowed})"
+            yield Broken("verdict.controls", f"must be a list of arms' names ({allowed})")
         elif roles.get(control) == "measurement":
-            yield "verdict.controls", f"{control} is the ticket trained again, which measures noise; {allowed}"
+            yield Broken("verdict.controls", f"{control} is the ticket trained again, which measures noise; {allowed}")
         elif control not in there:
-            yield "verdict.controls", f"{control!r} is no control of this campaign ({allowed})"
+            yield Broken("verdict.controls", f"{control!r} is no control of this campaign ({allowed})")
 
 
-def _arms_together(names: list[str | None], labels: list[str | None]) -> Iterator[tuple[str, str]]:
+def _arms_together(names: list[str | None], labels: list[str | None]) -> Iterator[Broken]:
     called = [label or name for name, label in zip(names, labels, strict=True)]
     for index, (name, label) in enumerate(zip(names, called, strict=True)):
         if name is not None and label in called[:index] and (label == name or label not in ARMS):
             first = called.index(label)
-            yield (
+            yield Broken(
                 f"arms[{index}].{'name' if label == name else 'label'}",
                 f"is there already as arms[{first}]; give an arm once, with draws = N for more draws, or with a label "
                 f'of its own (label = "{name}_2")',
             )
     # A name that could not be read may have been meant as the ticket; its own line says enough.
     if "ticket" not in names and None not in names:
-        yield "arms", 'must hold "ticket": every other arm is compared with it'
+        yield Broken("arms", 'must hold "ticket": every other arm is compared with it')

@@ -115,6 +115,7 @@ class TrainConfig(BaseModel):
     batch_size: CountFromOne = 100  # examples, >= 1
     steps: CountFromOne = 1000  # of the optimizer, in a full training, >= 1
     evaluate_every: CountFromOne = 100  # steps, >= 1
+    evaluate_on: CountFromOne | None = None  # validation and test examples at the steps in between, >= 1; none: all
     schedule: Schedule = "constant"
     milestones: Annotated[tuple[CountFromOne, ...], LIST] = ()  # schedule "step" only: steps, rising, < train.steps
     gamma: PositiveFraction = 0.1  # what each milestone multiplies the learning rate by, in (0, 1]
@@ -123,9 +124,10 @@ class TrainConfig(BaseModel):
 
     @model_serializer(mode="wrap")
     def _without_the_default(self, whole: SerializerFunctionWrapHandler) -> Any:
-        # float32 is always written as no key: so one setting has one form, and one run id.
+        # These defaults are always written as no key: so one setting has one form, and one run id.
         dumped = whole(self)
-        return {key: value for key, value in dumped.items() if key != "precision" or value != "float32"}
+        left_out = {"precision": "float32", "evaluate_on": None}
+        return {key: value for key, value in dumped.items() if key not in left_out or value != left_out[key]}
 
 
 class PruneConfig(BaseModel):
@@ -212,7 +214,7 @@ class Run(BaseModel):
 
     @model_validator(mode="after")
     def _keep_rules(self) -> Run:
-        problems = [f"{key}: {sentence}" for key, sentence in broken_rules(flat(self.model_dump()))]
+        problems = [f"{broken.key}: {broken.sentence}" for broken in broken_rules(flat(self.model_dump()))]
         if problems:
             raise InputError(problems)
         return self

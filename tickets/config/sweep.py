@@ -10,7 +10,7 @@ from tickets.config.checking import parse_run
 from tickets.config.identity import IDENTITY_KEYS, run_id
 from tickets.config.legal import as_table, kind_of
 from tickets.config.schema import Campaign, Run
-from tickets.config.telling import SECTION_KEYS, TOP_KEYS, VARIANTS, Problem, dotted, shown
+from tickets.config.telling import SECTION_KEYS, TOP_KEYS, VARIANTS, Problem, Told, dotted, shown
 from tickets.errors import InputError, nearest
 
 Sweep = Mapping[str, tuple[Any, ...]]
@@ -21,8 +21,8 @@ def expand(campaign: Campaign) -> tuple[Run, ...]:
     return campaign.runs
 
 
-def runs_of(table: Mapping[str, Any], sweep: Sweep) -> tuple[Run, ...]:
-    """A Run for each point of a sweep over a table.
+def runs_of(table: Mapping[str, Any], sweep: Sweep, told: Told = Problem.line) -> tuple[Run, ...]:
+    """A Run for each point of a sweep over a table; `told` makes a line of a problem.
 
     Raises InputError with every problem, each once; one that only some points have names the first of them.
     Points whose runs would have the same id are a problem too.
@@ -32,26 +32,26 @@ def runs_of(table: Mapping[str, Any], sweep: Sweep) -> tuple[Run, ...]:
     wrong: dict[str, list[dict[str, Any]]] = {}
     for point in points:
         try:
-            runs.append(parse_run(_at(table, point)))
+            runs.append(parse_run(_at(table, point, told), told))
         except InputError as error:
             for line in error.problems:
                 wrong.setdefault(line, []).append(point)
     if wrong:
         raise InputError([line if len(at) == len(points) else _in_sweep(line, at[0]) for line, at in wrong.items()])
-    same = list(_same_runs(points, runs))
+    same = [told(problem) for problem in _same_runs(points, runs)]
     if same:
         raise InputError(same)
     return tuple(runs)
 
 
-def read_sweep(written: Any) -> tuple[dict[str, tuple[Any, ...]], list[str]]:
+def read_sweep(written: Any) -> tuple[dict[str, tuple[Any, ...]], list[Problem]]:
     """The dotted keys and the values that a file's `sweep` holds, and the problems in it.
 
     A key may be quoted ("train.steps" = [...]) or not (train.steps = [...]): both mean the same.
     """
     if not isinstance(written, Mapping):
         problem = Problem("sweep", shown(written), f"must be a table of lists, not {kind_of(written)}")
-        return {}, [problem.line()]
+        return {}, [problem]
     sweep: dict[str, tuple[Any, ...]] = {}
     problems = []
     for key, values in flat_sweep(written).items():
@@ -63,7 +63,7 @@ def read_sweep(written: Any) -> tuple[dict[str, tuple[Any, ...]], list[str]]:
             problems.append(Problem(at, shown(values), f"must be a list of values, not {kind}"))
         else:
             sweep[key] = tuple(values)
-    return sweep, [problem.line() for problem in problems]
+    return sweep, problems
 
 
 def flat_sweep(written: Mapping[str, Any]) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def flat_sweep(written: Mapping[str, Any]) -> dict[str, Any]:
     return dict(_flattened(written))
 
 
-def with_key(table: Mapping[str, Any], key: str, value: Any) -> dict[str, Any]:
+def with_key(table: Mapping[str, Any], key: str, value: Any, told: Told = Problem.line) -> dict[str, Any]:
     """A copy of a table with a value at a dotted key; a name for `data`, `model` or `model.init` becomes a table.
 
     Raises InputError if a part of the key before its last is there and is not a table.
@@ -79,23 +79,24 @@ def with_key(table: Mapping[str, Any], key: str, value: Any) -> dict[str, Any]:
     first, _, rest = key.partition(".")
     if not rest:
         return {**table, first: value}
-    return {**table, first: _placed(table.get(first, {}), first, rest, value)}
+    return {**table, first: _placed(table.get(first, {}), first, rest, value, told)}
 
 
-def _placed(table: Any, at: str, key: str, value: Any) -> dict[str, Any]:
+def _placed(table: Any, at: str, key: str, value: Any, told: Told) -> dict[str, Any]:
     if at in VARIANTS:
         table = as_table(table)
     if not isinstance(table, Mapping):
-        raise InputError(f"{at}.{key} = {shown(value)}: {at} = {shown(table)} is {kind_of(table)}, which has no keys")
+        sentence = f"{at} = {shown(table)} is {kind_of(table)}, which has no keys"
+        raise InputError(told(Problem(f"{at}.{key}", shown(value), sentence, (at,))))
     first, _, rest = key.partition(".")
-    return {**table, first: _placed(table.get(first, {}), f"{at}.{first}", rest, value) if rest else value}
+    return {**table, first: _placed(table.get(first, {}), f"{at}.{first}", rest, value, told) if rest else value}
 
 
-def _at(table: Mapping[str, Any], point: Mapping[str, Any]) -> dict[str, Any]:
+def _at(table: Mapping[str, Any], point: Mapping[str, Any], told: Told) -> dict[str, Any]:
     # `model` before `model.widths`, whichever is swept first: the longer key refines the shorter.
     placed = dict(table)
     for key in sorted(point, key=lambda dotted_key: dotted_key.count(".")):
-        placed = with_key(placed, key, point[key])
+        placed = with_key(placed, key, point[key], told)
     return placed
 
 
@@ -122,13 +123,14 @@ def _wrong_key(key: str) -> str | None:
     return f"unknown key{nearest(inside[0], inside) if inside else nearest(key, known)} ({sweepable})"
 
 
-def _same_runs(points: list[dict[str, Any]], runs: list[Run]) -> Iterator[str]:
+def _same_runs(points: list[dict[str, Any]], runs: list[Run]) -> Iterator[Problem]:
     first: dict[str, dict[str, Any]] = {}
     for point, run in zip(points, runs, strict=True):
         name = run_id(run)
         if name in first:
             both = f"{_said(first[name])} and {_said(point)}"
-            yield f"sweep: {both} do not make separate runs (both are {name}); leave one out"
+            sentence = f"{both} do not make separate runs (both are {name}); leave one out"
+            yield Problem("sweep", "", sentence, tuple(f"sweep.{key}" for key in point))
         first.setdefault(name, point)
 
 

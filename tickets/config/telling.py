@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -39,14 +39,19 @@ TOP_KEYS = (*Run.model_fields, "data_folder", "sweep")  # the last two are the f
 SECTION_KEYS = tuple(f"{section}.{key}" for section, model in SECTIONS.items() for key in model.model_fields)
 
 Place = tuple[int | str, ...]
+Told = Callable[["Problem"], str]  # a problem as a line of an InputError
 
 
 class Problem(NamedTuple):
-    """One thing wrong: the dotted key, the value as it is shown ("" for none), and the sentence about it."""
+    """One thing wrong: the dotted key, the value as it is shown ("" for none), and the sentence about it.
+
+    beside: other keys whose values the sentence takes as given.
+    """
 
     key: str
     value: str
     sentence: str
+    beside: tuple[str, ...] = ()
 
     def line(self) -> str:
         """`train.steps = "many": must be a whole number, not a string`."""

@@ -24,6 +24,7 @@ from tickets.config.legal import STRICT, CountFromOne, FractionBelowOne, Option,
 
 STRICT_WITH_OPTIONS = ConfigDict(extra="allow", strict=True, frozen=True)
 LIST = Field(strict=False)  # lets TOML's lists become tuples; what is in them stays strict
+VALIDATION = 1000  # examples that a user's data set holds out by default, unless it is small (tickets.source)
 CUSTOM = "module:function"  # the tag of the variants for a user's own functions; no built-in name has a colon
 
 
@@ -40,7 +41,8 @@ class DataTable(BaseModel):
     model_config = STRICT
 
     name: str
-    validation: CountFromOne  # examples, >= 1; taken from the training set, never from the test set
+    # Examples, >= 1; taken from the training set, never from the test set. None: not known before the data is loaded.
+    validation: CountFromOne | None
 
     @property
     def options(self) -> dict[str, Any]:
@@ -84,7 +86,7 @@ class CustomData(DataTable):
     __pydantic_extra__: dict[str, Option]
 
     name: Target
-    validation: CountFromOne = 1000
+    validation: CountFromOne | None = None  # none: VALIDATION, or a tenth of fewer than 5,000
 
 
 DataConfig = Annotated[

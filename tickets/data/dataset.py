@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,9 @@ from tickets.errors import InputError
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]  # (b, *input_shape) -> the same shape
 
+WHOLE = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)  # the types of whole-number inputs
 _TENSORS = ("train_inputs", "train_labels", "test_inputs", "test_labels")
+_WIDER = {torch.uint16: torch.int64, torch.uint32: torch.int64}  # types that torch computes little with
 # RandomState's stream is frozen for good, so a split is the same with every version of numpy.
 _SPLIT_SEED = 20190506
 _AT_ONCE = 64  # numbers of each example, while all are reordered
@@ -25,15 +27,18 @@ _AT_ONCE = 64  # numbers of each example, while all are reordered
 class Dataset:
     """A classification data set in memory, already normalised.
 
+    Inputs are float32, or whole numbers (tokens, say) of any of WHOLE. Whole numbers are made float32 for a model
+    that takes float32, and int64 for one that does not.
+
     `augment` maps a batch to one of the same shape and draws only from the (CPU) generator that it is given.
     `sha256` is of the contents that were read: for files, their uncompressed contents in a fixed order; for
     data that is made on the spot, the bytes of the four tensors in the order below.
     """
 
     name: str
-    train_inputs: Tensor  # (n, *input_shape) float32
+    train_inputs: Tensor  # (n, *input_shape) float32 or whole numbers
     train_labels: Tensor  # (n,) int64, in [0, classes)
-    test_inputs: Tensor  # (m, *input_shape) float32
+    test_inputs: Tensor  # (m, *input_shape) of the same type
     test_labels: Tensor  # (m,) int64, in [0, classes)
     classes: int
     sha256: str
@@ -44,9 +49,21 @@ class Dataset:
         """The shape of one example."""
         return tuple(self.train_inputs.shape[1:])
 
+    @property
+    def has_whole_numbers(self) -> bool:
+        """Whether the inputs are whole numbers."""
+        return self.train_inputs.dtype in WHOLE
+
+    def with_inputs(self, dtype: torch.dtype) -> Dataset:
+        """The same data set with inputs of this type."""
+        return replace(self, train_inputs=self.train_inputs.to(dtype), test_inputs=self.test_inputs.to(dtype))
+
     def validated(self) -> Dataset:
         """This data set, if its parts fit together. Raises InputError with everything that does not."""
         problems = _type_problems(self) or [*_part_problems(self, "train"), *_part_problems(self, "test")]
+        if not problems and self.train_inputs.dtype != self.test_inputs.dtype:
+            train_type, test_type = self.train_inputs.dtype, self.test_inputs.dtype
+            problems.append(f"train_inputs has dtype {train_type}, test_inputs {test_type}; they must be alike")
         if not problems and self.train_inputs.shape[1:] != self.test_inputs.shape[1:]:
             train, test = self.input_shape, tuple(self.test_inputs.shape[1:])
             problems.append(f"train_inputs has examples of shape {train}, test_inputs of {test}; they must be alike")
@@ -59,11 +76,11 @@ class Dataset:
 class Examples:
     """What the trainer sees: a data set whose training part is split in two, for training and validation."""
 
-    train_inputs: Tensor  # (n - validation, *input_shape) float32
+    train_inputs: Tensor  # (n - validation, *input_shape) float32, or int64 for a model that wants whole numbers
     train_labels: Tensor  # (n - validation,) int64
-    validation_inputs: Tensor  # (validation, *input_shape) float32
+    validation_inputs: Tensor  # (validation, *input_shape) of the same type
     validation_labels: Tensor  # (validation,) int64
-    test_inputs: Tensor  # (m, *input_shape) float32
+    test_inputs: Tensor  # (m, *input_shape) of the same type
     test_labels: Tensor  # (m,) int64
     classes: int
     augment: Augment | None = None
@@ -127,8 +144,9 @@ def digest(*tensors: Tensor) -> str:
 def from_tensors(name: str, made: Any) -> Dataset:
     """The data set that a user's function gave as (train_inputs, train_labels, test_inputs, test_labels).
 
-    Tensors or arrays; inputs become float32, whole-number labels int64; the classes are 0 to the largest
-    label. Raises InputError if `made` is anything else.
+    Tensors or arrays; inputs become float32 unless they are whole numbers, whole-number labels int64; the classes are
+    0 to the largest label. `sha256` is of the tensors with their inputs as float32. Raises InputError if `made` is
+    anything else.
     """
     if not isinstance(made, tuple | list) or len(made) != len(_TENSORS):
         what = f"{len(made)} things" if isinstance(made, tuple | list) else type(made).__name__
@@ -140,13 +158,17 @@ def from_tensors(name: str, made: Any) -> Dataset:
     parts = [_tensor(part, label, problems) for part, label in zip(made, _TENSORS, strict=True)]
     if problems:
         raise InputError([f"data {name!r}: {problem}" for problem in problems])
+    if parts[0].dtype != parts[2].dtype:
+        both = torch.int64 if parts[0].dtype in WHOLE and parts[2].dtype in WHOLE else torch.float32
+        parts[0], parts[2] = parts[0].to(both), parts[2].to(both)
     labels = [part for part in (parts[1], parts[3]) if part.numel()]
     classes = max((int(part.max()) for part in labels), default=0) + 1
-    return Dataset(name, parts[0], parts[1], parts[2], parts[3], max(classes, 2), digest(*parts))
+    hashed = [part.to(torch.float32) if part is parts[0] or part is parts[2] else part for part in parts]
+    return Dataset(name, parts[0], parts[1], parts[2], parts[3], max(classes, 2), digest(*hashed))
 
 
 def _tensor(part: Any, label: str, problems: list[str]) -> Tensor:
-    """A float32 (inputs) or int64 (labels) copy of a tensor or array; what is wrong joins `problems`."""
+    """A copy of a tensor or array, of a type that inputs or labels may have; what is wrong joins `problems`."""
     if not isinstance(part, Tensor | np.ndarray):
         problems.append(f"{label} is a {type(part).__name__}; must be a tensor or a numpy array")
         return torch.empty(0)
@@ -156,7 +178,7 @@ def _tensor(part: Any, label: str, problems: list[str]) -> Tensor:
     # A copy, since a user's array may be read-only or change later.
     tensor = part.detach().cpu().clone() if isinstance(part, Tensor) else torch.from_numpy(_native(part))
     if label.endswith("inputs"):
-        return tensor.to(torch.float32)
+        return tensor if tensor.dtype in WHOLE else tensor.to(_WIDER.get(tensor.dtype, torch.float32))
     if tensor.dtype.is_floating_point or tensor.dtype.is_complex or tensor.dtype == torch.bool:
         problems.append(f"{label} has dtype {tensor.dtype}; must be whole numbers, the classes from 0")
     return tensor.to(torch.int64)
@@ -175,11 +197,12 @@ def _type_problems(dataset: Dataset) -> list[str]:
     augment: Any = dataset.augment
     for label in _TENSORS:
         tensor = getattr(dataset, label)
-        wanted = torch.float32 if label.endswith("inputs") else torch.int64
+        wanted = (torch.float32, *WHOLE) if label.endswith("inputs") else (torch.int64,)
         if not isinstance(tensor, Tensor):
             problems.append(f"{label} is a {type(tensor).__name__}; must be a tensor")
-        elif tensor.dtype != wanted:
-            problems.append(f"{label} has dtype {tensor.dtype}; must be {wanted}")
+        elif tensor.dtype not in wanted:
+            also = ", or whole numbers such as torch.int64" if len(wanted) > 1 else ""
+            problems.append(f"{label} has dtype {tensor.dtype}; must be {wanted[0]}{also}")
         elif label.endswith("inputs") and tensor.ndim < 2:
             problems.append(
                 f"{label} has shape {tuple(tensor.shape)}; must be (examples, ...) with 2 or more dimensions"

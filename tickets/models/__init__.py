@@ -36,25 +36,28 @@ def factory(name: str, options: Mapping[str, Any], input_shape: Sequence[int], c
     return functools.partial(_built, bound(function, "model", name, options, given), name)
 
 
-def check_output(module: nn.Module, input_shape: Sequence[int], classes: int, name: str) -> None:
+def check_output(
+    module: nn.Module, input_shape: Sequence[int], classes: int, name: str, dtype: torch.dtype = torch.float32
+) -> None:
     """Does the model take the data's examples and give one number per class?
 
-    Tried on two examples of zeros, in evaluation mode and without gradients; the module's own modes and the
-    global random number generators are as before. Raises InputError unless the output is a floating-point
-    tensor of shape (2, classes), and UserCodeError if the model fails.
+    Tried on two examples of zeros of type `dtype`, in evaluation mode and without gradients; the module's own modes
+    and the global random number generators are as before. Raises InputError unless the output is a floating-point
+    tensor of shape (2, classes).
     """
     _check_module(module, name)
     wanted = (_EXAMPLES, classes)
+    kind = "inputs" if dtype.is_floating_point else "whole-number inputs"
     shape = (_EXAMPLES, *input_shape)
     first = next(module.parameters(), None)
-    inputs = torch.zeros(shape, device=first.device if first is not None else None)
+    inputs = torch.zeros(shape, dtype=dtype, device=first.device if first is not None else None)
     modes = {part: part.training for part in module.modules()}
     try:
         with untouched_generators(), torch.no_grad():
             output = module.eval()(inputs)
     except (Exception, SystemExit) as error:
         raise UserCodeError(
-            f"model {name!r} fails on inputs of shape {shape}: {told(error)}; "
+            f"model {name!r} fails on {kind} of shape {shape}: {told(error)}; "
             "its input must have the shape of the data's examples"
         ) from error
     finally:

@@ -45,8 +45,13 @@ class Met:
         return math.prod(self.convolution.outputs(self.image))
 
 
-def convolutions_met(module: nn.Module, input_shape: Sequence[int]) -> dict[str, list[Met]]:
-    """By weight, the convolutions that can be computed by surviving weights, each time that one example meets it."""
+def convolutions_met(
+    module: nn.Module, input_shape: Sequence[int], dtype: torch.dtype = torch.float32
+) -> dict[str, list[Met]]:
+    """By weight, the convolutions that can be computed by surviving weights, each time that one example meets it.
+
+    input_shape, dtype: of an example.
+    """
     found: dict[str, list[Met]] = {}
     hooks = []
     for name, layer in plain_convolutions(module):
@@ -62,7 +67,7 @@ def convolutions_met(module: nn.Module, input_shape: Sequence[int]) -> dict[str,
     training = module.training
     try:
         with torch.no_grad():
-            module.eval()(torch.zeros(1, *input_shape, device=next(module.parameters()).device))
+            module.eval()(torch.zeros(1, *input_shape, dtype=dtype, device=next(module.parameters()).device))
     finally:
         module.train(training)
         for hook in hooks:

@@ -23,10 +23,15 @@ METRICS = (
 
 @dataclass(frozen=True)
 class Curves:
-    """What was measured, when. steps: (E,) int64. values: (E, R, 6) float64 on the CPU, in the order of METRICS."""
+    """What was measured, when. steps: (E,) int64. values: (E, R, 6) float64 on the CPU, in the order of METRICS.
+
+    early_stop: (R,) int64, the place among the steps at which each network's validation loss was lowest, where not all
+    steps were measured on the same examples; None where they were, and the values say it.
+    """
 
     steps: Tensor
     values: Tensor
+    early_stop: Tensor | None = None
 
     def metric(self, name: str) -> Tensor:
         """One metric, (E, R)."""

@@ -164,9 +164,9 @@ def networks_that_fit(bound: int, training: Training, lanes: int) -> int:
     return max(1, most)
 
 
-def activation_bytes(module: nn.Module, input_shape: tuple[int, ...]) -> int:
+def activation_bytes(module: nn.Module, input_shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> int:
     """Bytes that one example's outputs of all leaf modules take together, and the example itself."""
-    total = 4 * math.prod(input_shape)
+    total = dtype.itemsize * math.prod(input_shape)
 
     def count(layer: nn.Module, inputs: Any, output: Any) -> None:
         nonlocal total
@@ -177,7 +177,7 @@ def activation_bytes(module: nn.Module, input_shape: tuple[int, ...]) -> int:
     training = module.training
     try:
         with torch.no_grad():
-            module.eval()(torch.zeros(1, *input_shape))
+            module.eval()(torch.zeros(1, *input_shape, dtype=dtype))
     finally:
         module.train(training)
         for hook in hooks:

@@ -56,8 +56,9 @@ def choose(
     wanted: str = "auto",
     precision: str = "float32",
     batch_size: int = 1,
+    dtype: torch.dtype = torch.float32,
 ) -> Choice:
-    """The strategy for a model on a device.
+    """The strategy for a model on a device. input_shape, dtype: of an example.
 
     `layered` where the model is a chain of Linear, ReLU and Dropout layers: batched products without autograd. But
     `sparse` on a CPU where there is nothing but ReLU between them: by the surviving weights alone, at a cost that
@@ -88,10 +89,10 @@ def choose(
     chain = is_layered(module) and precision != "bf16"
     may_be_sparse = device.type == "cpu" and precision != "bf16"
     links = chain_of(module, input_shape) if may_be_sparse else None
-    planes = may_be_sparse and not links and bool(convolutions_met(module, input_shape))
+    planes = may_be_sparse and not links and bool(convolutions_met(module, input_shape, dtype))
     images = any(link.kernel is not None for link in links or ())
     by_layers = chain and wanted in ("auto", "layered")  # where each network draws from a generator of its own
-    obstacle = None if by_layers else cannot_vectorise(module, input_shape)
+    obstacle = None if by_layers else cannot_vectorise(module, input_shape, dtype)
     convolutions = any(isinstance(layer, nn.modules.conv._ConvNd) for layer in module.modules())
     if wanted == "layered" and not chain:
         raise InputError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import threading
@@ -16,7 +17,8 @@ from torch import Tensor
 from tickets.config import TrainConfig
 from tickets.data import Examples
 from tickets.random_state import untouched_generators
-from tickets.stack.evaluation import Curves, evaluate
+from tickets.stack.early_stop import EarlyStop, some_of
+from tickets.stack.evaluation import METRICS, Curves, Logits, evaluate
 from tickets.stack.feed import NetworkSeeds
 from tickets.stack.networks import Stack, Tensors, join
 from tickets.stack.part import Part
@@ -67,7 +69,11 @@ def train(
     measure: what else to measure of a part's parameters at each evaluated step. tick: called as steps are
     taken, with their number times that of the networks that took them, from whichever thread took them.
 
-    Measured at every step that `recipe.evaluate_every` divides, before the step is taken, and at both ends.
+    Measured at every step that `recipe.evaluate_every` divides, before the step is taken, and at both ends. With
+    `recipe.evaluate_on`, the steps in between are measured on that many validation and test examples (see
+    `some_of`), both ends on all. Each network's early-stop step is then the one with the lowest loss on these same
+    validation examples, at the ends too, and its row holds what the network scores on all examples: it is
+    evaluated again, as it stood there, after the training. So all that `rounds` reports is of all examples.
     """
     began = time.perf_counter()
     where = device or torch.device("cpu")
@@ -77,9 +83,14 @@ def train(
     evaluated = _evaluated(start.step, recipe)
     stops = sorted({*evaluated, *([keep_step] if keep_step is not None and keep_step >= start.step else [])})
     stopped = threading.Event()
+    few = some_of(examples, recipe.evaluate_on)
+
+    def again(stack: Stack, part: slice) -> Logits:
+        return begin(stack, seeds[part], examples, recipe, where).logits
 
     def train_part(part: slice) -> _Done:
         kept, rows, measured = None, [], []
+        early = EarlyStop(part.stop - part.start)
         try:
             networks = begin(start[part], seeds[part], examples, recipe, where)
             for step, following in itertools.pairwise([*stops, recipe.steps]):
@@ -87,14 +98,22 @@ def train(
                     kept = networks.standing(step)
                 if step in evaluated:
                     with lowered(recipe.precision, where):
-                        rows.append(evaluate(networks.logits, examples, chunk))
+                        whole = few is None or step in (start.step, recipe.steps)
+                        rows.append(evaluate(networks.logits, examples if few is None or whole else few, chunk))
+                        if few is not None:
+                            loss = rows[-1] if not whole else evaluate(networks.logits, few, chunk)
+                            standing = None if whole else functools.partial(networks.standing, step)
+                            early.see(loss[:, METRICS.index("validation_loss")], standing)
                     if measure is not None:
                         measured.append(measure(networks.parameters()))
                 with lowered(recipe.precision, where):
                     networks.advance(step, following, tick, stopped)
                 if stopped.is_set():
                     break
-            return _Done(networks.standing(recipe.steps), rows, measured, kept)
+            if few is not None and not stopped.is_set():
+                with lowered(recipe.precision, where):
+                    early.complete(rows, lambda stack: evaluate(again(stack, part), examples, chunk))
+            return _Done(networks.standing(recipe.steps), rows, measured, kept, early.places)
         except BaseException:
             stopped.set()  # what is raised here is seen only once the parts before it have ended
             raise
@@ -109,7 +128,11 @@ def train(
     kept = [part.kept for part in done if part.kept is not None]
     return Trained(
         stack=join([part.stack for part in done]),
-        curves=Curves(torch.tensor(sorted(evaluated)), torch.cat([torch.stack(part.rows) for part in done], 1)),
+        curves=Curves(
+            torch.tensor(sorted(evaluated)),
+            torch.cat([torch.stack(part.rows) for part in done], 1),
+            None if few is None else torch.cat([part.early_stop for part in done]),
+        ),
         measured=None if measure is None else torch.cat([torch.stack(part.measured) for part in done], 1),
         kept=join(kept) if kept else None,
         seconds=time.perf_counter() - began,
@@ -125,12 +148,13 @@ def _parts(networks: int, lanes: int, at_once: int) -> list[slice]:
 
 @dataclass(frozen=True)
 class _Done:
-    """What training a part gives; `rows` of the curves and `measured` by evaluated step."""
+    """What training a part gives; `rows` of the curves and `measured` by evaluated step, `early_stop` by network."""
 
     stack: Stack
     rows: list[Tensor]
     measured: list[Tensor]
     kept: Stack | None
+    early_stop: Tensor
 
 
 def _evaluated(first: int, recipe: TrainConfig) -> set[int]:

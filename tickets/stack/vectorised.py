@@ -45,12 +45,21 @@ class Vectorised:
         return functional.cross_entropy(self._outputs(parameters, buffers, x), y)
 
 
-def cannot_vectorise(module: nn.Module, input_shape: tuple[int, ...]) -> str | None:
-    """Why vmap cannot train this model, or None if it can; tried on two networks and two examples."""
+def cannot_vectorise(module: nn.Module, input_shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> str | None:
+    """Why vmap cannot train this model, or None if it can; tried on two networks and two examples.
+
+    input_shape, dtype: of an example.
+    """
+    for layer in module.modules():
+        if isinstance(layer, nn.Embedding) and layer.padding_idx is not None:
+            # Seen with torch 2.13: only the first network's padding row gets no gradient.
+            return "its gradients of an Embedding with padding_idx are wrong"
+        if isinstance(layer, nn.EmbeddingBag):
+            return "it has no rule for EmbeddingBag"
     parameters = {name: torch.stack([value.detach()] * 2).requires_grad_() for name, value in module.named_parameters()}
     buffers = {name: torch.stack([value.detach()] * 2) for name, value in module.named_buffers()}
     device = next(iter(parameters.values())).device
-    x = torch.zeros(2, 2, *input_shape, device=device)
+    x = torch.zeros(2, 2, *input_shape, dtype=dtype, device=device)
     try:
         Vectorised(module).gradients(parameters, buffers, x, torch.zeros(2, 2, dtype=torch.int64, device=device), int)
     except (RuntimeError, ValueError) as error:

@@ -18,6 +18,7 @@ from tickets.catalogue import Role
 from tickets.coverage import Coverage
 from tickets.errors import InputError, nearest
 from tickets.roles import arms_by_label, comparison_notes, role
+from tickets.store.configs import config_table
 from tickets.store.derived import with_derived
 from tickets.store.layout import Layout, cohort_folders, round_folders, run_folders
 from tickets.store.prunable import read_coverage
@@ -27,55 +28,91 @@ from tickets.store.tables import SCHEMAS, decode_table
 from tickets.store.ticket import Ticket, read_ticket
 
 
-def load(folder: str | Path, skip_damaged: bool = False, *, trust_code: bool | Collection[str] = False) -> Saved:
-    """What `tickets run` wrote to a campaign folder, or to the folder of one run. Needs no torch.
+def load(
+    folder: str | Path | Sequence[str | Path],
+    skip_damaged: bool = False,
+    *,
+    trust_code: bool | Collection[str] = False,
+) -> Saved:
+    """What `tickets run` wrote to a campaign folder, or to the folder of one run; or several of these as one.
 
-    skip_damaged: leave runs out that cannot be read, and name them in `damaged`.
-    trust_code: whether the functions outside the catalogue that the saved runs name ("my_nets:wide") may be imported
-    and called, as `Ticket.build` does: True for all of them, or the names of those that may. Whoever can write to a
-    folder can name any function in it.
-    Raises InputError if the folder is missing or holds no run, or a run of another schema version (with
-    skip_damaged: if no run is left).
+    Needs no torch.
+
+    Parameters
+    ----------
+    folder : path, or list of paths
+        A campaign's folder or a run's; or a list of them, whose runs are put side by side. A run that the list names
+        twice is there once.
+    skip_damaged : bool
+        Leave runs out that cannot be read, and name them in `damaged`.
+    trust_code : bool, or names
+        Whether the functions outside the catalogue that the saved runs name ("my_nets:wide") may be imported and
+        called, as `Ticket.build` does: True for all of them, or the names of those that may. Whoever can write to a
+        folder can name any function in it.
+
+    Raises
+    ------
+    InputError
+        If a folder is missing or holds no run, or a run of another schema version (with skip_damaged: if no run is
+        left), or if two folders hold a run of the same id: two campaigns may have trained different arms of it, and
+        their rows could not be told apart.
     """
-    folder = Path(folder)
-    hint = "give a folder that `tickets run` wrote (default: runs/saved/<campaign name>)"
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; {hint}")
+    folders = [Path(folder)] if isinstance(folder, str | Path) else [Path(one) for one in folder]
+    if not folders:
+        raise InputError("load([]): names no folder; give one or more that `tickets run` wrote")
     files: dict[Path, Mapping[str, Any]] = {}
     left_out: dict[str, str] = {}
-    for path in run_folders(folder):
+    for path in dict.fromkeys(path for one in folders for path in _run_folders(one)):
         try:
             files[path] = read_json(path / Layout.RUN)
         except InputError as error:
             if not skip_damaged:
                 raise
-            left_out[path.name] = str(error)
+            left_out[str(path) if path.name in left_out else path.name] = str(error)
     if left_out and not files:
         raise InputError(list(left_out.values()))
-    if not files:
-        raise InputError(f"{folder}: no saved run in it (no */{Layout.RUN}); {hint}")
     runs: dict[str, Path] = {}
     for path, file in files.items():
         run = str(file.get("run", path.name))
-        if run in runs:
-            raise InputError(f"{folder}: {runs[run].name} and {path.name} both hold run {run}; move one of them away")
-        runs[run] = path
+        if run in runs and runs[run].resolve() != path.resolve():
+            raise InputError(_twice(run, runs[run], path, folders))
+        runs.setdefault(run, path)
     named = {run: files[path] for run, path in runs.items()}
-    return Saved(folder, runs, named, left_out if skip_damaged else None, trust_code)
+    return Saved(folders, runs, named, left_out if skip_damaged else None, trust_code)
+
+
+def _run_folders(folder: Path) -> list[Path]:
+    hint = "give a folder that `tickets run` wrote (default: runs/saved/<campaign name>)"
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; {hint}")
+    found = run_folders(folder)
+    if not found:
+        raise InputError(f"{folder}: no saved run in it (no */{Layout.RUN}); {hint}")
+    return found
+
+
+def _twice(run: str, first: Path, second: Path, folders: Sequence[Path]) -> str:
+    if len(folders) == 1:
+        return f"{folders[0]}: {first.name} and {second.name} both hold run {run}; move one of them away"
+    return f"{first} and {second} both hold run {run}, and their rows could not be told apart; load one of the two"
 
 
 class Saved:
-    """The saved runs of a folder, made by `load`. Every file is checked when it is used; none is changed."""
+    """The saved runs of one folder or several, made by `load`. Every file is checked when it is used; none is changed.
+
+    folders: as `load` was given them. folder: the first.
+    """
 
     def __init__(
         self,
-        folder: Path,
+        folders: Sequence[Path],
         runs: Mapping[str, Path],
         files: Mapping[str, Mapping[str, Any]],
         left_out: Mapping[str, str] | None = None,
         trust_code: bool | Collection[str] = False,
     ) -> None:
-        self.folder = folder
+        self.folders = tuple(folders)
+        self.folder = self.folders[0]
         self._runs = runs  # {run id: its folder}
         self._files = files  # {run id: what its run.json holds}
         self._left_out = None if left_out is None else dict(left_out)  # {run id: why}; None: damage is an error
@@ -83,7 +120,7 @@ class Saved:
         self._committed = Committed()
 
     def __repr__(self) -> str:
-        return f"Saved({str(self.folder)!r}, runs={self.runs})"
+        return f"Saved({self._where!r}, runs={self.runs})"
 
     @property
     def runs(self) -> list[str]:
@@ -127,10 +164,6 @@ class Saved:
         """A run's resolved configuration, from its run.json. `run` may be left out if there is just one."""
         return copy.deepcopy(dict(self._files[self._one(run)]["config"]))
 
-    def file(self, run: str | None = None) -> dict[str, Any]:
-        """All that a run's run.json holds. `run` as above."""
-        return copy.deepcopy(dict(self._files[self._one(run)]))
-
     def registered(self, run: str | None = None) -> int | None:
         """How many rounds were there when the run's verdict rule was first seen: 0 if it was written before training.
 
@@ -151,6 +184,19 @@ class Saved:
         """Which of the network's weights are prunable; None if the run's files do not say. `run` as above."""
         run = self._one(run)
         return read_coverage(self._runs[run], self._files[run])
+
+    @property
+    def configs(self) -> pd.DataFrame:
+        """A row per run, a column per setting: `run`, then run.json's configuration by dotted names.
+
+        As in "train.learning_rate" and "model.name"; lists are tuples. It merges with `rounds` on `run`, so that what
+        was swept stands beside what came of it.
+        """
+        return config_table({run: self._files[run]["config"] for run in self.runs})
+
+    def file(self, run: str | None = None) -> dict[str, Any]:
+        """What a run's run.json holds. `run` may be left out if there is just one."""
+        return copy.deepcopy(dict(self._files[self._one(run)]))
 
     def ticket(self, replicate: int, round: int, run: str | None = None) -> Ticket:
         """The ticket of a replicate and round: its mask and the values that it trained from.
@@ -184,12 +230,16 @@ class Saved:
         trusted = self._trust_code
         return trusted if isinstance(trusted, bool) else function in trusted
 
+    @property
+    def _where(self) -> str:
+        return ", ".join(map(str, self.folders))
+
     def _one(self, run: str | None) -> str:
         there_are = f"there are {', '.join(self.runs)}"
         if run is None and len(self._runs) > 1:
-            raise InputError(f"{self.folder}: say which run; {there_are}")
+            raise InputError(f"{self._where}: say which run; {there_are}")
         if run is not None and run not in self._runs:
-            raise InputError(f"run = {run!r}: not in {self.folder}{nearest(run, self.runs)} ({there_are})")
+            raise InputError(f"run = {run!r}: not in {self._where}{nearest(run, self.runs)} ({there_are})")
         return self.runs[0] if run is None else run
 
     def _table(self, name: str) -> pd.DataFrame:

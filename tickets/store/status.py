@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from tickets.config import Run, expand, parse_run, read_campaign, run_id
+from tickets.config import Run, expand, parse_run, read_campaign, run_id, same_but_for_validation
 from tickets.errors import InputError
 from tickets.store.layout import Layout, run_folders
 from tickets.store.log import read_events
@@ -54,13 +54,29 @@ def status(folder: str | Path) -> list[RunStatus]:
     folder = Path(folder)
     there = {path.name: path for path in run_folders(folder)}
     campaign = folder / Layout.CAMPAIGN
-    asked = {run_id(run): run for run in expand(read_campaign(campaign))} if campaign.is_file() else {}
+    asked = dict(_asked(campaign, there)) if campaign.is_file() else {}
     if not asked and not there:
         raise InputError(
             f"{folder}: neither {Layout.CAMPAIGN} nor a saved run in it; give a folder that `tickets run` wrote"
         )
     statuses = [_status(name, run, there.get(name, folder / name), True) for name, run in asked.items()]
     return statuses + [_unasked(path) for name, path in there.items() if name not in asked]
+
+
+def _asked(campaign: Path, there: Mapping[str, Path]) -> Iterator[tuple[str, Run]]:
+    """The runs of a campaign by id. One whose data decides how many examples validate is known by what is saved."""
+    for run in expand(read_campaign(campaign)):
+        if run.data.validation is None:
+            saved = (saved for path in there.values() if (saved := _saved(path)) is not None)
+            run = next((one for one in saved if same_but_for_validation(run, one)), run)
+        yield run_id(run), run
+
+
+def _saved(path: Path) -> Run | None:
+    try:
+        return parse_run(read_json(path / Layout.RUN)["config"])
+    except (InputError, KeyError):
+        return None
 
 
 def failure(events: Sequence[Mapping[str, Any]]) -> str | None:

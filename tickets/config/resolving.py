@@ -1,0 +1,45 @@
+"""A campaign with the values that are known only once its data is loaded."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from tickets.config.identity import identity
+from tickets.config.legal import as_table
+from tickets.config.schema import Campaign, Run
+
+
+def with_validation(run: Run, count: int | None) -> Run:
+    """The run with so many validation examples; None: as many as its data set has by default."""
+    return run.model_copy(update={"data": run.data.model_copy(update={"validation": count})})
+
+
+def resolved(campaign: Campaign, runs: Sequence[Run]) -> Campaign:
+    """The campaign with its runs as resolved, in their order, and what it sweeps over written out likewise.
+
+    A swept data set gets its number of validation examples if that is the same at all of its points.
+    """
+    sweep = dict(campaign.sweep)
+    if "data" in sweep:
+        keys = list(sweep)
+        stride = math.prod(len(sweep[key]) for key in keys[keys.index("data") + 1 :])  # the last key varies fastest
+        count = len(sweep["data"])
+        at = [[run for index, run in enumerate(runs) if index // stride % count == place] for place in range(count)]
+        sweep["data"] = tuple(_written_out(value, own) for value, own in zip(sweep["data"], at, strict=True))
+    return replace(campaign, runs=tuple(runs), sweep=sweep)
+
+
+def same_but_for_validation(one: Run, other: Run) -> bool:
+    """Whether two runs have the same identity but for their numbers of validation examples."""
+    return identity(with_validation(one, None)) == identity(with_validation(other, None))
+
+
+def _written_out(value: Any, runs: Sequence[Run]) -> Any:
+    table = as_table(value)
+    counts = {run.data.validation for run in runs}
+    if ":" not in table["name"] or "validation" in table or len(counts) > 1:
+        return value
+    return {**table, "validation": counts.pop()}

@@ -1,0 +1,96 @@
+"""Where a user's own modules are found: as Python finds any, then in folders that are named for a while."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.machinery import PathFinder
+from pathlib import Path
+from types import ModuleType
+
+from tickets.errors import InputError
+
+_LOCK = threading.Lock()
+_USES: Counter[str] = Counter()  # by folder that was put on sys.path here: how many blocks are inside it now
+_EVER: set[str] = set()  # every folder that was put there since the process began
+
+
+@contextmanager
+def importable(*folders: Path) -> Iterator[None]:
+    """A block in which modules are found in these folders too, after everywhere else.
+
+    The folders stand at the end of sys.path, so that a file called random.py in one of them hides nothing of the
+    standard library or of what is installed. Processes that are spawned in the block find the modules as well.
+    """
+    used: list[str] = []
+    with _LOCK:
+        for name in dict.fromkeys(str(folder.absolute()) for folder in folders):
+            if name not in _USES and any(_same(name, there) for there in sys.path):
+                continue  # Python looks there anyway
+            if name not in _USES:
+                sys.path.append(name)
+                _EVER.add(name)
+            _USES[name] += 1
+            used.append(name)
+    try:
+        yield
+    finally:
+        with _LOCK:
+            for name in used:
+                _USES[name] -= 1
+                if not _USES[name]:
+                    del _USES[name]
+                    sys.path.remove(name)
+
+
+def mend(name: str, error: ModuleNotFoundError) -> str:
+    """For the message that a module cannot be imported: where it may lie, or what is missing that it imports."""
+    if error.name and not f"{name}.".startswith(f"{error.name}."):
+        return f"it imports {error.name!r}, which is not installed and lies in no folder that is looked in"
+    return (
+        "write module:function of a module that is installed, or lies in the current folder "
+        f"({os.getcwd()}) or beside the campaign file"
+    )
+
+
+def which(module: ModuleType) -> str:
+    """For a message about what a module lacks: its file, and a file of the same name that it hides.
+
+    Empty where the module has no file.
+    """
+    file = getattr(module, "__file__", None)
+    if not file:
+        return ""
+    with _LOCK:
+        folders = list(_USES)
+    found = (PathFinder.find_spec(module.__name__.partition(".")[0], [folder]) for folder in folders)
+    others = [spec.origin for spec in found if spec is not None and spec.origin and not _same(spec.origin, file)]
+    return f" (it is {file}" + (f", and hides {others[0]}, which needs another name)" if others else ")")
+
+
+def refuse_another(name: str, target: str) -> None:
+    """Refuse a module that was found in a folder of an earlier block, where another would be found now.
+
+    Python keeps one module of a name in a process. target: the "module:function" that asks for it.
+    """
+    top = name.partition(".")[0]
+    if top not in sys.modules:
+        importlib.invalidate_caches()  # the file may have been written a moment ago
+    file = getattr(sys.modules.get(top), "__file__", None)
+    if not file or not any(Path(folder) in Path(file).parents for folder in _EVER):
+        return
+    spec = PathFinder.find_spec(top)
+    if spec is not None and spec.origin and not _same(spec.origin, file):
+        raise InputError(
+            f"{target!r}: {top!r} was imported from {file} before, but is {spec.origin} here; give one of them another "
+            "name, or use a Python process for each"
+        )
+
+
+def _same(one: str, other: str) -> bool:
+    return os.path.realpath(one or os.getcwd()) == os.path.realpath(other or os.getcwd())

@@ -1,0 +1,79 @@
+"""A campaign made ready to train: everything that can be wrong with the input is known, and nothing is written yet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tickets.checks import check_folder, find_data_folder, find_device, fit_all, networks_all, plan_all
+from tickets.config import Campaign, read_campaign
+from tickets.errors import InputError, Problems
+from tickets.network import Carried
+from tickets.setting import Fitted, Plan
+from tickets.store import CohortPlan, missing
+
+DEFAULT_FOLDER = Path("runs/saved")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A campaign whose runs fit their data and have a plan. campaign: as resolved. Mappings are by run id."""
+
+    campaign: Campaign
+    folder: Path
+    data_folder: Path | None
+    device: torch.device
+    fitted: Mapping[str, Fitted]
+    plans: Mapping[str, Plan]
+    networks: Mapping[str, Carried]
+    todo: Mapping[str, tuple[CohortPlan, ...]]
+
+
+def prepare(
+    campaign: str | Path | Mapping[str, Any] | Campaign,
+    *,
+    out: str | Path | None,
+    data: str | Path | None,
+    settings: Sequence[str],
+    device: str,
+    workers: int,
+) -> Prepared:
+    """Read a campaign, load its data, fit and plan its runs; the parameters are those of `tickets.run`.
+
+    Raises InputError with everything that is wrong. Nothing is written.
+    """
+    problems = Problems()
+    with problems.noted():
+        placed = find_device(device)
+    with problems.noted():
+        campaign = _read(campaign, settings)
+    problems.raise_any()
+    assert isinstance(campaign, Campaign)
+    folder = Path(out) if out is not None else DEFAULT_FOLDER / campaign.name
+    data_folder = find_data_folder(data, campaign)
+    with problems.noted():
+        check_folder(folder, campaign)
+    campaign, fitted = fit_all(campaign, folder, data_folder, problems)
+    problems.raise_any()
+    todo = {}
+    for name, one in fitted.items():
+        with problems.noted():
+            todo[name] = missing(one.run, folder / name)  # refuses what cannot be gone on with
+    pieces = sum(map(len, todo.values()))
+    problems.raise_any()
+    plans = plan_all(folder, fitted, placed, max(1, min(workers, pieces)), problems)
+    networks = networks_all(folder, {name: fitted[name] for name in plans}, problems)
+    problems.raise_any()
+    return Prepared(campaign, folder, data_folder, placed, fitted, plans, networks, todo)
+
+
+def _read(campaign: str | Path | Mapping[str, Any] | Campaign, settings: Sequence[str]) -> Campaign:
+    if not isinstance(campaign, Campaign):
+        return read_campaign(campaign, settings)
+    if settings:
+        raise InputError("settings: go with a campaign file or a mapping, not with a Campaign")
+    return campaign
