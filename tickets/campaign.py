@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from tickets.checks import check_folder, find_data_folder, find_device, fit_all, plan_all, read_if_saved
+from tickets.checks import (
+    check_folder,
+    find_data_folder,
+    find_device,
+    fit_all,
+    guard_all,
+    plan_all,
+    read_if_saved,
+)
 from tickets.cohort import CohortWork, steps_missing
 from tickets.config import Campaign, Run, expand, read_campaign, run_id, to_toml
 from tickets.errors import InputError, Problems
@@ -98,11 +106,15 @@ def run_campaign(
         check_folder(folder, campaign)
     fitted = fit_all(runs, data_folder, problems)
     problems.raise_any()
-    pieces = 0
+    pieces: dict[str, int] = {}
     for name, one in runs.items():
         with problems.noted():
-            pieces += len(missing(one, folder / name))  # refuses what cannot be gone on with
-    plans = plan_all(folder, fitted, placed, max(1, min(workers, pieces)), problems)
+            pieces[name] = len(missing(one, folder / name))  # refuses what cannot be gone on with
+    sharing = max(1, min(workers, sum(pieces.values())))
+    plans = plan_all(folder, fitted, placed, sharing, problems)
+    problems.raise_any()
+    trained = {name: plan for name, plan in plans.items() if pieces[name]}
+    plans |= guard_all(folder, trained, fitted, placed, sharing, problems)
     problems.raise_any()
     threads = torch.get_num_threads()
     try:
@@ -149,7 +161,7 @@ def _keep_run(folder: Path, fitted: Fitted, plan: Plan, now: Mapping[str, Any], 
             "classes": examples.classes,
         },
         "fingerprint": saved["fingerprint"] if saved else now,
-        "execution": asdict(plan),
+        "execution": plan.record(),
     }
     if saved is None or any(saved[key] != value for key, value in content.items()):
         write_run(folder, folder.name, **content)

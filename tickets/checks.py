@@ -10,9 +10,11 @@ from typing import Any
 import torch
 
 from tickets.config import Campaign, Run, read_campaign
+from tickets.earlier import check_earlier
 from tickets.errors import InputError, Problems, nearest
+from tickets.guard import guarded
 from tickets.setting import Fitted, Plan, Source, fit, load_source, plan_execution
-from tickets.store import Layout, read_run, run_folders
+from tickets.store import Layout, cohort_folders, read_run, run_folders
 
 
 def find_device(name: str) -> torch.device:
@@ -103,6 +105,34 @@ def plan_all(
             else:
                 plans[name] = plan_execution(one, device, workers)
     return plans
+
+
+def guard_all(
+    folder: Path,
+    plans: Mapping[str, Plan],
+    fitted: Mapping[str, Fitted],
+    device: torch.device,
+    workers: int,
+    problems: Problems,
+) -> dict[str, Plan]:
+    """Each run's plan with a strategy that trains the network as it is written; see guard.py. Compared once a run.
+
+    A run that an earlier version began keeps its strategy, and no record: if its rounds are of another network than
+    would be trained now, it cannot go on.
+    """
+    guarded_plans = {}
+    for name, plan in plans.items():
+        with problems.noted():
+            if plan.compared is not None:
+                guarded_plans[name] = plan
+                continue
+            found = guarded(fitted[name], plan, device, workers)
+            began = read_if_saved(folder / name)
+            earlier = began is not None and "compared" not in began["execution"] and any(cohort_folders(folder / name))
+            if earlier:
+                check_earlier(folder / name, fitted[name], plan, found)
+            guarded_plans[name] = plan if earlier else found
+    return guarded_plans
 
 
 def read_if_saved(folder: Path) -> dict[str, Any] | None:

@@ -81,7 +81,7 @@ def layers_of(module: nn.Sequential) -> list[tuple[str, nn.Module]]:
 
     named_children() would leave out the second time.
     """
-    return list(module._modules.items())  # type: ignore[arg-type]  # a Sequential runs what is in it
+    return [(name, layer) for name, layer in module._modules.items() if layer is not None]
 
 
 def owns_all(module: nn.Module, names: Set[str]) -> bool:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from tickets.stack.chain import layers_of, owns_all
 from tickets.stack.hooks import is_hooked
-from tickets.stack.networks import Noise, Tensors
+from tickets.stack.networks import Noise, Tensors, Unreached
 
 # A chain, a letter a layer: each Linear but the last may be followed by ReLU, then by Dropout.
 _KINDS = {nn.Linear: "L", nn.ReLU: "R", nn.Dropout: "D"}
@@ -64,7 +64,7 @@ class Layered:
         self._workspace: dict[tuple[str, int], Tensor] = {}
 
     @torch.no_grad()
-    def gradients(self, parameters: Tensors, buffers: Tensors, x: Tensor, y: Tensor, noise: Noise) -> None:
+    def gradients(self, parameters: Tensors, buffers: Tensors, x: Tensor, y: Tensor, noise: Noise) -> Unreached:
         """See Execution.gradients; such a chain has no buffers."""
         inputs = [x.flatten(2)]  # of each layer, (R, batch, in); then the logits
         kept = self._draw(parameters, x, noise)
@@ -91,6 +91,7 @@ class Layered:
                     slope *= kept[index - 1]
                 if self._layers[index - 1].relu:
                     torch.ops.aten.threshold_backward.grad_input(slope, inputs[index], 0, grad_input=slope)
+        return {}
 
     @torch.no_grad()
     def logits(self, parameters: Tensors, buffers: Tensors, x: Tensor) -> Tensor:
