@@ -591,9 +591,9 @@ def test_rounds_are_sparse_or_elsewhere_from_half_the_weights_on_or_as_the_run_s
     def strategies(**changes: Any) -> list[str]:
         names = []
 
-        def watched(name, *arguments):
+        def watched(name, *arguments, **options):
             names.append(name)
-            return begin(name, *arguments)
+            return begin(name, *arguments, **options)
 
         setting = setting_of(prune={"rate": 0.25}, compute={"threads": 1, **changes})
         with monkeypatch.context() as patch:

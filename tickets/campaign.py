@@ -176,7 +176,7 @@ def _keep_run(
             "classes": examples.classes,
         },
         "fingerprint": saved["fingerprint"] if saved else now,
-        "execution": asdict(plan),
+        "execution": plan.record(),
         "network": network.record,
         "coverage": {**fitted.coverage.as_json(), "like_ticket": list(fitted.trial.like_ticket)},
         "registered": register(

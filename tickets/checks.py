@@ -13,7 +13,9 @@ import torch
 
 from tickets.config import Campaign, Run, read_campaign, resolved, run_id, with_validation
 from tickets.config.variants import VALIDATION
+from tickets.earlier import check_earlier
 from tickets.errors import InputError, Problems, UserCodeError, nearest
+from tickets.guard import guarded
 from tickets.network import Carried, Kept, carry_on, look_at
 from tickets.setting import Fitted, Plan, fit, plan_execution
 from tickets.source import Source, default_validation, load_source
@@ -200,6 +202,34 @@ def _check_tensors(folder: Path, fitted: Fitted) -> None:
                 f"{folder}: has masks of {', '.join(sorted(then))}, but now {', '.join(sorted(now))} are prunable "
                 f"(the difference: {differ}; frozen parameters no longer are); use another folder (--out)"
             )
+
+
+def guard_all(
+    folder: Path,
+    plans: Mapping[str, Plan],
+    fitted: Mapping[str, Fitted],
+    device: torch.device,
+    workers: int,
+    problems: Problems,
+) -> dict[str, Plan]:
+    """Each run's plan with a strategy that trains the network as it is written; see guard.py. Compared once a run.
+
+    A run that an earlier version began keeps its strategy, and no record: if its rounds are of another network than
+    would be trained now, it cannot go on.
+    """
+    guarded_plans = {}
+    for name, plan in plans.items():
+        with problems.noted(), _calling_code_of(fitted[name].run, folder / name):
+            if plan.compared is not None:
+                guarded_plans[name] = plan
+                continue
+            found = guarded(fitted[name], plan, device, workers)
+            began = read_if_saved(folder / name)
+            earlier = began is not None and "compared" not in began["execution"] and any(cohort_folders(folder / name))
+            if earlier:
+                check_earlier(folder / name, fitted[name], plan, found)
+            guarded_plans[name] = plan if earlier else found
+    return guarded_plans
 
 
 def read_if_saved(folder: Path) -> dict[str, Any] | None:

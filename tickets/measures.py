@@ -37,7 +37,9 @@ def diverged(curves: Curves, stack: Stack, classes: int) -> np.ndarray:
     gradients a network can run away and yet stay within float32.
     """
     loss = curves.metric("train_loss")
-    finite = torch.stack([tensor.flatten(1).isfinite().all(1) for tensor in stack.parameters.values()]).all(0)
+    finite = torch.stack(
+        [tensor.reshape(len(tensor), -1).isfinite().all(1) for tensor in stack.parameters.values()]
+    ).all(0)
     ran_away = loss[-1] > loss[0].clamp(min=HOPELESS * math.log(classes))
     return (~loss.isfinite().all(0) | ~finite | ran_away).numpy()
 

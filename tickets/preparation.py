@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from tickets.checks import check_folder, find_data_folder, find_device, fit_all, networks_all, plan_all
+from tickets.checks import check_folder, find_data_folder, find_device, fit_all, guard_all, networks_all, plan_all
 from tickets.config import Campaign, read_campaign
 from tickets.errors import InputError, Problems
 from tickets.network import Carried
@@ -63,10 +63,13 @@ def prepare(
     for name, one in fitted.items():
         with problems.noted():
             todo[name] = missing(one.run, folder / name)  # refuses what cannot be gone on with
-    pieces = sum(map(len, todo.values()))
+    sharing = max(1, min(workers, sum(map(len, todo.values()))))
     problems.raise_any()
-    plans = plan_all(folder, fitted, placed, max(1, min(workers, pieces)), problems)
+    plans = plan_all(folder, fitted, placed, sharing, problems)
     networks = networks_all(folder, {name: fitted[name] for name in plans}, problems)
+    problems.raise_any()
+    trained = {name: plan for name, plan in plans.items() if todo[name]}
+    plans |= guard_all(folder, trained, fitted, placed, sharing, problems)
     problems.raise_any()
     return Prepared(campaign, folder, data_folder, placed, fitted, plans, networks, todo)
 

@@ -225,7 +225,7 @@ def _train_stack(
     strategy = setting.plan.strategy_for(stack, setting.pixels)
     whole = evaluation_chunk(at_once, setting.activations, run.train.batch_size, setting.device)
     return train(
-        functools.partial(begin, strategy, setting.module),
+        functools.partial(begin, strategy, setting.module, build=setting.build),
         stack,
         seeds,
         setting.examples,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import torch
@@ -53,6 +53,7 @@ class Plan:
     strategy: a name of `stack.strategies.STRATEGIES`, chosen for `reason`. lanes: parts of a stack that train side
     by side. networks_at_once: that the lanes hold together. threads: of the CPU, for all lanes together.
     sparse_up_to: a stack with at most this share of its multiplications left is trained by `sparse` instead.
+    compared: what came of the comparison with a plain loop before the first round (see guard.py); None where none was.
     """
 
     strategy: str
@@ -61,6 +62,11 @@ class Plan:
     networks_at_once: int
     threads: int
     sparse_up_to: float = 0.0
+    compared: Mapping[str, Any] | None = None
+
+    def record(self) -> dict[str, Any]:
+        """As run.json holds it."""
+        return {key: value for key, value in asdict(self).items() if value is not None}
 
     def strategy_for(self, stack: Stack, pixels: Mapping[str, int]) -> str:
         """The strategy that trains a stack. pixels: see share_left."""
@@ -71,7 +77,7 @@ class Plan:
 @dataclass(frozen=True)
 class Setting:
     """A run, made ready. examples, module (the architecture's template): on `device`. fresh: every parameter and
-    buffer from a seed, on the CPU.
+    buffer from a seed, on the CPU. parameters: the names of those that are trained; the others are frozen.
 
     hidden: the layers whose units are counted as the networks train; () if the run does not ask for it. pixels: of a
     chain's weights, or of a model's convolutions, how often each is used for one example.
@@ -79,6 +85,7 @@ class Setting:
 
     run: Run
     examples: Examples
+    build: Callable[[], nn.Module]
     fresh: Callable[[int], dict[str, Tensor]]
     parameters: tuple[str, ...]
     prunable: tuple[Prunable, ...]
@@ -116,8 +123,9 @@ class Setting:
 class Fitted:
     """A run whose model, data and recipe are known to fit one another.
 
-    module: a template of the architecture. hidden: its hidden layers, if the run has their units counted. coverage:
-    which of its weights are prunable. trial: what the run's own functions gave on initial values.
+    build: makes the model as the user's function does. module: a template of the architecture. hidden: its hidden
+    layers, if the run has their units counted. coverage: which of its weights are prunable. trial: what the run's own
+    functions gave on initial values.
     """
 
     run: Run
@@ -128,6 +136,15 @@ class Fitted:
     hidden: tuple[HiddenLayer, ...]
     coverage: Coverage
     trial: Trial
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """The names of the parameters that are trained; the others are frozen."""
+        return tuple(name for name, parameter in self.module.named_parameters() if parameter.requires_grad)
+
+    def fresh(self, seed: int) -> dict[str, Tensor]:
+        """Every parameter and buffer from a seed, on the CPU."""
+        return initial_values(self.build, self.run.model.init.model_dump(), seed)
 
 
 def fit(run: Run, source: Source) -> Fitted:
@@ -153,6 +170,10 @@ def fit(run: Run, source: Source) -> Fitted:
         with untouched_generators():  # the template's own values are never used, whatever its constructor draws
             module = build()
         source = as_taken(source, module, run.model.name)
+        if not any(parameter.requires_grad for parameter in module.parameters()):
+            raise InputError(
+                f"model {run.model.name!r}: none of its parameters is trained (requires_grad); leave some to be trained"
+            )
         found = prunable(module, run.prune.exclude, run.prune.include)
         hidden = hidden_layers(module) if run.store.units else ()
         biases = bias_names((name for name, _ in module.named_parameters()), found)
@@ -170,9 +191,10 @@ def score_function(run: Run) -> Callable[[Weights], Tensor]:
     return resolve(SCORES[name].target if name in SCORES else name)
 
 
-def plan_execution(fitted: Fitted, device: torch.device, workers: int = 1) -> Plan:
+def plan_execution(fitted: Fitted, device: torch.device, workers: int = 1, wanted: str | None = None) -> Plan:
     """How to compute the run's stacks on a device: the strategy, and how many networks at once.
 
+    wanted: the strategy, if it is not to be the one that the run asks for.
     Memory: compute.memory_gib, by default half of what is free on the device now. `workers` processes share
     that default and the CPU's threads. A bound below what one network takes is not kept: one trains at a time.
     """
@@ -184,7 +206,7 @@ def plan_execution(fitted: Fitted, device: torch.device, workers: int = 1) -> Pl
         fitted.source.examples.input_shape,
         device,
         threads,
-        compute.strategy,
+        wanted or compute.strategy,
         run.train.precision,
         run.train.batch_size,
         fitted.source.examples.train_inputs.dtype,
@@ -216,6 +238,9 @@ def _training(fitted: Fitted, sizes: Sizes, choice: Choice) -> Training:
         if strategy == "sparse" and not links:
             held = training_bytes("looped", sizes, batch_size, activations, inputs)
             return plane_bytes(held, sizes, convolutions_met(fitted.module, shape, dtype))
+        if strategy == "plain":
+            held = training_bytes("looped", sizes, batch_size, activations, inputs)
+            return Training(held.each + sizes.values, held.lane)
         return training_bytes(strategy, sizes, batch_size, activations, inputs, density)
 
     most = taken(choice.strategy)
@@ -234,8 +259,9 @@ def make_setting(fitted: Fitted, plan: Plan, device: torch.device) -> Setting:
     return Setting(
         run=run,
         examples=on_device(fitted.source.examples, device),
-        fresh=lambda seed: initial_values(fitted.build, run.model.init.model_dump(), seed),
-        parameters=tuple(name for name, _ in module.named_parameters()),
+        build=fitted.build,
+        fresh=fitted.fresh,
+        parameters=fitted.trained,
         prunable=fitted.prunable,
         hidden=fitted.hidden,
         score=score_function(run),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import nn
 
 from tickets.stack.convolutions import Pair
+from tickets.stack.hooks import is_hooked
 
 Image = tuple[int, int, int]  # channels, height, width; a vector is channels of one pixel
 
@@ -49,15 +50,14 @@ def chain_of(module: nn.Module, input_shape: Sequence[int]) -> tuple[Link, ...] 
 
     It may have Linear layers and two-dimensional convolutions (of stride 1, in one group, padded by less than the
     kernel's side with zeros), a ReLU after each but the last, which is Linear, max pooling after convolutions, by
-    squares that leave nothing over, and Flatten. No layer may have hooks or share parameters.
+    squares that leave nothing over, and Flatten. No layer may have hooks. Every parameter must be trained, be that of
+    one link, and of no other; there may be no buffers.
     """
-    hooked = any(layer._forward_hooks or layer._forward_pre_hooks for layer in module.modules())
-    owned = [parameter for layer in module.children() for parameter in layer.parameters()]
-    if type(module) is not nn.Sequential or hooked or len({id(parameter) for parameter in owned}) != len(owned):
+    if type(module) is not nn.Sequential or is_hooked(module):
         return None
     links: list[Link] = []
     image, flat = _image(input_shape), len(input_shape) == 1
-    for name, layer in module.named_children():
+    for name, layer in layers_of(module):
         if type(layer) is nn.Flatten and (layer.start_dim, layer.end_dim) == (1, -1):
             image = image if links else (math.prod(image), 1, 1)  # whose weights are in the order of the inputs
             flat = True
@@ -72,7 +72,26 @@ def chain_of(module: nn.Module, input_shape: Sequence[int]) -> tuple[Link, ...] 
         else:
             return None
     ends = bool(links) and links[-1].kernel is None and not links[-1].relu
-    return tuple(links) if ends else None
+    names = {name for link in links for name in (link.weight, link.bias) if name is not None}
+    return tuple(links) if ends and owns_all(module, names) else None
+
+
+def layers_of(module: nn.Sequential) -> list[tuple[str, nn.Module]]:
+    """The layers that the inputs go through, by name, in order; one that stands there twice is named twice.
+
+    named_children() would leave out the second time.
+    """
+    return [(name, layer) for name, layer in module._modules.items() if layer is not None]
+
+
+def owns_all(module: nn.Module, names: Set[str]) -> bool:
+    """Whether a module has these parameters and no others, all of which are trained, and no buffers.
+
+    A parameter that two layers share has one name.
+    """
+    found = dict(module.named_parameters())
+    trained = all(parameter.requires_grad for parameter in found.values())
+    return found.keys() == names and trained and next(module.buffers(), None) is None
 
 
 def _link(name: str, layer: nn.Module, image: Image, flat: bool) -> Link | None:

@@ -83,7 +83,8 @@ def plain_convolutions(module: nn.Module) -> Iterator[tuple[str, nn.Conv2d]]:
             owners[id(parameter)] = owners.get(id(parameter), 0) + 1
     for name, layer in module.named_modules():
         if type(layer) is nn.Conv2d and "weight" in layer._parameters and owners[id(layer.weight)] == 1:
-            zeros = layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
+            as_its_class = "forward" not in vars(layer)
+            zeros = layer.padding_mode == "zeros" and not isinstance(layer.padding, str) and as_its_class
             if zeros and pair(layer.dilation) == (1, 1) and layer.groups == 1:
                 yield name, layer
 

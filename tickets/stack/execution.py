@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from tickets.stack.layered import Layered
 from tickets.stack.looped import Looped
-from tickets.stack.networks import Noise, Tensors
+from tickets.stack.networks import Noise, Tensors, Unreached
 from tickets.stack.vectorised import Vectorised
 
 
@@ -18,15 +18,17 @@ class Execution(Protocol):
     Shapes: x (R, batch, *input_shape), y (R, batch) int64, logits (R, batch, classes).
     """
 
-    def gradients(self, parameters: Tensors, buffers: Tensors, x: Tensor, y: Tensor, noise: Noise) -> None:
+    def gradients(self, parameters: Tensors, buffers: Tensors, x: Tensor, y: Tensor, noise: Noise) -> Unreached:
         """Write each network's gradient of its mean cross-entropy into `parameters[...].grad`.
 
+        It is None where no network's loss reaches the parameter, so that torch.optim leaves the parameter as it is.
+        Returned is where some losses do and others do not; their gradients are 0 there.
         Training mode: buffers (normalisation statistics) are updated in place, network by network, and
         network r draws its dropout from the seed noise(r).
         """
 
     def logits(self, parameters: Tensors, buffers: Tensors, x: Tensor) -> Tensor:
-        """Every network's outputs in evaluation mode for the same inputs x (batch, *input_shape)."""
+        """Every network's outputs in evaluation mode for the same inputs x (batch, *input_shape); changes nothing."""
 
 
 def make_execution(strategy: str, module: nn.Module, masks: Tensors | None = None) -> Execution:

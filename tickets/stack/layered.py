@@ -14,7 +14,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from tickets.stack.networks import Noise, Tensors
+from tickets.stack.chain import layers_of, owns_all
+from tickets.stack.hooks import is_hooked
+from tickets.stack.networks import Noise, Tensors, Unreached
 
 # A chain, a letter a layer: each Linear but the last may be followed by ReLU, then by Dropout.
 _KINDS = {nn.Linear: "L", nn.ReLU: "R", nn.Dropout: "D"}
@@ -30,16 +32,20 @@ class _Layer:
 
 
 def is_layered(module: nn.Module) -> bool:
-    """Whether the network is an nn.Sequential of an optional Flatten, then Linear layers with ReLU, Dropout between."""
-    if type(module) is not nn.Sequential:
+    """Whether the network is an nn.Sequential of an optional Flatten, then Linear layers with ReLU, Dropout between.
+
+    No layer may have hooks; every parameter must be trained and be one Linear layer's, which stands there once.
+    """
+    if type(module) is not nn.Sequential or is_hooked(module):
         return False
-    layers = list(module)
+    named = layers_of(module)
+    layers = [layer for _, layer in named]
     if layers and type(layers[0]) is nn.Flatten and layers[0].start_dim == 1 and layers[0].end_dim == -1:
         layers = layers[1:]
-    hooked = any(layer._forward_hooks or layer._forward_pre_hooks for layer in module.modules())
-    parameters = [parameter for layer in layers for parameter in layer.parameters()]
-    shared = len({id(parameter) for parameter in parameters}) != len(parameters)
-    return _CHAIN.fullmatch(_kinds(layers)) is not None and not hooked and not shared
+    linear = [(name, layer) for name, layer in named if type(layer) is nn.Linear]
+    kinds = ("weight", "bias")
+    names = {f"{name}.{kind}" for name, layer in linear for kind in kinds if getattr(layer, kind, None) is not None}
+    return _CHAIN.fullmatch(_kinds(layers)) is not None and owns_all(module, names)
 
 
 def _kinds(layers: Sequence[nn.Module]) -> str:
@@ -52,13 +58,13 @@ class Layered:
 
     def __init__(self, module: nn.Module) -> None:
         assert isinstance(module, nn.Sequential)
-        layers = list(module.named_children())
+        layers = layers_of(module)
         linear = [index for index, (_, layer) in enumerate(layers) if isinstance(layer, nn.Linear)]
         self._layers = [_layer(*layers[at], layers[at + 1 : then]) for at, then in pairwise([*linear, len(layers)])]
         self._workspace: dict[tuple[str, int], Tensor] = {}
 
     @torch.no_grad()
-    def gradients(self, parameters: Tensors, buffers: Tensors, x: Tensor, y: Tensor, noise: Noise) -> None:
+    def gradients(self, parameters: Tensors, buffers: Tensors, x: Tensor, y: Tensor, noise: Noise) -> Unreached:
         """See Execution.gradients; such a chain has no buffers."""
         inputs = [x.flatten(2)]  # of each layer, (R, batch, in); then the logits
         kept = self._draw(parameters, x, noise)
@@ -85,6 +91,7 @@ class Layered:
                     slope *= kept[index - 1]
                 if self._layers[index - 1].relu:
                     torch.ops.aten.threshold_backward.grad_input(slope, inputs[index], 0, grad_input=slope)
+        return {}
 
     @torch.no_grad()
     def logits(self, parameters: Tensors, buffers: Tensors, x: Tensor) -> Tensor:

@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.nn import functional
 
-from tickets.stack.networks import Noise, Tensors
+from tickets.stack.buffers import BuffersOf
+from tickets.stack.networks import Noise, Tensors, Unreached
+
+EVALUATION_SEED = 0  # of what a model draws in evaluation mode
 
 
 class Looped:
-    """Execution of any model, one network at a time; each draws its own random numbers."""
+    """Execution of any model, one network at a time; each draws its own random numbers.
+
+    One module stands for every network in turn: its parameters and buffers are views into the stack's, so that its
+    forward pass, what is computed anew on the way back (torch.utils.checkpoint), and whoever holds a reference to a
+    parameter see that network's numbers.
+    """
 
     def __init__(self, module: nn.Module, masks: Tensors | None = None) -> None:
         """masks: of the stack, (R, *shape), if convolutions are to be computed by their surviving weights alone."""
         self._module = copy.deepcopy(module)
+        self._parameters = dict(self._module.named_parameters())
+        self._buffers = BuffersOf(self._module)
+        self._gradients: Tensors = {}
         self._turn_to: Callable[[int], None] = lambda index: None
         if masks is not None:
             from tickets.stack.pruned import by_surviving_weights  # its compiler takes half a second to import
@@ -29,53 +40,66 @@ class Looped:
 
             by_channels(self._module)
 
-    def gradients(self, parameters: Tensors, buffers: Tensors, x: Tensor, y: Tensor, noise: Noise) -> None:
+    def gradients(self, parameters: Tensors, buffers: Tensors, x: Tensor, y: Tensor, noise: Noise) -> Unreached:
         """See Execution.gradients."""
         self._module.train()
-        for parameter in parameters.values():
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-            parameter.grad.zero_()
-        with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):
+        for name, parameter in parameters.items():
+            if name not in self._gradients:
+                self._gradients[name] = torch.zeros_like(parameter)
+            parameter.grad = self._gradients[name].zero_()
+        unreached: dict[str, list[int]] = {}
+        with generators(x.device):
             for index in range(len(x)):
-                _seed(noise(index), x.device)
-                leaves = _leaves(parameters, index)
-                outputs = self._outputs(index, leaves, buffers, x[index])
-                functional.cross_entropy(outputs, y[index]).backward()
+                seed_noise(noise(index), x.device)
+                self._stand_for(index, parameters, buffers)
+                before = {name: self._gradients[name]._version for name in parameters}
+                functional.cross_entropy(self._module(x[index]), y[index]).backward()
+                for name, buffer in self._buffers.replaced().items():
+                    buffers[name][index] = buffer
+                self._buffers.put_back()
+                for name, version in before.items():
+                    if self._gradients[name]._version == version:  # a gradient is added in place
+                        unreached.setdefault(name, []).append(index)
+        for name in [name for name, networks in unreached.items() if len(networks) == len(x)]:
+            parameters[name].grad = None
+            del unreached[name]
+        return unreached
 
     @torch.no_grad()
     def logits(self, parameters: Tensors, buffers: Tensors, x: Tensor) -> Tensor:
         """See Execution.logits."""
         self._module.eval()
-        networks = len(next(iter(parameters.values())))
-        outputs = [
-            # Each network its own copy: a model may write to its inputs, as ReLU(inplace=True) does.
-            self._outputs(index, {name: parameter[index] for name, parameter in parameters.items()}, buffers, x.clone())
-            for index in range(networks)
-        ]
+        own = {name: buffers[name].clone() if name in self._buffers.names else buffers[name] for name in buffers}
+        outputs = []
+        with generators(x.device):
+            for index in range(len(next(iter(parameters.values())))):
+                seed_noise(EVALUATION_SEED, x.device)
+                self._stand_for(index, parameters, own)
+                # Each network its own copy: a model may write to its inputs, as ReLU(inplace=True) does.
+                outputs.append(self._module(x.clone()))
+                self._buffers.put_back()
         return torch.stack(outputs)
 
-    def _outputs(self, index: int, parameters: Tensors, buffers: Tensors, x: Tensor) -> Tensor:
-        """Of one network, with these parameters and its own of the stack's buffers."""
+    def _stand_for(self, index: int, parameters: Tensors, buffers: Tensors) -> None:
+        """Have the module be one network of the stack. What is frozen is among the buffers."""
         self._turn_to(index)
-        own = {name: buffer[index] for name, buffer in buffers.items()}
-        outputs: Tensor = functional_call(self._module, (parameters, own), (x,))
-        return outputs
+        for name, parameter in self._parameters.items():
+            trained = parameters.get(name)
+            parameter.data = buffers[name][index] if trained is None else trained.detach()[index]
+            gradient = None if trained is None else trained.grad
+            parameter.grad = None if gradient is None else gradient[index]
+        self._buffers.stand_for(index, buffers)
 
 
-def _leaves(parameters: Tensors, index: int) -> Tensors:
-    """One network's parameters as leaves whose values and gradients are views into the stack's."""
-    leaves = {}
-    for name, parameter in parameters.items():
-        leaf = parameter.detach()[index].requires_grad_()
-        assert parameter.grad is not None
-        leaf.grad = parameter.grad[index]
-        leaves[name] = leaf
-    return leaves
+@contextmanager
+def generators(device: torch.device) -> Iterator[None]:
+    """What a model draws from on this device comes out as it went in."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        yield
 
 
-def _seed(seed: int, device: torch.device) -> None:
-    """Seed what the model draws from. torch.manual_seed would seed every accelerator too."""
+def seed_noise(seed: int, device: torch.device) -> None:
+    """Seed what a model draws from. torch.manual_seed would seed every accelerator too."""
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
         torch.cuda.default_generators[device.index].manual_seed(seed)

@@ -11,15 +11,19 @@ from torch import Tensor
 Tensors = dict[str, Tensor]
 # The seed of each network's own random numbers at a step, by its place in the stack.
 Noise = Callable[[int], int]
+# Of the parameters that the losses of some networks did not reach, and those of others did: which networks.
+Unreached = dict[str, list[int]]
 
 
 @dataclass(frozen=True)
 class Stack:
     """R networks at one training step.
 
-    parameters, buffers: by name, (R, *shape). masks: bool, by prunable parameter, (R, *shape).
+    parameters: those that are trained. buffers: the rest, with the parameters that are frozen. Both by name,
+    (R, *shape). masks: bool, by prunable parameter, (R, *shape).
     optimizer: by state (`exp_avg`, `momentum_buffer`, ...) and parameter, (R, *shape) or, for the step count,
-    (R,); empty before the first step. step: the training step, 0 to the recipe's last.
+    (R,); empty before the first step, and without the parameters that no loss has reached. step: the training step,
+    0 to the recipe's last.
     """
 
     parameters: Tensors
@@ -72,7 +76,7 @@ def stack_networks(
     """A stack of networks given one by one; every masked weight, and its optimizer state, becomes exactly 0.0.
 
     values: every parameter and buffer of each network, by name. masks: bool, of each network's prunable
-    parameters. parameters: the names in `values` that are trained; the rest are buffers. optimizer: each
+    parameters. parameters: the names in `values` that are trained; the rest count as buffers. optimizer: each
     network's state, by state and parameter; () for none yet.
     """
 
@@ -93,7 +97,7 @@ def stack_networks(
     }
     return Stack(
         parameters={name: masked(name, each(name, values)) for name in parameters},
-        buffers={name: each(name, values) for name in values[0] if name not in set(parameters)},
+        buffers={name: masked(name, each(name, values)) for name in values[0] if name not in set(parameters)},
         masks=stacked_masks,
         optimizer=states,
         step=step,
@@ -108,11 +112,28 @@ def join(stacks: Sequence[Stack]) -> Stack:
     def cat(parts: Sequence[Mapping[str, Tensor]]) -> Tensors:
         return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
-    first = stacks[0]
     return Stack(
         parameters=cat([stack.parameters for stack in stacks]),
         buffers=cat([stack.buffers for stack in stacks]),
         masks=cat([stack.masks for stack in stacks]),
-        optimizer={state: cat([stack.optimizer[state] for stack in stacks]) for state in first.optimizer},
-        step=first.step,
+        optimizer=_join_optimizers(stacks),
+        step=stacks[0].step,
     )
+
+
+def _join_optimizers(stacks: Sequence[Stack]) -> dict[str, Tensors]:
+    """The states of all networks; zeros, as before a first step, where a parameter was reached in other stacks only."""
+    joined: dict[str, Tensors] = {}
+    for state in dict.fromkeys(state for stack in stacks for state in stack.optimizer):
+        held = [stack.optimizer.get(state, {}) for stack in stacks]
+        like = {name: tensor for tensors in held for name, tensor in tensors.items()}
+        joined[state] = {
+            name: torch.cat(
+                [
+                    tensors[name] if name in tensors else tensor.new_zeros(len(stack), *tensor.shape[1:])
+                    for stack, tensors in zip(stacks, held, strict=True)
+                ]
+            )
+            for name, tensor in like.items()
+        }
+    return joined

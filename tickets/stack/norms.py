@@ -20,7 +20,8 @@ def by_channels(module: nn.Module) -> None:
     """Change a module's BatchNorm2d layers to compute by the kernels here while they train, where these can."""
     forget_what_is_stale(kernels.normalise)
     for layer in module.modules():
-        if type(layer) is nn.BatchNorm2d:  # one that is derived from it may compute anything
+        # One that is derived from it, or that was given a forward of its own, may compute anything.
+        if type(layer) is nn.BatchNorm2d and "forward" not in vars(layer):
             _Norm(layer)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from tickets.config import TrainConfig
+from tickets.stack.networks import Unreached
 
 
 def make_optimizer(
@@ -47,6 +48,69 @@ def optimizer_state(optimizer: torch.optim.Optimizer, parameters: Mapping[str, T
             if isinstance(value, Tensor):
                 state.setdefault(key, {})[name] = value.expand(len(parameter)).clone() if key == "step" else value
     return state
+
+
+class OnePerNetwork:
+    """An optimizer for each network of a stack, where the losses of some reach a parameter and those of others do not.
+
+    torch.optim leaves a parameter without a gradient as it is, and does not count the step for it; so the networks of
+    a stack no longer have one number of steps.
+    """
+
+    def __init__(
+        self,
+        recipe: TrainConfig,
+        parameters: Mapping[str, Tensor],
+        state: Mapping[str, Mapping[str, Tensor]],
+        networks: Sequence[int],
+    ) -> None:
+        """As make_optimizer; networks: of the stack, all of them, in order."""
+        self._parameters = parameters
+        self._leaves = [
+            {name: parameter.detach()[index].requires_grad_() for name, parameter in parameters.items()}
+            for index in networks
+        ]
+        self._optimizers = []
+        for index, leaves in enumerate(self._leaves):
+            here = slice(index, index + 1)
+            own = {
+                key: {name: tensor[here] if key == "step" else tensor[index] for name, tensor in tensors.items()}
+                for key, tensors in state.items()
+            }
+            self._optimizers.append(make_optimizer(recipe, leaves, own))
+
+    def step(self, unreached: Unreached, rate: float) -> None:
+        """Take a step by the gradients of the stack's parameters."""
+        for index, (leaves, optimizer) in enumerate(zip(self._leaves, self._optimizers, strict=True)):
+            for name, leaf in leaves.items():
+                gradient = self._parameters[name].grad
+                reached = gradient is not None and index not in unreached.get(name, ())
+                leaf.grad = gradient[index] if gradient is not None and reached else None
+            set_learning_rate(optimizer, rate)
+            optimizer.step()
+
+    def state(self) -> dict[str, dict[str, Tensor]]:
+        """As `Stack.optimizer` holds it."""
+        return stack_states(self._optimizers, self._leaves)
+
+
+def stack_states(
+    optimizers: Sequence[torch.optim.Optimizer], parameters: Sequence[Mapping[str, Tensor]]
+) -> dict[str, dict[str, Tensor]]:
+    """As `Stack.optimizer` holds them, the states of an optimizer a network, over its own parameters by name.
+
+    Zeros, as before a first step, for a network in which no loss has reached the parameter.
+    """
+    states: dict[str, dict[str, Tensor]] = {}
+    for index, (optimizer, own) in enumerate(zip(optimizers, parameters, strict=True)):
+        for name, parameter in own.items():
+            for key, value in optimizer.state.get(parameter, {}).items():
+                if isinstance(value, Tensor):
+                    of = states.setdefault(key, {})
+                    if name not in of:
+                        of[name] = value.new_zeros(len(optimizers), *value.shape)
+                    of[name][index] = value
+    return states
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

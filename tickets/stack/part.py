@@ -24,7 +24,7 @@ class Part(Protocol):
         """Every network's outputs, (R, n, classes), in evaluation mode for the same inputs x (n, *input_shape)."""
 
     def parameters(self) -> Tensors:
-        """Every parameter as it is now, (R, *shape); for reading, until the next step."""
+        """Every parameter (and buffer, if any) as it is now, (R, *shape); for reading, until the next step."""
 
     def standing(self, step: int) -> Stack:
         """The networks as they are now, before step `step`; a copy on the CPU."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from tickets.data import Examples
 from tickets.stack.execution import Execution
 from tickets.stack.feed import Feed, NetworkSeeds
 from tickets.stack.networks import Noise, Stack, Tensors
-from tickets.stack.optimizers import make_optimizer, optimizer_state, set_learning_rate
+from tickets.stack.optimizers import OnePerNetwork, make_optimizer, optimizer_state, set_learning_rate
 from tickets.stack.schedules import learning_rate
 
 BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
@@ -40,8 +40,17 @@ class Stepwise:
         self._execution, self._recipe, self._networks = execution, recipe, len(start)
         self._parameters = {name: tensor.requires_grad_() for name, tensor in stack.parameters.items()}
         self._buffers, self._masks = stack.buffers, stack.masks
-        self._keep_bits = {name: _keep_bits(mask, self._parameters[name]) for name, mask in stack.masks.items()}
-        self._optimizer = make_optimizer(recipe, self._parameters, stack.optimizer)
+        self._keep_bits = {
+            name: _keep_bits(mask, self._parameters[name])
+            for name, mask in stack.masks.items()
+            if name in self._parameters
+        }
+        self._rate = recipe.learning_rate
+        self._apart: OnePerNetwork | None = None
+        if _counts_differ(stack.optimizer):
+            self._part(stack.optimizer)
+        else:
+            self._optimizer = make_optimizer(recipe, self._parameters, stack.optimizer)
         self._feed = Feed(seeds, examples, recipe, device)
 
     def advance(self, first: int, last: int, tick: Callable[[int], None], stopped: threading.Event) -> None:
@@ -54,17 +63,28 @@ class Stepwise:
 
     def _take(self, step: int) -> None:
         """One step of every network."""
-        set_learning_rate(self._optimizer, learning_rate(self._recipe, step))
+        self._rate = learning_rate(self._recipe, step)
+        if self._apart is None:
+            set_learning_rate(self._optimizer, self._rate)
         self._update(*self._feed.batch(step), functools.partial(self._feed.noise, step))
 
     def _update(self, x: Tensor, y: Tensor, noise: Noise) -> None:
         """The gradients of one batch, and the optimizer's step by them."""
-        self._execution.gradients(self._parameters, self._buffers, x, y, noise)
+        unreached = self._execution.gradients(self._parameters, self._buffers, x, y, noise)
         for name, bits in self._keep_bits.items():
             gradient = self._parameters[name].grad
-            assert gradient is not None
-            gradient.view(bits.dtype).bitwise_and_(bits)
-        self._optimizer.step()
+            if gradient is not None:
+                gradient.view(bits.dtype).bitwise_and_(bits)
+        if unreached and self._apart is None:
+            self._part(optimizer_state(self._optimizer, self._parameters))
+        if self._apart is not None:
+            self._apart.step(unreached, self._rate)
+        else:
+            self._optimizer.step()
+
+    def _part(self, state: Mapping[str, Tensors]) -> None:
+        """Go on with an optimizer for each network."""
+        self._apart = OnePerNetwork(self._recipe, self._parameters, state, range(self._networks))
 
     def logits(self, x: Tensor) -> Tensor:
         """See Part.logits."""
@@ -72,12 +92,18 @@ class Stepwise:
 
     def parameters(self) -> Tensors:
         """See Part.parameters."""
-        return {name: parameter.detach() for name, parameter in self._parameters.items()}
+        return {**{name: parameter.detach() for name, parameter in self._parameters.items()}, **self._buffers}
 
     def standing(self, step: int) -> Stack:
         """See Part.standing."""
-        state = optimizer_state(self._optimizer, self._parameters)
+        apart = self._apart
+        state = optimizer_state(self._optimizer, self._parameters) if apart is None else apart.state()
         return Stack(self._parameters, self._buffers, self._masks, state, step).to(torch.device("cpu"))
+
+
+def _counts_differ(state: Mapping[str, Tensors]) -> bool:
+    """Whether the networks of a stack have taken different numbers of steps."""
+    return any(bool((count != count[0]).any()) for count in state.get("step", {}).values())
 
 
 def _keep_bits(mask: Tensor, parameter: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -22,6 +22,7 @@ from tickets.stack.layered import is_layered
 from tickets.stack.memory import VECTOR_BYTES
 from tickets.stack.networks import Stack
 from tickets.stack.part import Part
+from tickets.stack.plain import Plain
 from tickets.stack.stepwise import Stepwise
 from tickets.stack.vectorised import cannot_vectorise
 
@@ -75,13 +76,16 @@ def choose(
     anything, where a kernel shared by all threads would wait for the slowest at every operation. A model that
     draws random numbers has one lane, for the generator that it draws from is shared.
 
-    In bf16, which is autocast's, a chain is a model like any other.
+    In bf16, which is autocast's, a chain is a model like any other. `plain` is never chosen here: it is what is left
+    where no other strategy does as a plain loop does (see guard.py).
 
     Raises InputError if `wanted` names a strategy that this model cannot be computed by, or if the device has no such
     precision.
     """
     if precision == "tf32" and device.type == "cpu":
         raise InputError("train.precision = 'tf32': needs a GPU (--device cuda); a CPU has 'float32' and 'bf16'")
+    if wanted == "plain":
+        return Choice(wanted, "a plain loop over the module", 1, 0.0)
     if precision == "bf16" and wanted in ("layered", "sparse"):
         raise InputError(
             f"compute.strategy = {wanted!r}: computes in float32, not in train.precision = 'bf16'; use 'auto'"
@@ -139,8 +143,10 @@ def share_left(stack: Stack, pixels: Mapping[str, int]) -> float:
     pixels: how often each weight is used for one example, by its tensor's name; default once. A tensor without a mask
     is whole.
     """
-    held = {name: stack.masks.get(name) for name, tensor in stack.parameters.items() if tensor.dim() > 2}
-    uses = {name: stack.parameters[name][0].numel() * pixels.get(name, 1) for name in held}
+    trained = {name: tensor for name, tensor in stack.parameters.items() if tensor.dim() > 2}
+    whole_layers = trained | {name: tensor for name, tensor in stack.buffers.items() if name in pixels}  # frozen ones
+    held = {name: stack.masks.get(name) for name in whole_layers}
+    uses = {name: tensor[0].numel() * pixels.get(name, 1) for name, tensor in whole_layers.items()}
     whole = sum(uses[name] for name, mask in held.items() if mask is None)
     left = [mask.flatten(1).sum(1) * pixels.get(name, 1) for name, mask in held.items() if mask is not None]
     most = int(torch.stack(left).sum(0).max()) if left else 0
@@ -155,11 +161,16 @@ def begin(
     examples: Examples,
     recipe: TrainConfig,
     device: torch.device,
+    build: Callable[[], nn.Module] | None = None,
 ) -> Part:
     """Networks of a template's architecture, made ready to train by the strategy with this name.
 
+    build: makes the model anew, for `plain`.
     On a GPU their steps are recorded, where one does what the others do: `vectorised` models draw no random numbers.
     """
+    if strategy == "plain":
+        assert build is not None
+        return Plain(build, start, seeds, examples, recipe, device)
     if strategy == "sparse" and chain_of(module, examples.input_shape):
         from tickets.stack.sparse import Sparse  # its compiler takes half a second to import
 

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from tickets.errors import InputError
+from tickets.stack.chain import layers_of
+from tickets.stack.hooks import is_hooked
 from tickets.stack.networks import Tensors
 
 MEASURES = (
@@ -52,12 +54,13 @@ def hidden_layers(module: nn.Module) -> tuple[HiddenLayer, ...]:
     Raises InputError if the model is anything else: what comes into a unit, and what goes out of it, is then
     not a row of one tensor and a column of another.
     """
-    layers = list(module.named_children()) if type(module) is nn.Sequential else []
+    layers = layers_of(module) if type(module) is nn.Sequential and not is_hooked(module) else []
     if layers and type(layers[0][1]) is nn.Flatten and (layers[0][1].start_dim, layers[0][1].end_dim) == (1, -1):
         layers = layers[1:]
     linear = [index for index, (_, layer) in enumerate(layers) if type(layer) is nn.Linear]
     others = [layer for _, layer in layers if type(layer) is not nn.Linear]
-    in_chain = bool(linear) and linear[0] == 0 and linear[-1] == len(layers) - 1
+    once = len({id(layers[index][1].weight) for index in linear}) == len(linear)
+    in_chain = bool(linear) and linear[0] == 0 and linear[-1] == len(layers) - 1 and once
     if not in_chain or not all(type(layer) in _BETWEEN for layer in others):
         raise InputError(
             "store.units = true: hidden units are counted in an nn.Sequential of an optional Flatten and Linear "

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.nn import functional
 
-from tickets.stack.networks import Noise, Tensors
+from tickets.stack.buffers import BuffersOf
+from tickets.stack.networks import Noise, Tensors, Unreached
 
 
 class Vectorised:
@@ -17,36 +19,51 @@ class Vectorised:
 
     def __init__(self, module: nn.Module) -> None:
         self._module = copy.deepcopy(module)
+        self._buffers = BuffersOf(self._module)
+        self._given: Tensors = {}
+        if self._buffers.names:
+            self._module.register_forward_hook(self._with_what_is_new)
 
-    def gradients(self, parameters: Tensors, buffers: Tensors, x: Tensor, y: Tensor, noise: Noise) -> None:
+    def gradients(self, parameters: Tensors, buffers: Tensors, x: Tensor, y: Tensor, noise: Noise) -> Unreached:
         """See Execution.gradients."""
         for parameter in parameters.values():
             parameter.grad = None
         self._module.train()
-        losses = vmap(self._loss, randomness="error")(parameters, buffers, x, y)
+        losses, changed = vmap(self._loss, randomness="error")(parameters, buffers, x, y)
         # Network r's loss depends on network r alone, so the gradient of the sum is every network's own.
         losses.sum().backward()
-        for parameter in parameters.values():
-            if parameter.grad is None:  # nothing of the loss goes through it
-                parameter.grad = torch.zeros_like(parameter)
+        for name, buffer in changed.items():
+            buffers[name].copy_(buffer)
+        return {}
 
     @torch.no_grad()
     def logits(self, parameters: Tensors, buffers: Tensors, x: Tensor) -> Tensor:
         """See Execution.logits."""
         self._module.eval()
+        own = {name: buffers[name].clone() if name in self._buffers.names else buffers[name] for name in buffers}
         # A copy: a model may write to its inputs, as ReLU(inplace=True) does.
-        return vmap(self._outputs, in_dims=(0, 0, None))(parameters, buffers, x.clone())
-
-    def _outputs(self, parameters: Tensors, buffers: Tensors, x: Tensor) -> Tensor:
-        outputs: Tensor = functional_call(self._module, (parameters, buffers), (x,))
+        outputs: Tensor = vmap(self._outputs, in_dims=(0, 0, None))(parameters, own, x.clone())[0]
         return outputs
 
-    def _loss(self, parameters: Tensors, buffers: Tensors, x: Tensor, y: Tensor) -> Tensor:
-        return functional.cross_entropy(self._outputs(parameters, buffers, x), y)
+    def _loss(self, parameters: Tensors, buffers: Tensors, x: Tensor, y: Tensor) -> tuple[Tensor, Tensors]:
+        """Of one network; and what it has put in the place of buffers (self.m = ...)."""
+        outputs, new = self._outputs(parameters, buffers, x)
+        return functional.cross_entropy(outputs, y), new
+
+    def _outputs(self, parameters: Tensors, buffers: Tensors, x: Tensor) -> tuple[Tensor, Tensors]:
+        if not self._buffers.names:
+            return functional_call(self._module, (parameters, buffers), (x,)), {}
+        self._given = buffers
+        outputs: tuple[Tensor, Tensors] = functional_call(self._module, (parameters, buffers), (x,))
+        return outputs
+
+    def _with_what_is_new(self, module: nn.Module, inputs: Any, outputs: Tensor) -> tuple[Tensor, Tensors]:
+        """A hook, for within functional_call the buffers are those of the stack."""
+        return outputs, self._buffers.replaced(self._given)
 
 
 def cannot_vectorise(module: nn.Module, input_shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> str | None:
-    """Why vmap cannot train this model, or None if it can; tried on two networks and two examples.
+    """Why vmap cannot train or evaluate this model, or None if it can; tried on two networks and two examples.
 
     input_shape, dtype: of an example.
     """
@@ -56,13 +73,16 @@ def cannot_vectorise(module: nn.Module, input_shape: tuple[int, ...], dtype: tor
             return "its gradients of an Embedding with padding_idx are wrong"
         if isinstance(layer, nn.EmbeddingBag):
             return "it has no rule for EmbeddingBag"
-    parameters = {name: torch.stack([value.detach()] * 2).requires_grad_() for name, value in module.named_parameters()}
-    buffers = {name: torch.stack([value.detach()] * 2) for name, value in module.named_buffers()}
-    device = next(iter(parameters.values())).device
+    named = dict(module.named_parameters())
+    stacked = {name: torch.stack([value.detach()] * 2) for name, value in [*named.items(), *module.named_buffers()]}
+    parameters = {name: stacked.pop(name).requires_grad_() for name, value in named.items() if value.requires_grad}
+    device = next(iter(named.values())).device
     x = torch.zeros(2, 2, *input_shape, dtype=dtype, device=device)
     try:
-        Vectorised(module).gradients(parameters, buffers, x, torch.zeros(2, 2, dtype=torch.int64, device=device), int)
-    except (RuntimeError, ValueError) as error:
+        vectorised = Vectorised(module)
+        vectorised.gradients(parameters, stacked, x, torch.zeros(2, 2, dtype=torch.int64, device=device), int)
+        vectorised.logits(parameters, stacked, x[0])
+    except Exception as error:  # of the user's own code too
         told = str(error).strip() or type(error).__name__
         return told.splitlines()[0].split(". ")[0]
     return None

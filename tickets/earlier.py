@@ -1,0 +1,67 @@
+"""Runs that were begun before strategies were compared with a plain loop: are their rounds of the same network?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from tickets.errors import InputError
+from tickets.random_state import untouched_generators
+from tickets.setting import Fitted, Plan
+from tickets.stack.buffers import BuffersOf
+
+
+def check_earlier(folder: Path, fitted: Fitted, plan: Plan, found: Plan) -> None:
+    """Refuse to go on with rounds that were trained as another network than the one that is written.
+
+    plan: as the run began. found: with the strategy that trains this model as a plain loop does now.
+    """
+    reasons = list(_trained_otherwise(fitted, plan))
+    if (plan.strategy, plan.sparse_up_to) != (found.strategy, found.sparse_up_to):
+        passed_over = found.compared["passed_over"] if found.compared else ()
+        reasons.append(f"it does not train as a plain PyTorch loop does ({'; '.join(passed_over)})")
+    if reasons:
+        raise InputError(
+            f"{folder}: its rounds were trained by an earlier version, and not as the model is written: "
+            f"{'; '.join(reasons)}; train it anew in another folder (--out)"
+        )
+
+
+def _trained_otherwise(fitted: Fitted, plan: Plan) -> Iterator[str]:
+    """What the earlier version did to such a model."""
+    module = fitted.module
+    frozen = [name for name, _ in module.named_parameters() if name not in fitted.trained]
+    if frozen:
+        yield f"the frozen parameters {', '.join(frozen)} were trained and pruned"
+    layers = [id(layer) for layer in module._modules.values()] if type(module) is nn.Sequential else []
+    if len(set(layers)) < len(layers) and (plan.strategy in ("layered", "sparse") or plan.sparse_up_to):
+        yield "a layer that stands there more than once was computed once"
+    replaced = _replaced(fitted)
+    if replaced:
+        yield f"what the model puts in the place of its buffers {', '.join(replaced)} was lost"
+    if fitted.run.train.weight_decay > 0 and (unreached := _unreached(fitted)):
+        yield f"weight decay changed {', '.join(unreached)}, which no loss reaches"
+
+
+def _replaced(fitted: Fitted) -> list[str]:
+    """The buffers in whose place the model puts others while it trains (self.m = ...)."""
+    with untouched_generators():
+        module = fitted.build().train()
+        buffers = BuffersOf(module)
+        with torch.no_grad():
+            module(fitted.source.examples.train_inputs[: fitted.run.train.batch_size])
+    return list(buffers.replaced())
+
+
+def _unreached(fitted: Fitted) -> list[str]:
+    """The parameters that are trained, and that the loss of a first batch does not reach."""
+    examples, count = fitted.source.examples, fitted.run.train.batch_size
+    with untouched_generators():
+        module = fitted.build().train()
+        outputs = module(examples.train_inputs[:count])
+        nn.functional.cross_entropy(outputs, examples.train_labels[:count]).backward()
+    parameters = module.named_parameters()
+    return [name for name, parameter in parameters if parameter.requires_grad and parameter.grad is None]

@@ -1,0 +1,152 @@
+"""Training as anyone would write it: a module, a torch.optim optimizer and a loop, for one network after the other.
+
+What every other strategy is compared with (see guard.py), and what is left where none of them is like it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tickets.config import TrainConfig
+from tickets.data import Examples
+from tickets.random_state import seed_generators, untouched_generators
+from tickets.stack.feed import Feed, NetworkSeeds
+from tickets.stack.looped import EVALUATION_SEED, generators, seed_noise
+from tickets.stack.networks import Stack, Tensors
+from tickets.stack.optimizers import set_learning_rate, stack_states
+from tickets.stack.schedules import learning_rate
+
+
+class Plain:
+    """See Part. Each network has a module of its own, fresh from the function that builds the model."""
+
+    def __init__(
+        self,
+        build: Callable[[], nn.Module],
+        start: Stack,
+        seeds: Sequence[NetworkSeeds],
+        examples: Examples,
+        recipe: TrainConfig,
+        device: torch.device,
+        build_seed: int = 0,
+    ) -> None:
+        """build_seed: of what `build` draws; no number of a network depends on it, if parameters and buffers are all
+        that a module draws.
+        """
+        stack = start.to(device)
+        self._recipe, self._device = recipe, device
+        self._feed = Feed(seeds, examples, recipe, device)
+        self._networks = [_Network(build, build_seed, stack, index, recipe) for index in range(len(stack))]
+
+    def advance(self, first: int, last: int, tick: Callable[[int], None], stopped: threading.Event) -> None:
+        """See Part.advance."""
+        for step in range(first, last):
+            if stopped.is_set():
+                break
+            x, y = self._feed.batch(step)
+            with generators(self._device):
+                for index, network in enumerate(self._networks):
+                    seed_noise(self._feed.noise(step, index), self._device)
+                    network.step(x[index], y[index], learning_rate(self._recipe, step))
+            tick(len(self._networks))
+
+    @torch.no_grad()
+    def logits(self, x: Tensor) -> Tensor:
+        """See Part.logits."""
+        outputs = []
+        with generators(self._device):
+            for network in self._networks:
+                seed_noise(EVALUATION_SEED, self._device)
+                outputs.append(network.logits(x))
+        return torch.stack(outputs)
+
+    def parameters(self) -> Tensors:
+        """See Part.parameters."""
+        values = [network.values() for network in self._networks]
+        return {name: torch.stack([own[name] for own in values]) for name in values[0]}
+
+    def standing(self, step: int) -> Stack:
+        """See Part.standing."""
+        values, trained = self.parameters(), self._networks[0].trained
+        return Stack(
+            parameters={name: tensor for name, tensor in values.items() if name in trained},
+            buffers={name: tensor for name, tensor in values.items() if name not in trained},
+            masks={name: torch.stack([own.masks[name] for own in self._networks]) for name in self._networks[0].masks},
+            optimizer=stack_states(*zip(*((own.optimizer, own.trained) for own in self._networks), strict=True)),
+            step=step,
+        ).to(torch.device("cpu"))
+
+
+class _Network:
+    """One module and its optimizer. trained: its parameters by name, without the frozen ones."""
+
+    def __init__(
+        self, build: Callable[[], nn.Module], build_seed: int, stack: Stack, index: int, recipe: TrainConfig
+    ) -> None:
+        with untouched_generators():
+            seed_generators(build_seed)
+            self._module = build().to(next(iter(stack.parameters.values())).device)
+        given = {name: tensor[index] for name, tensor in {**stack.parameters, **stack.buffers}.items()}
+        self._shapes = {name: (tensor.shape, tensor.dtype) for name, tensor in given.items()}
+        self.masks = {name: mask[index] for name, mask in stack.masks.items()}
+        for name, tensor in _tensors(self._module).items():
+            tensor.data = given[name].clone()
+        self.trained = {name: one for name, one in self._module.named_parameters() if one.requires_grad}
+        self.optimizer = _optimizer(recipe, self.trained)
+        for key, states in stack.optimizer.items():
+            for name, state in states.items():
+                self.optimizer.state[self.trained[name]][key] = state[index].clone()
+
+    def step(self, x: Tensor, y: Tensor, rate: float) -> None:
+        """One step by a batch; a pruned weight, which is 0, gets the gradient 0."""
+        self._module.train()
+        self.optimizer.zero_grad()
+        functional.cross_entropy(self._module(x), y).backward()
+        for name, mask in self.masks.items():
+            gradient = self.trained[name].grad if name in self.trained else None
+            if gradient is not None:
+                gradient.masked_fill_(~mask, 0.0)
+        set_learning_rate(self.optimizer, rate)
+        self.optimizer.step()
+
+    def logits(self, x: Tensor) -> Tensor:
+        """(n, classes); the buffers are afterwards as they were."""
+        buffers = [(owner, dict(owner._buffers)) for owner in self._module.modules() if owner._buffers]
+        values = {id(buffer): buffer.clone() for _, held in buffers for buffer in held.values() if buffer is not None}
+        outputs: Tensor = self._module.eval()(x)
+        for owner, held in buffers:
+            owner._buffers.update(held)
+            for buffer in held.values():
+                if buffer is not None:
+                    buffer.copy_(values[id(buffer)])
+        return outputs
+
+    def values(self) -> Tensors:
+        """Every parameter and buffer. Raises ValueError if there are not those, of those shapes, that there were."""
+        values = {name: tensor.detach() for name, tensor in _tensors(self._module).items()}
+        found = {name: (tensor.shape, tensor.dtype) for name, tensor in values.items()}
+        if found != self._shapes:
+            changed = [name for name in found.keys() | self._shapes.keys() if found.get(name) != self._shapes.get(name)]
+            raise ValueError(
+                f"{', '.join(map(repr, sorted(changed)))}: came, went or changed in type or shape while the model "
+                "trained; parameters and buffers must be there from the beginning, and keep their types and shapes"
+            )
+        return values
+
+
+def _tensors(module: nn.Module) -> Tensors:
+    return {**dict(module.named_parameters()), **dict(module.named_buffers())}
+
+
+def _optimizer(recipe: TrainConfig, parameters: Mapping[str, Tensor]) -> torch.optim.Optimizer:
+    """torch.optim's own, as it is without options for speed."""
+    leaves, rate, decay = list(parameters.values()), recipe.learning_rate, recipe.weight_decay
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(leaves, rate, momentum=recipe.momentum, weight_decay=decay)
+    kind = torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW
+    return kind(leaves, rate, weight_decay=decay)
