@@ -15,6 +15,7 @@ from tickets.config import Campaign, Run, expand, read_campaign, run_id, to_toml
 from tickets.errors import InputError, Problems
 from tickets.fingerprint import fingerprint
 from tickets.listener import Listener, Silence
+from tickets.process_state import standard_state
 from tickets.setting import Fitted, Plan
 from tickets.store import (
     Layout,
@@ -57,6 +58,10 @@ def run(
     default the campaign's, else $TICKETS_DATA. settings: "key=value" as for --set. device: "cpu" or "cuda".
     workers: processes that share out runs and cohorts. listener: is told what happens; default nobody.
 
+    What the process is set to (default dtype and device, gradients off, autocast, ...) neither matters nor changes, and
+    the random number generators are left as they were. Several threads may call it: their campaigns are trained one
+    after the other, each with the bits that it has alone.
+
     Raises InputError, listing everything that is wrong, before anything is written; RuntimeError if a run failed.
     """
     outcome = run_campaign(
@@ -73,6 +78,7 @@ def run(
     return load(outcome.folder)
 
 
+@standard_state()
 def run_campaign(
     campaign: str | Path | Campaign,
     *,
@@ -116,7 +122,12 @@ def run_campaign(
                 prints = fingerprint(placed, plans[name].threads)
                 _keep_run(folder / name, fitted[name], plans[name], prints, listener if todo[name] else Silence())
                 works += [
-                    Work(CohortWork(one, name, folder / name, cohort, prints), plans[name], data_folder, str(placed))
+                    Work(
+                        CohortWork(one, name, (folder / name).absolute(), cohort, prints),
+                        plans[name],
+                        data_folder,
+                        str(placed),
+                    )
                     for cohort in todo[name]
                 ]
             steps = sum(steps_missing(work.cohort.run, work.cohort.cohort) for work in works)

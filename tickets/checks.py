@@ -12,6 +12,7 @@ import torch
 from tickets.config import Campaign, Run, read_campaign
 from tickets.errors import InputError, Problems, nearest
 from tickets.setting import Fitted, Plan, Source, fit, load_source, plan_execution
+from tickets.stack.jit import OFF, jit_is_off
 from tickets.store import Layout, read_run, run_folders
 
 
@@ -100,6 +101,8 @@ def plan_all(
                 )
             if saved is not None and saved["config"]["compute"] == one.run.compute.model_dump(mode="json"):
                 plans[name] = Plan(**saved["execution"])
+                if jit_is_off() and (plans[name].strategy == "sparse" or plans[name].sparse_up_to > 0):
+                    raise InputError(f"{folder / name}: began with kernels, and goes on with them; {OFF}")
             else:
                 plans[name] = plan_execution(one, device, workers)
     return plans

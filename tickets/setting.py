@@ -17,7 +17,7 @@ from tickets.data import Examples, load_dataset, split
 from tickets.errors import InputError
 from tickets.initial import initial_values
 from tickets.models import check_output, factory
-from tickets.random_state import untouched_generators
+from tickets.process_state import standard_state
 from tickets.scores import Weights
 from tickets.stack.architecture import Prunable, prunable
 from tickets.stack.chain import chain_of
@@ -160,7 +160,7 @@ def fit(run: Run, source: Source) -> Fitted:
         problems += error.problems
     try:
         build = factory(run.model.name, run.model.options, shape, examples.classes)
-        with untouched_generators():  # the template's own values are never used, whatever its constructor draws
+        with standard_state():  # the template's own values are never used, whatever its constructor draws
             module = build()
         check_output(module, shape, examples.classes, run.model.name)
         found = prunable(module, run.prune.exclude)
@@ -178,6 +178,7 @@ def score_function(run: Run) -> Callable[[Weights], Tensor]:
     return resolve(SCORES[name].target if name in SCORES else name)
 
 
+@standard_state()  # a user's module may have changed it as it was imported
 def plan_execution(fitted: Fitted, device: torch.device, workers: int = 1) -> Plan:
     """How to compute the run's stacks on a device: the strategy, and how many networks at once.
 
@@ -231,6 +232,7 @@ def _training(fitted: Fitted, sizes: Sizes, choice: Choice) -> Training:
     return Training(most.each + unit_bytes(fitted.module, fitted.hidden), most.lane)
 
 
+@standard_state()
 def make_setting(fitted: Fitted, plan: Plan, device: torch.device) -> Setting:
     """Everything that the rounds of a run need, with its examples on the device."""
     run, module = fitted.run, fitted.module

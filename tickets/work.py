@@ -11,6 +11,7 @@ import torch
 from tickets.cohort import CohortWork, train_cohort
 from tickets.errors import InputError
 from tickets.listener import Listener
+from tickets.process_state import standard_state
 from tickets.setting import Fitted, Plan, Setting, Source, fit, load_source, make_setting
 from tickets.store import Layout, append_event
 
@@ -33,6 +34,7 @@ class Trainer:
         self._ready: tuple[str, Setting] | None = None
         self._source: tuple[object, Source] | None = None
 
+    @standard_state()
     def train(self, work: Work) -> str | None:
         """Do it; why it failed, or None. What stops every run (a full disk) is raised as InputError."""
         cohort = work.cohort

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from tickets.binding import bound, named_function
 from tickets.catalogue import MODELS
 from tickets.errors import InputError
-from tickets.random_state import untouched_generators
+from tickets.process_state import standard_state
 
 __all__ = ["check_output", "factory"]
 
@@ -31,11 +31,12 @@ def factory(name: str, options: Mapping[str, Any], input_shape: Sequence[int], c
     return functools.partial(_built, bound(function, "model", name, options, given), name)
 
 
+@standard_state()
 def check_output(module: nn.Module, input_shape: Sequence[int], classes: int, name: str) -> None:
     """Does the model take the data's examples and give one number per class?
 
     Tried on two examples of zeros, in evaluation mode and without gradients; the module's own modes and the
-    global random number generators are as before. Raises InputError unless the output is a floating-point
+    process's state (see process_state.py) are as before. Raises InputError unless the output is a floating-point
     tensor of shape (2, classes).
     """
     _check_module(module, name)
@@ -45,7 +46,7 @@ def check_output(module: nn.Module, input_shape: Sequence[int], classes: int, na
     inputs = torch.zeros(shape, device=first.device if first is not None else None)
     modes = {part: part.training for part in module.modules()}
     try:
-        with untouched_generators(), torch.no_grad():
+        with torch.no_grad():
             output = module.eval()(inputs)
     except Exception as error:
         raise InputError(

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
+from tickets.stack.jit import jit_is_off
 from tickets.stack.networks import Noise, Tensors
 
 
@@ -24,7 +25,7 @@ class Looped:
             from tickets.stack.pruned import by_surviving_weights  # its compiler takes half a second to import
 
             self._turn_to = by_surviving_weights(self._module, masks)
-        if any(isinstance(layer, nn.BatchNorm2d) for layer in module.modules()):
+        if any(isinstance(layer, nn.BatchNorm2d) for layer in module.modules()) and not jit_is_off():
             from tickets.stack.norms import by_channels
 
             by_channels(self._module)

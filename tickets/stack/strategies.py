@@ -18,6 +18,7 @@ from tickets.stack.chain import chain_of
 from tickets.stack.convolutions import convolutions_met
 from tickets.stack.execution import make_execution
 from tickets.stack.feed import NetworkSeeds
+from tickets.stack.jit import OFF, jit_is_off
 from tickets.stack.layered import is_layered
 from tickets.stack.memory import VECTOR_BYTES
 from tickets.stack.networks import Stack
@@ -74,7 +75,8 @@ def choose(
     anything, where a kernel shared by all threads would wait for the slowest at every operation. A model that
     draws random numbers has one lane, for the generator that it draws from is shared.
 
-    In bf16, which is autocast's, a chain is a model like any other.
+    In bf16, which is autocast's, a chain is a model like any other. Where Numba compiles nothing (NUMBA_DISABLE_JIT),
+    `sparse` is never chosen.
 
     Raises InputError if `wanted` names a strategy that this model cannot be computed by, or if the device has no such
     precision.
@@ -86,7 +88,7 @@ def choose(
             f"compute.strategy = {wanted!r}: computes in float32, not in train.precision = 'bf16'; use 'auto'"
         )
     chain = is_layered(module) and precision != "bf16"
-    may_be_sparse = device.type == "cpu" and precision != "bf16"
+    may_be_sparse = device.type == "cpu" and precision != "bf16" and not jit_is_off()
     links = chain_of(module, input_shape) if may_be_sparse else None
     planes = may_be_sparse and not links and bool(convolutions_met(module, input_shape))
     images = any(link.kernel is not None for link in links or ())
@@ -98,6 +100,8 @@ def choose(
             "compute.strategy = 'layered': the model must be an nn.Sequential of Flatten, Linear, ReLU and Dropout; "
             "use 'auto'"
         )
+    if wanted == "sparse" and jit_is_off():
+        raise InputError(f"compute.strategy = 'sparse': {OFF}, or use 'auto'")
     if wanted == "sparse" and not (links or planes):
         raise InputError(
             "compute.strategy = 'sparse': the model must have Conv2d layers (without groups or dilation) or be an "
