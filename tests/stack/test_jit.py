@@ -23,7 +23,9 @@ def off(monkeypatch):
     monkeypatch.delitem(sys.modules, "numba.core.config", raising=False)
 
 
-@pytest.mark.parametrize(("value", "answer"), [("0", False), ("", False), ("1", True), (" 1 ", True), ("2", True), ("no", False)])
+@pytest.mark.parametrize(
+    ("value", "answer"), [("0", False), ("", False), ("1", True), (" 1 ", True), ("2", True), ("no", False)]
+)
 def test_it_is_asked_of_the_environment_and_then_of_numba(value, answer, monkeypatch):
     monkeypatch.delitem(sys.modules, "numba.core.config", raising=False)
     monkeypatch.setenv("NUMBA_DISABLE_JIT", value)
