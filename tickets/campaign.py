@@ -28,7 +28,7 @@ from tickets.store import (
     write_run,
 )
 from tickets.work import Trainer, Work
-from tickets.workers import share_out
+from tickets.workers import Staff, end_if_unguarded, hired, share_out
 
 DEFAULT_FOLDER = Path("runs/saved")
 
@@ -90,6 +90,7 @@ def run_campaign(
     listener: Listener,
 ) -> Outcome:
     """As `run`, but a run that fails does not stop the others: what failed is in the outcome."""
+    end_if_unguarded()
     problems = Problems()
     with problems.noted():
         placed = find_device(device)
@@ -112,7 +113,7 @@ def run_campaign(
     problems.raise_any()
     threads = torch.get_num_threads()
     try:
-        with lock(folder):
+        with hired(min(workers, pieces)) as staff, lock(folder):
             sweep_temporary(folder)
             _keep_file(folder / Layout.CAMPAIGN, to_toml(campaign).encode())
             # Asked again under the lock: until then another process may have been at work here.
@@ -132,7 +133,7 @@ def run_campaign(
                 ]
             steps = sum(steps_missing(work.cohort.run, work.cohort.cohort) for work in works)
             listener.begin(len(runs), steps, _rounds_there(runs, todo))
-            failed = _train_all(works, fitted, workers, listener)
+            failed = _train_all(works, fitted, staff, listener)
     finally:
         torch.set_num_threads(threads)
     return Outcome(folder, tuple(runs), failed)
@@ -191,11 +192,11 @@ def _rounds_there(runs: Mapping[str, Run], todo: Mapping[str, Sequence[Any]]) ->
     )
 
 
-def _train_all(works: Sequence[Work], fitted: Mapping[str, Fitted], workers: int, listener: Listener) -> dict[str, str]:
+def _train_all(works: Sequence[Work], fitted: Mapping[str, Fitted], staff: Staff, listener: Listener) -> dict[str, str]:
     """Do all the work, here or in other processes; why each run that failed did."""
-    if workers == 1 or len(works) <= 1:
+    if not staff or len(works) <= 1:
         trainer = Trainer(listener, fitted)
         reasons = [(work.cohort.run_id, trainer.train(work)) for work in works]
     else:
-        reasons = share_out(works, workers, listener)
+        reasons = share_out(works, staff, listener)
     return {name: why for name, why in reasons if why is not None}
