@@ -17,6 +17,8 @@ from tickets.data import Examples, load_dataset, split
 from tickets.errors import InputError
 from tickets.initial import initial_values
 from tickets.models import check_output, factory
+from tickets.models.chance import Draws, check_chance, draws_of
+from tickets.models.trainable import check_trainable
 from tickets.process_state import standard_state
 from tickets.scores import Weights
 from tickets.stack.architecture import Prunable, prunable
@@ -42,6 +44,8 @@ from tickets.stack.memory import (
 from tickets.stack.networks import Stack
 from tickets.stack.strategies import Choice, choose, share_left
 from tickets.stack.units import HiddenLayer, hidden_layers
+
+TRIED = 4  # training examples that a network is tried on
 
 
 @dataclass(frozen=True)
@@ -130,7 +134,8 @@ def load_source(config: DataConfig, folder: Path | None) -> Source:
 class Fitted:
     """A run whose model, data and recipe are known to fit one another.
 
-    module: a template of the architecture. hidden: its hidden layers, if the run has their units counted.
+    module: a template of the architecture. hidden: its hidden layers, if the run has their units counted. draws: what
+    it draws from as it computes.
     """
 
     run: Run
@@ -139,6 +144,7 @@ class Fitted:
     module: nn.Module
     prunable: tuple[Prunable, ...]
     hidden: tuple[HiddenLayer, ...]
+    draws: Draws
 
 
 def fit(run: Run, source: Source) -> Fitted:
@@ -162,14 +168,22 @@ def fit(run: Run, source: Source) -> Fitted:
         build = factory(run.model.name, run.model.options, shape, examples.classes)
         with standard_state():  # the template's own values are never used, whatever its constructor draws
             module = build()
+        check_trainable(module, run.model.name)
         check_output(module, shape, examples.classes, run.model.name)
         found = prunable(module, run.prune.exclude)
         hidden = hidden_layers(module) if run.store.units else ()
+        draws = draws_of(module, examples.train_inputs[:TRIED])
+        check_chance(draws, _fresh(build, run), run.model.name)
     except InputError as error:
         raise InputError([*problems, *error.problems]) from error
     if problems:
         raise InputError(problems)
-    return Fitted(run, source, build, module, found, hidden)
+    return Fitted(run, source, build, module, found, hidden, draws)
+
+
+def _fresh(build: Callable[[], nn.Module], run: Run) -> Callable[[int], dict[str, Tensor]]:
+    """Every parameter and buffer of a new network, from a seed."""
+    return lambda seed: initial_values(build, run.model.init.model_dump(), seed)
 
 
 def score_function(run: Run) -> Callable[[Weights], Tensor]:
@@ -196,6 +210,7 @@ def plan_execution(fitted: Fitted, device: torch.device, workers: int = 1) -> Pl
         compute.strategy,
         run.train.precision,
         run.train.batch_size,
+        fitted.draws.obstacle,
     )
     replicates = min(run.replicates, run.cohort_size or run.replicates)
     networks = replicates * sum(arm.draws for arm in run.arms)
@@ -240,7 +255,7 @@ def make_setting(fitted: Fitted, plan: Plan, device: torch.device) -> Setting:
     return Setting(
         run=run,
         examples=on_device(fitted.source.examples, device),
-        fresh=lambda seed: initial_values(fitted.build, run.model.init.model_dump(), seed),
+        fresh=_fresh(fitted.build, run),
         parameters=tuple(name for name, _ in module.named_parameters()),
         prunable=fitted.prunable,
         hidden=fitted.hidden,

@@ -51,7 +51,7 @@ def check_output(module: nn.Module, input_shape: Sequence[int], classes: int, na
     except Exception as error:
         raise InputError(
             f"model {name!r} fails on inputs of shape {shape}: {type(error).__name__}: {error}; "
-            "its input must have the shape of the data's examples"
+            f"its input must have the shape of the data's examples{_of_other_dtype(module)}"
         ) from error
     finally:
         for part, training in modes.items():
@@ -65,6 +65,15 @@ def check_output(module: nn.Module, input_shape: Sequence[int], classes: int, na
         )
     if not output.dtype.is_floating_point:
         raise InputError(f"model {name!r} returns {output.dtype} numbers; must be floating-point logits")
+
+
+def _of_other_dtype(module: nn.Module) -> str:
+    """What more may be wrong where the parameters are of another dtype than the examples."""
+    first = next(module.parameters(), None)
+    if first is None or first.dtype == torch.float32:
+        return ""
+    name = str(first.dtype).removeprefix("torch.")
+    return f"; its parameters are {name} and the examples float32: convert them in its forward, as x.double() does"
 
 
 def _built(build: Callable[[], Any], name: str) -> nn.Module:

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import copy
+import random
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
+from tickets.seeds import stream
 from tickets.stack.jit import jit_is_off
 from tickets.stack.networks import Noise, Tensors
 
 
 class Looped:
-    """Execution of any model, one network at a time; each draws its own random numbers."""
+    """Execution of any model, one network at a time; each draws its own random numbers.
+
+    In evaluation, those of a stream that goes on from its last training step; before the first, all draw the same.
+    """
 
     def __init__(self, module: nn.Module, masks: Tensors | None = None) -> None:
         """masks: of the stack, (R, *shape), if convolutions are to be computed by their surviving weights alone."""
         self._module = copy.deepcopy(module)
+        self._may_draw = not _is_of_torch(module)
+        self._last: Noise = lambda index: 0
         self._turn_to: Callable[[int], None] = lambda index: None
         if masks is not None:
             from tickets.stack.pruned import by_surviving_weights  # its compiler takes half a second to import
@@ -33,13 +41,14 @@ class Looped:
     def gradients(self, parameters: Tensors, buffers: Tensors, x: Tensor, y: Tensor, noise: Noise) -> None:
         """See Execution.gradients."""
         self._module.train()
+        self._last = noise
         for parameter in parameters.values():
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
             parameter.grad.zero_()
         with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):
             for index in range(len(x)):
-                _seed(noise(index), x.device)
+                _seed(noise(index), x.device, all_of_them=self._may_draw)
                 leaves = _leaves(parameters, index)
                 outputs = self._outputs(index, leaves, buffers, x[index])
                 functional.cross_entropy(outputs, y[index]).backward()
@@ -58,6 +67,8 @@ class Looped:
     def _outputs(self, index: int, parameters: Tensors, buffers: Tensors, x: Tensor) -> Tensor:
         """Of one network, with these parameters and its own of the stack's buffers."""
         self._turn_to(index)
+        if self._may_draw and not self._module.training:
+            _seed(stream(self._last(index), "evaluation"), x.device, all_of_them=True)
         own = {name: buffer[index] for name, buffer in buffers.items()}
         outputs: Tensor = functional_call(self._module, (parameters, own), (x,))
         return outputs
@@ -74,8 +85,21 @@ def _leaves(parameters: Tensors, index: int) -> Tensors:
     return leaves
 
 
-def _seed(seed: int, device: torch.device) -> None:
-    """Seed what the model draws from. torch.manual_seed would seed every accelerator too."""
+def _seed(seed: int, device: torch.device, all_of_them: bool) -> None:
+    """Seed what the model draws from. torch.manual_seed would seed every accelerator too.
+
+    all_of_them: Python's and NumPy's global generators too.
+    """
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
         torch.cuda.default_generators[device.index].manual_seed(seed)
+    if all_of_them:
+        random.seed(seed)
+        np.random.seed(seed & 0xFFFFFFFF)
+
+
+def _is_of_torch(module: nn.Module) -> bool:
+    """Whether PyTorch and this package made all its parts, which draw from nothing but PyTorch's generators."""
+    parts = list(module.modules())
+    hooked = any(part._forward_hooks or part._forward_pre_hooks for part in parts)
+    return not hooked and all(type(part).__module__.startswith(("torch.nn.", "tickets.models.")) for part in parts)

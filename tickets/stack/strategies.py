@@ -57,8 +57,9 @@ def choose(
     wanted: str = "auto",
     precision: str = "float32",
     batch_size: int = 1,
+    draws: str | None = None,
 ) -> Choice:
-    """The strategy for a model on a device.
+    """The strategy for a model on a device. draws: why its networks must be trained one after the other, if so.
 
     `layered` where the model is a chain of Linear, ReLU and Dropout layers: batched products without autograd. But
     `sparse` on a CPU where there is nothing but ReLU between them: by the surviving weights alone, at a cost that
@@ -73,7 +74,7 @@ def choose(
 
     On a CPU each thread is a lane of its own and trains its part of the stack alone: nothing waits for
     anything, where a kernel shared by all threads would wait for the slowest at every operation. A model that
-    draws random numbers has one lane, for the generator that it draws from is shared.
+    draws random numbers (PyTorch's, NumPy's or Python's) has one lane, for the generator that it draws from is shared.
 
     In bf16, which is autocast's, a chain is a model like any other. Where Numba compiles nothing (NUMBA_DISABLE_JIT),
     `sparse` is never chosen.
@@ -93,7 +94,7 @@ def choose(
     planes = may_be_sparse and not links and bool(convolutions_met(module, input_shape))
     images = any(link.kernel is not None for link in links or ())
     by_layers = chain and wanted in ("auto", "layered")  # where each network draws from a generator of its own
-    obstacle = None if by_layers else cannot_vectorise(module, input_shape)
+    obstacle = None if by_layers else draws or cannot_vectorise(module, input_shape)
     convolutions = any(isinstance(layer, nn.modules.conv._ConvNd) for layer in module.modules())
     if wanted == "layered" and not chain:
         raise InputError(
@@ -118,7 +119,7 @@ def choose(
     elif chain:
         strategy, reason = "layered", "the model is a chain of Linear, ReLU and Dropout layers"
     elif obstacle:
-        strategy, reason = "looped", f"vmap cannot train this model: {obstacle}"
+        strategy, reason = "looped", draws or f"vmap cannot train this model: {obstacle}"
     elif device.type == "cpu" and convolutions:
         strategy, reason = "looped", "convolutions on a CPU"
     else:

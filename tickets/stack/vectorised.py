@@ -52,6 +52,8 @@ def cannot_vectorise(module: nn.Module, input_shape: tuple[int, ...]) -> str | N
     x = torch.zeros(2, 2, *input_shape, device=device)
     try:
         Vectorised(module).gradients(parameters, buffers, x, torch.zeros(2, 2, dtype=torch.int64, device=device), int)
+        with torch.no_grad():  # in evaluation mode too
+            Vectorised(module).logits(parameters, buffers, x[0])
     except (RuntimeError, ValueError) as error:
         told = str(error).strip() or type(error).__name__
         return told.splitlines()[0].split(". ")[0]
