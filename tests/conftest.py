@@ -8,6 +8,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,12 @@ class Watcher(Silence):
     def trained(self) -> list[str]:
         """The folders that were committed: cohort-000/round-000, ..."""
         return [done.folder for done in self.rounds]
+
+
+@pytest.fixture(autouse=True)
+def warnings_are_errors_in_campaigns_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A campaign shows the warnings that its caller has raised as errors; these tests want them raised."""
+    monkeypatch.setattr("tickets.process_state._warnings_stay_warnings", nullcontext)
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from tickets.importing import importable
 from tickets.listener import Listener, Silence
 from tickets.network import Carried
 from tickets.preparation import Prepared, prepare
+from tickets.process_state import standard_state
 from tickets.setting import Fitted, Plan
 from tickets.sources import named_functions, where_from
 from tickets.store import (
@@ -34,7 +35,7 @@ from tickets.store import (
     write_run,
 )
 from tickets.work import Trainer, Work
-from tickets.workers import share_out
+from tickets.workers import Staff, end_if_unguarded, hired, share_out
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,11 @@ def run(
         Is told what happens; default: nobody.
 
     A user's own modules are found as Python finds any, then in the current folder, then beside the campaign file.
+
+    What the process is set to (default dtype and device, gradients off, autocast, ...) neither matters nor changes, and
+    the random number generators are left as they were. Several threads may call it: their campaigns are trained one
+    after the other, each with the bits that it has alone.
+
     Raises InputError, listing everything that is wrong, before anything is written; RuntimeError if a run failed.
     """
     outcome = run_campaign(
@@ -97,6 +103,7 @@ def run(
     return load(outcome.folder, trust_code=outcome.functions)
 
 
+@standard_state()
 def run_campaign(
     campaign: str | Path | Mapping[str, Any] | Campaign,
     *,
@@ -108,6 +115,7 @@ def run_campaign(
     listener: Listener,
 ) -> Outcome:
     """As `run`, but a run that fails does not stop the others: what failed is in the outcome."""
+    end_if_unguarded()
     with importable(Path.cwd(), *_beside(campaign)):
         ready = prepare(campaign, out=out, data=data, settings=settings, device=device, workers=workers)
         return _train(ready, workers, listener)
@@ -121,9 +129,9 @@ def _train(ready: Prepared, workers: int, listener: Listener) -> Outcome:
     functions = tuple(dict.fromkeys(named))
     if functions:
         listener.say(f"runs code of: {', '.join(where_from(functions))}")
-    threads = torch.get_num_threads()
+    threads, pieces = torch.get_num_threads(), sum(map(len, ready.todo.values()))
     try:
-        with lock(folder):
+        with hired(min(workers, pieces)) as staff, lock(folder):
             sweep_temporary(folder)
             _keep_file(folder / Layout.CAMPAIGN, to_toml(ready.campaign).encode())
             # Asked again under the lock: until then another process may have been at work here.
@@ -135,14 +143,14 @@ def _train(ready: Prepared, workers: int, listener: Listener) -> Outcome:
                 told = listener if todo[name] else Silence()
                 _keep_run(folder / name, fitted[name], plans[name], prints, networks[name], told)
                 record = networks[name].record
-                pieces_of = [CohortWork(one, name, folder / name, cohort, prints) for cohort in todo[name]]
+                pieces_of = [CohortWork(one, name, (folder / name).absolute(), cohort, prints) for cohort in todo[name]]
                 where = (ready.data_folder, str(ready.device))
                 works += [Work(piece, plans[name], record, *where) for piece in pieces_of]
             for line in foreword([one for name, one in fitted.items() if todo[name]]):
                 listener.say(line)
             steps = sum(steps_missing(work.cohort.run, work.cohort.cohort) for work in works)
             listener.begin(len(runs), steps, _rounds_there(runs, todo))
-            failed = _train_all(works, fitted, workers, listener)
+            failed = _train_all(works, fitted, staff, listener)
     finally:
         torch.set_num_threads(threads)
     return Outcome(folder, tuple(runs), failed, functions)
@@ -214,11 +222,11 @@ def _rounds_there(runs: Mapping[str, Run], todo: Mapping[str, Sequence[Any]]) ->
     )
 
 
-def _train_all(works: Sequence[Work], fitted: Mapping[str, Fitted], workers: int, listener: Listener) -> dict[str, str]:
+def _train_all(works: Sequence[Work], fitted: Mapping[str, Fitted], staff: Staff, listener: Listener) -> dict[str, str]:
     """Do all the work, here or in other processes; why each run that failed did."""
-    if workers == 1 or len(works) <= 1:
+    if not staff or len(works) <= 1:
         trainer = Trainer(listener, fitted)
         reasons = [(work.cohort.run_id, trainer.train(work)) for work in works]
     else:
-        reasons = share_out(works, workers, listener)
+        reasons = share_out(works, staff, listener)
     return {name: why for name, why in reasons if why is not None}

@@ -20,6 +20,7 @@ from tickets.network import Carried, Kept, carry_on, look_at
 from tickets.setting import Fitted, Plan, fit, plan_execution
 from tickets.source import Source, default_validation, load_source
 from tickets.sources import named_functions
+from tickets.stack.jit import OFF, jit_is_off
 from tickets.store import (
     Layout,
     append_event,
@@ -142,6 +143,8 @@ def plan_all(
                 _check_tensors(folder / name, one)
             if saved is not None and saved["config"]["compute"] == one.run.compute.model_dump(mode="json"):
                 plans[name] = Plan(**saved["execution"])
+                if jit_is_off() and (plans[name].strategy == "sparse" or plans[name].sparse_up_to > 0):
+                    raise InputError(f"{folder / name}: began with kernels, and goes on with them; {OFF}")
             else:
                 plans[name] = plan_execution(one, device, workers)
     return plans

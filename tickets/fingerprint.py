@@ -8,6 +8,7 @@ from importlib.metadata import version
 import torch
 
 import tickets
+from tickets.stack.jit import jit_is_off
 
 PACKAGES = ("torch", "numpy", "pandas", "pyarrow", "safetensors", "mnist1d", "scikit-learn", "numba")
 
@@ -17,9 +18,12 @@ def fingerprint(device: torch.device, threads: int) -> dict[str, str | int | dic
 
     Equal fingerprints promise equal bits for the same cohort and arms.
     """
+    packages = {"tickets": tickets.__version__, **{package: version(package) for package in PACKAGES}}
+    if jit_is_off():  # batch normalisation is PyTorch's own then
+        packages["numba"] += ", compiling nothing"
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     return {
-        "packages": {"tickets": tickets.__version__, **{package: version(package) for package in PACKAGES}},
+        "packages": packages,
         "python": platform.python_version(),
         "system": platform.system(),
         "device": f"{device.type} ({name})",

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from tickets.errors import InputError, nearest
-from tickets.random_state import seed_generators, untouched_generators
+from tickets.process_state import standard_state
+from tickets.random_state import seed_generators
 
 
 def pytorch(weight: Tensor) -> None:
@@ -134,15 +135,15 @@ def initial_values(build: Callable[[], nn.Module], init: str | Mapping[str, Any]
     weights of Linear and convolution modules are drawn by it, in the modules' order. Their biases are 0 with the
     option biases = "zeros", as `build` made them with "model"; that is the default of "pytorch" alone. The rest
     is as built. The biases are no matter for what the weights are.
-    A function of (build, init, seed) alone: all random numbers come from `seed`, in [0, 2**63), and the
-    global generators are left as they were. Raises InputError for an unknown name.
+    A function of (build, init, seed) alone: all random numbers come from `seed`, in [0, 2**63), and the process's
+    state (see process_state.py) is neither read nor changed. Raises InputError for an unknown name.
     """
     table = {"name": init} if isinstance(init, str) else dict(init)
     name = table.pop("name")
     if name not in INITS:
         raise InputError(f"model.init = {name!r}: unknown{nearest(name, INITS)} (allowed: {', '.join(INITS)})")
     biases = table.pop("biases", "model" if name == "pytorch" else "zeros")
-    with untouched_generators(), torch.device("cpu"), torch.no_grad():
+    with standard_state(), torch.device("cpu"), torch.no_grad():
         seed_generators(seed)
         module = build()
         _redraw(module, partial(INITS[name], **table), zero_biases=biases == "zeros")

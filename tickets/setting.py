@@ -17,7 +17,9 @@ from tickets.data import Examples
 from tickets.errors import InputError
 from tickets.initial import initial_values
 from tickets.models import factory
-from tickets.random_state import untouched_generators
+from tickets.models.chance import Draws, check_chance, draws_of
+from tickets.models.trainable import check_trainable
+from tickets.process_state import standard_state
 from tickets.scores import Weights
 from tickets.source import Source, as_taken
 from tickets.stack.architecture import Prunable, bias_names, coverage, prunable
@@ -44,6 +46,8 @@ from tickets.stack.networks import Stack
 from tickets.stack.strategies import Choice, choose, share_left
 from tickets.stack.units import HiddenLayer, hidden_layers
 from tickets.trial import Trial, try_out
+
+TRIED = 4  # training examples that a network is tried on
 
 
 @dataclass(frozen=True)
@@ -125,7 +129,7 @@ class Fitted:
 
     build: makes the model as the user's function does. module: a template of the architecture. hidden: its hidden
     layers, if the run has their units counted. coverage: which of its weights are prunable. trial: what the run's own
-    functions gave on initial values.
+    functions gave on initial values. draws: what it draws from as it computes.
     """
 
     run: Run
@@ -136,6 +140,7 @@ class Fitted:
     hidden: tuple[HiddenLayer, ...]
     coverage: Coverage
     trial: Trial
+    draws: Draws
 
     @property
     def trained(self) -> tuple[str, ...]:
@@ -144,7 +149,7 @@ class Fitted:
 
     def fresh(self, seed: int) -> dict[str, Tensor]:
         """Every parameter and buffer from a seed, on the CPU."""
-        return initial_values(self.build, self.run.model.init.model_dump(), seed)
+        return _fresh(self.build, self.run)(seed)
 
 
 def fit(run: Run, source: Source) -> Fitted:
@@ -167,22 +172,27 @@ def fit(run: Run, source: Source) -> Fitted:
         problems += error.problems
     try:
         build = factory(run.model.name, run.model.options, shape, examples.classes)
-        with untouched_generators():  # the template's own values are never used, whatever its constructor draws
+        with standard_state():  # the template's own values are never used, whatever its constructor draws
             module = build()
+        check_trainable(module, run.model.name)
         source = as_taken(source, module, run.model.name)
-        if not any(parameter.requires_grad for parameter in module.parameters()):
-            raise InputError(
-                f"model {run.model.name!r}: none of its parameters is trained (requires_grad); leave some to be trained"
-            )
         found = prunable(module, run.prune.exclude, run.prune.include)
         hidden = hidden_layers(module) if run.store.units else ()
         biases = bias_names((name for name, _ in module.named_parameters()), found)
+        draws = draws_of(module, source.examples.train_inputs[:TRIED])
+        check_chance(draws, _fresh(build, run), run.model.name)
         trial = try_out(run, build, found, biases, score) if score else Trial()
     except InputError as error:
         raise type(error)([*problems, *error.problems]) from error
     if problems:
         raise InputError(problems)
-    return Fitted(run, source, build, module, found, hidden, coverage(module, found, run.prune.exclude), trial)
+    covered = coverage(module, found, run.prune.exclude)
+    return Fitted(run, source, build, module, found, hidden, covered, trial, draws)
+
+
+def _fresh(build: Callable[[], nn.Module], run: Run) -> Callable[[int], dict[str, Tensor]]:
+    """Every parameter and buffer of a new network, from a seed."""
+    return lambda seed: initial_values(build, run.model.init.model_dump(), seed)
 
 
 def score_function(run: Run) -> Callable[[Weights], Tensor]:
@@ -191,6 +201,7 @@ def score_function(run: Run) -> Callable[[Weights], Tensor]:
     return resolve(SCORES[name].target if name in SCORES else name)
 
 
+@standard_state()  # a user's module may have changed it as it was imported
 def plan_execution(fitted: Fitted, device: torch.device, workers: int = 1, wanted: str | None = None) -> Plan:
     """How to compute the run's stacks on a device: the strategy, and how many networks at once.
 
@@ -210,6 +221,7 @@ def plan_execution(fitted: Fitted, device: torch.device, workers: int = 1, wante
         run.train.precision,
         run.train.batch_size,
         fitted.source.examples.train_inputs.dtype,
+        fitted.draws.obstacle,
     )
     replicates = min(run.replicates, run.cohort_size or run.replicates)
     networks = replicates * sum(arm.draws for arm in run.arms)
@@ -252,6 +264,7 @@ def _training(fitted: Fitted, sizes: Sizes, choice: Choice) -> Training:
     return Training(most.each + stood + unit_bytes(fitted.module, fitted.hidden), most.lane)
 
 
+@standard_state()
 def make_setting(fitted: Fitted, plan: Plan, device: torch.device) -> Setting:
     """Everything that the rounds of a run need, with its examples on the device."""
     run, module = fitted.run, fitted.module

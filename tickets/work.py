@@ -13,6 +13,7 @@ from tickets.cohort import CohortWork, train_cohort
 from tickets.errors import InputError, UserCodeError
 from tickets.listener import Listener
 from tickets.network import check_same
+from tickets.process_state import standard_state
 from tickets.setting import Fitted, Plan, Setting, fit, make_setting
 from tickets.source import Source, load_source
 from tickets.store import Layout, append_event
@@ -41,6 +42,7 @@ class Trainer:
         self._ready: tuple[str, Setting] | None = None
         self._source: tuple[object, Source] | None = None
 
+    @standard_state()
     def train(self, work: Work) -> str | None:
         """Do it; why it failed, or None: the whole traceback goes to the run's log.
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import subprocess
 import sys
@@ -64,3 +65,29 @@ def test_a_folder_that_cannot_be_made_is_said_so(tmp_path):
     refused = pytest.raises(InputError, match=r"cannot be a campaign's folder \(.*\); give another \(--out\)")
     with refused, lock(tmp_path / ("x" * 300)):
         pass
+
+
+CODES = ["ENOSYS", "EOPNOTSUPP", "ENOTSUP", "ENOLCK", "EINVAL", "EIO", "ESTALE", "EPERM"]
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_a_file_system_without_locks_is_said_so_and_nothing_is_left_in_it(tmp_path, monkeypatch, code):
+    number = getattr(errno, code)
+
+    def flock(descriptor, operation):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    folder = tmp_path / "saved" / "campaign"
+    said = f"{folder}: lies on a file system that locks no files \\({os.strerror(number)}\\)"
+    with (
+        pytest.raises(InputError, match=rf"^{said}.*; write to a folder on another file system \(--out\)"),
+        lock(folder),
+    ):
+        raise AssertionError("without a lock")
+    assert list(tmp_path.iterdir()) == []
+    folder.mkdir(parents=True)
+    (folder / "campaign.toml").touch()
+    with pytest.raises(InputError), lock(folder):
+        raise AssertionError("without a lock")
+    assert [path.name for path in folder.iterdir()] == ["campaign.toml"]

@@ -9,12 +9,12 @@ import json
 import shlex
 import sys
 from dataclasses import asdict
-from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from tickets.command_line.streams import close_streams, open_streams
 from tickets.errors import InputError, nearest
 
 app = typer.Typer(
@@ -257,16 +257,25 @@ def fetch(
 
 
 def main() -> None:
-    """The `tickets` command; what is wrong with the input is said on stderr, one problem a line."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal that knows no ± gets a question mark, not an end
+    """The `tickets` command; what is wrong with the input is said on stderr, one problem a line.
+
+    Where standard output is closed, or nobody reads it any more, the command goes on to its end without a word.
+    """
+    streams = open_streams()
+    status: Any = 0
     try:
         app(prog_name="tickets")
     except InputError as error:
         for problem in error.problems:
             print(f"error: {problem}", file=sys.stderr)
-        sys.exit(2)
+        status = 2
+    except SystemExit as ended:
+        status = ended.code
+    failure = close_streams(streams)
+    if failure is not None and not status:
+        print(f"error: not all that was said could be written ({failure.strerror})", file=sys.stderr)
+        status = 1
+    sys.exit(status)
 
 
 def _print_json(content: Any) -> None:

@@ -13,6 +13,7 @@ from tickets.binding import bound, named_function
 from tickets.catalogue import DATA
 from tickets.data.dataset import Dataset, Examples, from_tensors, split
 from tickets.errors import InputError, UserCodeError
+from tickets.process_state import standard_state
 from tickets.users_code import told
 
 __all__ = ["Dataset", "Examples", "load_dataset", "split"]
@@ -29,7 +30,8 @@ def load_dataset(config_options: Mapping[str, Any], name: str, folder: Path | No
     function = named_function("data", name, DATA)
     call = bound(function, "data", name, config_options, {"folder": folder})
     try:
-        made = call()
+        with standard_state():
+            made = call()
     except InputError:
         raise
     except (Exception, SystemExit) as error:

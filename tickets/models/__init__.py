@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tickets.binding import bound, named_function
 from tickets.catalogue import MODELS
 from tickets.errors import InputError, UserCodeError
-from tickets.random_state import untouched_generators
+from tickets.process_state import standard_state
 from tickets.users_code import told
 
 __all__ = ["check_output", "factory"]
@@ -36,14 +36,15 @@ def factory(name: str, options: Mapping[str, Any], input_shape: Sequence[int], c
     return functools.partial(_built, bound(function, "model", name, options, given), name)
 
 
+@standard_state()
 def check_output(
     module: nn.Module, input_shape: Sequence[int], classes: int, name: str, dtype: torch.dtype = torch.float32
 ) -> None:
     """Does the model take the data's examples and give one number per class?
 
     Tried on two examples of zeros of type `dtype`, in evaluation mode and without gradients; the module's own modes
-    and the global random number generators are as before. Raises InputError unless the output is a floating-point
-    tensor of shape (2, classes).
+    and the process's state (see process_state.py) are as before. Raises InputError unless the output is a
+    floating-point tensor of shape (2, classes), and UserCodeError if the model fails.
     """
     _check_module(module, name)
     wanted = (_EXAMPLES, classes)
@@ -53,12 +54,12 @@ def check_output(
     inputs = torch.zeros(shape, dtype=dtype, device=first.device if first is not None else None)
     modes = {part: part.training for part in module.modules()}
     try:
-        with untouched_generators(), torch.no_grad():
+        with torch.no_grad():
             output = module.eval()(inputs)
     except (Exception, SystemExit) as error:
         raise UserCodeError(
             f"model {name!r} fails on {kind} of shape {shape}: {told(error)}; "
-            "its input must have the shape of the data's examples"
+            f"its input must have the shape of the data's examples{_of_other_dtype(module)}"
         ) from error
     finally:
         for part, training in modes.items():
@@ -72,6 +73,15 @@ def check_output(
         )
     if not output.dtype.is_floating_point:
         raise InputError(f"model {name!r} returns {output.dtype} numbers; must be floating-point logits")
+
+
+def _of_other_dtype(module: nn.Module) -> str:
+    """What more may be wrong where the parameters are of another dtype than the examples."""
+    first = next(module.parameters(), None)
+    if first is None or first.dtype == torch.float32:
+        return ""
+    name = str(first.dtype).removeprefix("torch.")
+    return f"; its parameters are {name} and the examples float32: convert them in its forward, as x.double() does"
 
 
 def _built(build: Callable[[], Any], name: str) -> nn.Module:

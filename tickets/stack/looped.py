@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import copy
+import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from tickets.stack.buffers import BuffersOf
+from tickets.stack.jit import jit_is_off
 from tickets.stack.networks import Noise, Tensors, Unreached
 
 EVALUATION_SEED = 0  # of what a model draws in evaluation mode
@@ -30,12 +33,13 @@ class Looped:
         self._parameters = dict(self._module.named_parameters())
         self._buffers = BuffersOf(self._module)
         self._gradients: Tensors = {}
+        self._may_draw = not _is_of_torch(module)
         self._turn_to: Callable[[int], None] = lambda index: None
         if masks is not None:
             from tickets.stack.pruned import by_surviving_weights  # its compiler takes half a second to import
 
             self._turn_to = by_surviving_weights(self._module, masks)
-        if any(isinstance(layer, nn.BatchNorm2d) for layer in module.modules()):
+        if any(isinstance(layer, nn.BatchNorm2d) for layer in module.modules()) and not jit_is_off():
             from tickets.stack.norms import by_channels
 
             by_channels(self._module)
@@ -50,7 +54,7 @@ class Looped:
         unreached: dict[str, list[int]] = {}
         with generators(x.device):
             for index in range(len(x)):
-                seed_noise(noise(index), x.device)
+                seed_noise(noise(index), x.device, self._may_draw)
                 self._stand_for(index, parameters, buffers)
                 before = {name: self._gradients[name]._version for name in parameters}
                 functional.cross_entropy(self._module(x[index]), y[index]).backward()
@@ -73,7 +77,7 @@ class Looped:
         outputs = []
         with generators(x.device):
             for index in range(len(next(iter(parameters.values())))):
-                seed_noise(EVALUATION_SEED, x.device)
+                seed_noise(EVALUATION_SEED, x.device, self._may_draw)
                 self._stand_for(index, parameters, own)
                 # Each network its own copy: a model may write to its inputs, as ReLU(inplace=True) does.
                 outputs.append(self._module(x.clone()))
@@ -98,8 +102,21 @@ def generators(device: torch.device) -> Iterator[None]:
         yield
 
 
-def seed_noise(seed: int, device: torch.device) -> None:
-    """Seed what a model draws from. torch.manual_seed would seed every accelerator too."""
+def seed_noise(seed: int, device: torch.device, all_of_them: bool = True) -> None:
+    """Seed what a model draws from. torch.manual_seed would seed every accelerator too.
+
+    all_of_them: Python's and NumPy's global generators too.
+    """
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
         torch.cuda.default_generators[device.index].manual_seed(seed)
+    if all_of_them:
+        random.seed(seed)
+        np.random.seed(seed & 0xFFFFFFFF)
+
+
+def _is_of_torch(module: nn.Module) -> bool:
+    """Whether PyTorch and this package made all its parts, which draw from nothing but PyTorch's generators."""
+    parts = list(module.modules())
+    hooked = any(part._forward_hooks or part._forward_pre_hooks for part in parts)
+    return not hooked and all(type(part).__module__.startswith(("torch.nn.", "tickets.models.")) for part in parts)

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from tickets.stack.kernels import forget_what_is_stale
 from tickets.stack.kernels import norms as kernels
 
 FEW = 2**15  # numbers that PyTorch normalises before Python has called a kernel here
@@ -18,7 +17,6 @@ FEW = 2**15  # numbers that PyTorch normalises before Python has called a kernel
 
 def by_channels(module: nn.Module) -> None:
     """Change a module's BatchNorm2d layers to compute by the kernels here while they train, where these can."""
-    forget_what_is_stale(kernels.normalise)
     for layer in module.modules():
         # One that is derived from it, or that was given a forward of its own, may compute anything.
         if type(layer) is nn.BatchNorm2d and "forward" not in vars(layer):

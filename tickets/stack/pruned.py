@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from tickets.stack.convolutions import convolution_of, pair, plain_convolutions
-from tickets.stack.kernels import forget_what_is_stale
 from tickets.stack.kernels import planes as kernels
 from tickets.stack.networks import Tensors
 from tickets.stack.planes import Planes, lay_out_planes
@@ -29,7 +28,6 @@ def by_surviving_weights(module: nn.Module, masks: Tensors) -> Callable[[int], N
 
     masks: (R, *shape) bool, by parameter; a convolution that has none stays as it is.
     """
-    forget_what_is_stale(kernels.convolve)
     rooms: dict[tuple[Planes, torch.dtype], _Room] = {}
     pruned = [
         _PrunedConvolution(layer, masks[f"{name}.weight"], rooms)

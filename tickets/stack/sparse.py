@@ -47,7 +47,6 @@ class Sparse:
     ) -> None:
         links = chain_of(module, examples.input_shape)
         assert links is not None
-        kernels.forget_what_is_stale(kernels.take_steps)
         self._recipe, self._masks, self._layout = recipe, start.masks, lay_out_chain(links)
         self._has_state = bool(start.optimizer)
         self._feed = Feed(seeds, examples, recipe, device)

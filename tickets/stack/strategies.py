@@ -18,6 +18,7 @@ from tickets.stack.chain import chain_of
 from tickets.stack.convolutions import convolutions_met
 from tickets.stack.execution import make_execution
 from tickets.stack.feed import NetworkSeeds
+from tickets.stack.jit import OFF, jit_is_off
 from tickets.stack.layered import is_layered
 from tickets.stack.memory import VECTOR_BYTES
 from tickets.stack.networks import Stack
@@ -58,8 +59,11 @@ def choose(
     precision: str = "float32",
     batch_size: int = 1,
     dtype: torch.dtype = torch.float32,
+    draws: str | None = None,
 ) -> Choice:
-    """The strategy for a model on a device. input_shape, dtype: of an example.
+    """The strategy for a model on a device.
+
+    input_shape, dtype: of an example. draws: why its networks must be trained one after the other, if so.
 
     `layered` where the model is a chain of Linear, ReLU and Dropout layers: batched products without autograd. But
     `sparse` on a CPU where there is nothing but ReLU between them: by the surviving weights alone, at a cost that
@@ -74,10 +78,11 @@ def choose(
 
     On a CPU each thread is a lane of its own and trains its part of the stack alone: nothing waits for
     anything, where a kernel shared by all threads would wait for the slowest at every operation. A model that
-    draws random numbers has one lane, for the generator that it draws from is shared.
+    draws random numbers (PyTorch's, NumPy's or Python's) has one lane, for the generator that it draws from is shared.
 
     In bf16, which is autocast's, a chain is a model like any other. `plain` is never chosen here: it is what is left
-    where no other strategy does as a plain loop does (see guard.py).
+    where no other strategy does as a plain loop does (see guard.py). Where Numba compiles nothing (NUMBA_DISABLE_JIT),
+    `sparse` is never chosen.
 
     Raises InputError if `wanted` names a strategy that this model cannot be computed by, or if the device has no such
     precision.
@@ -91,18 +96,20 @@ def choose(
             f"compute.strategy = {wanted!r}: computes in float32, not in train.precision = 'bf16'; use 'auto'"
         )
     chain = is_layered(module) and precision != "bf16"
-    may_be_sparse = device.type == "cpu" and precision != "bf16"
+    may_be_sparse = device.type == "cpu" and precision != "bf16" and not jit_is_off()
     links = chain_of(module, input_shape) if may_be_sparse else None
     planes = may_be_sparse and not links and bool(convolutions_met(module, input_shape, dtype))
     images = any(link.kernel is not None for link in links or ())
     by_layers = chain and wanted in ("auto", "layered")  # where each network draws from a generator of its own
-    obstacle = None if by_layers else cannot_vectorise(module, input_shape, dtype)
+    obstacle = None if by_layers else draws or cannot_vectorise(module, input_shape, dtype)
     convolutions = any(isinstance(layer, nn.modules.conv._ConvNd) for layer in module.modules())
     if wanted == "layered" and not chain:
         raise InputError(
             "compute.strategy = 'layered': the model must be an nn.Sequential of Flatten, Linear, ReLU and Dropout; "
             "use 'auto'"
         )
+    if wanted == "sparse" and jit_is_off():
+        raise InputError(f"compute.strategy = 'sparse': {OFF}, or use 'auto'")
     if wanted == "sparse" and not (links or planes):
         raise InputError(
             "compute.strategy = 'sparse': the model must have Conv2d layers (without groups or dilation) or be an "
@@ -119,7 +126,7 @@ def choose(
     elif chain:
         strategy, reason = "layered", "the model is a chain of Linear, ReLU and Dropout layers"
     elif obstacle:
-        strategy, reason = "looped", f"vmap cannot train this model: {obstacle}"
+        strategy, reason = "looped", draws or f"vmap cannot train this model: {obstacle}"
     elif device.type == "cpu" and convolutions:
         strategy, reason = "looped", "convolutions on a CPU"
     else:

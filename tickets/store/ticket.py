@@ -60,10 +60,11 @@ class Ticket:
         import torch
 
         from tickets.models import factory
+        from tickets.process_state import standard_state
 
         options = {key: value for key, value in self.model.items() if key not in ("name", "init")}
         # The constructor draws initial values that are overwritten below; nobody else's stream may notice.
-        with torch.random.fork_rng(devices=[]):
+        with standard_state(), torch.device("cpu"):
             network = factory(name, options, self.input_shape, self.classes)()
         own = {**dict(network.named_parameters()), **dict(network.named_buffers())}
         made = {name: tuple(tensor.shape) for name, tensor in own.items()}

@@ -1,6 +1,6 @@
 """Training steps of one sparse network, compiled by Numba."""
 
-from tickets.stack.kernels.compiled import SEVERAL, VECTOR_BYTES, forget_what_is_stale
+from tickets.stack.kernels.compiled import SEVERAL, VECTOR_BYTES
 from tickets.stack.kernels.steps import Images, Room, lay_out, logits_of, take_steps
 from tickets.stack.kernels.update import ADAM, ADAMW, SGD
 
@@ -12,7 +12,6 @@ __all__ = [
     "VECTOR_BYTES",
     "Images",
     "Room",
-    "forget_what_is_stale",
     "lay_out",
     "logits_of",
     "take_steps",

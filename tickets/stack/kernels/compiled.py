@@ -5,14 +5,15 @@ Compiled code lets other threads run beside it, and NaN and infinities are what 
 
 from __future__ import annotations
 
-import contextlib
-import functools
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 from llvmlite import binding
 from numba import njit
+
+from tickets.errors import InputError
+from tickets.stack.jit import OFF
+from tickets.stack.kernels.kept import Kept, config
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -34,23 +35,9 @@ def compiled_for_sums(function: Function) -> Function:
 
 
 def _compiled(function: Function, options: dict[str, Any]) -> Function:
-    try:
-        made: Function = njit(cache=True, **options)(function)
-    except RuntimeError:  # nowhere to keep what was compiled: it is compiled in each process
-        made = njit(**options)(function)
-    return made
-
-
-@functools.cache
-def forget_what_is_stale(function: Any, folder: Path = Path(__file__).parent) -> None:
-    """Remove what was kept of any kernel before one of the kernels' files was last changed.
-
-    Numba asks whether a function's own file has changed since, and not the files of those that it calls. function: any
-    of the kernels; what is kept of all of them lies in one folder.
-    """
-    changed = max(file.stat().st_mtime for file in folder.glob("*.py"))
-    kept = function.stats.cache_path  # None where there is no place to keep anything
-    for index in Path(kept).glob("*.nbi") if kept else ():
-        with contextlib.suppress(FileNotFoundError):  # another process removed it first
-            if index.stat().st_mtime < changed:
-                index.unlink()
+    if config.DISABLE_JIT:
+        raise InputError(OFF)
+    made: Any = njit(**options)(function)
+    made._cache = Kept(function)
+    kernel: Function = made
+    return kernel

@@ -1,0 +1,142 @@
+"""Where a network's random numbers come from, found by trying it: a training must be able to give it the same again."""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tickets.errors import InputError
+from tickets.process_state import standard_state
+from tickets.random_state import seed_generators
+
+TRIES = 4  # from one seed: what is drawn with a small probability is not seen by one
+_OWN = (
+    "draw from torch's, NumPy's or Python's global generator (torch.rand, np.random.rand, random.random), which the "
+    "toolkit seeds for each network and step"
+)
+
+
+@dataclass(frozen=True)
+class Draws:
+    """What a network draws from as it computes its outputs, in training or evaluation mode.
+
+    sources: of "torch", "numpy" and "python", the global generators that it draws from. repeatable: whether the same
+    values and seeds gave the same outputs.
+    """
+
+    sources: frozenset[str]
+    repeatable: bool
+
+    @property
+    def obstacle(self) -> str | None:
+        """Why networks cannot be trained beside each other: these generators are one for the whole process."""
+        foreign = [name for name, key in (("NumPy's", "numpy"), ("Python's", "python")) if key in self.sources]
+        return f"the model draws from {' and '.join(foreign)} random numbers" if foreign else None
+
+
+@standard_state()
+def draws_of(module: nn.Module, inputs: Tensor) -> Draws:
+    """Try a network on some examples, (b, *input_shape); the module itself stays as it is.
+
+    A network that fails in the trial counts as one that draws nothing: training it says what is wrong.
+    """
+    tried = copy.deepcopy(module)
+    values = {name: tensor.detach().clone() for name, tensor in _tensors(tried)}
+    sources, repeatable = set(), True
+    for training in (True, False):
+        tried.train(training)
+        first: tuple[Tensor, Any] | None = None
+        for _ in range(TRIES):
+            seed_generators(0)
+            before = _states()
+            try:
+                outputs = _outputs(tried, values, inputs)
+            except Exception:
+                break
+            after = _states()
+            sources |= {name for name in before if before[name] != after[name]}
+            found = outputs, [_state(own) for own in _own_generators(tried)]
+            first = first or found
+            repeatable &= _alike(first[0], outputs) and first[1] == found[1]
+    return Draws(frozenset(sources), repeatable)
+
+
+@torch.no_grad()
+def _outputs(module: nn.Module, values: Mapping[str, Tensor], inputs: Tensor) -> Any:
+    """What a network gives that stands at these values."""
+    for name, tensor in _tensors(module):
+        if name in values:
+            tensor.copy_(values[name])
+    return module(inputs.clone())
+
+
+def check_chance(draws: Draws, fresh: Callable[[int], Mapping[str, Tensor]], name: str) -> None:
+    """Refuse a network whose random numbers cannot be given again.
+
+    fresh: every parameter and buffer of a new network, from a seed. Raises InputError if its outputs, or what it is
+    initialised with, differ from one time to the next although the seeds are equal.
+    """
+    problems = []
+    if not draws.repeatable:
+        problems.append(
+            f"model {name!r}: the same values and seeds give other outputs the next time; what it draws (from a "
+            f"generator of its own?) or remembers from call to call cannot be repeated; {_OWN}"
+        )
+    one, other = fresh(0), fresh(0)
+    differ = [key for key in one if key not in other or not _alike(one[key], other[key])]
+    if differ:
+        problems.append(
+            f"model {name!r}: two networks from one seed differ in {differ[0]!r}, which is drawn from a generator of "
+            f"its own or never given a value; {_OWN}"
+        )
+    if problems:
+        raise InputError(problems)
+
+
+def _tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    yield from module.named_parameters()
+    yield from module.named_buffers()
+
+
+def _states() -> dict[str, Any]:
+    """Of the global generators, as what can be compared."""
+    return {
+        "torch": torch.default_generator.get_state().numpy().tobytes(),
+        "numpy": repr(np.random.get_state()),
+        "python": random.getstate(),
+    }
+
+
+def _own_generators(module: nn.Module) -> Iterator[Any]:
+    """Generators that the network's modules hold, or that their forward functions name."""
+    kinds = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
+    for part in module.modules():
+        held = list(vars(part).values())
+        code = getattr(type(part).forward, "__code__", None)
+        if code is not None:
+            named = type(part).forward.__globals__
+            held += [named[word] for word in code.co_names if word in named]
+        yield from (value for value in held if isinstance(value, kinds))
+
+
+def _state(generator: Any) -> Any:
+    if isinstance(generator, torch.Generator):
+        return generator.get_state().numpy().tobytes()
+    if isinstance(generator, np.random.Generator):
+        return repr(generator.bit_generator.state)
+    return repr(generator.get_state()) if isinstance(generator, np.random.RandomState) else generator.getstate()
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Whether two tensors are equal but for rounding; NaN equals NaN."""
+    if not (isinstance(one, Tensor) and isinstance(other, Tensor)):
+        return True  # what is no tensor is refused elsewhere
+    same = one.shape == other.shape and one.dtype == other.dtype
+    return same and torch.allclose(one.double(), other.double(), rtol=1e-4, atol=1e-6, equal_nan=True)
