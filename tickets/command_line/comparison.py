@@ -12,7 +12,7 @@ from rich.table import Table
 
 from tickets.analysis import LEAST_FOR_P, METRICS, smallest_p, values_of, winning
 from tickets.command_line.progress import counted
-from tickets.command_line.tables import make_console
+from tickets.command_line.terminal import make_console, say, show_table
 
 _IN_JSON = [
     "run", "round", "density", "arm", "metric", "n", "difference", "low", "high", "p", "p_adjusted", "verdict",
@@ -44,15 +44,15 @@ def print_comparison(rounds: pd.DataFrame, compared: pd.DataFrame, metric: str, 
     for one in answers:
         rows = compared[compared["run"] == one.run]
         if rows.empty:
-            console.print(f"{one.run}: no control to compare the ticket with", soft_wrap=True)
+            say(console, f"{one.run}: no control to compare the ticket with")
         else:
             what = f"ticket {'/' if METRICS[metric].ratio else 'minus'} control"
             heading = f"{METRICS[metric].heading}, {what}, {unit.name}; what does not matter: up to {shown_limit}"
-            console.print(f"{one.run}: {heading}", soft_wrap=True)
-            console.print(_table(rows, unit))
+            say(console, f"{one.run}: {heading}")
+            show_table(console, _table(rows, unit), keys=2)
             for note in _notes(rows, rounds[rounds["run"] == one.run], metric):
-                console.print(note, soft_wrap=True)
-        console.print(one.sentence, soft_wrap=True)
+                say(console, note)
+        say(console, one.sentence)
 
 
 @dataclass(frozen=True)

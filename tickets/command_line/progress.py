@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
+from tickets.command_line.terminal import make_console, say
 from tickets.listener import Listener, RoundDone
 
 
@@ -38,7 +39,7 @@ class Live(Listener):
 
         self._bar = Progress(
             TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(),
-            TextColumn("left"), TimeLeft(),
+            TextColumn("left"), TimeLeft(), console=make_console(),
         )  # fmt: skip
         self._task = self._bar.add_task("training", total=None)
 
@@ -57,7 +58,7 @@ class Live(Listener):
 
     def say(self, text: str) -> None:
         """Print a line above the bar."""
-        self._bar.console.print(text, highlight=False, markup=False)
+        say(self._bar.console, text)
 
     def __enter__(self) -> Live:
         self._bar.start()

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from tickets.analysis import table
 from tickets.command_line.progress import counted
+from tickets.command_line.terminal import make_console, say, show_table
 from tickets.store import RunStatus, load
 
 
@@ -26,25 +25,27 @@ def print_results(folder: Path, runs: Sequence[str]) -> None:
         replicates = rounds["replicate"].nunique()
         over = "mean ± standard deviation over " if replicates > 1 else ""
         heading = f"test accuracy at early stop, %, {over}{counted(replicates, 'replicate')}"
-        console.print(f"{run}: {heading}", soft_wrap=True)
+        say(console, f"{run}: {heading}")
         shown = Table()
         shown.add_column("density", justify="right")
         for arm in wide.columns:
             shown.add_column(arm, justify="right")
         for density, row in wide.iterrows():
             shown.add_row(str(density), *map(str, row))
-        console.print(shown)
+        show_table(console, shown)
         lost = int(rounds["diverged"].sum())
         if lost:
-            console.print(f"{lost} of {len(rounds)} trainings diverged; they are in no mean")
-    console.print(f"saved in {folder}", soft_wrap=True)
+            say(console, f"{lost} of {len(rounds)} trainings diverged; they are in no mean")
+    say(console, f"saved in {folder}")
 
 
 def print_status(found: Sequence[RunStatus]) -> None:
-    """A line a run."""
+    """A line a run, with a column for diverged trainings if there are any; below, why runs failed or what they lack."""
+    console = make_console()
+    diverged = any(one.diverged for one in found)
     shown = Table()
-    for heading in ("run", "state", "rounds", "replicates", "trainings", "diverged", "why"):
-        shown.add_column(heading, overflow="fold")
+    for heading in ("run", "state", "rounds", "replicates", "trainings", *(["diverged"] if diverged else [])):
+        shown.add_column(heading, justify="left" if heading in ("run", "state") else "right")
     for one in found:
         shown.add_row(
             one.run,
@@ -52,13 +53,10 @@ def print_status(found: Sequence[RunStatus]) -> None:
             f"{one.rounds_done}/{one.rounds_wanted}",
             f"{one.replicates_done}/{one.replicates_wanted}",
             f"{one.trainings_done}/{one.trainings_wanted}",
-            str(one.diverged),
-            one.why or (f"lacks {', '.join(one.missing_arms)}" if one.missing_arms else ""),
+            *([str(one.diverged)] if diverged else []),
         )
-    make_console().print(shown)
-
-
-def make_console() -> Console:
-    """Standard output; where it is no terminal, wide enough that no cell is cut."""
-    # Without markup: a reason such as "[Errno 5] ..." is no style.
-    return Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 200)
+    show_table(console, shown)
+    for one in found:
+        why = one.why or (f"lacks {', '.join(one.missing_arms)}" if one.missing_arms else "")
+        if why:
+            say(console, f"{one.run}: {why}")
