@@ -10,7 +10,6 @@ from typing import Any, ParamSpec, TypeVar
 
 import matplotlib as mpl
 import numpy as np
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
@@ -25,8 +24,9 @@ INK = "#1f2328"
 
 WIDTH = 5.6  # inches; at 72 units an inch, a text of 10 units stays legible on a telephone
 
-# Seaborn's colour-blind palette without its pale yellow and pink, which a white page swallows.
-_PALETTE = tuple(sns.color_palette("colorblind").as_hex()[index] for index in (0, 1, 2, 3, 4, 9, 5, 7))
+# Seaborn's colour-blind palette without its pale yellow and pink, which a white page swallows. Seaborn itself is not
+# imported: pyplot comes with it, which chooses a backend for the whole process.
+_PALETTE = ("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#56b4e9", "#ca9161", "#949494")
 _MARKERS = "osD^vPX*"
 
 _STYLE: Mapping[str, Any] = {
@@ -49,8 +49,11 @@ _STYLE: Mapping[str, Any] = {
     "legend.frameon": False,
     "lines.linewidth": 1.5,
     "lines.markersize": 4,
+    "pdf.fonttype": 42,  # TrueType; journals refuse Type 3
+    "ps.fonttype": 42,
     "savefig.facecolor": "none",
     "text.color": INK,
+    "text.parse_math": False,  # a name is no formula, whatever dollar signs it has
     "xtick.color": INK,
     "ytick.color": INK,
 }
@@ -73,7 +76,9 @@ class Look:
 @contextmanager
 def styled() -> Iterator[None]:
     """Matplotlib's defaults replaced by this module's, and put back."""
-    style: dict[Any, Any] = {**mpl.rcParamsDefault, "backend": mpl.rcParams["backend"], **_STYLE}
+    # The backend is neither read nor set: to read it is to choose one, for the whole process.
+    style: dict[Any, Any] = {key: value for key, value in mpl.rcParamsDefault.items() if not key.startswith("backend")}
+    style.update(_STYLE)
     with mpl.rc_context(style):
         yield
 

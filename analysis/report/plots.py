@@ -164,7 +164,7 @@ def _pixels(masks: Masks, numbers: list[int], input_shape: list[int]) -> Plot | 
 def _head(campaign: str, run: str) -> str:
     folder = f"runs/saved/{campaign}"
     return (
-        "import tickets\nfrom tickets.analysis import report\n\n"
+        "from pathlib import Path\n\nimport tickets\nfrom tickets.analysis import report\n\n"
         f"saved = tickets.load({quoted(folder)})  # the campaign's folder\n"
         f"run = {quoted(run)}\n"
     )
@@ -176,11 +176,16 @@ def quoted(text: str) -> str:
     return plain if set("\"'") & set(plain[1:-1]) else f'"{plain[1:-1]}"'
 
 
+def saved_as(name: str) -> str:
+    """The line that saves a figure as the report does, whatever the reader's own settings."""
+    return f'Path("{name}.pdf").write_bytes(report.to_pdf(figure))\n'
+
+
 def _with_head(plot: Plot, head: str) -> Plot:
     tables = "".join(
         f'{name} = saved.{name}[saved.{name}["run"] == run]\n'
         for name in ("rounds", "curves")
         if re.search(rf"\b{name}\b", plot.code)
     )
-    code = f'{head}{tables}{plot.code}\nfigure.savefig("{plot.name}.pdf")\n'
+    code = f"{head}{tables}{plot.code}\n{saved_as(plot.name)}"
     return Plot(**{**vars(plot), "code": code})

@@ -138,6 +138,9 @@ def report(
     ] = None,
 ) -> None:
     """Write the report of a campaign: one page, index.html, and every figure and table as files of its own."""
+    from tickets.command_line.drawing import prepare_drawing
+
+    prepare_drawing()
     from tickets.analysis.report import PAGE, make_figure, make_report
     from tickets.command_line.files import write_files
     from tickets.store import load
