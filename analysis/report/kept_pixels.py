@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .look import drawing, panels
+from .layout import panels
+from .look import drawing
 from .masks import Masks, density_of
 
 

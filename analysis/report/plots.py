@@ -94,8 +94,9 @@ def _steps(rounds: pd.DataFrame) -> Plot | Missing:
         f"stop at {longest:,}, the last such step of any: those that were still improving at their last step might "
         "have gone on."
     )
-    code = f'data = report.by_density(rounds, "{STEP}")\nfigure = report.draw_by_density(data, "{STEP}")'
-    return Plot("steps", title, draw_by_density(data, STEP), data, tell_by_density(data, STEP), note, code)
+    draw = f'report.draw_by_density(data, "{STEP}", most={longest})'
+    code = f'data = report.by_density(rounds, "{STEP}")\nfigure = {draw}'
+    return Plot("steps", title, draw_by_density(data, STEP, longest), data, tell_by_density(data, STEP), note, code)
 
 
 def _curves(curves: pd.DataFrame, chosen: list[int]) -> Plot | Missing:

@@ -1,34 +1,15 @@
-"""Labels that do not overlap, and nobody else's style changed."""
+"""Colours and markers for arms, fonts, and nobody else's style changed."""
 
 import os
 import re
 import subprocess
 import sys
-from itertools import pairwise
 
 import matplotlib as mpl
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from tickets.analysis.report import by_density, draw_by_density, to_pdf, to_svg
-from tickets.analysis.report.look import spread
+from tickets.analysis.report.look import looks_of, nth_look
 
-
-def test_labels_that_are_far_enough_apart_stay():
-    assert spread([0.5, 0.1, 0.9], 0.2) == [0.5, 0.1, 0.9]
-
-
-def test_labels_that_coincide_go_apart_evenly():
-    assert spread([0.5, 0.5, 0.5], 0.1) == pytest.approx([0.4, 0.5, 0.6])
-    assert spread([], 0.1) == []
-
-
-@given(st.lists(st.floats(0, 1), max_size=9))
-def test_labels_are_apart_and_in_the_same_order(heights):
-    placed = sorted(zip(heights, spread(heights, 0.07), strict=True))
-    assert all(other[1] - one[1] > 0.07 - 1e-9 for one, other in pairwise(placed) if one[0] < other[0])
-    ends = sorted(end for _, end in placed)
-    assert all(other - one > 0.07 - 1e-9 for one, other in pairwise(ends))
+from tickets.catalogue import ARMS
 
 
 def test_the_callers_style_neither_matters_nor_changes(made):
@@ -38,6 +19,18 @@ def test_the_callers_style_neither_matters_nor_changes(made):
         before = dict(mpl.rcParams)
         assert (to_svg(draw_by_density(data)), to_pdf(draw_by_density(data))) == plain
         assert dict(mpl.rcParams) == before
+
+
+def test_arms_are_told_apart_and_those_of_the_catalogue_look_the_same_everywhere():
+    catalogue = looks_of(ARMS)
+    assert looks_of(["reinit", "ticket"]) == {arm: catalogue[arm] for arm in ("ticket", "reinit")}
+    own = [f"arm_{number}" for number in range(30)]
+    looks = looks_of([*ARMS, *own])
+    assert len(set(looks.values())) == len(looks)
+    assert {arm: looks[arm] for arm in ARMS} == catalogue
+    assert [arm for arm, look in looks.items() if look.colour == nth_look(0).colour] == ["ticket"]
+    assert looks_of(reversed([*ARMS, *own])) == looks
+    assert len(looks_of([f"arm_{number}" for number in range(100)])) == 100  # more than there are looks
 
 
 DRAW = """
