@@ -89,7 +89,8 @@ def tell_by_density(data: pd.DataFrame, metric: str = ACCURACY) -> str:
 def _course(rows: pd.DataFrame, metric: str) -> str:
     there = rows[rows["mean"].notna()]
     if there.empty:
-        return "no value, all diverged"
+        steps = find_metric(metric).ratio
+        return f"no value, all diverged{' or were best before their first step' if steps else ''}"
     first, last = there.iloc[0], there.iloc[-1]
     if len(there) == 1:
         return f"{with_interval(first, metric)} at {first['density']:.4g}"

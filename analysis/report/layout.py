@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 WIDTH = 5.6  # inches; at 72 units an inch, a text of 10 units stays legible on a telephone
 
 GAP = 12.5 / 72  # inches from one label to the next
-_EDGE = 0.04  # inches that stay free around a figure
+_EDGE = 0.1  # inches that stay free around a figure
 _LEAST = 0.35  # of the width for a panel, whatever the labels; the figure becomes wider for them
 
 
@@ -25,7 +25,7 @@ def make_room(figure: Figure) -> None:
     box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
     left, below = max(0.0, _EDGE - box.x0), max(0.0, _EDGE - box.y0)
     right, above = max(0.0, box.x1 + _EDGE - width), max(0.0, box.y1 + _EDGE - height)
-    if max(left, below, right, above) < _EDGE / 2:
+    if max(left, below, right, above) < 0.01:
         return
     wide, high = width + left + right, height + below + above
     places = [axes.get_position().bounds for axes in figure.axes]

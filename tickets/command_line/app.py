@@ -182,13 +182,14 @@ def verify(folder: Folder, as_json: AsJson = False) -> None:
 def list_names(kind: Annotated[str, typer.Argument(metavar="KIND", help="models, data, arms or scores.")]) -> None:
     """List what a campaign file can name, one line each."""
     from tickets import catalogue
+    from tickets.command_line.terminal import make_console, say
 
     if kind not in KINDS:
         raise InputError(f"tickets list {kind}: must be one of {', '.join(KINDS)}{nearest(kind, KINDS)}")
     table = getattr(catalogue, kind.upper())
-    width = max(map(len, table))
+    width, console = max(map(len, table)), make_console()
     for name, entry in table.items():
-        print(f"{name:<{width}}  {entry.summary}")
+        say(console, f"{name:<{width}}  {entry.summary}", indent=width + 2)
 
 
 @app.command(short_help="Download a data set, checked against its checksums.")
