@@ -4,13 +4,14 @@ from .by_density import by_density, draw_by_density, tell_by_density
 from .formats import to_inline_svg, to_pdf, to_svg
 from .initial_values import draw_initial_values, initial_values, tell_initial_values
 from .kept_pixels import draw_kept_pixels, kept_pixels, tell_kept_pixels, why_no_pixels
+from .latex import to_latex
 from .learning_curves import chosen_rounds, draw_learning_curves, learning_curves, tell_learning_curves
 from .masks import Masks, Values, read_initial, read_masks
 from .overlap import draw_overlap, overlap, tell_overlap
 from .page import PAGE, make_figure, make_report
 from .plots import Missing, Plot, plots_of
 from .section import Section, section_of
-from .sheets import Sheet, sheets_of, to_csv, to_latex
+from .sheets import Sheet, sheets_of, to_csv
 from .surviving import draw_surviving, surviving, tell_surviving
 from .why.distances import draw_kept_distances, kept_distances, tell_kept_distances
 from .why.distinct import distinct_units, draw_distinct_units, tell_distinct_units

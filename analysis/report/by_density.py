@@ -12,7 +12,10 @@ from scipy import special
 from ..comparison import TICKET
 from ..metrics import find_metric, values_of
 from ..summary import over_replicates
-from .look import density_axis, drawing, label_ends, look_of, one_panel
+from .labels import label_ends, short_names
+from .layout import one_panel
+from .look import drawing, looks_of
+from .ticks import density_axis, within
 from .words import in_unit, named_unit, with_interval
 
 ACCURACY = "early_stop_test_accuracy"
@@ -37,28 +40,34 @@ def by_density(rounds: pd.DataFrame, metric: str = ACCURACY, confidence: float =
 
 
 @drawing
-def draw_by_density(data: pd.DataFrame, metric: str = ACCURACY) -> Figure:
-    """What `by_density` made, drawn: mean and interval against density, log scale, falling to the right."""
-    figure, axes = one_panel(right=0.72)
+def draw_by_density(data: pd.DataFrame, metric: str = ACCURACY, most: float = math.inf) -> Figure:
+    """What `by_density` made, drawn: mean and interval against density, log scale, falling to the right.
+
+    most: the largest value that there can be, in the metric's unit, such as the steps of a training. The axis shows
+    no more than there can be, of intervals too; what the data hold stays.
+    """
+    looks, names = looks_of(data["arm"]), short_names(data["arm"])
+    figure, axes = one_panel(len(looks) + 1, right=0.72)
     density_axis(axes, list(data["density"]))
     axes.set_ylabel(f"{find_metric(metric).heading}{named_unit(metric)}")
     shown = data.assign(**{name: in_unit(data[name], metric) for name in ("mean", "low", "high")})
     dense = _dense(shown)
     if dense is not None:
-        axes.axhline(dense, linestyle=(0, (4, 3)), linewidth=1, zorder=1, color=look_of(TICKET).colour)
+        axes.axhline(dense, linestyle=(0, (4, 3)), linewidth=1, zorder=1, color=looks[TICKET].colour)
     ends = []
     # The ticket is drawn last, over the others.
-    for arm in sorted(shown["arm"].unique(), key=lambda arm: arm == TICKET):
+    for arm in sorted(looks, key=lambda arm: arm == TICKET):
         rows = shown[(shown["arm"] == arm) & shown["mean"].notna()]
         if rows.empty:
             continue
-        look = look_of(arm)
+        look = looks[arm]
         axes.fill_between(rows["density"], rows["low"], rows["high"], color=look.colour, alpha=0.16, linewidth=0)
-        axes.plot(rows["density"], rows["mean"], color=look.colour, marker=look.marker)
-        ends.append((arm, float(rows["density"].iloc[-1]), float(rows["mean"].iloc[-1]), look.colour))
+        axes.plot(rows["density"], rows["mean"], color=look.colour, marker=look.marker, clip_on=False)
+        ends.append((names[arm], float(rows["density"].iloc[-1]), float(rows["mean"].iloc[-1]), look.colour))
+    within(axes, *_bounds(shown["mean"], metric, most))
     if dense is not None:
         low = axes.get_xlim()[1]
-        ends.append(("dense (dashed)", low, dense, look_of(TICKET).colour))
+        ends.append(("dense (dashed)", low, dense, looks[TICKET].colour))
     label_ends(axes, ends)
     return figure
 
@@ -80,7 +89,8 @@ def tell_by_density(data: pd.DataFrame, metric: str = ACCURACY) -> str:
 def _course(rows: pd.DataFrame, metric: str) -> str:
     there = rows[rows["mean"].notna()]
     if there.empty:
-        return "no value, all diverged"
+        steps = find_metric(metric).ratio
+        return f"no value, all diverged{' or were best before their first step' if steps else ''}"
     first, last = there.iloc[0], there.iloc[-1]
     if len(there) == 1:
         return f"{with_interval(first, metric)} at {first['density']:.4g}"
@@ -91,6 +101,13 @@ def _course(rows: pd.DataFrame, metric: str) -> str:
         most = "highest" if find_metric(metric).more_is_better else "lowest"
         text += f", {most} {with_interval(best, metric)} at {best['density']:.4g}"
     return f"{text}, {with_interval(last, metric)} at {last['density']:.4g}"
+
+
+def _bounds(means: pd.Series[float], metric: str, most: float) -> tuple[float, float]:
+    """The least and the most that a metric can be, as it is shown."""
+    if metric.endswith("accuracy"):
+        return 0.0, 100.0
+    return (-math.inf if (means < 0).any() else 0.0), most  # a loss of the user's own may fall below 0
 
 
 def _dense(data: pd.DataFrame) -> float | None:

@@ -9,8 +9,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from .look import INK, drawing, nth_look, panels
+from .labels import legend_above, short_names
+from .layout import panels
+from .look import INK, drawing, nth_look
 from .masks import Masks, Values, density_of
+from .ticks import within
 
 _MOST_PANELS = 4
 
@@ -44,17 +47,18 @@ def draw_initial_values(data: pd.DataFrame) -> Figure:
     names = list(data["tensor"].unique())
     if len(names) > _MOST_PANELS:
         names = [names[place] for place in np.linspace(0, len(names) - 1, _MOST_PANELS).round().astype(int)]
+    titles = short_names(names, 24)
     figure, grid = panels(len(names), 2.1)
     numbers = sorted(data["round"].unique())
     for axes, name in zip(grid, names, strict=True):
-        axes.set_title(name)
+        axes.set_title(titles[name])
         for index, number in enumerate(numbers):
             rows = data[(data["tensor"] == name) & (data["round"] == number)]
             edges = [*rows["low"], rows["high"].iloc[-1]]
             whole = number == 0
             options = {"color": INK, "alpha": 0.25} if whole else {"color": nth_look(index).colour}
             axes.stairs(100 * rows["share"], edges, fill=whole, linewidth=1.3, **options)
-        axes.set_ylim(bottom=0)
+        within(axes, 0, 100)
     densities = data.groupby("round")["density"].first()
     looks = [
         Line2D([], [], color=INK, alpha=0.25, linewidth=6) if number == 0
@@ -62,7 +66,7 @@ def draw_initial_values(data: pd.DataFrame) -> Figure:
         for index, number in enumerate(numbers)
     ]  # fmt: skip
     texts = ["all" if number == 0 else f"density {densities[number]:.4g}" for number in numbers]
-    figure.legend(looks, texts, loc="outside upper left", ncols=3, handlelength=1.2)
+    legend_above(figure, looks, texts)
     figure.supxlabel("initial value", fontsize=10)
     figure.supylabel("share of the weights, %", fontsize=10)
     return figure

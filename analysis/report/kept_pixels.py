@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.figure import Figure
 
-from .look import drawing, panels
+from .layout import panels
+from .look import drawing
 from .masks import Masks, density_of
 
 
@@ -56,7 +56,7 @@ def draw_kept_pixels(data: pd.DataFrame) -> Figure:
     for axes, number in zip(grid, numbers, strict=True):
         rows = data[data["round"] == number]
         image = rows.pivot(index="row", columns="column", values="relative").to_numpy()
-        shown = axes.imshow(image, cmap=sns.color_palette("mako", as_cmap=True), vmin=0, vmax=most)
+        shown = axes.imshow(image, cmap="viridis", vmin=0, vmax=most)
         axes.set_title(f"density {rows['density'].iloc[0]:.4g}")
         axes.set_xticks([])
         axes.set_yticks([])

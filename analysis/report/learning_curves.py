@@ -11,7 +11,9 @@ from matplotlib.lines import Line2D
 from scipy import special
 
 from ..summary import mean_density
-from .look import drawing, look_of, panels
+from .labels import legend_above
+from .layout import panels
+from .look import drawing, looks_of
 from .words import value_text
 
 COLUMN = "test_accuracy"
@@ -53,21 +55,23 @@ def draw_learning_curves(data: pd.DataFrame, column: str = COLUMN) -> Figure:
     numbers = list(data["round"].unique())
     figure, grid = panels(len(numbers), 2.1, sharex=True, sharey=True)
     scale = 100 if column.endswith("accuracy") else 1
+    looks = looks_of(data["arm"])
     for axes, number in zip(grid, numbers, strict=True):
         here = data[data["round"] == number]
         axes.set_title(f"density {here['density'].iloc[0]:.4g}")
         for arm in sorted(here["arm"].unique(), key=lambda arm: arm == "ticket"):
             rows = here[here["arm"] == arm]
-            colour = look_of(arm).colour
+            colour = looks[arm].colour
             low, high = scale * rows["low"], scale * rows["high"]
             axes.fill_between(rows["step"], low, high, color=colour, alpha=0.16, linewidth=0)
             axes.plot(rows["step"], scale * rows["mean"], color=colour)
-    grid[0].set_ylim(*_limits(scale * data.loc[data["step"] >= data["step"].max() / 10, ["mean", "high"]]))
+    low, high = _limits(scale * data.loc[data["step"] >= data["step"].max() / 10, ["mean", "high"]])
+    grid[0].set_ylim(*((max(low, 0), min(high, 100)) if scale == 100 else (low, high)))
     arms = list(data["arm"].unique())
-    lines = [Line2D([], [], color=look_of(arm).colour, linewidth=2.5) for arm in arms]
+    lines = [Line2D([], [], color=looks[arm].colour, linewidth=2.5) for arm in arms]
     lost = {arm for arm, rows in data.groupby("arm") if rows["mean"].isna().all()}
     texts = [f"{arm} (diverged)" if arm in lost else arm for arm in arms]
-    figure.legend(lines, texts, loc="outside upper left", ncols=min(len(arms), 3), handlelength=1.2)
+    legend_above(figure, lines, texts)
     figure.supxlabel("step", fontsize=10)
     figure.supylabel(column.replace("_", " ") + (", %" if scale == 100 else ""), fontsize=10)
     return figure

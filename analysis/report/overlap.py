@@ -8,8 +8,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .look import density_axis, drawing, label_ends, look_of_tensor, nth_look, two_panels
+from .labels import label_ends, short_names
+from .layout import two_panels
+from .look import drawing, look_of_tensor, nth_look
 from .masks import Mask, Masks, density_of
+from .ticks import density_axis, within
 
 ALL = "all"
 
@@ -51,29 +54,31 @@ def overlap(masks: Masks) -> pd.DataFrame:
 @drawing
 def draw_overlap(data: pd.DataFrame) -> Figure:
     """What `overlap` made, drawn: above, all prunable weights and chance (dashed); below, by tensor, over chance."""
-    figure, (above, below) = two_panels()
+    names = [ALL, *(name for name in data["tensor"].unique() if name != ALL)]
+    short = short_names(names)
+    figure, (above, below) = two_panels(min(len(names), _MOST_LABELS))
     whole = data[data["tensor"] == ALL]
     seen, chance = nth_look(0), nth_look(3)
     density_axis(above, list(whole["density"]))
-    above.set_ylim(0, 1.03)
+    above.set_ylim(0, 1)
     above.set(ylabel="overlap (Jaccard)", xlabel="")
     above.fill_between(whole["density"], whole["least"], whole["most"], color=seen.colour, alpha=0.2, linewidth=0)
-    above.plot(whole["density"], whole["jaccard"], color=seen.colour, marker=seen.marker)
-    above.plot(whole["density"], whole["chance"], color=chance.colour, linestyle=(0, (4, 3)))
+    above.plot(whole["density"], whole["jaccard"], color=seen.colour, marker=seen.marker, clip_on=False)
+    above.plot(whole["density"], whole["chance"], color=chance.colour, linestyle=(0, (4, 3)), clip_on=False)
     last = whole.iloc[-1]
     ends = [("replicates", last["density"], last["jaccard"], seen.colour)]
     label_ends(above, [*ends, ("by chance", last["density"], last["chance"], chance.colour)])
     density_axis(below, list(whole["density"]))
     below.set_ylabel("overlap / chance")
     below.axhline(1, color=chance.colour, linestyle=(0, (4, 3)), linewidth=1)
-    names = [ALL, *(name for name in data["tensor"].unique() if name != ALL)]
     ends = []
     for index, name in enumerate(names):
         rows = data[(data["tensor"] == name) & (data["chance"] > 0)]
         ratio, look = rows["jaccard"] / rows["chance"], look_of_tensor(index - 1) if index else seen
-        below.plot(rows["density"], ratio, color=look.colour, marker=look.marker)
+        below.plot(rows["density"], ratio, color=look.colour, marker=look.marker, clip_on=False)
         if len(rows) and (len(names) <= _MOST_LABELS or index in (0, 1, len(names) - 1)):
-            ends.append((name, rows["density"].iloc[-1], ratio.iloc[-1], look.colour))
+            ends.append((short[name], rows["density"].iloc[-1], ratio.iloc[-1], look.colour))
+    within(below, low=0)
     label_ends(below, ends)
     return figure
 

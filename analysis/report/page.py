@@ -16,9 +16,10 @@ from tickets.store import Saved
 
 from ..why_random import ABSENT, why_no_study
 from .formats import to_inline_svg, to_pdf, to_svg
+from .latex import to_latex
 from .plots import PLOTS, Plot
 from .section import Section, section_of
-from .sheets import Sheet, cell, to_csv, to_latex
+from .sheets import Sheet, cell, to_csv
 from .why import FIGURES, SLUG, WhyPart, to_text, why_part
 
 PAGE = "index.html"

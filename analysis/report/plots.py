@@ -12,6 +12,8 @@ from matplotlib.figure import Figure
 
 from tickets.store import Saved
 
+from ..metrics import values_of
+from ..words import counted, listed
 from .by_density import by_density, draw_by_density, tell_by_density
 from .initial_values import draw_initial_values, initial_values, tell_initial_values
 from .kept_pixels import draw_kept_pixels, kept_pixels, tell_kept_pixels, why_no_pixels
@@ -85,8 +87,9 @@ def _accuracy(rounds: pd.DataFrame) -> Plot:
 def _steps(rounds: pd.DataFrame) -> Plot | Missing:
     title = "Early-stop step"
     data = by_density(rounds, STEP)
+    without = _without_step(rounds)
     if data["mean"].notna().sum() == 0:
-        return Missing(title, "no training was ever better than at its start")
+        return Missing(title, f"no training has one ({without})")
     longest = int(rounds[STEP].max())
     at_end = float((rounds[STEP] == longest).mean())
     note = (
@@ -94,8 +97,20 @@ def _steps(rounds: pd.DataFrame) -> Plot | Missing:
         f"stop at {longest:,}, the last such step of any: those that were still improving at their last step might "
         "have gone on."
     )
-    code = f'data = report.by_density(rounds, "{STEP}")\nfigure = report.draw_by_density(data, "{STEP}")'
-    return Plot("steps", title, draw_by_density(data, STEP), data, tell_by_density(data, STEP), note, code)
+    if without:
+        note += f" Left out: {without}."
+    draw = f'report.draw_by_density(data, "{STEP}", most={longest})'
+    code = f'data = report.by_density(rounds, "{STEP}")\nfigure = {draw}'
+    return Plot("steps", title, draw_by_density(data, STEP, longest), data, tell_by_density(data, STEP), note, code)
+
+
+def _without_step(rounds: pd.DataFrame) -> str:
+    """How many trainings have no early-stop step, and why; nothing if all have one."""
+    lacks = values_of(rounds, STEP).isna()
+    diverged, best_at_0 = int((lacks & rounds["diverged"]).sum()), int((lacks & ~rounds["diverged"]).sum())
+    told = [f"{counted(diverged, 'training')} that diverged"] if diverged else []
+    told += [f"{counted(best_at_0, 'training')} best before the first step"] if best_at_0 else []
+    return listed(told)
 
 
 def _curves(curves: pd.DataFrame, chosen: list[int]) -> Plot | Missing:
@@ -164,7 +179,7 @@ def _pixels(masks: Masks, numbers: list[int], input_shape: list[int]) -> Plot | 
 def _head(campaign: str, run: str) -> str:
     folder = f"runs/saved/{campaign}"
     return (
-        "import tickets\nfrom tickets.analysis import report\n\n"
+        "from pathlib import Path\n\nimport tickets\nfrom tickets.analysis import report\n\n"
         f"saved = tickets.load({quoted(folder)})  # the campaign's folder\n"
         f"run = {quoted(run)}\n"
     )
@@ -176,11 +191,16 @@ def quoted(text: str) -> str:
     return plain if set("\"'") & set(plain[1:-1]) else f'"{plain[1:-1]}"'
 
 
+def saved_as(name: str) -> str:
+    """The line that saves a figure as the report does, whatever the reader's own settings."""
+    return f'Path("{name}.pdf").write_bytes(report.to_pdf(figure))\n'
+
+
 def _with_head(plot: Plot, head: str) -> Plot:
     tables = "".join(
         f'{name} = saved.{name}[saved.{name}["run"] == run]\n'
         for name in ("rounds", "curves")
         if re.search(rf"\b{name}\b", plot.code)
     )
-    code = f'{head}{tables}{plot.code}\nfigure.savefig("{plot.name}.pdf")\n'
+    code = f"{head}{tables}{plot.code}\n{saved_as(plot.name)}"
     return Plot(**{**vars(plot), "code": code})

@@ -1,4 +1,4 @@
-"""The tables of a run, and tables as CSV and LaTeX."""
+"""The tables of a run, and tables as CSV."""
 
 from __future__ import annotations
 
@@ -14,12 +14,6 @@ from ..criteria import ACCURACY, BETTER_THAN, NO_SLOWER, criteria
 from ..rule import Rule
 from ..summary import table
 from ..words import counted
-
-_LATEX = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "<": r"\textless{}",
-    ">": r"\textgreater{}",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -93,34 +87,6 @@ def cell(value: object) -> str:
 def to_csv(data: pd.DataFrame) -> str:
     """A table as CSV, every digit, no index."""
     return data.to_csv(index=False, lineterminator="\n")
-
-
-def to_latex(data: pd.DataFrame) -> str:
-    """A table as a plain LaTeX tabular, needing no package; all text escaped."""
-    columns = "".join("r" if pd.api.types.is_numeric_dtype(data[name]) else "l" for name in data.columns)
-    rows = [[str(name) for name in data.columns], *([cell(value) for value in row] for row in _rows(data))]
-    lines = [" & ".join(map(escaped, row)) + r" \\" for row in rows]
-    return "\n".join(
-        [
-            rf"\begin{{tabular}}{{{columns}}}",
-            r"\hline",
-            lines[0],
-            r"\hline",
-            *lines[1:],
-            r"\hline",
-            r"\end{tabular}",
-            "",
-        ]
-    )
-
-
-def escaped(text: str) -> str:
-    """Text with every character that LaTeX reads as a command made harmless."""
-    return "".join(_LATEX.get(character, character) for character in " ".join(text.split()))
-
-
-def _rows(data: pd.DataFrame) -> list[tuple[Any, ...]]:
-    return list(data.itertuples(index=False, name=None))
 
 
 def _verdicts(compared: pd.DataFrame) -> pd.DataFrame:

@@ -6,8 +6,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .look import density_axis, drawing, label_ends, label_fractions, look_of_tensor, one_panel
+from .labels import label_ends, short_names
+from .layout import one_panel
+from .look import drawing, look_of_tensor
 from .masks import Masks, density_of
+from .ticks import density_axis, label_fractions
 
 _MOST_LABELS = 10
 
@@ -30,22 +33,23 @@ def surviving(masks: Masks) -> pd.DataFrame:
 @drawing
 def draw_surviving(data: pd.DataFrame) -> Figure:
     """What `surviving` made, drawn: a line a tensor, both axes on a log scale; dashed, the whole network."""
-    figure, axes = one_panel()
+    names = list(data["tensor"].unique())
+    short = short_names(names)
+    figure, axes = one_panel(min(len(names), _MOST_LABELS) + 1)
     density_axis(axes, list(data["density"]))
     axes.set_yscale("log")
-    axes.set_ylim(_low(data) / 1.2, 1.1)
+    axes.set_ylim(_low(data) / 1.2, 1)
     label_fractions(axes.yaxis, *axes.get_ylim())
     axes.set_ylabel("fraction that survives")
     whole = np.sort(data["density"].unique())
-    axes.plot(whole, whole, linestyle=(0, (4, 3)), linewidth=1, color="#808080")
-    names = list(data["tensor"].unique())
+    axes.plot(whole, whole, linestyle=(0, (4, 3)), linewidth=1, color="#808080", clip_on=False)
     ends = [("all", whole[0], whole[0], "#808080")] if len(names) > 1 else []
     for index, name in enumerate(names):
         rows = data[(data["tensor"] == name) & (data["fraction"] > 0)]
         look = look_of_tensor(index)
-        axes.plot(rows["density"], rows["fraction"], color=look.colour, marker=look.marker)
+        axes.plot(rows["density"], rows["fraction"], color=look.colour, marker=look.marker, clip_on=False)
         if len(rows) and (len(names) <= _MOST_LABELS or index in (0, len(names) - 1)):
-            ends.append((name, rows["density"].iloc[-1], rows["fraction"].iloc[-1], look.colour))
+            ends.append((short[name], rows["density"].iloc[-1], rows["fraction"].iloc[-1], look.colour))
     label_ends(axes, ends)
     return figure
 

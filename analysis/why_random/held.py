@@ -1,4 +1,10 @@
-"""What intervals and counts let one say of a claim."""
+"""What intervals and counts let one say of a claim.
+
+A claim about a difference says on which side of the margin, the largest difference that does not matter, the true
+difference lies. It is shown if the whole interval lies there, and shown not to hold if the whole interval lies
+elsewhere; an interval that holds the margin cannot tell. So with 95 % intervals each of the two is said falsely at
+most 2.5 times in 100, wherever the true difference lies. One pair has no interval, and cannot tell.
+"""
 
 from __future__ import annotations
 
@@ -17,36 +23,28 @@ UNKNOWN: Held = "cannot tell"
 
 
 def no_worse(paired: pd.DataFrame) -> list[Held]:
-    """Of each row of `paired`: is the first side no worse than the second, but for what does not matter?
-
-    Shown if its whole interval lies above -margin, shown not to hold if all of it lies below (of losses, where less
-    is better: the other way round). One pair has no interval, and cannot tell.
-    """
+    """Of each row of `paired`: is the first side no worse than the second by more than the margin?"""
     low, high = _advantage(paired)
     return _held(low >= -paired["margin"], high < -paired["margin"])
 
 
 def better(paired: pd.DataFrame) -> list[Held]:
-    """Of each row of `paired`: is the first side better than the second, by more than what does not matter?
-
-    Shown if `verdict` says so; shown not to hold if the whole interval lies at or below the margin.
-    """
-    _, high = _advantage(paired)
-    return _held(paired["verdict"] == "better", high <= paired["margin"])
+    """Of each row of `paired`: is the first side better than the second by more than the margin?"""
+    low, high = _advantage(paired)
+    return _held(low > paired["margin"], high <= paired["margin"])
 
 
 def worse(paired: pd.DataFrame) -> list[Held]:
-    """Of each row of `paired`: is the first side worse than the second? The mirror image of `better`."""
-    low, _ = _advantage(paired)
-    return _held(paired["verdict"] == "worse", low >= -paired["margin"])
+    """Of each row of `paired`: is the first side worse than the second by more than the margin?"""
+    low, high = _advantage(paired)
+    return _held(high < -paired["margin"], low >= -paired["margin"])
 
 
 def equivalent(paired: pd.DataFrame) -> list[Held]:
-    """Of each row of `paired`: do the sides differ by no more than what does not matter?
-
-    Shown if `verdict` says so; shown not to hold if it says `better` or `worse`.
-    """
-    return _held(paired["verdict"] == "equivalent", paired["verdict"].isin(["better", "worse"]))
+    """Of each row of `paired`: do the sides differ by no more than the margin?"""
+    low, high = _advantage(paired)
+    margin = paired["margin"]
+    return _held((low >= -margin) & (high <= margin), (low > margin) | (high < -margin))
 
 
 def together(found: Iterable[Held]) -> Held:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pty
 import re
+import sys
 from datetime import datetime
 
 import pytest
@@ -53,6 +55,26 @@ def test_steps_are_not_worth_a_line(capsys):
 def test_where_there_is_no_terminal_it_is_lines(capsys):
     with make_listener() as listener:
         assert isinstance(listener, Lines)
+
+
+def test_no_word_of_the_bar_or_of_a_line_is_cut_at_40_columns(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setattr(sys, "stdout", terminal := Terminal())
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    with make_listener() as listener:
+        listener.begin(1, 100, 0)
+        listener.tick(30)
+        listener.round_done(DONE)
+    printed = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.getvalue())
+    assert "…" not in printed
+    assert re.search(r"training \S+ +30% \d:\d\d:\d\d left", printed)
+    lines = [line.rstrip() for line in re.split(r"[\r\n]+", printed)]
+    assert "digits-mlp cohort-000/round-003  density" in lines
+    assert "0.5120  ticket 98.77  reinit nan  (2" in lines
 
 
 def test_a_pipe_gets_one_line_a_round_that_begins_with_the_time(command, campaign_file, tmp_path):

@@ -1,5 +1,6 @@
 """`tickets report`: where the page is, what stays as it was, wrong input."""
 
+import os
 import shutil
 
 import pytest
@@ -50,6 +51,34 @@ def test_only_one_figure(command, out, tmp_path):
     assert said.code == 2
     assert "--only = 'acuracy'" in said.err
     assert "did you mean 'accuracy'?" in said.err
+
+
+@pytest.mark.parametrize(
+    "surroundings",
+    [
+        {"MPLBACKEND": "module://matplotlib_inline.backend_inline", "MPLCONFIGDIR": os.devnull},
+        {"MPLBACKEND": "no such thing", "HOME": os.devnull},
+        {"MATPLOTLIBRC": "matplotlibrc"},
+    ],
+)
+def test_a_notebooks_backend_and_the_users_settings_do_not_matter(command, started, out, tmp_path, surroundings):
+    (tmp_path / "matplotlibrc").write_text("backend: nonsense\ntext.usetex: True\nfont.size: 30\nsvg.fonttype: path\n")
+    assert command("report", out, "--out", tmp_path / "plain", "--only", "accuracy").code == 0
+    where = {name: str(tmp_path / value) if name == "MATPLOTLIBRC" else value for name, value in surroundings.items()}
+    process = started("report", out, "--out", tmp_path / "there", "--only", "accuracy", env={**os.environ, **where})
+    _, errors = process.communicate(timeout=120)
+    assert (process.returncode, errors) == (0, "")
+    drawn = [(tmp_path / name / "accuracy.svg").read_bytes() for name in ("plain", "there")]
+    assert drawn[0] == drawn[1]
+
+
+def test_a_settings_file_that_is_no_text_is_said(started, out, tmp_path):
+    (tmp_path / "matplotlibrc").write_bytes(b"\xff\xfe")
+    process = started("report", out, env={**os.environ, "MATPLOTLIBRC": str(tmp_path / "matplotlibrc")})
+    printed, errors = process.communicate(timeout=120)
+    assert (process.returncode, printed) == (2, "")
+    assert errors.startswith("error: matplotlib cannot be loaded: ")
+    assert len(errors.splitlines()) == 1
 
 
 def test_wrong_input_is_said(command, out, tmp_path):

@@ -72,6 +72,12 @@ def test_many_arms_are_several_tables_with_the_density_in_each():
     assert len(blocks) > 1
 
 
+def test_where_the_keys_leave_no_room_it_stays_one_table():
+    rows = [["a-run-with-a-long-name", "done", "5/5"]]
+    text = printed(26, lambda console: show_table(console, a_table(["run", "state", "rounds"], rows)))
+    assert [cells_of(line) for line in text.splitlines()][2] == rows[0]
+
+
 def test_a_table_that_fits_keeps_its_frame_and_one_that_nearly_fits_stays_one():
     fits = printed(200, lambda console: show_table(console, a_table(), 2))
     width = cell_len(fits.splitlines()[0])
@@ -126,6 +132,7 @@ def test_lines_are_as_full_as_can_be():
     assert wrapped("aa  bb", 6) == ["aa  bb"]  # two spaces stay two
     assert wrapped("aaaaaaaa b", 5) == ["aaaaaaaa", "b"]
     assert wrapped("", 5) == [""]
+    assert wrapped("name  one two three", 13, indent=6) == ["name  one two", "      three"]
     assert wrapped("重み 重み", 6) == ["重み", "重み"]  # two columns a letter
 
 

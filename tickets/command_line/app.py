@@ -179,6 +179,9 @@ def report(
     ] = None,
 ) -> None:
     """Write the report of a campaign: one page, index.html, and every figure and table as files of its own."""
+    from tickets.command_line.drawing import prepare_drawing
+
+    prepare_drawing()
     from tickets.analysis.report import PAGE, make_figure, make_report
     from tickets.command_line.files import write_files
     from tickets.store import load
@@ -227,13 +230,14 @@ def verify(folder: Folder, as_json: AsJson = False) -> None:
 def list_names(kind: Annotated[str, typer.Argument(metavar="KIND", help="models, data, arms or scores.")]) -> None:
     """List what a campaign file can name, one line each."""
     from tickets import catalogue
+    from tickets.command_line.terminal import make_console, say
 
     if kind not in KINDS:
         raise InputError(f"tickets list {kind}: must be one of {', '.join(KINDS)}{nearest(kind, KINDS)}")
     table = getattr(catalogue, kind.upper())
-    width = max(map(len, table))
+    width, console = max(map(len, table)), make_console()
     for name, entry in table.items():
-        print(f"{name:<{width}}  {entry.summary}")
+        say(console, f"{name:<{width}}  {entry.summary}", indent=width + 2)
 
 
 @app.command(short_help="Download a data set, checked against its checksums.")

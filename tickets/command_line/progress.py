@@ -37,9 +37,11 @@ class Live(Listener):
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
         from rich.progress import TimeRemainingColumn as TimeLeft
 
+        console = make_console()
+        bar = BarColumn(bar_width=max(3, min(40, console.width - 36)))  # what stands beside it takes 35 columns
         self._bar = Progress(
-            TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(),
-            TextColumn("left"), TimeLeft(), console=make_console(),
+            TextColumn("{task.description}"), bar, TaskProgressColumn(), TimeElapsedColumn(),
+            TextColumn("left"), TimeLeft(), console=console,
         )  # fmt: skip
         self._task = self._bar.add_task("training", total=None)
 

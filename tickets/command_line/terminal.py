@@ -21,7 +21,7 @@ def make_console() -> Console:
     return Console(highlight=False, markup=False, force_terminal=terminal, width=None if terminal else _WIDEST)
 
 
-def say(console: Console, text: str) -> None:
+def say(console: Console, text: str, indent: int = 0) -> None:
     """Print prose: wrapped between words on a terminal, each paragraph in one line elsewhere.
 
     Parameters
@@ -30,23 +30,28 @@ def say(console: Console, text: str) -> None:
         From `make_console`.
     text
         One paragraph or, with line breaks, several. A word that is longer than the terminal is wide stays whole.
+    indent
+        Spaces before every line that a paragraph goes on in.
     """
     lines = text.splitlines() or [""]
     if console.is_terminal:
-        lines = [part for line in lines for part in wrapped(line, console.width)]
+        lines = [part for line in lines for part in wrapped(line, console.width, indent)]
     for line in lines:
         console.print(line, soft_wrap=True)
 
 
-def wrapped(text: str, width: int) -> list[str]:
-    """Text as lines of at most so many columns, broken at spaces only; a longer word is a line of its own."""
+def wrapped(text: str, width: int, indent: int = 0) -> list[str]:
+    """Text as lines of at most so many columns, broken at spaces only; a longer word is a line of its own.
+
+    indent: spaces before each line but the first.
+    """
     lines = [""]
     for place, word in enumerate(text.split(" ")):
         longer = f"{lines[-1]} {word}" if place else word
         if cell_len(longer.rstrip()) <= width or not lines[-1].strip():
             lines[-1] = longer
         else:
-            lines.append(word)
+            lines.append(" " * indent + word)
     return [line.rstrip() for line in lines]
 
 
@@ -55,8 +60,8 @@ def show_table(console: Console, table: Table, keys: int = 1) -> None:
 
     Elsewhere than on a terminal, and where it fits, the table is printed as it is. A terminal that is too narrow gets
     it without frame and with headings of several lines; if that is still too wide, its columns in several tables
-    below each other, each of which begins with the key columns. Where not even the key columns and one other fit,
-    lines are longer than the terminal is wide.
+    below each other, each of which begins with the key columns. Where the key columns leave no room for one of the
+    others, it stays one table, whose lines are longer than the terminal is wide.
 
     Parameters
     ----------
@@ -80,8 +85,11 @@ def show_table(console: Console, table: Table, keys: int = 1) -> None:
 
 
 def _blocks(console: Console, table: Table, keys: int) -> Iterator[list[int]]:
-    """The columns of each of the tables that a frameless table is split into: as few as fit."""
+    """The columns of each of the tables that a frameless table is split into: as few as fit; one, if none would."""
     first, others = list(range(keys)), list(range(keys, len(table.columns)))
+    if any(_width(console, _part(table, [*first, index], framed=False)) > console.width for index in others):
+        yield [*first, *others]
+        return
     block = [*first, *others[:1]]
     for index in others[1:]:
         if _width(console, _part(table, [*block, index], framed=False)) > console.width:

@@ -17,7 +17,7 @@ def print_verdict(console: Console, one: Winning) -> None:
     """The verdict and where it was decided; then the numbers, a line each."""
     say(console, f"{one.run}: {headline(one)}")
     for line in paragraphs(one):
-        say(console, f"  {line}")
+        say(console, f"  {line}", indent=4)
 
 
 def print_claims(found: pd.DataFrame) -> None:

@@ -7,7 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ...why_random import Study, geometry
-from ..look import drawing, plain_log, room_for, shortened, stacked
+from ..labels import room_for, short_names
+from ..layout import stacked
+from ..look import drawing
+from ..ticks import plain_log
 from .kinds import look_of_kind
 
 _ROW = 0.2  # inches
@@ -68,8 +71,9 @@ def _draw(axes: Axes, rows: pd.DataFrame, edges: tuple[float, float]) -> None:
 
 
 def _names(rows: pd.DataFrame) -> list[str]:
+    short = short_names(rows["label"])
     layers = zip(rows["label"], rows["place"], strict=True)
-    return [f"{shortened(label)}  layer {place}" if place == 1 else f"layer {place}" for label, place in layers]
+    return [f"{short[label]}  layer {place}" if place == 1 else f"layer {place}" for label, place in layers]
 
 
 def tell_kept_distances(data: pd.DataFrame) -> str:

@@ -7,7 +7,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ...why_random import MASKED, Study
-from ..look import drawing, label_ends, plain_log, shortened, stacked
+from ..labels import label_ends, short_names
+from ..layout import stacked
+from ..look import drawing
+from ..ticks import plain_log
 from .kinds import look_of_kind, right_of
 
 _TICKS = (1.0, 2.0, 5.0)
@@ -53,7 +56,7 @@ def _lines(starts: pd.DataFrame) -> pd.DataFrame:
 def draw_distinct_units(data: pd.DataFrame) -> Figure:
     """What `distinct_units` made, drawn: solid within the tolerance, dashed bit for bit; a panel a setting."""
     settings = list(data["setting"].unique())
-    names = {line: shortened(line) for line in data["line"].unique()}
+    names = short_names(data["line"])
     figure, grid = stacked([3.0] * len(settings), right=right_of(names.values(), 0.13))
     for axes, setting in zip(grid, settings, strict=True):
         here = data[data["setting"] == setting]

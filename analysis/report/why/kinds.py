@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..look import Look, nth_look, room_for
+from ..labels import room_for
+from ..look import Look, nth_look
 
 _COLOURS = {"random": 0, "equal": 1, "deterministic": 2, "mask": 4}
 """Which of the looks each kind has the colour of; `mask`: equal weights under a mask."""

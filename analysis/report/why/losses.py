@@ -8,7 +8,10 @@ from matplotlib.figure import Figure
 
 from ...intervals import paired_interval
 from ...why_random import Study
-from ..look import drawing, label_ends, plain_log, shortened, stacked
+from ..labels import label_ends, short_names
+from ..layout import stacked
+from ..look import drawing
+from ..ticks import plain_log
 from .kinds import look_of_kind, right_of
 
 
@@ -32,7 +35,7 @@ def training_losses(study: Study, confidence: float = 0.95) -> pd.DataFrame:
 def draw_training_losses(data: pd.DataFrame) -> Figure:
     """What `training_losses` made, drawn: loss on a log scale, a panel a setting."""
     settings = list(data["setting"].unique())
-    names = {label: shortened(label) for label in data["label"].unique()}
+    names = short_names(data["label"])
     most = int(data.groupby("setting")["label"].nunique().max())
     figure, grid = stacked([max(3.0, 0.22 * most)] * len(settings), 0.15, right_of(names.values(), 0.15))
     for axes, setting in zip(grid, settings, strict=True):

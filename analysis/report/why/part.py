@@ -12,7 +12,7 @@ from tickets.store import Saved
 from ...metrics import METRICS
 from ...why_random import Answer, Study, answer, comparisons, judged, study_of, why_no_study
 from ...words import counted, listed
-from ..plots import Missing, Plot, quoted
+from ..plots import Missing, Plot, quoted, saved_as
 from ..sheets import Sheet
 from .distances import draw_kept_distances, kept_distances, tell_kept_distances
 from .distinct import distinct_units, draw_distinct_units, tell_distinct_units
@@ -64,15 +64,11 @@ def why_part(saved: Saved, without: Collection[str] = ()) -> WhyPart | None:
 def _plots(study: Study, campaign: str) -> tuple[list[Plot], list[Missing]]:
     made = [_distinct(study), _losses(study), _distances(study), _ends(study)]
     head = (
-        "import tickets\nfrom tickets.analysis import report, why_random\n\n"
+        "from pathlib import Path\n\nimport tickets\nfrom tickets.analysis import report, why_random\n\n"
         f"saved = tickets.load({quoted(f'runs/saved/{campaign}')})  # the campaign's folder\n"
         "study = why_random.study_of(saved)\n"
     )
-    plots = [
-        replace(plot, code=f'{head}{plot.code}\nfigure.savefig("{plot.name}.pdf")\n')
-        for plot in made
-        if isinstance(plot, Plot)
-    ]
+    plots = [replace(plot, code=f"{head}{plot.code}\n{saved_as(plot.name)}") for plot in made if isinstance(plot, Plot)]
     return plots, [one for one in made if isinstance(one, Missing)]
 
 

@@ -7,7 +7,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ...why_random import Study
-from ..look import drawing, nth_look, room_for, shortened, stacked
+from ..labels import room_for, short_names
+from ..layout import stacked
+from ..look import drawing, nth_look
 
 _ROW = 0.24  # inches
 _SIZE = 9  # points
@@ -44,16 +46,17 @@ def draw_distances_between_ends(data: pd.DataFrame) -> Figure:
     """What `distances_between_ends` made, drawn: a row a start, a mark for each way; bar: least to most."""
     settings = list(data["setting"].unique())
     labels = {setting: list(data.loc[data["setting"] == setting, "label"].unique()) for setting in settings}
-    left = room_for(map(shortened, data["label"]), _SIZE) + 0.025
+    names = short_names(data["label"])
+    left = room_for(names.values(), _SIZE) + 0.025
     figure, grid = stacked([_ROW * (len(labels[setting]) + 1) for setting in settings], left, right=0.97, above=0.55)
     looks = {way: nth_look(index) for index, way in enumerate(WAYS)}
     most = float(data["most"].max())
     for axes, setting in zip(grid, settings, strict=True):
         here = data[data["setting"] == setting]
         axes.set_title(setting)
-        axes.set_xlim(-0.03 * most, 1.05 * most) if most > 0 else axes.set_xlim(-0.05, 1)
+        axes.set_xlim(0, 1.05 * most if most > 0 else 1)
         axes.set_ylim(len(labels[setting]) - 0.4, -0.6)
-        axes.set_yticks(range(len(labels[setting])), [shortened(label) for label in labels[setting]], fontsize=_SIZE)
+        axes.set_yticks(range(len(labels[setting])), [names[label] for label in labels[setting]], fontsize=_SIZE)
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
         for row in here.to_dict("records"):

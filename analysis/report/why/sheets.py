@@ -23,9 +23,11 @@ def claims_sheet(claims: pd.DataFrame) -> Sheet:
         "claims",
         "What the campaign shows, claim by claim",
         data.rename(columns={"setting": "on", "table": "numbers"}),
-        "From 95 % intervals of differences paired by replicate, and from counts. A claim that compares several "
-        "starts is shown (or shown not to hold) only if each comparison says so; too few data are “cannot tell”, "
-        "never “no difference”. Square brackets hold intervals.",
+        "From 95 % intervals of differences paired by replicate, and from counts. A comparison shows a claim if its "
+        "whole interval lies where the claim holds, and shows that it does not hold if the whole interval lies where "
+        "it does not, beyond the margin; all else, and too few data, are “cannot tell”, never “no difference”. A "
+        "claim that compares several starts is shown (or shown not to hold) only if each comparison says so. Square "
+        "brackets hold intervals.",
         claims,
     )
 

@@ -14,6 +14,7 @@ from tickets.analysis.report import (
     tell_by_density,
     tell_learning_curves,
 )
+from tickets.analysis.report.plots import _steps, _without_step
 
 from tickets.errors import InputError
 
@@ -48,6 +49,20 @@ def test_what_diverged_is_left_out_and_one_value_has_no_interval(made):
 def test_a_stop_at_step_0_is_no_value_as_in_the_comparison(made):
     frame = made({(0, "ticket"): [0.5, 0.7]}, steps={(0, "ticket"): [0, 40]})
     assert by_density(frame, "early_stop_step")[["n", "mean"]].to_numpy().tolist() == [[1, 40.0]]
+
+
+def test_a_best_step_of_0_is_not_called_diverged(made):
+    frame = made({(0, "ticket"): [0.5, 0.7, np.nan], (1, "ticket"): [0.5, 0.7, 0.9]}, steps={
+        (0, "ticket"): [0, 0, np.nan], (1, "ticket"): [0, 20, 40]})  # fmt: skip
+    assert _without_step(frame) == "1 training that diverged and 3 trainings best before the first step"
+    assert _steps(frame).note.endswith(f" Left out: {_without_step(frame)}.")
+    assert "Left out" not in _steps(frame[frame["early_stop_step"] > 0]).note
+    none = frame[frame["round"] == 0]
+    assert (
+        _steps(none).why == "no training has one (1 training that diverged and 2 trainings best before the first step)"
+    )
+    told = tell_by_density(by_density(none, "early_stop_step"), "early_stop_step")
+    assert told.endswith("ticket: no value, all diverged or were best before their first step.")
 
 
 def test_an_unknown_metric_is_said(made):

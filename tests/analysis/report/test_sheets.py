@@ -1,4 +1,4 @@
-"""Tables: numbers as in Python, and CSV and LaTeX that their readers can read."""
+"""Tables: numbers as in Python, and CSV that its readers can read."""
 
 import csv
 from io import StringIO
@@ -6,7 +6,7 @@ from io import StringIO
 import numpy as np
 import pandas as pd
 from tickets.analysis import compare, criteria
-from tickets.analysis.report import sheets_of, to_csv, to_latex
+from tickets.analysis.report import sheets_of, to_csv
 
 
 def test_csv_holds_every_digit():
@@ -14,15 +14,6 @@ def test_csv_holds_every_digit():
     head, first, second = csv.reader(StringIO(to_csv(frame)))
     assert (head, first[0], second) == (["name", "value"], "a,b", ['c"d', ""])
     assert float(first[1]) == 1 / 3
-
-
-def test_latex_is_a_plain_tabular_with_everything_escaped():
-    frame = pd.DataFrame({"arm_name": ["a & b_{c} \\x 5 % $1 #2 ~ ^\n<é> 1 ± 2"], "n": [1234.5678]})
-    assert to_latex(frame) == (
-        "\\begin{tabular}{lr}\n\\hline\narm\\_name & n \\\\\n\\hline\n"
-        "a \\& b\\_\\{c\\} \\textbackslash{}x 5 \\% \\$1 \\#2 \\textasciitilde{} \\textasciicircum{} "
-        "\\textless{}é\\textgreater{} 1 $\\pm$ 2 & 1235 \\\\\n\\hline\n\\end{tabular}\n"
-    )
 
 
 def test_the_sheets_of_a_saved_run_are_the_tables_of_the_analysis(saved):
