@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tickets.catalogue import ARMS
-from tickets.roles import arms_by_label, role
+from tickets.roles import arms_by_label, other_steps, role
 
 from .metrics import SHARE
 
@@ -28,6 +28,7 @@ class Rule:
     margin: the largest loss against the dense networks that does not matter, as a share of their test error.
     measurements: arms that are never compared as controls: the ticket trained again, or arms that start as it does.
     rounds: how many the campaign has after the dense one; None: those that are saved.
+    other_steps: {arm: training steps more than the ticket has had in all, less than 0 for fewer}.
     """
 
     density: float | None = None
@@ -35,6 +36,7 @@ class Rule:
     margin: float = SHARE
     measurements: frozenset[str] = MEASUREMENTS
     rounds: int | None = None
+    other_steps: Mapping[str, int] = field(default_factory=dict)
 
 
 Rules = Mapping[str, Rule]
@@ -51,6 +53,7 @@ def rule_of(file: Mapping[str, Any]) -> Rule:
         margin=given.get("margin", Rule.margin),
         measurements=MEASUREMENTS | measured,
         rounds=config.get("rounds"),
+        other_steps=other_steps(config),
     )
 
 

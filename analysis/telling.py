@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from .criteria import BETTER_THAN, NO_SLOWER, NO_WORSE
 from .winning import Criterion, Estimate, Winning
@@ -29,7 +30,7 @@ def reason(one: Winning) -> str:
 
 def reasons(one: Winning) -> list[str]:
     """One line for each criterion: the estimate with its interval, what is required, and whether it holds."""
-    return [_criterion(criterion) for criterion in one.criteria]
+    return [_criterion(criterion, one.rule.other_steps) for criterion in one.criteria]
 
 
 def beside(one: Winning) -> list[str]:
@@ -81,7 +82,7 @@ def _basis(one: Winning) -> str:
     return f" (the one nearest to {one.rule.density:g}, named beforehand; {n}, {intervals})"
 
 
-def _criterion(one: Criterion) -> str:
+def _criterion(one: Criterion, other_steps: Mapping[str, int]) -> str:
     if one.estimate.n == 0:
         return f"{one.name}: nothing to compare with."
     holds = {"yes": "holds", "no": "does not hold", "cannot tell": "cannot tell"}[one.holds]
@@ -97,7 +98,9 @@ def _criterion(one: Criterion) -> str:
             f"steps ({limit}; {n}{never}): {holds}."
         )
     arm = one.name.removeprefix(BETTER_THAN)
-    return f"{_named(one)}: {_points(one.estimate)} from {arm} (required: more than 0; {n}): {holds}."
+    apart = other_steps.get(arm, 0)
+    steps = f"; it has trained {abs(apart):,} steps {'fewer' if apart < 0 else 'more'}" if apart else ""
+    return f"{_named(one)}: {_points(one.estimate)} from {arm} (required: more than 0; {n}{steps}): {holds}."
 
 
 def _named(one: Criterion) -> str:

@@ -263,3 +263,9 @@ def test_the_criteria_of_a_saved_run_are_those_of_the_comparisons(campaign_file,
             rows = control[(control["round"] == number) & (control["arm"] == "reinit")]
             (wanted,) = rows[["difference", "low", "high"]].to_numpy()
         np.testing.assert_allclose([row["estimate"], row["low"], row["high"]], wanted, rtol=1e-9, atol=1e-12)
+
+
+def test_a_control_that_has_trained_fewer_steps_is_said_to(made):
+    rules = {"a": Rule(density=0.6, other_steps={"reinit": -100})}
+    (one,) = winning(run(made, {1: 500, 2: 500}, **WON), rules)
+    assert "points from reinit (required: more than 0; n = 3; it has trained 100 steps fewer): holds." in one.sentence
