@@ -182,7 +182,7 @@ def _keep_run(
         },
         "fingerprint": saved["fingerprint"] if saved else now,
         "execution": asdict(plan),
-        "network": network.record,
+        "began_with": network.record,
     }
     # A field that a later version wrote, or a second writer of this file, stays.
     there = {key: value for key, value in (saved or {}).items() if key not in ("schema", "run")}
