@@ -75,7 +75,7 @@ def test_the_same_campaign_again_finds_nothing_missing_and_records_the_network(c
     assert committed(folder) == before
     rounds = tickets.load(folder).rounds["round"].nunique()
     for path in folder.glob("*/run.json"):
-        network = json.loads(path.read_bytes())["network"]
+        network = json.loads(path.read_bytes())["began_with"]
         assert network["first_seen_after_rounds"] == rounds
         assert np.shape(network["outputs"]) == (8, 10)
     # Run once more, what is recorded is compared.

@@ -68,9 +68,9 @@ def code(tmp_path, monkeypatch):
     return Code(tmp_path)
 
 
-def network(out):
+def began_with(out):
     (folder,) = run_folders(out)
-    return json.loads((folder / "run.json").read_bytes())["network"]
+    return json.loads((folder / "run.json").read_bytes())["began_with"]
 
 
 def everything(out):
@@ -79,7 +79,7 @@ def everything(out):
 
 def test_run_json_keeps_the_sources_and_the_first_outputs(code, campaign_file, tmp_path):
     tickets.run(campaign_file(tmp_path, model=code.model, rounds=1), out=tmp_path / "out")
-    kept = network(tmp_path / "out")
+    kept = began_with(tmp_path / "out")
     assert kept["sources"] == {
         name: [{"sha256": code.sha256(name), "after_rounds": 0}] for name in sorted((code.nets, code.layers))
     }
@@ -115,7 +115,7 @@ def test_another_activation_in_an_imported_module_refuses_to_go_on(code, campaig
     assert everything(out) == before
     code.edit(code.layers, "torch.tanh", "torch.relu")  # restored, it goes on
     tickets.run(campaign_file(tmp_path, model=code.model, rounds=rounds), out=out)
-    assert [len(seen) for seen in network(out)["sources"].values()] == [1, 1]
+    assert [len(seen) for seen in began_with(out)["sources"].values()] == [1, 1]
 
 
 def test_an_edit_behind_a_layer_of_zeros_is_seen(code, campaign_file, tmp_path):
@@ -123,7 +123,7 @@ def test_an_edit_behind_a_layer_of_zeros_is_seen(code, campaign_file, tmp_path):
              "    nn.init.zeros_(made.last.bias)\n    return made")  # fmt: skip
     code.edit(code.nets, *zeros)
     tickets.run(campaign_file(tmp_path, model=code.model, rounds=0), out=tmp_path / "out")
-    assert np.array(network(tmp_path / "out")["outputs"]).any() == np.False_
+    assert np.array(began_with(tmp_path / "out")["outputs"]).any() == np.False_
     code.edit(code.layers, "torch.relu", "torch.tanh")
     with pytest.raises(InputError, match="is not the network that this run began with: its outputs"):
         tickets.run(campaign_file(tmp_path, model=code.model, rounds=1), out=tmp_path / "out")
@@ -144,7 +144,7 @@ def test_a_changed_source_with_the_same_outputs_is_said_and_kept(
     tickets.run(campaign_file(tmp_path, model=code.model, rounds=2), out=out, listener=listener)
     (said,) = [text for text in listener.said if "has changed" in text]
     assert f"the source of {name} has changed (SHA-256 {then[:12]}..., now {now[:12]}...)" in said
-    assert network(out)["sources"][name] == [
+    assert began_with(out)["sources"][name] == [
         {"sha256": then, "after_rounds": 0},
         {"sha256": now, "after_rounds": 2},
     ]
@@ -167,7 +167,7 @@ def test_other_initial_values_refuse_to_go_on_also_in_a_run_that_kept_no_outputs
     tickets.run(campaign_file(tmp_path, model=code.model, rounds=0), out=out)
     (folder,) = run_folders(out)
     table = json.loads((folder / "run.json").read_bytes())
-    del table["network"]
+    del table["began_with"]
     (folder / "run.json").write_text(json.dumps(table))
     code.edit(code.nets, old, new)
     with pytest.raises(InputError, match=rf"is not the network that this run began with: .*{what}"):
@@ -179,7 +179,7 @@ def test_a_network_of_the_catalogue_is_compared_too(campaign_file, monkeypatch, 
 
     file = campaign_file(tmp_path, rounds=0)
     tickets.run(file, out=tmp_path / "out")
-    assert network(tmp_path / "out")["sources"] == {}
+    assert began_with(tmp_path / "out")["sources"] == {}
     monkeypatch.setattr(mlp.nn, "ReLU", nn.Tanh)
     with pytest.raises(InputError, match="model 'mlp' is not the network that this run began with: its outputs"):
         tickets.run(file, out=tmp_path / "out", settings=["rounds=1"])
@@ -191,7 +191,7 @@ def test_before_the_first_round_is_committed_the_code_may_be_mended(code, campai
         tickets.run(file, out=out, listener=watcher(stop=(0, 1)))
     code.edit(code.layers, "torch.relu", "torch.tanh")
     tickets.run(file, out=out)
-    assert network(out)["sources"][code.layers] == [{"sha256": code.sha256(code.layers), "after_rounds": 0}]
+    assert began_with(out)["sources"][code.layers] == [{"sha256": code.sha256(code.layers), "after_rounds": 0}]
 
 
 def test_what_else_is_in_run_json_stays(campaign_file, tmp_path):
@@ -215,7 +215,7 @@ def test_a_damaged_record_is_said(damage, campaign_file, tmp_path):
     tickets.run(file, out=tmp_path / "out")
     (folder,) = run_folders(tmp_path / "out")
     table = json.loads((folder / "run.json").read_bytes())
-    table["network"] = {**table["network"], **damage} if "sources" in damage else damage
+    table["began_with"] = {**table["began_with"], **damage} if "sources" in damage else damage
     (folder / "run.json").write_text(json.dumps(table))
     with pytest.raises(InputError, match=r"what run\.json keeps of its network is damaged"):
         tickets.run(file, out=tmp_path / "out")

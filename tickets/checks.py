@@ -159,7 +159,7 @@ def networks_all(folder: Path, fitted: Mapping[str, Fitted], problems: Problems)
             first = next((cohort.index for cohort in cohorts if 0 in cohort.replicates), None)
             values = None if first is None else read_initial(cohort_folder(folder / name, first), 0)
             rounds = max((len(cohort.rounds) for cohort in cohorts), default=0)
-            kept = Kept((saved or {}).get("network"), values, rounds)
+            kept = Kept((saved or {}).get("began_with"), values, rounds)
             carried[name] = carry_on(kept, look_at(one), f"{name}: model {one.run.model.name!r}")
     return carried
 

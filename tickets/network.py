@@ -7,7 +7,8 @@ the user's code, which may be edited between two rounds.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -215,7 +216,7 @@ def _difference(then: np.ndarray, now: np.ndarray) -> float | None:
 def _outputs(fitted: Fitted, starts: Sequence[Values], inputs: Tensor) -> list[Table]:
     """(examples, outputs) of a new network at each of `starts`; the global generators are left as they were."""
     name, shape, tables = fitted.run.model.name, tuple(inputs.shape), []
-    with untouched_generators(), torch.device("cpu"), torch.no_grad():
+    with untouched_generators(), torch.device("cpu"), torch.no_grad(), _one_thread():
         module = fitted.build().eval()
         device = next((parameter.device for parameter in module.parameters()), inputs.device)
         for values in starts:
@@ -231,6 +232,17 @@ def _outputs(fitted: Fitted, starts: Sequence[Values], inputs: Tensor) -> list[T
                 ) from error
             tables.append(_table(outputs))
     return tables
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """So that the outputs have the same bits from start to start: several threads may share a sum out otherwise."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _table(outputs: Tensor) -> Table:

@@ -71,8 +71,7 @@ def run(
         print(f"{run_id}: failed: {why}", file=sys.stderr)
     if outcome.failed:
         print(
-            f"{len(outcome.failed)} of {len(outcome.runs)} runs failed (whole tracebacks: log.jsonl in their folders "
-            f"of {outcome.folder}); the same command tries them again",
+            f"{len(outcome.failed)} of {len(outcome.runs)} runs failed; the same command tries them again",
             file=sys.stderr,
         )
         raise typer.Exit(1)
@@ -214,8 +213,7 @@ def verify(folder: Folder, as_json: AsJson = False) -> None:
 
     problems, notes = find_problems(folder), code_named(folder)
     if as_json:
-        kinds = {"problem": problems, "note": notes}
-        _print_json([{**asdict(one), "kind": kind} for kind, found in kinds.items() for one in found])
+        _print_json([asdict(one) for one in problems] + [{**asdict(one), "kind": "note"} for one in notes])
     else:
         for note in notes:
             print(f"note: {note.path}: {note.what}")
