@@ -97,8 +97,8 @@ class Setting:
 
     @property
     def biases(self) -> frozenset[str]:
-        """The parameters that are biases."""
-        return bias_names(self.parameters, self.prunable)
+        """The parameters that are biases, less those that are frozen."""
+        return bias_names(self.module, self.prunable)
 
     def rates(self) -> dict[str, float]:
         """The share of its surviving weights that each prunable tensor loses in a round, in layer scope."""
@@ -171,8 +171,7 @@ def fit(run: Run, source: Source) -> Fitted:
         check_output(module, shape, examples.classes, run.model.name)
         found = prunable(module, run.prune.exclude, run.prune.include)
         hidden = hidden_layers(module) if run.store.units else ()
-        biases = bias_names((name for name, _ in module.named_parameters()), found)
-        trial = try_out(run, build, found, biases, score) if score else Trial()
+        trial = try_out(run, build, found, bias_names(module, found), score) if score else Trial()
     except InputError as error:
         raise InputError([*problems, *error.problems]) from error
     if problems:
