@@ -153,7 +153,8 @@ def _keep_run(folder: Path, fitted: Fitted, plan: Plan, now: Mapping[str, Any], 
         },
         "fingerprint": saved["fingerprint"] if saved else now,
         "execution": asdict(plan),
-        "network": {**fitted.coverage.as_json(), "like_ticket": list(fitted.trial.like_ticket)},
+        "coverage": fitted.coverage.as_json(),
+        "like_ticket": list(fitted.trial.like_ticket),
     }
     if saved is None or any(saved.get(key) != value for key, value in content.items()):
         write_run(folder, folder.name, **content)

@@ -58,7 +58,7 @@ def print_status(found: Sequence[RunStatus]) -> None:
         )
     console = make_console()
     console.print(shown)
-    for line in _each_once({one.run: _about(coverage_from_json(one.network)) for one in found if one.network}):
+    for line in _each_once({one.run: _about(coverage_from_json(one.coverage)) for one in found if one.coverage}):
         console.print(line, soft_wrap=True)
 
 

@@ -20,8 +20,8 @@ def read_coverage(run: Path, file: Mapping[str, Any]) -> Coverage | None:
     A run that was saved before run.json said so is judged by the shapes of what is saved: every tensor of two or more
     dimensions counts as weights, a buffer too.
     """
-    if "network" in file:
-        return coverage_from_json(file["network"])
+    if "coverage" in file:
+        return coverage_from_json(file["coverage"])
     try:
         cohort = next((folder for _, folder in cohort_folders(run)), None)
         return None if cohort is None else _by_shapes(cohort, file["config"]["prune"]["exclude"])

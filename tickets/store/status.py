@@ -27,7 +27,7 @@ class RunStatus:
     draw of it is committed. trainings: networks, of which `diverged` are recorded as such.
     missing_arms: the arms that rounds which are committed lack.
     asked: whether campaign.toml asks for the run; else it is measured by its own run.json.
-    network: which of the network's weights are prunable, as `Coverage.as_json` gives it; None if no file says so.
+    coverage: which of the network's weights are prunable, as `Coverage.as_json` gives it; None if no file says so.
     """
 
     run: str
@@ -42,7 +42,7 @@ class RunStatus:
     diverged: int
     missing_arms: list[str]
     asked: bool
-    network: dict[str, Any] | None = None
+    coverage: dict[str, Any] | None = None
 
 
 def status(folder: str | Path) -> list[RunStatus]:
@@ -133,11 +133,11 @@ def _status(name: str, run: Run, folder: Path, asked: bool) -> RunStatus:
         diverged=sum(found.diverged for cohort in saved for found in cohort.rounds.values()),
         missing_arms=[arm.label for arm in run.arms if arm.label in late],
         asked=asked,
-        network=_network(folder),
+        coverage=_coverage(folder),
     )
 
 
-def _network(folder: Path) -> dict[str, Any] | None:
+def _coverage(folder: Path) -> dict[str, Any] | None:
     try:
         found = read_coverage(folder, read_json(folder / Layout.RUN))
     except InputError:

@@ -69,24 +69,22 @@ def write_run(
     data: Mapping[str, Any],
     fingerprint: Mapping[str, Any],
     execution: Mapping[str, Any],
-    network: Mapping[str, Any] | None = None,
+    **more: Any,
 ) -> None:
     """Write a run's run.json: its configuration, and what it was computed from and with; or replace it.
 
     config: JSON of the resolved Run. data: "sha256", "input_shape" and "classes" of the data set. execution:
-    how its stacks are computed. network: which of its weights are prunable, as `Coverage.as_json` gives it, and
-    "like_ticket", the labels of the controls that start as the ticket does.
+    how its stacks are computed. more: further fields, plain JSON.
     """
-    content: dict[str, Any] = {
+    content = {
         "schema": SCHEMA_VERSION,
         "run": run_id,
         "config": config,
         "data": data,
         "fingerprint": fingerprint,
         "execution": execution,
+        **more,
     }
-    if network is not None:
-        content["network"] = network
     replace_file(run / Layout.RUN, json_bytes(content))
 
 
