@@ -65,7 +65,7 @@ def bound(
 
 @dataclass(frozen=True)
 class _Call:
-    """A function with its arguments. Each call gets its own options: a function may write to a list that it is given."""
+    """A function with its arguments. Each call gets its own options: a function may write to a list among them."""
 
     function: Callable[..., Any]
     options: Mapping[str, Any]
