@@ -278,3 +278,43 @@ def test_an_unknown_rule_offers_the_nearest() -> None:
         InputError, match=r"model.init = 'glorot': unknown; did you mean 'glorot_normal'\? \(allowed: pytorch"
     ):
         initial_values(small, "glorot", 0)
+
+
+# Weights that are frozen, or computed from others.
+
+
+def half_frozen() -> nn.Module:
+    module = small()
+    module[1].requires_grad_(False)
+    return module
+
+
+@pytest.mark.parametrize("init", ["glorot_normal", "constant"])
+def test_frozen_parameters_stay_as_built(init: str) -> None:
+    built, drawn = initial_values(half_frozen, "pytorch", 3), initial_values(half_frozen, init, 3)
+    assert all(torch.equal(built[name], drawn[name]) for name in ("1.weight", "1.bias"))
+    assert not torch.equal(built["3.weight"], drawn["3.weight"])
+    assert not drawn["3.bias"].any()
+
+
+def normed() -> nn.Module:
+    return nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(6, 4)), nn.Linear(4, 3))
+
+
+def test_a_weight_that_is_computed_from_others_is_drawn_too() -> None:
+    module = normed()
+    module.load_state_dict(initial_values(normed, {"name": "constant", "value": 0.25}, 0))
+    torch.testing.assert_close(module[0].weight, torch.full((4, 6), 0.25))
+    assert (module[1].weight == 0.25).all()
+    starts = [initial_values(normed, "glorot_normal", seed)["0.parametrizations.weight.original1"] for seed in (0, 1)]
+    assert not torch.equal(*starts)
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.* is deprecated:FutureWarning")
+def test_a_weight_that_cannot_be_set_is_named() -> None:
+    def build() -> nn.Module:
+        return nn.Sequential(nn.utils.weight_norm(nn.Linear(6, 4)), nn.Linear(4, 3))
+
+    with pytest.raises(InputError, match=r"model.init: cannot set 0.weight, which is computed from other parameters"):
+        initial_values(build, "glorot_normal", 0)
+    assert not initial_values(build, {"name": "pytorch", "biases": "zeros"}, 0)["0.bias"].any()

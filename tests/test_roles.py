@@ -32,7 +32,7 @@ def test_arms_that_the_campaign_no_longer_names() -> None:
 
 
 def test_what_starts_as_the_ticket_is_a_measurement() -> None:
-    file = {"config": config(), "coverage": {"like_ticket": ["reinit", "shuffle"]}}
+    file = {"config": config(), "like_ticket": ["reinit", "shuffle"]}
     assert [role(file, arm) for arm in ("reinit", "shuffle", "constant")] == ["measurement", "measurement", "control"]
 
 

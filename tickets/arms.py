@@ -52,10 +52,24 @@ def apply_rules(
     """The mask and the initial values that an arm's two rules make.
 
     The rules of this module read what they are given and never write to it. Any other rule gets copies, and what it
-    returns is checked. named: the arm and when, for errors.
+    returns is checked.
 
-    Raises InputError if a mask is not bool, of another shape, or keeps another number of weights than the round's; or
-    if values are missing, too many, of another shape or type, or NaN.
+    Parameters
+    ----------
+    mask_rule
+        Makes the masks of the prunable tensors.
+    value_rule
+        Makes every parameter and buffer, given those masks.
+    origin
+        What both can be made from.
+    named
+        The arm and when, for errors.
+
+    Raises
+    ------
+    InputError
+        If a mask is not bool, of another shape, or keeps another number of weights than the round's; or if values are
+        missing, too many, of another shape or type, or NaN where no training diverged.
     """
     foreign = value_rule.__module__ != __name__
     mask = mask_rule(origin if mask_rule.__module__ == __name__ else _copied(origin))

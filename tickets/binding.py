@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import functools
+import copy
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from tickets.catalogue import Entry, resolve
@@ -36,7 +37,7 @@ def bound(
     """
     parameters = _parameters(function)
     if parameters is None:
-        return functools.partial(function, **options)
+        return _Call(function, options, {})
     named = {p.name: p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
     allowed = [key for key in named if key not in given]
@@ -59,7 +60,19 @@ def bound(
         for key, value in given.items()
         if key in named and (value is not None or named[key].default is inspect.Parameter.empty)
     }
-    return functools.partial(function, **options, **passed)
+    return _Call(function, options, passed)
+
+
+@dataclass(frozen=True)
+class _Call:
+    """A function with its arguments. Each call gets its own options: a function may write to a list among them."""
+
+    function: Callable[..., Any]
+    options: Mapping[str, Any]
+    given: Mapping[str, Any]
+
+    def __call__(self) -> Any:
+        return self.function(**copy.deepcopy(dict(self.options)), **self.given)
 
 
 def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter] | None:

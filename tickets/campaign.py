@@ -186,7 +186,8 @@ def _keep_run(
         "fingerprint": saved["fingerprint"] if saved else now,
         "execution": plan.record(),
         "began_with": network.record,
-        "coverage": {**fitted.coverage.as_json(), "like_ticket": list(fitted.trial.like_ticket)},
+        "coverage": fitted.coverage.as_json(),
+        "like_ticket": list(fitted.trial.like_ticket),
         "registered": register(
             (saved or {}).get("registered", ()), fitted.run.verdict.model_dump(mode="json"), rounds_committed(folder)
         ),

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from tickets.errors import InputError, nearest
 from tickets.process_state import standard_state
@@ -134,9 +135,10 @@ def initial_values(build: Callable[[], nn.Module], init: str | Mapping[str, Any]
     init: a name of `INITS`, or a table of a `name` and its options, as a saved run's configuration has it. The
     weights of Linear and convolution modules are drawn by it, in the modules' order. Their biases are 0 with the
     option biases = "zeros", as `build` made them with "model"; that is the default of "pytorch" alone. The rest
-    is as built. The biases are no matter for what the weights are.
+    is as built, frozen parameters too; those that a weight is computed from (weight_norm) are set by it.
+    The biases are no matter for what the weights are.
     A function of (build, init, seed) alone: all random numbers come from `seed`, in [0, 2**63), and the process's
-    state (see process_state.py) is neither read nor changed. Raises InputError for an unknown name.
+    state (see process_state.py) is neither read nor changed. Raises InputError for an unknown name, or if a weight cannot be set.
     """
     table = {"name": init} if isinstance(init, str) else dict(init)
     name = table.pop("name")
@@ -146,7 +148,8 @@ def initial_values(build: Callable[[], nn.Module], init: str | Mapping[str, Any]
     with standard_state(), torch.device("cpu"), torch.no_grad():
         seed_generators(seed)
         module = build()
-        _redraw(module, partial(INITS[name], **table), zero_biases=biases == "zeros")
+        draw = None if name == "pytorch" else partial(INITS[name], **table)
+        _redraw(module, draw, zero_biases=biases == "zeros")
     tensors = [*module.named_parameters(), *module.named_buffers()]
     return {name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors}
 
@@ -160,10 +163,34 @@ def glorot_deviation(weight: Tensor) -> float:
     return math.sqrt(2 / fans)
 
 
-def _redraw(module: nn.Module, draw: Callable[[Tensor], None], zero_biases: bool) -> None:
-    """Fill the module's weights in place; only ever done to a module that was just built."""
-    for part in module.modules():
+def _redraw(module: nn.Module, draw: Callable[[Tensor], None] | None, zero_biases: bool) -> None:
+    """Fill the module's weights, and biases, in place; only ever done to a module that was just built."""
+    for name, part in module.named_modules():
         if isinstance(part, _DRAWN):
-            draw(part.weight)
-            if part.bias is not None and zero_biases:
+            if draw is not None:
+                _redraw_weight(f"{name}.weight", part, draw)
+            if part.bias is not None and part.bias.requires_grad and zero_biases:
                 part.bias.zero_()
+
+
+def _redraw_weight(name: str, part: nn.Module, draw: Callable[[Tensor], None]) -> None:
+    """Draw a layer's weight unless it is frozen, as what it is computed from may be."""
+    weight = part.weight
+    assert isinstance(weight, Tensor)
+    if isinstance(weight, nn.Parameter):
+        if weight.requires_grad:
+            draw(weight)
+        return
+    if not any(parameter.requires_grad for key, parameter in part.named_parameters() if key != "bias"):
+        return
+    drawn = weight.clone()
+    draw(drawn)
+    try:
+        if not parametrize.is_parametrized(part, "weight"):
+            raise NotImplementedError  # a hook computes it, as torch.nn.utils.weight_norm has it
+        part.weight = drawn  # by the parametrization's right_inverse
+    except NotImplementedError as error:
+        raise InputError(
+            f"model.init: cannot set {name}, which is computed from other parameters without a right_inverse "
+            '(torch.nn.utils.parametrizations has one); use init = "pytorch"'
+        ) from error

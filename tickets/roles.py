@@ -48,8 +48,8 @@ def like_ticket(file: Mapping[str, Any]) -> tuple[str, ...]:
 
     Runs that were saved before this was recorded: arms by a fresh draw where model.init draws nothing.
     """
-    if "coverage" in file:
-        return tuple(file["coverage"]["like_ticket"])
+    if "like_ticket" in file:
+        return tuple(file["like_ticket"])
     config = file["config"]
     init = config["model"].get("init", "")
     if (init["name"] if isinstance(init, Mapping) else init) not in NOT_DRAWN:

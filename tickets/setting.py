@@ -108,8 +108,8 @@ class Setting:
 
     @property
     def biases(self) -> frozenset[str]:
-        """The parameters that are biases."""
-        return bias_names(self.parameters, self.prunable)
+        """The parameters that are biases, less those that are frozen."""
+        return bias_names(self.module, self.prunable)
 
     def rates(self) -> dict[str, float]:
         """The share of its surviving weights that each prunable tensor loses in a round, in layer scope."""
@@ -178,10 +178,9 @@ def fit(run: Run, source: Source) -> Fitted:
         source = as_taken(source, module, run.model.name)
         found = prunable(module, run.prune.exclude, run.prune.include)
         hidden = hidden_layers(module) if run.store.units else ()
-        biases = bias_names((name for name, _ in module.named_parameters()), found)
         draws = draws_of(module, source.examples.train_inputs[:TRIED])
         check_chance(draws, _fresh(build, run), run.model.name)
-        trial = try_out(run, build, found, biases, score) if score else Trial()
+        trial = try_out(run, build, found, bias_names(module, found), score) if score else Trial()
     except InputError as error:
         raise type(error)([*problems, *error.problems]) from error
     if problems:

@@ -119,9 +119,7 @@ def _try_score(run: Run, values: Tensors, prunable: Sequence[Prunable], score: C
         except InputError as error:
             problems += error.problems
         except Exception as error:
-            raise InputError(
-                f"prune.score = {name!r}: fails on {tensor.name} ({WHEN}): {type(error).__name__}: {error}"
-            ) from error
+            raise _failure(f"prune.score = {name!r}: fails on {tensor.name} ({WHEN})", error) from error
     if problems:
         raise InputError(problems)
 
@@ -151,12 +149,16 @@ def _starts_as_ticket(
     except InputError:
         raise
     except Exception as error:
-        raise InputError(f"arm {arm.label!r}: fails ({WHEN}): {type(error).__name__}: {error}") from error
+        raise _failure(f"arm {arm.label!r}: fails ({WHEN})", error) from error
     if entry.role != "control" or not all(torch.equal(mask[name], masks[name]) for name in masks):
         return False
     drawn = entry.values == FRESH_DRAW
     ticket, names = (one, list(masks)) if drawn else (rewound, list(one))
     return all(_same(values[name], ticket[name], masks.get(name)) for name in names)
+
+
+def _failure(what: str, error: Exception) -> InputError:
+    return InputError(f"{what}: {type(error).__name__}: {error}")
 
 
 def _same(one: Tensor, other: Tensor, mask: Tensor | None) -> bool:

@@ -170,3 +170,17 @@ def test_a_forward_pass_that_fails_is_quoted() -> None:
         check_output(model, (4,), 3, "m")
     assert isinstance(caught.value.__cause__, RuntimeError)
     assert model.training
+
+
+def test_a_function_that_writes_to_its_options_gets_the_same_ones_at_the_next_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = (
+        "from torch import nn\ndef net(sizes, classes):\n    sizes.append(classes)\n    return nn.Linear(*sizes[-2:])\n"
+    )
+    (tmp_path / "users_models_that_write.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    options = {"sizes": [4]}
+    build = factory("users_models_that_write:net", options, (4,), 3)
+    assert shapes(build) == shapes(build) == [(3, 4), (3,)]
+    assert options == {"sizes": [4]}

@@ -217,12 +217,13 @@ def test_a_model_without_layers_of_weights_is_told_what_could_be_included() -> N
 
 def test_biases_of_included_layers_count_as_biases() -> None:
     module = Mixed()
-    parameters = [name for name, _ in module.named_parameters()]
     usual = {"norm.bias", "attention.out_proj.bias", "conv.bias", "out.bias"}
-    assert bias_names(parameters, prunable(module)) == usual
+    assert bias_names(module, prunable(module)) == usual
     found = prunable(module, (), ["gru.weight_hh*", "attention.in_proj_weight"])
     added = {"gru.bias_ih_l0", "gru.bias_hh_l0", "attention.in_proj_bias", "attention.bias_k", "attention.bias_v"}
-    assert bias_names(parameters, found) == usual | added
+    assert bias_names(module, found) == usual | added
+    module.out.bias.requires_grad_(False)
+    assert bias_names(module, found) == (usual | added) - {"out.bias"}
 
 
 def test_coverage_counts_every_weight_once() -> None:

@@ -107,3 +107,29 @@ def test_zero_at_every_step_and_the_rest_as_in_a_plain_loop(bench, model: str, o
         for name, mask in masks.items():
             assert (trained.parameters[name][index][~mask] == 0).all()
             assert (trained.parameters[name][index][mask] != 0).any()
+
+
+class Beside(nn.Module):
+    """A convolution, which may be computed by its surviving weights alone, beside an included parameter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.own, self.out = nn.Conv2d(1, 2, 3), nn.Parameter(torch.randn(8, 5) / 3), nn.Linear(5, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(torch.tanh(torch.relu(self.conv(x)).flatten(1) @ self.own))
+
+
+@pytest.mark.parametrize("strategy", ["looped", "vectorised", "sparse"])
+@pytest.mark.parametrize("optimizer", RECIPES)
+def test_every_strategy_trains_them_as_a_plain_loop_does(bench, strategy: str, optimizer: str) -> None:
+    stack = start(Beside, ["own"], {"conv.weight", "own", "out.weight"})
+    recipe, examples = bench.recipe(**RECIPES[optimizer]), bench.examples((1, 4, 4))
+    trained = bench.train(Beside, stack, recipe, examples, strategy).stack
+    for index in range(NETWORKS):
+        values = {name: tensor[index] for name, tensor in stack.parameters.items()}
+        masks = {name: tensor[index] for name, tensor in stack.masks.items()}
+        module, _ = bench.plain(Beside, values, masks, recipe, examples, bench.seeds(NETWORKS)[index].order)
+        for name, parameter in module.named_parameters():
+            torch.testing.assert_close(trained.parameters[name][index], parameter, rtol=1e-4, atol=1e-5)
+        assert all((trained.parameters[name][index][~mask] == 0).all() for name, mask in masks.items())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -96,8 +96,8 @@ def coverage(module: nn.Module, found: Sequence[Prunable], exclude: Sequence[str
     return Coverage(sizes, left_out)
 
 
-def bias_names(parameters: Iterable[str], found: Sequence[Prunable]) -> frozenset[str]:
-    """The parameters, of those with these names, that are biases.
+def bias_names(module: nn.Module, found: Sequence[Prunable]) -> frozenset[str]:
+    """The biases of a network that are not frozen, by parameter name. found: its prunable tensors.
 
     They are called `bias`; in a layer of which prune.include names a tensor also `bias_ih_l0`, `in_proj_bias`, ...
     """
@@ -107,7 +107,7 @@ def bias_names(parameters: Iterable[str], found: Sequence[Prunable]) -> frozense
         layer, _, last = name.rpartition(".")
         return last == "bias" or (_is_bias(name) and layer in included)
 
-    return frozenset(filter(is_one, parameters))
+    return frozenset(name for name, each in module.named_parameters() if each.requires_grad and is_one(name))
 
 
 def _is_bias(name: str) -> bool:
