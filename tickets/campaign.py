@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from tickets.checks import read_if_saved
+from tickets.checks import check_folder, find_data_folder, find_device, fit_all, plan_all, read_if_saved
 from tickets.cohort import CohortWork, steps_missing
-from tickets.config import Campaign, Run, to_toml
+from tickets.config import Campaign, Run, read_campaign, to_toml
+from tickets.errors import InputError, Problems
 from tickets.fingerprint import fingerprint
 from tickets.importing import importable
 from tickets.listener import Listener, Silence
-from tickets.preparation import Prepared, prepare
 from tickets.setting import Fitted, Plan
 from tickets.store import (
+    CohortPlan,
     Layout,
     Saved,
     load,
@@ -29,6 +31,8 @@ from tickets.store import (
 )
 from tickets.work import Trainer, Work
 from tickets.workers import share_out
+
+DEFAULT_FOLDER = Path("runs/saved")
 
 
 @dataclass(frozen=True)
@@ -97,9 +101,67 @@ def run_campaign(
     listener: Listener,
 ) -> Outcome:
     """As `run`, but a run that fails does not stop the others: what failed is in the outcome."""
-    with importable(Path.cwd(), *_beside(campaign)):
+    with modules_of(campaign):
         ready = prepare(campaign, out=out, data=data, settings=settings, device=device, workers=workers)
         return _train(ready, workers, listener)
+
+
+def modules_of(campaign: str | Path | Mapping[str, Any] | Campaign) -> AbstractContextManager[None]:
+    """A block in which the modules that a campaign names are found in the current folder and beside its file too."""
+    beside = [Path(campaign).absolute().parent] if isinstance(campaign, str | Path) else []
+    return importable(Path.cwd(), *beside)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A campaign whose runs fit their data and have a plan; nothing is written of it. By run id.
+
+    campaign: as resolved. todo: what is missing of each run.
+    """
+
+    campaign: Campaign
+    folder: Path
+    data_folder: Path | None
+    device: torch.device
+    fitted: Mapping[str, Fitted]
+    plans: Mapping[str, Plan]
+    todo: Mapping[str, tuple[CohortPlan, ...]]
+
+
+def prepare(
+    campaign: str | Path | Mapping[str, Any] | Campaign,
+    *,
+    out: str | Path | None,
+    data: str | Path | None,
+    settings: Sequence[str],
+    device: str,
+    workers: int,
+) -> Prepared:
+    """Read a campaign, load its data, fit and plan its runs; the parameters are those of `run`.
+
+    Raises InputError with everything that is wrong. Nothing is written.
+    """
+    problems = Problems()
+    with problems.noted():
+        placed = find_device(device)
+    with problems.noted():
+        campaign = _read(campaign, settings)
+    problems.raise_any()
+    assert isinstance(campaign, Campaign)
+    folder = Path(out) if out is not None else DEFAULT_FOLDER / campaign.name
+    data_folder = find_data_folder(data, campaign)
+    with problems.noted():
+        check_folder(folder, campaign)
+    campaign, fitted = fit_all(campaign, folder, data_folder, problems)
+    problems.raise_any()
+    todo = {}
+    for name, one in fitted.items():
+        with problems.noted():
+            todo[name] = missing(one.run, folder / name)  # refuses what cannot be gone on with
+    pieces = sum(map(len, todo.values()))
+    plans = plan_all(folder, fitted, placed, max(1, min(workers, pieces)), problems)
+    problems.raise_any()
+    return Prepared(campaign, folder, data_folder, placed, fitted, plans, todo)
 
 
 def _train(ready: Prepared, workers: int, listener: Listener) -> Outcome:
@@ -134,9 +196,12 @@ def _train(ready: Prepared, workers: int, listener: Listener) -> Outcome:
     return Outcome(folder, tuple(runs), failed)
 
 
-def _beside(campaign: str | Path | Mapping[str, Any] | Campaign) -> list[Path]:
-    """The folder that a campaign file lies in."""
-    return [Path(campaign).absolute().parent] if isinstance(campaign, str | Path) else []
+def _read(campaign: str | Path | Mapping[str, Any] | Campaign, settings: Sequence[str]) -> Campaign:
+    if not isinstance(campaign, Campaign):
+        return read_campaign(campaign, settings)
+    if settings:
+        raise InputError("settings: go with a campaign file or a mapping, not with a Campaign")
+    return campaign
 
 
 def _keep_run(folder: Path, fitted: Fitted, plan: Plan, now: Mapping[str, Any], listener: Listener) -> None:
