@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,10 +22,15 @@ from tickets.store import (
     CohortPlan,
     Layout,
     Saved,
+    left_over,
     load,
     lock,
     missing,
+    networks_of,
     replace_file,
+    run_folders,
+    runs_left_over,
+    survey,
     sweep_temporary,
     write_run,
 )
@@ -188,6 +193,8 @@ def _train(ready: Prepared, workers: int, listener: Listener) -> Outcome:
                     )
                     for cohort in todo[name]
                 ]
+            for line in _left_over(folder, runs):
+                listener.say(line)
             steps = sum(steps_missing(work.cohort.run, work.cohort.cohort) for work in works)
             listener.begin(len(runs), steps, _rounds_there(runs, todo))
             failed = _train_all(works, fitted, workers, listener)
@@ -239,6 +246,13 @@ def _changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         elif old != new:
             changes.append(f"{key} {old}, now {new}")
     return changes
+
+
+def _left_over(folder: Path, runs: Mapping[str, Run]) -> Iterator[str]:
+    """What is saved and no longer in the campaign: a line a kind."""
+    for name, one in runs.items():
+        yield from (f"{name}: {line}" for line in left_over(one, networks_of(survey(folder / name))))
+    yield from runs_left_over((path.name for path in run_folders(folder)), runs)
 
 
 def _rounds_there(runs: Mapping[str, Run], todo: Mapping[str, Sequence[Any]]) -> int:

@@ -111,6 +111,7 @@ def compare(
     """The ticket against each control, by density: difference, interval and verdict; is there a winning ticket?"""
     from tickets.analysis import compare as compare_arms
     from tickets.command_line.comparison import as_records, print_comparison
+    from tickets.command_line.notes import left_over_lines
     from tickets.store import load
 
     saved = load(folder, skip_damaged=True)
@@ -118,6 +119,9 @@ def compare(
     if damaged and rounds.empty:
         raise InputError(list(damaged.values()))
     compared = compare_arms(rounds, metric, margin)
+    shown = [run for run in saved.runs if run not in damaged]
+    for line in left_over_lines(saved, shown):
+        print(line, file=sys.stderr if as_json else sys.stdout)
     if as_json:
         _print_json(as_records(compared))
     else:

@@ -27,6 +27,8 @@ def print_results(folder: Path, runs: Sequence[str]) -> None:
         over = "mean ± standard deviation over " if replicates > 1 else ""
         heading = f"test accuracy at early stop, %, {over}{counted(replicates, 'replicate')}"
         console.print(f"{run}: {heading}", soft_wrap=True)
+        for line in saved.left_over(run):
+            console.print(f"({line})", soft_wrap=True)
         shown = Table()
         shown.add_column("density", justify="right")
         for arm in wide.columns:
@@ -55,7 +57,11 @@ def print_status(found: Sequence[RunStatus]) -> None:
             str(one.diverged),
             one.why or (f"lacks {', '.join(one.missing_arms)}" if one.missing_arms else ""),
         )
-    make_console().print(shown)
+    console = make_console()
+    console.print(shown)
+    for one in found:
+        for line in one.left_over:
+            console.print(f"{one.run}: {line}", soft_wrap=True)
 
 
 def make_console() -> Console:

@@ -11,9 +11,10 @@ from tickets.store.layout import (
     round_folders,
     run_folders,
 )
+from tickets.store.left_over import left_over, networks_of, runs_left_over
 from tickets.store.lock import lock
 from tickets.store.log import append_event, read_events
-from tickets.store.plan import CohortPlan, RoundPlan, arm_options, missing, wanted_arms
+from tickets.store.plan import CohortPlan, RoundPlan, arm_options, missing, survey, wanted_arms
 from tickets.store.reading import (
     read_manifest,
     read_next_masks,
@@ -48,9 +49,11 @@ __all__ = [
     "commit",
     "expand",
     "json_bytes",
+    "left_over",
     "load",
     "lock",
     "missing",
+    "networks_of",
     "pack",
     "parse_arm_key",
     "read_events",
@@ -65,8 +68,10 @@ __all__ = [
     "round_folder",
     "round_folders",
     "run_folders",
+    "runs_left_over",
     "squeeze",
     "status",
+    "survey",
     "sweep_temporary",
     "unpack",
     "verify",

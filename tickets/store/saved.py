@@ -16,6 +16,7 @@ import pyarrow as pa
 from tickets.errors import InputError, nearest
 from tickets.store.configs import config_table
 from tickets.store.layout import Layout, cohort_folders, round_folders, run_folders
+from tickets.store.left_over import Trained, left_over_of
 from tickets.store.reading import Committed, damaged, read_checked, read_json
 from tickets.store.tables import SCHEMAS, decode_table
 from tickets.store.ticket import Ticket, read_ticket
@@ -148,6 +149,16 @@ class Saved:
         """
         return config_table({run: self._files[run]["config"] for run in self.runs})
 
+    def left_over(self, run: str | None = None) -> list[str]:
+        """What of a run is saved, and so in every table, and no longer in the campaign file: a line a kind.
+
+        `run` may be left out if there is just one.
+        """
+        run = self._one(run)
+        own = self._rounds[self._rounds["run"] == run]
+        there = (Trained(*map(_plain, key)) for key in own[list(Trained._fields)].itertuples(index=False))
+        return left_over_of(self._runs[run], self._files[run]["config"], there)
+
     def file(self, run: str | None = None) -> dict[str, Any]:
         """What a run's run.json holds. `run` may be left out if there is just one."""
         return copy.deepcopy(dict(self._files[self._one(run)]))
@@ -234,6 +245,10 @@ class Saved:
         """The arms of all runs, in the order of their campaign."""
         arms = (arm for run in self.runs for arm in self._files[run].get("config", {}).get("arms", []))
         return list(dict.fromkeys(arm if isinstance(arm, str) else arm["name"] for arm in arms))
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, str) else int(value)
 
 
 def _sorted(frame: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
