@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tickets import __version__
 from tickets.errors import InputError, nearest
 
 app = typer.Typer(
@@ -29,6 +30,21 @@ app = typer.Typer(
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A campaign's folder, or one run's folder in it.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"tickets {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Options of the command itself."""
 
 
 KINDS = ("models", "data", "arms", "scores")  # what `tickets list` can list, from tickets.catalogue
@@ -50,8 +66,17 @@ def run(
     ] = None,
     device: Annotated[str, typer.Option(metavar="NAME", help="cpu or cuda.")] = "cpu",
     workers: Annotated[int, typer.Option(min=1, metavar="N", help="Processes that share out runs and cohorts.")] = 1,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be trained, and write and train nothing.")
+    ] = False,
 ) -> None:
     """Run, or go on with, a campaign. The same command again resumes, and skips what is done."""
+    if dry_run:
+        from tickets.command_line.forecast import print_forecast
+        from tickets.forecast import forecast
+
+        print_forecast(*forecast(file, out=out, data=data, settings=settings or (), device=device, workers=workers))
+        return
     try:
         from tickets.campaign import run_campaign
         from tickets.command_line.progress import make_listener
