@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,9 @@ from tickets.cohort import CohortWork, steps_missing
 from tickets.config import Campaign, Run, to_toml
 from tickets.fingerprint import fingerprint
 from tickets.foreword import foreword
-from tickets.importing import importable
 from tickets.listener import Listener, Silence
 from tickets.network import Carried
-from tickets.preparation import Prepared, prepare
+from tickets.preparation import Prepared, modules_of, prepare
 from tickets.process_state import standard_state
 from tickets.setting import Fitted, Plan
 from tickets.sources import named_functions, where_from
@@ -25,12 +24,17 @@ from tickets.store import (
     Layout,
     Saved,
     append_event,
+    left_over,
     load,
     lock,
     missing,
+    networks_of,
     register,
     replace_file,
     rounds_committed,
+    run_folders,
+    runs_left_over,
+    survey,
     sweep_temporary,
     write_run,
 )
@@ -116,7 +120,7 @@ def run_campaign(
 ) -> Outcome:
     """As `run`, but a run that fails does not stop the others: what failed is in the outcome."""
     end_if_unguarded()
-    with importable(Path.cwd(), *_beside(campaign)):
+    with modules_of(campaign):
         ready = prepare(campaign, out=out, data=data, settings=settings, device=device, workers=workers)
         return _train(ready, workers, listener)
 
@@ -146,7 +150,7 @@ def _train(ready: Prepared, workers: int, listener: Listener) -> Outcome:
                 pieces_of = [CohortWork(one, name, (folder / name).absolute(), cohort, prints) for cohort in todo[name]]
                 where = (ready.data_folder, str(ready.device))
                 works += [Work(piece, plans[name], record, *where) for piece in pieces_of]
-            for line in foreword([one for name, one in fitted.items() if todo[name]]):
+            for line in (*_left_over(folder, runs), *foreword([one for name, one in fitted.items() if todo[name]])):
                 listener.say(line)
             steps = sum(steps_missing(work.cohort.run, work.cohort.cohort) for work in works)
             listener.begin(len(runs), steps, _rounds_there(runs, todo))
@@ -154,11 +158,6 @@ def _train(ready: Prepared, workers: int, listener: Listener) -> Outcome:
     finally:
         torch.set_num_threads(threads)
     return Outcome(folder, tuple(runs), failed, functions)
-
-
-def _beside(campaign: str | Path | Mapping[str, Any] | Campaign) -> list[Path]:
-    """The folder that a campaign file lies in."""
-    return [Path(campaign).absolute().parent] if isinstance(campaign, str | Path) else []
 
 
 def _tell_changes(folder: Path, network: Carried, listener: Listener) -> None:
@@ -213,6 +212,13 @@ def _changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         elif old != new:
             changes.append(f"{key} {old}, now {new}")
     return changes
+
+
+def _left_over(folder: Path, runs: Mapping[str, Run]) -> Iterator[str]:
+    """What is saved and no longer in the campaign: a line a kind."""
+    for name, one in runs.items():
+        yield from (f"{name}: {line}" for line in left_over(one, networks_of(survey(folder / name))))
+    yield from runs_left_over((path.name for path in run_folders(folder)), runs)
 
 
 def _rounds_there(runs: Mapping[str, Run], todo: Mapping[str, Sequence[Any]]) -> int:

@@ -138,7 +138,8 @@ def initial_values(build: Callable[[], nn.Module], init: str | Mapping[str, Any]
     is as built, frozen parameters too; those that a weight is computed from (weight_norm) are set by it.
     The biases are no matter for what the weights are.
     A function of (build, init, seed) alone: all random numbers come from `seed`, in [0, 2**63), and the process's
-    state (see process_state.py) is neither read nor changed. Raises InputError for an unknown name, or if a weight cannot be set.
+    state (see process_state.py) is neither read nor changed. Raises InputError for an unknown name, or if a weight
+    cannot be set.
     """
     table = {"name": init} if isinstance(init, str) else dict(init)
     name = table.pop("name")

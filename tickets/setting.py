@@ -222,18 +222,44 @@ def plan_execution(fitted: Fitted, device: torch.device, workers: int = 1, wante
         fitted.source.examples.train_inputs.dtype,
         fitted.draws.obstacle,
     )
-    replicates = min(run.replicates, run.cohort_size or run.replicates)
-    networks = replicates * sum(arm.draws for arm in run.arms)
-    lanes = min(choice.lanes, networks)
+    lanes = min(choice.lanes, networks_in_lockstep(run))
     bound = free_bytes(device) // 2 // workers if compute.memory_gib is None else int(compute.memory_gib * 2**30)
     bound = int(bound / KEPT_BY_THE_ALLOCATOR) - EVALUATION_BYTES[device.type]
     sizes = sizes_of(module, fitted.prunable, run.train)
     if device.type == "cpu":  # what a round keeps is on the CPU, where another device's memory is not asked for it
-        rewinds = run.rewind.step > 0
-        bound -= round_bytes(sizes, replicates, networks, rounds=run.rounds, rewinds=rewinds)
-        bound -= ranking_bytes(fitted.prunable, run.prune.scope)
+        bound -= _kept_by_a_round(fitted, sizes)
     at_once = networks_that_fit(bound, _training(fitted, sizes, choice), lanes)
     return Plan(choice.strategy, choice.reason, lanes, at_once, threads, choice.sparse_up_to)
+
+
+def memory_needed(fitted: Fitted, plan: Plan, device: torch.device) -> int:
+    """Bytes that a round of a run takes by its plan, by the estimate that planned it.
+
+    Beside the data, Python and PyTorch; on a GPU, of its memory alone.
+    """
+    sizes = sizes_of(fitted.module, fitted.prunable, fitted.run.train)
+    training = _training(fitted, sizes, Choice(plan.strategy, plan.reason, plan.lanes, plan.sparse_up_to))
+    at_once = min(plan.networks_at_once, networks_in_lockstep(fitted.run))
+    held = at_once * training.each + plan.lanes * training.lane + EVALUATION_BYTES[device.type]
+    if device.type == "cpu":
+        held += _kept_by_a_round(fitted, sizes)
+    return int(held * KEPT_BY_THE_ALLOCATOR)
+
+
+def networks_in_lockstep(run: Run) -> int:
+    """The networks of a round of a cohort: of its replicates, every arm and draw."""
+    return _cohort_size(run) * sum(arm.draws for arm in run.arms)
+
+
+def _cohort_size(run: Run) -> int:
+    return min(run.replicates, run.cohort_size or run.replicates)
+
+
+def _kept_by_a_round(fitted: Fitted, sizes: Sizes) -> int:
+    run = fitted.run
+    networks = networks_in_lockstep(run)
+    kept = round_bytes(sizes, _cohort_size(run), networks, rounds=run.rounds, rewinds=run.rewind.step > 0)
+    return kept + ranking_bytes(fitted.prunable, run.prune.scope)
 
 
 def _training(fitted: Fitted, sizes: Sizes, choice: Choice) -> Training:

@@ -107,3 +107,27 @@ def test_with_nothing_there_all_six_are_missing(tmp_path: Path) -> None:
         InputError, match=r"6 files are missing in .*/cifar10/cifar-10-batches-bin, which does not exist"
     ):
         cifar10(tmp_path)
+
+
+@pytest.mark.parametrize("above", ["", "cifar10/"])
+def test_the_python_version_is_seen_and_not_read(write_files: Write, above: str) -> None:
+    folder = write_files({f"{above}cifar-10-batches-py/data_batch_1": b"cos\nsystem\n(S'exit 1'\ntR."})
+    with pytest.raises(InputError) as caught:
+        cifar10(folder)
+    (line,) = caught.value.problems
+    assert "6 files are missing" in line
+    assert f"{folder / above / 'cifar-10-batches-py'} is there: it holds Python pickles, which are never read" in line
+    assert "cifar-10-binary.tar.gz" in line
+    assert "`tickets fetch cifar10 --data" in line
+
+
+def test_an_archive_that_is_not_unpacked_is_seen(write_files: Write) -> None:
+    folder = write_files({"cifar10/cifar-10-binary.tar.gz": b""})
+    with pytest.raises(InputError, match=r"cifar-10-binary\.tar\.gz is there: unpack it there"):
+        cifar10(folder)
+
+
+def test_the_binary_version_is_read_beside_the_python_version(batches: dict[str, bytes], write_files: Write) -> None:
+    write_files({"cifar-10-batches-py/data_batch_1": b"pickle"})
+    folder = write_files({f"cifar-10-batches-bin/{file}": data for file, data in batches.items()})
+    assert len(cifar10(folder).train_labels) == 10

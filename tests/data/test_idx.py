@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tickets.data.dataset import Dataset
 from tickets.data.idx import FILES, fashion_mnist, mnist
 from tickets.errors import InputError
 
@@ -203,3 +204,65 @@ def test_no_folder_says_how_to_give_one() -> None:
         "`tickets fetch mnist --data FOLDER`",
     ):
         assert way in str(caught.value)
+
+
+DOTTED = {file: file.replace("-idx", ".idx") for file in FILES}
+
+
+@pytest.mark.parametrize("gzipped", [False, True])
+@pytest.mark.parametrize("dotted", [False, True])
+@pytest.mark.parametrize(
+    ("load", "place"),
+    [
+        (mnist, "MNIST/raw"),
+        (mnist, "mnist/MNIST/raw"),
+        (mnist, "mnist/raw"),
+        (mnist, "mnist"),
+        (fashion_mnist, "FashionMNIST/raw"),
+        (fashion_mnist, "fashion_mnist/FashionMNIST/raw"),
+        (fashion_mnist, "fashion_mnist"),
+    ],
+)
+def test_torchvisions_folders_and_dotted_names_are_found(
+    idx_contents: dict[str, bytes],
+    write_files: Write,
+    load: Callable[[Path], Dataset],
+    place: str,
+    dotted: bool,
+    gzipped: bool,
+) -> None:
+    named = {DOTTED[file] if dotted else file: data for file, data in idx_contents.items()}
+    dataset = load(write_files(under(place, named), gzipped)).validated()
+    assert dataset.train_labels.tolist() == [3, 0, 9, 1, 1]
+    assert dataset.sha256 == hashlib.sha256(b"".join(idx_contents[file] for file in FILES)).hexdigest()
+
+
+def test_neither_takes_the_others_files(idx_contents: dict[str, bytes], write_files: Write) -> None:
+    folder = write_files(under("FashionMNIST/raw", idx_contents))
+    with pytest.raises(InputError, match="4 files are missing in"):
+        mnist(folder)
+
+
+def test_a_whole_folder_comes_before_one_with_a_few_of_the_files(
+    idx_contents: dict[str, bytes], write_files: Write
+) -> None:
+    write_files({f"mnist/{LABELS}": b"torn"})
+    folder = write_files(under("MNIST/raw", idx_contents))
+    assert mnist(folder).train_labels.tolist() == [3, 0, 9, 1, 1]
+
+
+def test_names_and_forms_may_be_mixed_and_the_published_name_comes_first(
+    idx_contents: dict[str, bytes], write_files: Write
+) -> None:
+    folder = write_files(under("mnist", {DOTTED[file]: data for file, data in idx_contents.items()}), gzipped=True)
+    write_files({f"mnist/{LABELS}": struct.pack(">2I", 0x801, 5) + bytes([4] * 5)})
+    assert mnist(folder).train_labels.tolist() == [4] * 5
+
+
+@pytest.mark.parametrize("place", ["MNIST/processed", "mnist/MNIST/processed"])
+def test_torchvisions_old_pickles_are_seen_and_not_read(write_files: Write, place: str) -> None:
+    folder = write_files({f"{place}/training.pt": b"cos\nsystem\n(S'exit 1'\ntR."})
+    with pytest.raises(InputError) as caught:
+        mnist(folder)
+    assert f"{folder / place} is there: it holds Python pickles, which are never read" in str(caught.value)
+    assert "`tickets fetch mnist --data" in str(caught.value)

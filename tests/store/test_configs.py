@@ -77,12 +77,12 @@ def test_folders_that_hold_nothing(campaigns, tmp_path):
 def test_damage_is_left_out_run_by_run(campaigns, tmp_path):
     for name in "ab":
         shutil.copytree(campaigns / name, tmp_path / name)
-    whole = tickets.load([tmp_path / "a", tmp_path / "b"])
+    whole = tickets.load([tmp_path / "a", tmp_path / "b"]).rounds
     first, *others = tickets.load(tmp_path / "a").runs
     (tmp_path / "a" / first / "cohort-000" / "round-001" / "rounds.parquet").write_bytes(b"torn")
     found = tickets.load([tmp_path / "a", tmp_path / "b"], skip_damaged=True)
     assert list(found.damaged) == [first]
-    wanted = whole.rounds[whole.rounds["run"] != first].reset_index(drop=True)
+    wanted = whole[whole["run"] != first].reset_index(drop=True)
     pd.testing.assert_frame_equal(found.rounds, wanted)
     (tmp_path / "a" / others[0] / "run.json").write_bytes(b"torn")
     found = tickets.load([tmp_path / "a", tmp_path / "b"], skip_damaged=True)

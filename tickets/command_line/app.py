@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tickets import __version__
 from tickets.command_line.streams import close_streams, open_streams
 from tickets.errors import InputError, nearest
 
@@ -29,6 +30,21 @@ app = typer.Typer(
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A campaign's folder, or one run's folder in it.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"tickets {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Options of the command itself."""
 
 
 KINDS = ("models", "data", "arms", "scores")  # what `tickets list` can list, from tickets.catalogue
@@ -50,8 +66,17 @@ def run(
     ] = None,
     device: Annotated[str, typer.Option(metavar="NAME", help="cpu or cuda.")] = "cpu",
     workers: Annotated[int, typer.Option(min=1, metavar="N", help="Processes that share out runs and cohorts.")] = 1,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be trained, and write and train nothing.")
+    ] = False,
 ) -> None:
     """Run, or go on with, a campaign. The same command again resumes, and skips what is done."""
+    if dry_run:
+        from tickets.command_line.forecast import print_forecast
+        from tickets.forecast import forecast
+
+        print_forecast(*forecast(file, out=out, data=data, settings=settings or (), device=device, workers=workers))
+        return
     try:
         from tickets.campaign import run_campaign
         from tickets.command_line.progress import make_listener
@@ -120,6 +145,7 @@ def compare(
     from tickets.analysis import compare as compare_arms
     from tickets.analysis import rules_of
     from tickets.command_line.comparison import as_records, print_choices, print_comparison
+    from tickets.command_line.notes import left_over_lines
     from tickets.command_line.tables import print_notes
     from tickets.store import load
 
@@ -133,6 +159,9 @@ def compare(
         tuned = tuned_by(saved, tune, metric)
         rounds, rules, chosen = tuned.rounds, tuned.rules, tuned.chosen
     compared = compare_arms(rounds, metric, margin, rules=rules)
+    shown = [run for run in saved.runs if run not in damaged]
+    for line in left_over_lines(saved, shown):
+        print(line, file=sys.stderr if as_json else sys.stdout)
     if as_json:
         _print_json(as_records(compared, chosen))
     else:

@@ -28,6 +28,8 @@ def print_results(folder: Path, runs: Sequence[str]) -> None:
         over = "mean ± standard deviation over " if replicates > 1 else ""
         heading = f"test accuracy at early stop, %, {over}{counted(replicates, 'replicate')}"
         say(console, f"{run}: {heading}")
+        for line in saved.left_over(run):
+            say(console, f"({line})")
         shown = Table()
         shown.add_column("density", justify="right")
         for arm in wide.columns:
@@ -66,6 +68,9 @@ def print_status(found: Sequence[RunStatus]) -> None:
             say(console, f"{one.run}: {why}")
     for line in _each_once({one.run: _about(coverage_from_json(one.coverage)) for one in found if one.coverage}):
         say(console, line)
+    for one in found:
+        for line in one.left_over:
+            say(console, f"{one.run}: {line}")
 
 
 def print_notes(saved: Saved) -> None:

@@ -10,11 +10,22 @@ from torch import Tensor
 
 from tickets.data.augmentation import flip_and_crop
 from tickets.data.dataset import Dataset
-from tickets.data.files import locate, read_all
+from tickets.data.files import NO_PICKLES, locate, read_all
 from tickets.errors import InputError
 
 FILES = (*(f"data_batch_{batch}.bin" for batch in range(1, 6)), "test_batch.bin")
 _PLACES = ("cifar10/cifar-10-batches-bin", "cifar10", "cifar-10-batches-bin")
+_PYTHON = f"{NO_PICKLES}; the binary version of the data set (cifar-10-binary.tar.gz) has the same images"
+_PACKED = "unpack it there: its folder cifar-10-batches-bin is what is read"
+_UNREAD = {
+    f"{folder}{name}": why
+    for folder in ("cifar10/", "")
+    for name, why in (
+        ("cifar-10-batches-py", _PYTHON),
+        ("cifar-10-python.tar.gz", _PYTHON),
+        ("cifar-10-binary.tar.gz", _PACKED),
+    )
+}
 _SHAPE = (3, 32, 32)
 _RECORD = 1 + 3 * 32 * 32  # bytes
 _CLASSES = 10
@@ -30,7 +41,7 @@ def cifar10(folder: Path | None, augment: bool = False) -> Dataset:
     every training batch flipped and cropped at random (`flip_and_crop`). `sha256` is that of the six files'
     contents. Raises InputError for every file that is missing or wrong.
     """
-    paths = locate("cifar10", folder, FILES, _PLACES)
+    paths = locate("cifar10", folder, FILES, _PLACES, unread=_UNREAD)
     batches, sha256 = read_all("cifar10", folder, paths, _parse)
     train, test = np.concatenate(batches[:-1]), batches[-1]
     return Dataset(

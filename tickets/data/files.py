@@ -6,12 +6,15 @@ import gzip
 import hashlib
 import shlex
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
 from tickets.errors import InputError
+
+NO_PICKLES = "it holds Python pickles, which are never read, since reading one can run any code"
 
 
 def fetch_command(name: str, folder: Path | str) -> str:
@@ -19,11 +22,27 @@ def fetch_command(name: str, folder: Path | str) -> str:
     return f"`tickets fetch {name} --data {shlex.quote(str(folder))}`"
 
 
-def locate(name: str, folder: Path | None, files: Sequence[str], places: Sequence[str]) -> list[Path]:
+def locate(
+    name: str,
+    folder: Path | None,
+    files: Sequence[str],
+    places: Sequence[str],
+    aliases: Mapping[str, str] = MappingProxyType({}),
+    unread: Mapping[str, str] = MappingProxyType({}),
+) -> list[Path]:
     """Where the `files` of data set `name` lie, each as itself or with ".gz", in their order.
 
-    `places` are folders inside the data folder; the first that has any of the files is the one. A file that
-    is there in both forms is read uncompressed. Raises InputError that names every missing file.
+    Parameters
+    ----------
+    places:
+        Folders inside the data folder; the first that has all of the files is the one, else the first that has any.
+    aliases:
+        Another name that a file may have, by its own; its own counts first.
+    unread:
+        What else may be found in the data folder, by its path there, and why it is not read: said where files are
+        missing.
+
+    A file that is there in both forms is read uncompressed. Raises InputError that names every missing file.
     """
     if folder is None:
         raise InputError(
@@ -31,12 +50,13 @@ def locate(name: str, folder: Path | None, files: Sequence[str], places: Sequenc
             'data_folder = "FOLDER" in the campaign file, or set the environment variable TICKETS_DATA '
             f"({fetch_command(name, 'FOLDER')} downloads them)"
         )
-    found = [_present(folder / place, files) for place in places]
-    place, present = next(((place, some) for place, some in zip(places, found, strict=True) if some), (places[0], {}))
-    missing = [file for file in files if file not in present]
+    found = {place: _present(folder / place, files, aliases) for place in places}
+    place = max(places, key=lambda one: (len(found[one]) == len(files), bool(found[one])))  # the first of the best
+    missing = [file for file in files if file not in found[place]]
     if missing:
-        raise InputError(_missing(name, folder, folder / place, missing))
-    return [present[file] for file in files]
+        seen = "".join(f"; {folder / path} is there: {why}" for path, why in unread.items() if (folder / path).exists())
+        raise InputError(_missing(name, folder, folder / place, missing, aliases) + seen)
+    return [found[place][file] for file in files]
 
 
 def read(path: Path) -> bytes:
@@ -83,18 +103,19 @@ def damaged(name: str, folder: Path | None, problems: Sequence[str]) -> InputErr
     return InputError([f"{problem}; {mend}" for problem in problems])
 
 
-def _present(folder: Path, files: Sequence[str]) -> dict[str, Path]:
+def _present(folder: Path, files: Sequence[str], aliases: Mapping[str, str]) -> dict[str, Path]:
     """Those of the files that lie in the folder, and where."""
-    forms = {file: (folder / file, folder / f"{file}.gz") for file in files}
-    return {file: path for file, both in forms.items() for path in reversed(both) if path.is_file()}
+    names = {file: [file, *([aliases[file]] if file in aliases else [])] for file in files}
+    forms = {file: [folder / f"{each}{end}" for each in own for end in ("", ".gz")] for file, own in names.items()}
+    return {file: path for file, paths in forms.items() for path in reversed(paths) if path.is_file()}
 
 
-def _missing(name: str, folder: Path, place: Path, missing: Sequence[str]) -> str:
+def _missing(name: str, folder: Path, place: Path, missing: Sequence[str], aliases: Mapping[str, str]) -> str:
     """The message about missing files, with a hint where the folder given is one too deep."""
     what = "1 file is missing" if len(missing) == 1 else f"{len(missing)} files are missing"
     gone = "" if place.is_dir() else ", which does not exist"
     hint = ""
-    if _present(folder, missing):
+    if _present(folder, missing, aliases):
         hint = f"; {folder} holds them itself: the data folder is the one that has a folder {name!r} in it"
     return (
         f"data {name!r}: {what} in {place}{gone}: {', '.join(missing)} (each as it is or with .gz)"

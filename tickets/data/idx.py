@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from tickets.data.dataset import Dataset
-from tickets.data.files import damaged, locate, read_all
+from tickets.data.files import NO_PICKLES, damaged, locate, read_all
 from tickets.errors import InputError
 
 FILES = (
@@ -23,6 +23,10 @@ FILES = (
     "t10k-images-idx3-ubyte",
     "t10k-labels-idx1-ubyte",
 )
+# As some archives and mirrors name them.
+_DOTTED = {file: file.replace("-idx", ".idx") for file in FILES}
+# Where torchvision puts them: its folder for the data set, and a data folder that was made for this data set alone.
+_TORCHVISION = {"mnist": "MNIST/raw", "fashion_mnist": "FashionMNIST/raw"}
 _SIDE = 28  # pixels
 _CLASSES = 10
 _IMAGES_MAGIC = 0x00000803
@@ -32,14 +36,17 @@ _LABELS_MAGIC = 0x00000801
 def mnist(folder: Path | None) -> Dataset:
     """MNIST (LeCun et al. 1998): (n, 1, 28, 28) float32, normalised by mean 0.1307 and deviation 0.3081.
 
-    Read from `<folder>/mnist/`, gzipped or not; as many examples as the files' headers say. `sha256` is that
-    of the four files' contents. Raises InputError for every file that is missing or wrong.
+    Read from `<folder>/mnist/` or torchvision's `<folder>/MNIST/raw/`, gzipped or not, named as LeCun has them or with
+    a dot (`train-images.idx3-ubyte`); as many examples as the files' headers say. `sha256` is that of the four files'
+    contents. Raises InputError for every file that is missing or wrong.
     """
     return _dataset("mnist", folder, mean=0.1307, deviation=0.3081)
 
 
 def fashion_mnist(folder: Path | None) -> Dataset:
-    """Fashion-MNIST (Xiao et al. 2017), from `<folder>/fashion_mnist/`; else as `mnist`.
+    """Fashion-MNIST (Xiao et al. 2017), from `<folder>/fashion_mnist/` or torchvision's `<folder>/FashionMNIST/raw/`.
+
+    Else as `mnist`.
 
     Normalised by mean 0.2860 and deviation 0.3530.
     """
@@ -66,7 +73,16 @@ def parse_labels(contents: bytes) -> np.ndarray:
 
 def _dataset(name: str, folder: Path | None, mean: float, deviation: float) -> Dataset:
     """Read, check and normalise the four files."""
-    paths = locate(name, folder, FILES, places=(name,))
+    theirs = _TORCHVISION[name]
+    processed = f"{theirs.partition('/')[0]}/processed"
+    paths = locate(
+        name,
+        folder,
+        FILES,
+        places=(name, theirs, f"{name}/{theirs}", f"{name}/raw"),
+        aliases=_DOTTED,
+        unread=dict.fromkeys((processed, f"{name}/{processed}"), NO_PICKLES),
+    )
     arrays, sha256 = read_all(name, folder, paths, _parse)
     problems = [
         f"{paths[images]} has {len(arrays[images])} images and {paths[labels]} has "

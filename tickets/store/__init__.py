@@ -11,6 +11,7 @@ from tickets.store.layout import (
     round_folders,
     run_folders,
 )
+from tickets.store.left_over import left_over, networks_of, runs_left_over
 from tickets.store.lock import lock
 from tickets.store.log import append_event, read_events
 from tickets.store.plan import CohortPlan, RoundPlan, arm_options, missing, survey, wanted_arms
@@ -51,9 +52,11 @@ __all__ = [
     "commit",
     "expand",
     "json_bytes",
+    "left_over",
     "load",
     "lock",
     "missing",
+    "networks_of",
     "pack",
     "parse_arm_key",
     "read_events",
@@ -71,6 +74,7 @@ __all__ = [
     "round_folders",
     "rounds_committed",
     "run_folders",
+    "runs_left_over",
     "squeeze",
     "status",
     "survey",

@@ -21,6 +21,7 @@ from tickets.roles import arms_by_label, comparison_notes, role
 from tickets.store.configs import config_table
 from tickets.store.derived import with_derived
 from tickets.store.layout import Layout, cohort_folders, round_folders, run_folders
+from tickets.store.left_over import Trained, left_over_of
 from tickets.store.prunable import read_coverage
 from tickets.store.reading import Committed, damaged, read_checked, read_json
 from tickets.store.registered import rounds_seen
@@ -194,6 +195,16 @@ class Saved:
         """
         return config_table({run: self._files[run]["config"] for run in self.runs})
 
+    def left_over(self, run: str | None = None) -> list[str]:
+        """What of a run is saved, and so in every table, and no longer in the campaign file: a line a kind.
+
+        `run` may be left out if there is just one.
+        """
+        run = self._one(run)
+        own = self._rounds[self._rounds["run"] == run]
+        there = (Trained(*map(_plain, key)) for key in own[list(Trained._fields)].itertuples(index=False))
+        return left_over_of(self._runs[run], self._files[run]["config"], there)
+
     def file(self, run: str | None = None) -> dict[str, Any]:
         """What a run's run.json holds. `run` may be left out if there is just one."""
         return copy.deepcopy(dict(self._files[self._one(run)]))
@@ -287,6 +298,10 @@ class Saved:
         """The labels of all runs' arms, in the order of their campaign."""
         configs = (self._files[run].get("config", {}) for run in self.runs)
         return list(dict.fromkeys(label for config in configs for label in arms_by_label(config)))
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, str) else int(value)
 
 
 def _sorted(frame: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from tickets.config import Run, expand, parse_run, read_campaign, run_id, same_but_for_validation
+from tickets.config import Run, parse_run
 from tickets.errors import InputError
 from tickets.store.layout import Layout, run_folders
+from tickets.store.left_over import asked_runs, left_over, networks_of, runs_left_over
 from tickets.store.log import read_events
 from tickets.store.plan import SavedCohort, plan, survey, wanted_arms
 from tickets.store.prunable import read_coverage
@@ -28,6 +29,7 @@ class RunStatus:
     missing_arms: the arms that rounds which are committed lack.
     asked: whether campaign.toml asks for the run; else it is measured by its own run.json.
     coverage: which of the network's weights are prunable, as `Coverage.as_json` gives it; None if no file says so.
+    left_over: what of the run is saved and no longer in the campaign file, a line a kind.
     """
 
     run: str
@@ -43,6 +45,7 @@ class RunStatus:
     missing_arms: list[str]
     asked: bool
     coverage: dict[str, Any] | None = None
+    left_over: list[str] = field(default_factory=list)
 
 
 def status(folder: str | Path) -> list[RunStatus]:
@@ -53,30 +56,16 @@ def status(folder: str | Path) -> list[RunStatus]:
     """
     folder = Path(folder)
     there = {path.name: path for path in run_folders(folder)}
-    campaign = folder / Layout.CAMPAIGN
-    asked = dict(_asked(campaign, there)) if campaign.is_file() else {}
+    asked = asked_runs(folder)
     if not asked and not there:
         raise InputError(
             f"{folder}: neither {Layout.CAMPAIGN} nor a saved run in it; give a folder that `tickets run` wrote"
         )
     statuses = [_status(name, run, there.get(name, folder / name), True) for name, run in asked.items()]
-    return statuses + [_unasked(path) for name, path in there.items() if name not in asked]
-
-
-def _asked(campaign: Path, there: Mapping[str, Path]) -> Iterator[tuple[str, Run]]:
-    """The runs of a campaign by id. One whose data decides how many examples validate is known by what is saved."""
-    for run in expand(read_campaign(campaign)):
-        if run.data.validation is None:
-            saved = (saved for path in there.values() if (saved := _saved(path)) is not None)
-            run = next((one for one in saved if same_but_for_validation(run, one)), run)
-        yield run_id(run), run
-
-
-def _saved(path: Path) -> Run | None:
-    try:
-        return parse_run(read_json(path / Layout.RUN)["config"])
-    except (InputError, KeyError):
-        return None
+    others = [_unasked(path) for name, path in there.items() if name not in asked]
+    if asked:
+        others = [replace(one, left_over=[*runs_left_over([one.run], asked), *one.left_over]) for one in others]
+    return statuses + others
 
 
 def failure(events: Sequence[Mapping[str, Any]]) -> str | None:
@@ -150,6 +139,7 @@ def _status(name: str, run: Run, folder: Path, asked: bool) -> RunStatus:
         missing_arms=[arm.label for arm in run.arms if arm.label in late],
         asked=asked,
         coverage=_coverage(folder),
+        left_over=left_over(run, networks_of(saved)),
     )
 
 

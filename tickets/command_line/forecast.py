@@ -1,0 +1,64 @@
+"""What `tickets run --dry-run` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tickets.command_line.progress import counted
+from tickets.forecast import Forecast
+
+
+def print_forecast(folder: Path, found: Sequence[Forecast]) -> None:
+    """A line for the campaign, then some for each run."""
+    trainings, steps = sum(one.trainings for one in found), sum(one.steps for one in found)
+    known = [one.seconds for one in found if one.seconds is not None]
+    time = f", about {_duration(sum(known))}" if trainings and len(known) == len(found) else ""
+    print(
+        f"{counted(len(found), 'run')}, {counted(trainings, 'training')} and {counted(steps, 'training step')} to do"
+        f"{time}; dry run: nothing is trained or written (folder: {folder})"
+    )
+    for one in found:
+        print(one.run)
+        for name, text in _lines(one):
+            print(f"  {name:<10} {text}")
+
+
+def _lines(one: Forecast) -> list[tuple[str, str]]:
+    arms = ", ".join(arm if draws == 1 else f"{arm} x {draws}" for arm, draws in one.arms.items())
+    networks = counted(sum(one.arms.values()), "network")
+    share = one.weights / one.parameters
+    tensors = ", ".join(f"{name} {shape}" for name, shape in one.prunable.items())
+    at_once = counted(one.networks_at_once, "network")
+    return [
+        (
+            "trainings",
+            f"{one.trainings:,} of {one.wanted:,} are missing: {counted(one.replicates, 'replicate')} x "
+            f"{counted(one.rounds, 'round')} x {networks} ({arms})",
+        ),
+        ("steps", f"{one.steps:,}, counted over all networks"),
+        (
+            "prunable",
+            f"{counted(len(one.prunable), 'tensor')} with {one.weights:,} of {one.parameters:,} parameters "
+            f"({100 * share:.1f} %): {tensors}",
+        ),
+        ("strategy", f"{one.strategy} ({one.reason}); up to {at_once} at once"),
+        ("memory", f"about {one.memory / 2**20:,.0f} MiB a process, beside the data, Python and PyTorch"),
+        ("time", _time(one)),
+        *(("saved", line) for line in one.left_over),
+    ]
+
+
+def _time(one: Forecast) -> str:
+    if not one.trainings:
+        return "none: nothing is missing"
+    if one.seconds is None:
+        return "not known: no round of this run is saved"
+    each = one.seconds / one.trainings
+    return f"about {_duration(one.seconds)} in one process, at {each:.2g} s a training as in its saved rounds"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,113 @@
+"""What is saved of a campaign and is no longer in its file: it stays, readers show it, and it is said.
+
+Nothing that is committed is ever changed or removed. So where a campaign file asks for fewer replicates, rounds, arms,
+draws or runs than before, the others stay in every table, mean and comparison.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from tickets.config import Run, expand, parse_run, read_campaign, run_id, same_but_for_validation
+from tickets.errors import InputError
+from tickets.store.layout import Layout, run_folders
+from tickets.store.plan import SavedCohort, wanted_arms
+from tickets.store.reading import read_json
+
+
+class Trained(NamedTuple):
+    """One network of a run that is saved."""
+
+    replicate: int
+    round: int
+    arm: str
+    draw: int
+
+
+def left_over(run: Run, there: Iterable[Trained]) -> list[str]:
+    """A line for each kind of what is there and is not in the run as it is now: replicates, rounds, arms, draws."""
+    networks = set(there)
+    draws: dict[str, set[int]] = {}
+    for arm, draw in wanted_arms(run):
+        draws.setdefault(arm, set()).add(draw)
+    beyond: dict[str, set[int]] = {}
+    for network in networks:
+        if network.arm in draws and network.draw not in draws[network.arm]:
+            beyond.setdefault(network.arm, set()).add(network.draw)
+    kinds = [
+        _numbered("replicate", {network.replicate for network in networks if network.replicate >= run.replicates}),
+        _numbered("round", {network.round for network in networks if network.round > run.rounds}),
+        _named("arm", {network.arm for network in networks} - draws.keys()),
+        *(f"{_numbered('draw', numbers)} of {arm}" for arm, numbers in sorted(beyond.items())),
+    ]
+    return [_said(kind) for kind in kinds if kind]
+
+
+def networks_of(saved: Sequence[SavedCohort]) -> Iterator[Trained]:
+    """Every network that is committed."""
+    for cohort in saved:
+        for number, found in cohort.rounds.items():
+            for arm, draw in found.trained:
+                yield from (Trained(replicate, number, arm, draw) for replicate in cohort.replicates)
+
+
+def asked_runs(folder: Path) -> dict[str, Run]:
+    """The runs that a campaign folder's campaign.toml asks for, by id; none if it has no such file.
+
+    One whose data decides how many examples validate is known by what is saved. Raises InputError if the file is
+    damaged.
+    """
+    file = folder / Layout.CAMPAIGN
+    runs = expand(read_campaign(file)) if file.is_file() else ()
+    saved: list[Run] = []
+    if any(run.data.validation is None for run in runs):
+        saved = [run for run in map(_saved, run_folders(folder)) if run is not None]
+    known = (next((one for one in saved if same_but_for_validation(run, one)), run) for run in runs)
+    return {run_id(run): run for run in known}
+
+
+def runs_left_over(names: Iterable[str], asked: Collection[str]) -> list[str]:
+    """A line if some of the runs that are there are not asked for."""
+    kind = _named("run", set(names) - set(asked))
+    return [_said(kind)] if kind else []
+
+
+def left_over_of(folder: Path, config: Mapping[str, object], there: Iterable[Trained]) -> list[str]:
+    """`left_over` of the saved run in a folder, whose run.json holds `config`, and whether the run itself is."""
+    try:
+        asked = asked_runs(folder.parent)
+        lines = left_over(parse_run(config), there)
+    except InputError:
+        return []  # of another version, or damaged: `tickets status` says so
+    return [*(runs_left_over([folder.name], asked) if asked else []), *lines]
+
+
+def _saved(path: Path) -> Run | None:
+    try:
+        return parse_run(read_json(path / Layout.RUN)["config"])
+    except (InputError, KeyError):
+        return None
+
+
+def _said(kind: str) -> str:
+    several = kind.partition(" ")[0].endswith("s")
+    verb, pronoun, then = ("are", "they", "stay and are") if several else ("is", "it", "stays and is")
+    return f"{kind} {verb} saved and no longer in the campaign file; {pronoun} {then} shown"
+
+
+def _numbered(noun: str, numbers: Collection[int]) -> str:
+    """`replicates 3 and 4`, `rounds 5 to 16`; "" for none."""
+    ordered = sorted(numbers)
+    if len(ordered) > 2 and ordered == list(range(ordered[0], ordered[-1] + 1)):
+        return f"{noun}s {ordered[0]} to {ordered[-1]}"
+    return _named(noun, list(map(str, ordered)), in_order=True)
+
+
+def _named(noun: str, names: Collection[str], in_order: bool = False) -> str:
+    listed = list(names) if in_order else sorted(names)
+    if not listed:
+        return ""
+    *others, last = listed
+    return f"{noun}s {', '.join(others)} and {last}" if others else f"{noun} {last}"
