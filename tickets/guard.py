@@ -157,18 +157,26 @@ class _Trial:
         if perturbed_by is not None:
             stack = perturbed(stack, self.recipe.precision, perturbed_by)
         inputs, precision = self.examples.validation_inputs[:EVALUATED], self.recipe.precision
+
+        def begun() -> Part:
+            return kind(*first, stack, self.seeds, self.examples, self.recipe, self.device, **options)
+
+        def outputs(part: Part) -> Tensor:
+            with lowered(precision, self.device):
+                return part.logits(inputs).float().cpu()
+
         stacks = [stack]
         with untouched_generators(), products(precision):
-            part = kind(*first, stack, self.seeds, self.examples, self.recipe, self.device, **options)
-            for before, after in itertools.pairwise([stack.step, *(step for step in self.steps if step > stack.step)]):
+            part = begun()
+            before = outputs(part if evaluates else begun())
+            for here, there in itertools.pairwise([stack.step, *(step for step in self.steps if step > stack.step)]):
                 with lowered(precision, self.device):
-                    if evaluates:
-                        part.logits(inputs)
-                    part.advance(before, after, _nobody, threading.Event())
-                stacks.append(part.standing(after))
-            with lowered(precision, self.device):
-                logits = part.logits(inputs).float().cpu()
-        return Course(stacks, logits, part.unreached if isinstance(part, Plain) else ())
+                    part.advance(here, there, _nobody, threading.Event())
+                stacks.append(part.standing(there))
+                if evaluates:
+                    outputs(part)
+            after = outputs(part)
+        return Course(stacks, (before, after), part.unreached if isinstance(part, Plain) else ())
 
 
 def _reference(fitted: Fitted, device: torch.device) -> tuple[_Trial, Course]:
@@ -243,7 +251,7 @@ def _unlike(found: Course, wanted: Course, device: torch.device) -> str | None:
 
     On a GPU sums may be added up in any order, so that only their outputs are compared, and not to the last bit.
     """
-    apart = [(_relative(found.logits, wanted.logits), "its outputs in evaluation mode")]
+    apart = [(_relative(found.logits[1], wanted.logits[1]), "its outputs in evaluation mode")]
     if device.type == "cpu":
         for one, other in zip(found.stacks, wanted.stacks, strict=True):
             for name, tensor in {**other.parameters, **other.buffers}.items():

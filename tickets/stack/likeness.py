@@ -22,7 +22,7 @@ from tickets.stack.networks import Stack
 
 ROUNDOFF = {"float32": 2.0**-24, "tf32": 2.0**-11, "bf16": 2.0**-9}  # relative, of one operation, by train.precision
 PERTURBED = 8.0  # of these, at most, that a weight is changed by
-SPREADS = 64.0  # times what such changes come to
+SPREADS = 32.0  # times what such changes come to
 STORED = 32 * ROUNDOFF["float32"]  # of a tensor's length: how it is kept is float32 in every precision
 
 
@@ -30,12 +30,13 @@ STORED = 32 * ROUNDOFF["float32"]  # of a tensor's length: how it is kept is flo
 class Course:
     """A training of a few steps. All on the CPU.
 
-    stacks: on the way, from the first on. logits: the outputs in evaluation mode at the end, (R, n, classes).
+    stacks: on the way, from the first on. logits: the outputs in evaluation mode at the beginning and at the end,
+    (R, n, classes).
     unreached: of each network, the parameters that no loss has reached, if that is known.
     """
 
     stacks: Sequence[Stack]
-    logits: Tensor
+    logits: tuple[Tensor, Tensor]
     unreached: Sequence[Set[str]] = ()
 
 
@@ -127,7 +128,8 @@ def _numbers(course: Course) -> dict[str, _Numbers]:
         for state, tensors in stack.optimizer.items():
             for name, tensor in tensors.items():
                 put(f"{state} of {name} after step {stack.step}", tensor)
-    put("outputs in evaluation mode", course.logits)
+    for when, logits in zip(("before", "after"), course.logits, strict=True):
+        put(f"outputs in evaluation mode, {when} training", logits)
     return found
 
 
