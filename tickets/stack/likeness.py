@@ -12,7 +12,7 @@ such an edge differs little from one training to the next, which ones they are d
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import torch
@@ -22,7 +22,7 @@ from tickets.stack.networks import Stack
 
 ROUNDOFF = {"float32": 2.0**-24, "tf32": 2.0**-11, "bf16": 2.0**-9}  # relative, of one operation, by train.precision
 PERTURBED = 8.0  # of these, at most, that a weight is changed by
-SPREADS = 16.0  # times what such changes come to
+SPREADS = 32.0  # times what such changes come to
 STORED = 32 * ROUNDOFF["float32"]  # of a tensor's length: how it is kept is float32 in every precision
 
 
@@ -30,11 +30,14 @@ STORED = 32 * ROUNDOFF["float32"]  # of a tensor's length: how it is kept is flo
 class Course:
     """A training of a few steps. All on the CPU.
 
-    stacks: on the way, from the first on. logits: the outputs in evaluation mode at the end, (R, n, classes).
+    stacks: on the way, from the first on. logits: the outputs in evaluation mode at the beginning and at the end,
+    (R, n, classes).
+    unreached: of each network, the parameters that no loss has reached, if that is known.
     """
 
     stacks: Sequence[Stack]
-    logits: Tensor
+    logits: tuple[Tensor, Tensor]
+    unreached: Sequence[Set[str]] = ()
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,8 @@ def widest_gap(found: Course, wanted: Course, others: Sequence[Course]) -> Gap:
     """Where `found` is furthest from `wanted`, measured by what rounding may do there.
 
     others: trainings like `wanted`, from perturbed values. A tensor of `wanted` with numbers that are not finite says
-    nothing. One that `wanted` leaves as it was, bit for bit, must be left so.
+    nothing. Buffers and frozen parameters that `wanted` leaves as they were must be left so, bit for bit, and so must
+    parameters that no loss has reached.
     """
     here, there, elsewhere = _numbers(found), _numbers(wanted), [_numbers(other) for other in others]
     gaps = [
@@ -98,7 +102,7 @@ def largest_difference(found: Course, wanted: Course) -> float:
 class _Numbers:
     """One tensor of one network. numbers: (n,) float64, for a parameter or buffer how far it has moved from the start.
 
-    length: of the tensor itself. exact: that what has not moved must not move.
+    length: of the tensor itself. exact: if it has not moved, it must not move.
     """
 
     numbers: Tensor
@@ -112,19 +116,20 @@ def _numbers(course: Course) -> dict[str, _Numbers]:
     start = {**first.parameters, **first.buffers}
     found: dict[str, _Numbers] = {}
 
-    def put(what: str, tensors: Tensor, starts: Tensor | None = None) -> None:
+    def put(what: str, tensors: Tensor, starts: Tensor | None = None, name: str = "") -> None:
         for network, tensor in enumerate(tensors.double().reshape(len(tensors), -1)):
             moved = tensor if starts is None else tensor - starts[network].double().reshape(-1)
-            name = f"{what} (network {network})"
-            found[name] = _Numbers(moved, float(tensor.norm()), exact=starts is not None)
+            untouched = name in first.buffers or name in (*course.unreached, *[()] * len(tensors))[network]
+            found[f"{what} (network {network})"] = _Numbers(moved, float(tensor.norm()), exact=untouched)
 
     for stack in later:
         for name, tensor in {**stack.parameters, **stack.buffers}.items():
-            put(f"{name} after step {stack.step}", tensor, start[name])
+            put(f"{name} after step {stack.step}", tensor, start[name], name)
         for state, tensors in stack.optimizer.items():
             for name, tensor in tensors.items():
                 put(f"{state} of {name} after step {stack.step}", tensor)
-    put("outputs in evaluation mode", course.logits)
+    for when, logits in zip(("before", "after"), course.logits, strict=True):
+        put(f"outputs in evaluation mode, {when} training", logits)
     return found
 
 

@@ -65,6 +65,11 @@ class Plain:
                 outputs.append(network.logits(x))
         return torch.stack(outputs)
 
+    @property
+    def unreached(self) -> list[frozenset[str]]:
+        """Of each network, the parameters that no loss has reached yet."""
+        return [frozenset(network.trained.keys() - network.reached) for network in self._networks]
+
     def parameters(self) -> Tensors:
         """See Part.parameters."""
         values = [network.values() for network in self._networks]
@@ -83,7 +88,7 @@ class Plain:
 
 
 class _Network:
-    """One module and its optimizer. trained: its parameters by name, without the frozen ones."""
+    """One module and its optimizer. trained: its parameters by name, without the frozen ones. reached: by a loss."""
 
     def __init__(
         self, build: Callable[[], nn.Module], build_seed: int, stack: Stack, index: int, recipe: TrainConfig
@@ -97,6 +102,7 @@ class _Network:
         for name, tensor in _tensors(self._module).items():
             tensor.data = given[name].clone()
         self.trained = {name: one for name, one in self._module.named_parameters() if one.requires_grad}
+        self.reached: set[str] = set()
         self.optimizer = _optimizer(recipe, self.trained)
         for key, states in stack.optimizer.items():
             for name, state in states.items():
@@ -107,6 +113,7 @@ class _Network:
         self._module.train()
         self.optimizer.zero_grad()
         functional.cross_entropy(self._module(x), y).backward()
+        self.reached |= {name for name, parameter in self.trained.items() if parameter.grad is not None}
         for name, mask in self.masks.items():
             gradient = self.trained[name].grad if name in self.trained else None
             if gradient is not None:
