@@ -39,12 +39,12 @@ def to_latex(data: pd.DataFrame) -> str:
     words stand in columns of their own, so that each is aligned. All text is escaped.
     """
     columns = [_column(str(name), data.iloc[:, place]) for place, name in enumerate(data.columns)]
+    formats = "".join(part for column in columns for part in column.formats)
     heads = [_guarded(column.heading, not place) for place, column in enumerate(columns)]
     rows = zip(*(column.rows for column in columns), strict=True)
     return "\n".join(
         [
-            r"% \usepackage{booktabs}",
-            rf"\begin{{tabular}}{{{''.join(part for column in columns for part in column.formats)}}}",
+            rf"\begin{{tabular}}{{{formats}}} % \usepackage{{booktabs}}",
             r"\toprule",
             " & ".join(heads) + r" \\",
             r"\midrule",
