@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
+from tickets.models.chance import is_of_torch
 from tickets.seeds import stream
 from tickets.stack.jit import jit_is_off
 from tickets.stack.networks import Noise, Tensors
@@ -26,7 +27,7 @@ class Looped:
     def __init__(self, module: nn.Module, masks: Tensors | None = None) -> None:
         """masks: of the stack, (R, *shape), if convolutions are to be computed by their surviving weights alone."""
         self._module = copy.deepcopy(module)
-        self._may_draw = not _is_of_torch(module)
+        self._may_draw = not is_of_torch(module)
         self._last: Noise = lambda index: 0
         self._turn_to: Callable[[int], None] = lambda index: None
         if masks is not None:
@@ -58,10 +59,11 @@ class Looped:
         """See Execution.logits."""
         self._module.eval()
         networks = len(next(iter(parameters.values())))
-        outputs = [
-            self._outputs(index, {name: parameter[index] for name, parameter in parameters.items()}, buffers, x)
-            for index in range(networks)
-        ]
+        with torch.random.fork_rng(devices=[x.device] if x.is_cuda else []):
+            outputs = [
+                self._outputs(index, {name: parameter[index] for name, parameter in parameters.items()}, buffers, x)
+                for index in range(networks)
+            ]
         return torch.stack(outputs)
 
     def _outputs(self, index: int, parameters: Tensors, buffers: Tensors, x: Tensor) -> Tensor:
@@ -96,10 +98,3 @@ def _seed(seed: int, device: torch.device, all_of_them: bool) -> None:
     if all_of_them:
         random.seed(seed)
         np.random.seed(seed & 0xFFFFFFFF)
-
-
-def _is_of_torch(module: nn.Module) -> bool:
-    """Whether PyTorch and this package made all its parts, which draw from nothing but PyTorch's generators."""
-    parts = list(module.modules())
-    hooked = any(part._forward_hooks or part._forward_pre_hooks for part in parts)
-    return not hooked and all(type(part).__module__.startswith(("torch.nn.", "tickets.models.")) for part in parts)
