@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tickets.catalogue import SCORES, resolve
+from tickets.catalogue import MODELS, SCORES, resolve
 from tickets.config import Run
 from tickets.coverage import Coverage
 from tickets.data import Examples
@@ -179,7 +179,8 @@ def fit(run: Run, source: Source) -> Fitted:
         found = prunable(module, run.prune.exclude, run.prune.include)
         hidden = hidden_layers(module) if run.store.units else ()
         draws = draws_of(module, source.examples.train_inputs[:TRIED])
-        check_chance(draws, _fresh(build, run), run.model.name)
+        if run.model.name not in MODELS:
+            check_chance(draws, _fresh(build, run), run.model.name)
         trial = try_out(run, build, found, bias_names(module, found), score) if score else Trial()
     except InputError as error:
         raise type(error)([*problems, *error.problems]) from error

@@ -107,6 +107,16 @@ class PythonOwn(Net):
         return super().forward(x) if OWN_PYTHON.random() < 0.999999 else 2 * super().forward(x)
 
 
+def closed_over() -> type[Net]:
+    generator = np.random.RandomState()
+
+    class Closed(Net):
+        def noise(self) -> Any:
+            return 1.0 if generator.rand() < 0.999999 else 2.0
+
+    return Closed
+
+
 class Counting(Net):
     def __init__(self) -> None:
         super().__init__()
@@ -159,7 +169,7 @@ def test_the_generators_that_a_network_draws_from_are_found(network: type[nn.Mod
     assert (random.getstate(), torch.get_rng_state().tolist()) == before
 
 
-@pytest.mark.parametrize("network", [NumpyOwn, TorchOwn, HeldOwn, PythonOwn, Counting])
+@pytest.mark.parametrize("network", [NumpyOwn, TorchOwn, HeldOwn, PythonOwn, Counting, closed_over()])
 def test_what_cannot_be_drawn_again_is_refused(network: type[nn.Module]) -> None:
     found = draws(network)
     assert not found.repeatable

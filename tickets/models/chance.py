@@ -6,6 +6,7 @@ import copy
 import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from types import CellType, FunctionType
 from typing import Any
 
 import numpy as np
@@ -27,8 +28,8 @@ _OWN = (
 class Draws:
     """What a network draws from as it computes its outputs, in training or evaluation mode.
 
-    sources: of "torch", "numpy" and "python", the global generators that it draws from. repeatable: whether the same
-    values and seeds gave the same outputs.
+    sources: of "torch", "numpy" and "python", the global generators that it was seen to draw from. repeatable: whether
+    the same values and seeds gave the same outputs.
     """
 
     sources: frozenset[str]
@@ -41,12 +42,22 @@ class Draws:
         return f"the model draws from {' and '.join(foreign)} random numbers" if foreign else None
 
 
+def is_of_torch(module: nn.Module) -> bool:
+    """Whether PyTorch and this package made all its parts, which draw from nothing but PyTorch's global generators."""
+    parts = list(module.modules())
+    hooked = any(part._forward_hooks or part._forward_pre_hooks for part in parts)
+    return not hooked and all(type(part).__module__.startswith(("torch.nn.", "tickets.models.")) for part in parts)
+
+
 @standard_state()
 def draws_of(module: nn.Module, inputs: Tensor) -> Draws:
     """Try a network on some examples, (b, *input_shape); the module itself stays as it is.
 
-    A network that fails in the trial counts as one that draws nothing: training it says what is wrong.
+    A network that fails in the trial counts as one that draws nothing: training it says what is wrong. One that
+    is_of_torch is not tried.
     """
+    if is_of_torch(module):
+        return Draws(frozenset(), repeatable=True)
     tried = copy.deepcopy(module)
     values = {name: tensor.detach().clone() for name, tensor in _tensors(tried)}
     sources, repeatable = set(), True
@@ -115,15 +126,20 @@ def _states() -> dict[str, Any]:
 
 
 def _own_generators(module: nn.Module) -> Iterator[Any]:
-    """Generators that the network's modules hold, or that their forward functions name."""
+    """Generators that the network's modules hold, or that their methods name."""
     kinds = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
     for part in module.modules():
-        held = list(vars(part).values())
-        code = getattr(type(part).forward, "__code__", None)
-        if code is not None:
-            named = type(part).forward.__globals__
-            held += [named[word] for word in code.co_names if word in named]
-        yield from (value for value in held if isinstance(value, kinds))
+        methods = [value for kind in type(part).__mro__ for value in vars(kind).values() if kind is not nn.Module]
+        named = [value for method in methods for value in _named(method)]
+        yield from (value for value in (*vars(part).values(), *named) if isinstance(value, kinds))
+
+
+def _named(function: Any) -> list[Any]:
+    """What a function names of its module and of the functions around it; [] for what is no function."""
+    if not isinstance(function, FunctionType):
+        return []
+    cells = [cell.cell_contents for cell in function.__closure__ or () if cell != CellType()]
+    return [function.__globals__[name] for name in function.__code__.co_names if name in function.__globals__] + cells
 
 
 def _state(generator: Any) -> Any:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tickets.models.chance import is_of_torch
 from tickets.stack.buffers import BuffersOf
 from tickets.stack.jit import jit_is_off
 from tickets.stack.networks import Noise, Tensors, Unreached
@@ -33,7 +34,7 @@ class Looped:
         self._parameters = dict(self._module.named_parameters())
         self._buffers = BuffersOf(self._module)
         self._gradients: Tensors = {}
-        self._may_draw = not _is_of_torch(module)
+        self._may_draw = not is_of_torch(module)
         self._turn_to: Callable[[int], None] = lambda index: None
         if masks is not None:
             from tickets.stack.pruned import by_surviving_weights  # its compiler takes half a second to import
@@ -113,10 +114,3 @@ def seed_noise(seed: int, device: torch.device, all_of_them: bool = True) -> Non
     if all_of_them:
         random.seed(seed)
         np.random.seed(seed & 0xFFFFFFFF)
-
-
-def _is_of_torch(module: nn.Module) -> bool:
-    """Whether PyTorch and this package made all its parts, which draw from nothing but PyTorch's generators."""
-    parts = list(module.modules())
-    hooked = any(part._forward_hooks or part._forward_pre_hooks for part in parts)
-    return not hooked and all(type(part).__module__.startswith(("torch.nn.", "tickets.models.")) for part in parts)
