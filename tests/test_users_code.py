@@ -143,6 +143,23 @@ def test_an_exception_whose_text_cannot_be_made_or_is_endless_is_told_all_the_sa
     assert told(ValueError("x" * 10_000)) == f"ValueError: {'x' * 500} ..."
 
 
+def test_a_text_that_no_file_can_hold_is_written_out():
+    error = caught(fails, OSError("no file \udcff"))
+    assert told(error).startswith("OSError: no file \\udcff (at ")
+    assert "OSError: no file \\udcff\n" in whole_traceback(error)
+
+
+def test_where_nothing_is_the_users_the_installed_package_of_a_model_is_named(tmp_path):
+    for package, place in (("timm", ":1, in build)"), ("torch", "no good")):
+        file = tmp_path / "site-packages" / package / "nets.py"
+        scope = {}
+        exec(compile("def build(): raise ValueError('no good')", str(file), "exec"), scope)
+        # As a worker has it: none of the frames is a test's.
+        error = caught(scope["build"])
+        error.__traceback__ = error.__traceback__.tb_next
+        assert told(error).endswith(place)
+
+
 def test_the_whole_traceback_has_the_causes_too():
     error = caught(fails, ValueError("first"))
     second = RuntimeError("second")

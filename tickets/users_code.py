@@ -16,6 +16,8 @@ from types import ModuleType
 from typing import Any
 
 _SHOWN = 500  # characters of an exception's text
+_INSTALLED = ("site-packages", "dist-packages")
+_OURS = ("tickets", "torch", "functorch", "numpy", "numba", "pandas", "pyarrow", "safetensors", "sklearn", "mnist1d")
 
 
 def is_users_file(name: str) -> bool:
@@ -27,7 +29,7 @@ def is_users_file(name: str) -> bool:
     if name.startswith("<"):
         return name.startswith(("<ipython", "<stdin"))
     path = os.path.realpath(name)
-    if not name or {"site-packages", "dist-packages"} & set(Path(path).parts):
+    if not name or set(_INSTALLED) & set(Path(path).parts):
         return False
     return not any(path.startswith(folder + os.sep) for folder in (*_library_folders(), *_installed_folders()))
 
@@ -40,7 +42,7 @@ def is_standard(module: ModuleType | None) -> bool:
         return getattr(module, "__name__", "builtins").partition(".")[0] in {*sys.builtin_module_names, "builtins"}
     path = os.path.realpath(file)
     inside = any(path.startswith(folder + os.sep) for folder in _library_folders())
-    return inside and not {"site-packages", "dist-packages"} & set(Path(path).parts)
+    return inside and not set(_INSTALLED) & set(Path(path).parts)
 
 
 def not_python(function: Any) -> str | None:
@@ -98,27 +100,41 @@ def told(error: BaseException) -> str:
 
 def whole_traceback(error: BaseException) -> str:
     """The traceback as Python prints it, with those of the exceptions that led to this one."""
-    return "".join(traceback.format_exception(error))
+    return _encodable("".join(traceback.format_exception(error)))
 
 
 def _text(error: BaseException) -> str:
     try:
-        text = " ".join(str(error).split())
+        text = _encodable(" ".join(str(error).split()))
     except Exception:  # the user's exception may have a __str__ of its own
         text = "(its text cannot be made)"
     return text if len(text) <= _SHOWN else text[:_SHOWN] + " ..."
 
 
+def _encodable(text: str) -> str:
+    """The text without halves of characters, which a file's name may have and no file can hold."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def _place(error: BaseException) -> str | None:
-    for one in _with_causes(error):
-        if isinstance(one, SyntaxError) and one.filename and is_users_file(one.filename):
-            return f"{_shown(one.filename)}:{one.lineno}"
-        frames = traceback.extract_tb(one.__traceback__)
-        for frame in reversed(frames):
-            if is_users_file(frame.filename):
-                within = "" if frame.name == "<module>" else f", in {frame.name}"
-                return f"{_shown(frame.filename)}:{frame.lineno}{within}"
+    """The last line of the user's own, or else of a package that was installed beside these; None without either."""
+    chain = list(_with_causes(error))
+    for is_meant in (is_users_file, _is_of_another_package):
+        for one in chain:
+            if isinstance(one, SyntaxError) and one.filename and is_meant(one.filename):
+                return f"{_shown(one.filename)}:{one.lineno}"
+            for frame in reversed(traceback.extract_tb(one.__traceback__)):
+                if is_meant(frame.filename):
+                    within = "" if frame.name == "<module>" else f", in {frame.name}"
+                    return f"{_shown(frame.filename)}:{frame.lineno}{within}"
     return None
+
+
+def _is_of_another_package(name: str) -> bool:
+    """Whether a file is of an installed package that the user chose, a model's, say."""
+    parts = Path(name).parts
+    below = next((parts[place + 1 :] for place, part in enumerate(parts) if part in _INSTALLED), ())
+    return bool(below) and below[0].partition(".")[0] not in _OURS
 
 
 def _with_causes(error: BaseException) -> Iterator[BaseException]:
