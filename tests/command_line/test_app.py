@@ -104,7 +104,7 @@ def test_status_says_how_far_each_run_is(command, campaign_file, watcher, tmp_pa
     assert [one["state"] for one in found] == ["partial", "waiting"]
     assert list(found[0]) == [
         "run", "state", "why", "rounds_done", "rounds_wanted", "replicates_done", "replicates_wanted",
-        "trainings_done", "trainings_wanted", "diverged", "missing_arms", "asked",
+        "trainings_done", "trainings_wanted", "diverged", "missing_arms", "asked", "coverage",
     ]  # fmt: skip
     tickets.run(file, out=out)
     assert [one["state"] for one in json.loads(command("status", out, "--json").out)] == ["done", "done"]
@@ -300,7 +300,7 @@ def test_ctrl_c_in_a_round_says_how_to_go_on_and_the_same_command_does(
     printed, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert errors == f"interrupted; what is committed stays. To go on: tickets run {file} --out '{out}'\n"
-    assert len(printed.splitlines()) == 2  # what is to do, and round 0
+    assert len(printed.splitlines()) == 3  # what is prunable, what is to do, and round 0
     assert not list(out.rglob("round-001"))
     assert not list(out.rglob(".tmp-*"))
     assert command("run", file, "--out", out).code == 0

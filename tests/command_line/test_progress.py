@@ -80,10 +80,11 @@ def test_no_word_of_the_bar_or_of_a_line_is_cut_at_40_columns(monkeypatch):
 def test_a_pipe_gets_one_line_a_round_that_begins_with_the_time(command, campaign_file, tmp_path):
     said = command("run", campaign_file(tmp_path), "--out", tmp_path / "out")
     assert (said.code, said.err) == (0, "")
-    lines = said.out.splitlines()[:4]
+    lines = said.out.splitlines()[:5]
     for line in lines:
         assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d ", line)
-    for number, line in enumerate(lines[1:]):
+    assert lines[0].endswith(" model mlp: prunable: all 592 weights, in 2 tensors")
+    for number, line in enumerate(lines[2:]):
         assert f" cohort-000/round-{number:03d}  density " in line
         assert re.search(r"  ticket \d+\.\d\d  reinit \d+\.\d\d  random_mask \d+\.\d\d  \(\d+\.\d s\)$", line)
     assert "\x1b" not in said.out
