@@ -15,7 +15,7 @@ from tickets.cohort import CohortWork, steps_missing
 from tickets.config import Campaign, Run, read_campaign, to_toml
 from tickets.errors import InputError, Problems
 from tickets.fingerprint import fingerprint
-from tickets.importing import importable
+from tickets.importing import current_folder, importable
 from tickets.listener import Listener, Silence
 from tickets.setting import Fitted, Plan
 from tickets.store import (
@@ -114,7 +114,7 @@ def run_campaign(
 def modules_of(campaign: str | Path | Mapping[str, Any] | Campaign) -> AbstractContextManager[None]:
     """A block in which the modules that a campaign names are found in the current folder and beside its file too."""
     beside = [Path(campaign).absolute().parent] if isinstance(campaign, str | Path) else []
-    return importable(Path.cwd(), *beside)
+    return importable(*current_folder(), *beside)
 
 
 @dataclass(frozen=True)
