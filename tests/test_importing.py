@@ -132,6 +132,16 @@ def test_a_module_that_is_not_there_says_where_it_may_be(tmp_path):
         resolve(f"{name}:wide")
 
 
+def test_a_current_folder_that_is_gone_is_no_matter(campaign_file, tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    file = campaign_file(tmp_path, rounds=0, model=f"{write_module(tmp_path)}:wide", train={"steps": 1})
+    assert len(tickets.run(file, out=tmp_path / "out").runs) == 1
+    with pytest.raises(InputError, match="lies in the current folder or beside the campaign file"):
+        resolve("no_nets:wide")
+
+
 def test_folders_that_several_blocks_name_stay_until_the_last_ends(tmp_path):
     before = list(sys.path)
     with importable(tmp_path):

@@ -208,6 +208,21 @@ def test_the_hash_of_whole_numbers_is_that_of_their_floats(module):
     assert source.sha256 == digest(*parts)
 
 
+def test_a_data_set_object_may_hold_whole_numbers_and_keeps_its_hash(module):
+    source = """
+def made():
+    from tickets.data import Dataset
+    parts = load("int32")
+    return Dataset("mine", parts[0], parts[1], parts[2], parts[3], 3, "my-hash")
+"""
+    name = module("tokens", TOKENS + source)
+    for model, dtype in (("bag", torch.int64), ("dense", torch.float32)):
+        table = {"name": "t", "data": f"{name}:made", "model": f"{name}:{model}", "train": {"batch_size": 10}}
+        run = parse_run(table)
+        taken = fit(run, load_source(run.data, None)).source
+        assert (taken.examples.train_inputs.dtype, taken.sha256) == (dtype, "my-hash")
+
+
 def test_numbers_that_float32_does_not_have_have_a_hash_of_their_own(module):
     name = module(
         "tokens",

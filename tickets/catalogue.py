@@ -71,9 +71,9 @@ MODELS: Mapping[str, Entry] = {
 DATA: Mapping[str, Entry] = {
     "mnist1d": Entry("tickets.data.mnist1d:mnist1d", "MNIST-1D, made on the spot: 4,000 + 1,000 signals of length 40"),
     "digits": Entry("tickets.data.digits:digits", "scikit-learn's 8x8 digits: 1,297 + 500 images, no download"),
-    "mnist": Entry("tickets.data.idx:mnist", "MNIST from its IDX files: 60,000 + 10,000 images of 28x28"),
+    "mnist": Entry("tickets.data.idx:mnist", "MNIST from its IDX files, also torchvision's: 60,000 + 10,000 images"),
     "fashion_mnist": Entry(
-        "tickets.data.idx:fashion_mnist", "Fashion-MNIST from its IDX files: 60,000 + 10,000 images"
+        "tickets.data.idx:fashion_mnist", "Fashion-MNIST from its IDX files, also torchvision's: 60,000 + 10,000 images"
     ),
     "cifar10": Entry(
         "tickets.data.cifar10:cifar10",

@@ -48,13 +48,22 @@ def importable(*folders: Path) -> Iterator[None]:
                     sys.path.remove(name)
 
 
+def current_folder() -> list[Path]:
+    """The current folder; none where it has been removed."""
+    try:
+        return [Path.cwd()]
+    except FileNotFoundError:
+        return []
+
+
 def mend(name: str, error: ModuleNotFoundError) -> str:
     """For the message that a module cannot be imported: where it may lie, or what is missing that it imports."""
     if error.name and not f"{name}.".startswith(f"{error.name}."):
         return f"it imports {error.name!r}, which is not installed and lies in no folder that is looked in"
+    here = "".join(f" ({folder})" for folder in current_folder())
     return (
-        "write module:function of a module that is installed, or lies in the current folder "
-        f"({os.getcwd()}) or beside the campaign file"
+        f"write module:function of a module that is installed, or lies in the current folder{here} or beside the "
+        "campaign file"
     )
 
 
@@ -93,4 +102,7 @@ def refuse_another(name: str, target: str) -> None:
 
 
 def _same(one: str, other: str) -> bool:
-    return os.path.realpath(one or os.getcwd()) == os.path.realpath(other or os.getcwd())
+    one_there, other_there = (Path(path) if path else next(iter(current_folder()), None) for path in (one, other))
+    return None not in (one_there, other_there) and os.path.realpath(str(one_there)) == os.path.realpath(
+        str(other_there)
+    )

@@ -13,7 +13,7 @@ import torch
 from tickets.checks import check_folder, find_data_folder, find_device, fit_all, guard_all, networks_all, plan_all
 from tickets.config import Campaign, read_campaign
 from tickets.errors import InputError, Problems
-from tickets.importing import importable
+from tickets.importing import current_folder, importable
 from tickets.network import Carried
 from tickets.setting import Fitted, Plan
 from tickets.store import CohortPlan, missing
@@ -24,7 +24,7 @@ DEFAULT_FOLDER = Path("runs/saved")
 def modules_of(campaign: str | Path | Mapping[str, Any] | Campaign) -> AbstractContextManager[None]:
     """A block in which the modules that a campaign names are found in the current folder and beside its file too."""
     beside = [Path(campaign).absolute().parent] if isinstance(campaign, str | Path) else []
-    return importable(Path.cwd(), *beside)
+    return importable(*current_folder(), *beside)
 
 
 @dataclass(frozen=True)
