@@ -164,6 +164,8 @@ def _keep_run(folder: Path, fitted: Fitted, plan: Plan, now: Mapping[str, Any], 
         "execution": plan.record(),
     }
     if saved is None or any(saved[key] != value for key, value in content.items()):
+        for told in (plan.compared or {}).get("passed_over", ()):
+            listener.say(f"{folder.name}: passed over, since a plain PyTorch loop differs: {told}")
         write_run(folder, folder.name, **content)
 
 
