@@ -43,9 +43,10 @@ def net(flag):
 class Broken(torch.nn.Module):
     def __init__(self, flag):
         super().__init__()
-        self.layer, self.flag = torch.nn.Linear(64, 10), flag
+        self.layer, self.flag, self.calls = torch.nn.Linear(64, 10), flag, 0
     def forward(self, x):
-        if self.training and Path(self.flag).exists():
+        self.calls += self.training
+        if self.calls > 10 and Path(self.flag).exists():  # not yet in the steps that are compared with a plain loop
             raise RuntimeError("this network breaks")
         return self.layer(x.flatten(1))
 

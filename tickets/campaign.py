@@ -194,6 +194,8 @@ def _keep_run(
     # A field that a later version wrote, or a second writer of this file, stays.
     there = {key: value for key, value in (saved or {}).items() if key not in ("schema", "run")}
     if {**there, **content} != there:
+        for told in (plan.compared or {}).get("passed_over", ()):
+            listener.say(f"{folder.name}: passed over, since a plain PyTorch loop differs: {told}")
         write_run(folder, folder.name, **{**there, **content})
 
 
