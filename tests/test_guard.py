@@ -13,7 +13,8 @@ from torch import nn
 import tickets
 from tickets import guard
 from tickets.errors import InputError
-from tickets.setting import fit, load_source, plan_execution
+from tickets.setting import fit, plan_execution
+from tickets.source import load_source
 from tickets.stack.strategies import begin
 from tickets.store import verify
 

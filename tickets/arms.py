@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from tickets.errors import InputError
+from tickets.errors import UserCodeError
 from tickets.masks import random_places
 
 Tensors = Mapping[str, Tensor]
@@ -67,7 +67,7 @@ def apply_rules(
 
     Raises
     ------
-    InputError
+    UserCodeError
         If a mask is not bool, of another shape, or keeps another number of weights than the round's; or if values are
         missing, too many, of another shape or type, or NaN where no training diverged.
     """
@@ -75,11 +75,11 @@ def apply_rules(
     mask = mask_rule(origin if mask_rule.__module__ == __name__ else _copied(origin))
     problems = list(_wrong_masks(mask, origin)) if mask_rule.__module__ != __name__ else []
     if problems:
-        raise InputError([f"{named}: mask rule {_name(mask_rule)} {problem}" for problem in problems])
+        raise UserCodeError([f"{named}: mask rule {_name(mask_rule)} {problem}" for problem in problems])
     values = value_rule(_copied(origin) if foreign else origin, _cloned(mask) if foreign else mask)
     problems = list(_wrong_values(values, origin)) if foreign else []
     if problems:
-        raise InputError([f"{named}: value rule {_name(value_rule)} {problem}" for problem in problems])
+        raise UserCodeError([f"{named}: value rule {_name(value_rule)} {problem}" for problem in problems])
     return mask, values
 
 

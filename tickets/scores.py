@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from tickets.errors import InputError
+from tickets.errors import UserCodeError
 
 
 @dataclass(frozen=True)
@@ -65,14 +65,14 @@ def score_tensor(
 
     Raises
     ------
-    InputError
+    UserCodeError
         If the score returns anything but a tensor of real numbers of that shape on the CPU, or NaN for a weight that
         is alive, though all weights are finite. A training that diverged may leave NaN, which ranks lowest.
     """
     scores = score(replace(weights, initial=weights.initial.clone(), trained=weights.trained.clone()))
     wrong = _wrong(scores, weights, alive)
     if wrong:
-        raise InputError(f"prune.score = {name!r}: {wrong} for {tensor} ({when})")
+        raise UserCodeError(f"prune.score = {name!r}: {wrong} for {tensor} ({when})")
     return scores.detach()
 
 

@@ -15,13 +15,14 @@ from torch import Tensor, nn
 from tickets.arms import Origin, apply_rules
 from tickets.catalogue import ARMS, resolve
 from tickets.config import ArmConfig, Run
-from tickets.errors import InputError, Problems
+from tickets.errors import InputError, Problems, UserCodeError
 from tickets.initial import initial_values
 from tickets.random_state import untouched_generators
 from tickets.roles import FRESH_DRAW, NOT_DRAWN, like_ticket_sentence
 from tickets.scores import Weights, score_tensor
 from tickets.seeds import stream
 from tickets.stack.architecture import Prunable
+from tickets.users_code import told
 
 Tensors = Mapping[str, Tensor]
 
@@ -121,7 +122,7 @@ def _try_score(run: Run, values: Tensors, prunable: Sequence[Prunable], score: C
         except Exception as error:
             raise _failure(f"prune.score = {name!r}: fails on {tensor.name} ({WHEN})", error) from error
     if problems:
-        raise InputError(problems)
+        raise UserCodeError(problems)
 
 
 def _starts_as_ticket(
@@ -157,8 +158,8 @@ def _starts_as_ticket(
     return all(_same(values[name], ticket[name], masks.get(name)) for name in names)
 
 
-def _failure(what: str, error: Exception) -> InputError:
-    return InputError(f"{what}: {type(error).__name__}: {error}")
+def _failure(what: str, error: Exception) -> UserCodeError:
+    return UserCodeError(f"{what}: {told(error)}")
 
 
 def _same(one: Tensor, other: Tensor, mask: Tensor | None) -> bool:
