@@ -131,9 +131,7 @@ def test_what_was_compared_is_in_run_json_and_not_compared_again(campaign_file, 
 def test_the_next_strategy_is_taken_where_one_differs(campaign_file, watcher, tmp_path, monkeypatch, way: str) -> None:
     asked, listener = going_wrong(monkeypatch, "vectorised", way=way), watcher()
     saved = tickets.run(campaign_file(tmp_path, **LINEAR), out=tmp_path / "out", listener=listener)
-    assert [": passed over, since a plain PyTorch loop differs: vectorised: " in said for said in listener.said] == [
-        True
-    ]
+    assert sum(": passed over, since a plain PyTorch loop differs: vectorised: " in said for said in listener.said) == 1
     ran = execution(tmp_path / "out")
     assert asked == ["vectorised", "looped"]
     assert ran["strategy"] == "looped"

@@ -225,7 +225,9 @@ def test_initial_values_that_no_seed_decides_are_refused(code, campaign_file, tm
     code.edit(code.nets, "import torch\n", "import torch, numpy\n")
     code.edit(code.nets, "return Net()", "made = Net()\n    drawn = numpy.random.default_rng().normal(size=(6, 64))\n"
               "    made.first.weight.data.copy_(torch.from_numpy(drawn))\n    return made")  # fmt: skip
-    with pytest.raises(InputError, match=r"built twice from one seed, it has two initial first.weight; draw from"):
+    with pytest.raises(
+        InputError, match=r"two networks from one seed differ in 'first.weight', which is drawn from a generator"
+    ):
         tickets.run(campaign_file(tmp_path, model=code.model), out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from tickets.config import TrainConfig
 from tickets.data import Examples
-from tickets.errors import InputError
+from tickets.errors import InputError, UserCodeError
 from tickets.random_state import untouched_generators
 from tickets.seeds import stream
 from tickets.setting import Fitted, Plan, on_device, plan_execution
@@ -31,6 +31,7 @@ from tickets.stack.part import Part
 from tickets.stack.plain import Plain
 from tickets.stack.precision import lowered, products
 from tickets.stack.strategies import begin
+from tickets.users_code import told
 
 STEPS, STEPS_OF_LARGE = 3, 2
 LARGE_BYTES = 2**23  # of a batch's activations, or of parameters: fewer steps, of fewer examples
@@ -122,7 +123,7 @@ class _Comparison:
         try:
             found = self.trial.course(begin, strategy, module, build=self.fitted.build, evaluates=True)
         except Exception as error:  # whatever a user's own code raises
-            return _Result(_told(error), Gap("all", math.inf, 0.0), math.inf)
+            return _Result(told(error), Gap("all", math.inf, 0.0), math.inf)
         for most in PERTURBATIONS:
             while len(self.others) < most:
                 self.others.append(self.trial.course(Plain, self.fitted.build, perturbed_by=len(self.others)))
@@ -190,8 +191,8 @@ def _reference(fitted: Fitted, device: torch.device) -> tuple[_Trial, Course]:
             wanted = trial.course(Plain, fitted.build)
         except Exception as error:
             name = fitted.run.model.name
-            raise InputError(
-                f"model {name!r}: a plain PyTorch loop over it fails in training: {_told(error)}; it must train by "
+            raise UserCodeError(
+                f"model {name!r}: a plain PyTorch loop over it fails in training: {told(error)}; it must train by "
                 "cross_entropy(module(x), y).backward() and a torch.optim optimizer's step"
             ) from error
     again = trial.course(Plain, fitted.build, build_seed=1)
@@ -227,7 +228,7 @@ def _trial(fitted: Fitted, device: torch.device) -> _Trial:
     run, examples = fitted.run, on_device(fitted.source.examples, device)
     values = fitted.fresh(stream(run.seed, 0, "initial"))
     size = sum(values[name].numel() * values[name].element_size() for name in fitted.trained)
-    activations = activation_bytes(fitted.module, examples.input_shape)
+    activations = activation_bytes(fitted.module, examples.input_shape, examples.train_inputs.dtype)
     batch = min(run.train.batch_size, max(FEWEST, LARGE_BYTES // activations))
     large = batch < run.train.batch_size or size > LARGE_BYTES
     recorded = EAGER_STEPS + 2 if device.type == "cuda" else 0  # what is recorded must be replayed
@@ -279,11 +280,6 @@ def _refusal(fitted: Fitted, what: str, why: str) -> str:
 
 def _said(gap: Gap) -> str:
     return f"{gap.what} is {gap.difference:.1g} of its length from a plain loop's; rounding explains {gap.allowed:.1g}"
-
-
-def _told(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
 def _finite(number: float) -> float | None:

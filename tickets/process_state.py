@@ -56,6 +56,21 @@ def standard_state() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def settings_kept() -> Iterator[None]:
+    """What a block sets for the whole process or thread ends with it: default dtype, gradients, threads, folder.
+
+    Unlike `standard_state` it puts nothing at a standard, and takes no turn, so that any thread may enter it.
+    """
+    with ExitStack() as entered:
+        for get, put, _ in _SETTINGS:
+            entered.enter_context(_held(get, put))
+        entered.enter_context(_held(torch.is_grad_enabled, torch.set_grad_enabled))
+        entered.enter_context(_held(torch.get_num_threads, torch.set_num_threads))
+        entered.enter_context(_held(_working_directory, _go_to))
+        yield
+
+
 class _Turn:
     """Whose turn it is, of the threads of one process."""
 

@@ -178,7 +178,7 @@ def fit(run: Run, source: Source) -> Fitted:
         source = as_taken(source, module, run.model.name)
         found = prunable(module, run.prune.exclude, run.prune.include)
         hidden = hidden_layers(module) if run.store.units else ()
-        draws = draws_of(module, source.examples.train_inputs[:TRIED])
+        draws = draws_of(build, source.examples.train_inputs[:TRIED])
         if run.model.name not in MODELS:
             check_chance(draws, _fresh(build, run), run.model.name)
         trial = try_out(run, build, found, bias_names(module, found), score) if score else Trial()

@@ -30,12 +30,6 @@ def with_parameter(value: torch.Tensor, trained: bool = True) -> nn.Module:
     return module
 
 
-def old_weight_norm() -> nn.Module:
-    module = plain()
-    nn.utils.weight_norm(module[1])
-    return module
-
-
 def quantised() -> nn.Module:
     if not hasattr(torch.ao.quantization, "quantize_dynamic"):
         pytest.skip("this PyTorch has no quantised modules")
@@ -94,7 +88,6 @@ CASES: dict[str, tuple[Callable[[], nn.Module], list[str]]] = {
         quantised,
         [r"its module '1' is quantised \(Linear\)", r"its module '3' is quantised \(Linear\)"],
     ),
-    "old weight norm": (old_weight_norm, [r"cannot be copied by copy\.deepcopy .*parametrizations"]),
     "several": (
         lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 10).half(), nn.BatchNorm1d(10).half()),
         [

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tickets.binding import bound, named_function
 from tickets.catalogue import MODELS
 from tickets.errors import InputError, UserCodeError
-from tickets.process_state import standard_state
+from tickets.process_state import settings_kept, standard_state
 from tickets.users_code import told
 
 __all__ = ["check_output", "factory"]
@@ -87,7 +87,8 @@ def _of_other_dtype(module: nn.Module) -> str:
 def _built(build: Callable[[], Any], name: str) -> nn.Module:
     """What the model's function makes; its failure is the input's, not ours."""
     try:
-        module = build()
+        with settings_kept():
+            module = build()
     except InputError:
         raise
     except (Exception, SystemExit) as error:
