@@ -1,5 +1,6 @@
 """Reading saved runs: pandas in, pandas out. Imported as `tickets.analysis`; never trains, never imports torch."""
 
+from .answers import Beside, Criterion, Estimate, Winning
 from .comparison import against_dense, compare, measurements
 from .criteria import criteria, too_short
 from .intervals import LEAST_FOR_P, detectable, paired_band, paired_interval, sign_flip_p, smallest_p
@@ -8,7 +9,7 @@ from .rule import Rule, rule_of, rules_of
 from .simultaneous import MaxT, max_t
 from .summary import over_replicates, table
 from .verdicts import Verdict, verdict
-from .winning import Beside, Criterion, Estimate, Winning, winning
+from .winning import winning
 
 __all__ = [
     "LEAST_FOR_P",

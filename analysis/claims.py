@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from .answers import Winning
 from .criteria import ACCURACY, NO_WORSE
 from .rule import rules_of
 from .telling import paragraphs
-from .winning import Winning, winning
+from .winning import winning
 
 if TYPE_CHECKING:
     from tickets.store import Saved

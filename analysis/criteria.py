@@ -79,7 +79,7 @@ def criteria(
     effects = _effects(rounds, rules, count_diverged).reindex(pd.MultiIndex.from_frame(wanted[_KEYS]))
     margin = _margins(wanted, rounds, rules)
     table = wanted.assign(n=effects.notna().sum(axis=1).to_numpy(), margin=margin)
-    plain = paired_interval(effects.to_numpy(), confidence) if len(effects) else (np.empty(0),) * 3
+    plain = _alone(effects, confidence)
     bands = _bands(effects, confidence)
     table["holds_alone"] = _held(table, *plain[1:])
     table["holds"] = _held(table, *bands)
@@ -104,7 +104,9 @@ def too_short(rounds: pd.DataFrame) -> str:
         return ""
     parts = [f"{int(improving.sum())} are at their best only at their last step"] if improving.any() else []
     parts += [f"{int(never.sum())} never reach 1.1 times their mean lowest validation loss"] if never.any() else []
-    return f"of {len(dense)} dense networks {' and '.join(parts)}"
+    stuck = int((never & ~improving).sum())
+    remark = f"; {stuck} of these no longer improve, which a lower learning rate may help" if stuck else ""
+    return f"of {len(dense)} dense networks {' and '.join(parts)}{remark}"
 
 
 def _effects(rounds: pd.DataFrame, rules: Rules | None, count_diverged: bool) -> pd.DataFrame:
@@ -131,6 +133,15 @@ def _margins(wanted: pd.DataFrame, rounds: pd.DataFrame, rules: Rules | None) ->
     own = wanted["run"].map(run_margins(rounds, ACCURACY, None, rules))
     conditions = [wanted["criterion"] == NO_WORSE, wanted["criterion"] == NO_SLOWER]
     return np.select(conditions, [own.to_numpy(float), np.full(len(wanted), STEP_MARGIN)], 0.0)
+
+
+def _alone(effects: pd.DataFrame, confidence: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(mean, low, high) of every row; no interval where a few pairs agree by chance, as in `paired_band`."""
+    if effects.empty:
+        return np.empty(0), np.empty(0), np.empty(0)
+    mean, low, high = paired_interval(effects.to_numpy(), confidence)
+    unknown = (low == high) & (mean != 0)
+    return mean, np.where(unknown, np.nan, low), np.where(unknown, np.nan, high)
 
 
 def _bands(effects: pd.DataFrame, confidence: float) -> tuple[np.ndarray, np.ndarray]:

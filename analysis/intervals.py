@@ -30,7 +30,7 @@ def paired_interval(differences: npt.ArrayLike, confidence: float = 0.95) -> tup
     n = 0: the mean too. Differences that are all the same give an interval without width.
     Source: Student, "The probable error of a mean", Biometrika 6 (1908).
     """
-    n, mean, error = _moments(differences)
+    n, mean, error = moments(differences)
     half = special.stdtrit(np.maximum(n - 1, 1), (1 + confidence) / 2) * error
     return mean, mean - half, mean + half
 
@@ -38,11 +38,12 @@ def paired_interval(differences: npt.ArrayLike, confidence: float = 0.95) -> tup
 def paired_band(differences: npt.ArrayLike, critical: float) -> tuple[Floats, Floats]:
     """(low, high), each (...,): m -+ critical s / sqrt(n), where critical is that of `simultaneous.max_t`.
 
-    NaN for fewer than two pairs. Differences that are all the same give an interval without width, also where
-    critical is NaN since nothing in the family has any spread.
+    NaN for fewer than two pairs, and where all differences are the same and not 0: accuracies are multiples of
+    1 / examples, so that a few pairs may agree by chance, and how far they spread is then unknown. Differences that are
+    all 0 give an interval without width, also where critical is NaN since nothing in the family has any spread.
     """
-    _, mean, error = _moments(differences)
-    half = np.nan_to_num(critical) * error
+    _, mean, error = moments(differences)
+    half = np.where((error == 0) & (mean != 0), np.nan, np.nan_to_num(critical) * error)
     return mean - half, mean + half
 
 
@@ -74,19 +75,23 @@ def detectable(differences: npt.ArrayLike, confidence: float = 0.95, power: floa
     0 it lies with less than 1e-5, which is left out.) NaN for n < 2.
     Source: Cohen, "Statistical Power Analysis for the Behavioral Sciences" (1988), chapter 2.
     """
-    n, _, error = _moments(differences)
+    n, _, error = moments(differences)
     factors = {count: _noncentrality(int(count), confidence, power) for count in np.unique(n)}
     return np.asarray(error * np.vectorize(factors.__getitem__, otypes=[np.float64])(n))
 
 
-def _moments(differences: npt.ArrayLike) -> tuple[npt.NDArray[np.int64], Floats, Floats]:
-    """(n, m, s / sqrt(n)), each (...,); NaN where there is none."""
+def moments(differences: npt.ArrayLike) -> tuple[npt.NDArray[np.int64], Floats, Floats]:
+    """(n, m, s / sqrt(n)), each (...,); NaN where there is none; 0 for equal differences, whatever their rounding."""
     table = np.asarray(differences, dtype=np.float64)
     there = ~np.isnan(table)
     n = there.sum(axis=-1)
     mean = np.where(there, table, 0.0).sum(axis=-1) / np.where(n > 0, n, np.nan)
     squares = np.where(there, table - mean[..., None], 0.0) ** 2
-    return n, mean, np.sqrt(squares.sum(axis=-1) / np.where(n > 1, n * (n - 1.0), np.nan))
+    error = np.sqrt(squares.sum(axis=-1) / np.where(n > 1, n * (n - 1.0), np.nan))
+    largest = np.abs(np.where(there, table, 0.0)).max(axis=-1, initial=0.0)
+    # Equal differences leave a residue of rounding, which is no spread.
+    same = error <= 1e-12 * largest
+    return n, mean, np.where(same, 0.0, error)
 
 
 @lru_cache(maxsize=1024)
@@ -121,7 +126,7 @@ def _signed_sums(values: Floats) -> Floats:
 
 
 def _t_test_p(differences: Floats) -> float:
-    n, mean, error = _moments(differences)
+    n, mean, error = moments(differences)
     if error == 0:
         return float(mean == 0)
     tail: Any = special.stdtr(n - 1, -abs(mean / error))

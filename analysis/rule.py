@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +49,7 @@ def rule_of(file: Mapping[str, Any]) -> Rule:
     measured = {arm for arm in arms_by_label(config) if role(file, arm) == "measurement"}
     return Rule(
         density=given.get("density"),
-        controls=tuple(given.get("controls") or Rule.controls),
+        controls=tuple(dict.fromkeys(given.get("controls") or Rule.controls)),
         margin=given.get("margin", Rule.margin),
         measurements=MEASUREMENTS | measured,
         rounds=config.get("rounds"),
@@ -70,8 +70,3 @@ def rule_for(run: str, rules: Rules | None) -> Rule:
 def is_control(run: str, arm: str, rules: Rules | None) -> bool:
     """Whether an arm of a run is a control: neither the ticket nor a measurement of its noise."""
     return arm != "ticket" and arm not in rule_for(run, rules).measurements
-
-
-def controls_among(run: str, arms: Iterable[str], rules: Rules | None) -> list[str]:
-    """The controls among some arms, in their order, each once."""
-    return [arm for arm in dict.fromkeys(arms) if is_control(run, arm, rules)]

@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
+from .intervals import moments
+
 Floats = npt.NDArray[np.float64]
 
 DRAWS = 10_000
@@ -23,7 +25,7 @@ class MaxT:
     """What a family of k comparisons comes to together.
 
     critical: the half width of every simultaneous interval, in standard errors; NaN if nothing can be compared.
-    p_adjusted: (k,) the two-sided p of each, adjusted for all of them; NaN for fewer than two pairs.
+    p_adjusted: (k,) the two-sided p of each, adjusted for all of them; NaN where there is none.
     """
 
     critical: float
@@ -45,7 +47,7 @@ def max_t(differences: npt.ArrayLike, confidence: float = 0.95) -> MaxT:
     ----------
     differences : (k, replicates)
         One number a comparison and replicate; NaN where a pair is missing. Comparisons with fewer than two pairs, or
-        without spread, take no part: nothing can be found in them by chance.
+        whose differences are all the same, take no part: they have no Student statistic.
     confidence : float
         In (0, 1); 0.95 keeps the chance of any lower limit above the truth at 2.5 %.
 
@@ -53,7 +55,8 @@ def max_t(differences: npt.ArrayLike, confidence: float = 0.95) -> MaxT:
     -------
     MaxT
         The adjusted p is 2 P(largest statistic >= |t|), at most 1, for each comparison; it is at most
-        1 - confidence exactly if the simultaneous interval leaves 0 out.
+        1 - confidence exactly if the simultaneous interval leaves 0 out. It is 1 where all differences are 0, and NaN
+        where they are all the same and not 0, or fewer than two.
 
     Notes
     -----
@@ -63,19 +66,13 @@ def max_t(differences: npt.ArrayLike, confidence: float = 0.95) -> MaxT:
     """
     table = np.atleast_2d(np.asarray(differences, dtype=np.float64))
     there = ~np.isnan(table)
-    n = there.sum(axis=1)
-    mean = np.where(there, table, 0.0).sum(axis=1) / np.where(n > 0, n, np.nan)
-    residuals = np.where(there, table - mean[:, None], 0.0)
-    spread = np.sqrt((residuals**2).sum(axis=1) / np.where(n > 1, n - 1.0, np.nan))
-    # Equal differences leave a residue of rounding, which is no spread.
-    scale = np.max(np.abs(np.where(there, table, 0.0)), axis=1, initial=0.0)
-    testable = (n > 1) & (np.nan_to_num(spread) > 1e-12 * scale)
-    p = np.full(len(table), np.nan)
-    certain = (n > 1) & ~testable
-    p[certain] = np.where(np.abs(mean[certain]) > 1e-12 * np.maximum(scale[certain], 1e-300), 0.0, 1.0)
+    n, mean, error = moments(table)
+    p = np.where((error == 0) & (mean == 0), 1.0, np.nan)
+    testable = error > 0
     if not testable.any():
         return MaxT(np.nan, p)
-    t = np.abs(mean[testable]) / (spread[testable] / np.sqrt(n[testable]))
+    t = np.abs(mean[testable]) / error[testable]
+    residuals = np.where(there, table - mean[:, None], 0.0)
     if testable.sum() == 1:
         degrees = float(n[testable][0] - 1)
         p[testable] = 2 * special.stdtr(degrees, -t)
@@ -124,5 +121,6 @@ def _largest(correlation: bytes, there: bytes, shape: tuple[int, int]) -> Floats
         data = generator.standard_normal((count, replicates, k), dtype=np.float32) @ factor * present
         mean = data.sum(axis=1) / n
         squares = ((data - mean[:, None] * present) ** 2).sum(axis=1)
-        largest.append((mean / np.sqrt(squares / (n * (n - 1)))).max(axis=1))
+        with np.errstate(divide="ignore", invalid="ignore"):  # two draws can be equal in single precision
+            largest.append((mean / np.sqrt(squares / (n * (n - 1)))).max(axis=1))
     return np.sort(np.concatenate(largest)).astype(np.float64)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from .answers import Criterion, Estimate, Winning
 from .criteria import BETTER_THAN, NO_SLOWER, NO_WORSE
-from .winning import Criterion, Estimate, Winning
 from .words import counted
 
 VERDICTS = {
@@ -52,7 +52,7 @@ def beside(one: Winning) -> list[str]:
         lines.append(
             f"By simultaneous intervals over all {one.tried} densities, every criterion holds at {len(one.rounds)}."
         )
-    elif not one.rounds and one.held:
+    elif not one.rounds and one.held and one.rule.density is None:
         counts = ", ".join(f"{criterion} {count}" for criterion, count in one.held.items())
         lines.append(f"Densities at which each criterion holds, of {one.tried}: {counts}.")
     if one.n_diverged:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from tickets.config.identity import IDENTITY_KEYS
 from tickets.errors import InputError, nearest
+from tickets.store.configs import flat_config
 from tickets.store.derived import LAST_STEP, STEPS_TO_DENSE_LOSS, with_derived
 
 from .metrics import find_metric
@@ -28,12 +29,14 @@ class Tuned:
     """Runs that differ in one key, joined into one in which each arm has its best value.
 
     rounds: as `Saved.rounds`; `run` is the name of the joined run. chosen: a row per run, round and arm with the
-    `value` that was chosen and its `score`. rules: {run: how it is judged}.
+    `value` that was chosen, its `score`, and of how many values (`of`). rules: {run: how it is judged}. left_out: what
+    could not be compared fairly, a sentence each.
     """
 
     rounds: pd.DataFrame
     chosen: pd.DataFrame
     rules: Mapping[str, Rule]
+    left_out: tuple[str, ...]
 
 
 def tune(saved: Saved, key: str, metric: str = "early_stop_test_accuracy") -> Tuned:
@@ -43,6 +46,8 @@ def tune(saved: Saved, key: str, metric: str = "early_stop_test_accuracy") -> Tu
     an accuracy, else of the lowest validation loss; a training that diverged counts as the worst there is; the test
     set has no say. Each round of each arm has its own choice, and so has the dense network, which is round 0 of the
     ticket. Replicates stay paired, since runs of one campaign give a replicate the same initial values and data order.
+    Values compete on equal terms: only replicates that every run has count, and a round of an arm that some run lacks
+    is left out.
 
     Parameters
     ----------
@@ -56,32 +61,66 @@ def tune(saved: Saved, key: str, metric: str = "early_stop_test_accuracy") -> Tu
     Raises
     ------
     InputError
-        If no two runs differ in the key alone.
+        If no two runs differ in the key alone, or if it changes the replicates, the data or the densities, so that the
+        runs cannot be paired.
 
     Notes
     -----
     Source: Ma et al., "Sanity Checks for Lottery Tickets", NeurIPS 2021: the gap between a ticket and its controls at
     one learning rate may be a gap between learning rates.
     """
+    if key.partition(".")[0] in ("seed", "data"):
+        raise InputError(f"--tune {key}: runs with another {key} have other replicates, which cannot be paired")
     configs = {run: saved.config(run) for run in saved.runs}
     groups, rules = _groups(configs, key), rules_of(saved)
     rounds, curves = saved.rounds, saved.curves
     rounds = rounds[rounds["run"].isin(groups)]
-    scored = rounds.assign(score=_scores(rounds, curves, metric))
+    rounds = rounds.assign(group=rounds["run"].map(groups), score=_scores(rounds, curves, metric))
+    rounds, left_out = _on_equal_terms(rounds, key)
     by_arm = ["group", "round", "arm"]
-    scored["group"] = scored["run"].map(groups)
     # The first of several that are equally good, in the order of the runs.
-    means = scored.groupby([*by_arm, "run"], sort=False)["score"].mean().reset_index()
+    means = rounds.groupby([*by_arm, "run"], sort=False)["score"].mean().reset_index()
     best = means.loc[means.groupby(by_arm, sort=False)["score"].idxmax()]
-    chosen = best.assign(value=[_value(configs[run], key) for run in best["run"]])
-    kept = rounds.merge(best[["run", "round", "arm", "group"]], on=["run", "round", "arm"])
-    points = curves.merge(best[["run", "round", "arm", "group"]], on=["run", "round", "arm"])
-    joined = kept.assign(run=kept["group"])[[name for name in rounds if name not in (LAST_STEP, STEPS_TO_DENSE_LOSS)]]
+    chosen = best.assign(
+        value=[_value(configs[run], key) for run in best["run"]],
+        of=means.groupby(by_arm, sort=False)["run"].transform("size").loc[best.index],
+    )
+    kept = rounds.merge(best[["run", "round", "arm"]], on=["run", "round", "arm"])
+    points = curves.merge(kept[[*_TRAINING, "group"]], on=_TRAINING)
+    joined = kept.assign(run=kept["group"]).drop(columns=["group", "score", LAST_STEP, STEPS_TO_DENSE_LOSS])
     return Tuned(
         rounds=with_derived(joined, points.assign(run=points["group"]).drop(columns="group")),
-        chosen=chosen.assign(run=chosen["group"])[["run", "round", "arm", "value", "score"]].reset_index(drop=True),
+        chosen=chosen.assign(run=chosen["group"])[["run", "round", "arm", "value", "score", "of"]].reset_index(
+            drop=True
+        ),
         rules={group: rules[run] for run, group in groups.items()},
+        left_out=tuple(left_out),
     )
+
+
+def _on_equal_terms(rounds: pd.DataFrame, key: str) -> tuple[pd.DataFrame, list[str]]:
+    """What every run of a group has, and what is left out. Raises InputError where their densities differ."""
+    kept, left_out = [], []
+    for group, rows in rounds.groupby("group", sort=False):
+        tickets = rows[rows["arm"] == "ticket"]
+        densities = tickets.groupby(["round", "run"])["density"].mean().groupby("round")
+        if (densities.max() - densities.min() > 1e-9).any():
+            raise InputError(f"--tune {key}: the runs of {group} have other densities in the same round")
+        sets = [set(one) for _, one in tickets.groupby("run")["replicate"]]
+        common = set.intersection(*sets)
+        if any(one != common for one in sets):
+            left_out.append(f"{group}: {len(set.union(*sets) - common)} replicates that not every run has")
+        rows = rows[rows["replicate"].isin(common)]
+        places = [rows["round"], rows["arm"]]
+        has_all = rows.groupby([*places, rows["run"]])["replicate"].nunique() == len(common)
+        complete = has_all[has_all].groupby(["round", "arm"]).size() == rows["run"].nunique()
+        whole = pd.MultiIndex.from_arrays(places).isin(complete[complete].index)
+        lacking = rows.loc[~whole, ["round", "arm"]].drop_duplicates()
+        if len(lacking):
+            told = ", ".join(f"{arm} in round {number}" for number, arm in lacking.itertuples(index=False, name=None))
+            left_out.append(f"{group}: {told}, which not every run has for all replicates")
+        kept.append(rows[whole])
+    return pd.concat(kept), left_out
 
 
 def _groups(configs: Mapping[str, Mapping[str, Any]], key: str) -> dict[str, str]:
@@ -92,7 +131,8 @@ def _groups(configs: Mapping[str, Mapping[str, Any]], key: str) -> dict[str, str
     if not grouped:
         swept = _swept(configs)
         told = f"{', '.join(swept)} differ{'s' if len(swept) == 1 else ''}" if swept else "there is one run alone"
-        raise InputError(f"--tune {key}: no two runs differ in it alone; {told}{nearest(key, swept)}")
+        near = "" if key in swept else nearest(key, swept)
+        raise InputError(f"--tune {key}: no two runs differ in it alone; {told}{near}")
     names = {text: f"{_label(configs[run])}-best-{key}" for run, text in grouped.items()}
     if len(set(names.values())) < len(names):
         names = {text: f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:6]}" for text, name in names.items()}
@@ -104,21 +144,15 @@ def _label(config: Mapping[str, Any]) -> str:
 
 
 def _identity(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What decides a run's tickets, of a saved configuration; one that an earlier version saved is read too."""
     return {key: config.get(key) for key in IDENTITY_KEYS}
 
 
 def _swept(configs: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """The dotted keys in which the runs differ."""
-    flat = [_flat(_identity(config)) for config in configs.values()]
+    flat = [flat_config(_identity(config)) for config in configs.values()]
     keys = list(dict.fromkeys(key for one in flat for key in one))
     return [key for key in keys if len({json.dumps(one.get(key), sort_keys=True) for one in flat}) > 1]
-
-
-def _flat(table: Mapping[str, Any], head: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in table.items():
-        found |= _flat(value, f"{head}{key}.") if isinstance(value, Mapping) else {f"{head}{key}": value}
-    return found
 
 
 def _without(table: Mapping[str, Any], key: str) -> dict[str, Any]:

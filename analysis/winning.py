@@ -3,104 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from .answers import Answer, Beside, Criterion, Estimate, Winning
 from .comparison import TICKET, against_controls, against_dense
 from .criteria import ACCURACY, STEPS, criteria, too_short
 from .metrics import METRICS, values_of
 from .rule import Rule, Rules, rule_for
+from .telling import sentence_of
 from .words import listed
-
-Answer = Literal["yes", "no", "cannot tell"]
 
 FINAL = "final_test_accuracy"
 EARLY_STOP = "early_stop_step"
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean over n pairs, and its interval."""
-
-    value: float
-    low: float
-    high: float
-    n: int
-
-
-@dataclass(frozen=True)
-class Criterion:
-    """One criterion at one density: what was measured, and whether it holds.
-
-    margin: the largest loss that does not matter (of accuracy a fraction, of steps relative; of controls 0). never:
-    for the criterion of speed, the tickets that never reach the dense networks' loss.
-    """
-
-    name: str
-    holds: Answer
-    estimate: Estimate
-    margin: float
-    never: int
-
-
-@dataclass(frozen=True)
-class Beside:
-    """What is shown at the decided density and decides nothing, each with its own interval.
-
-    final, early_stop: against dense, the accuracy at the last step and the ratio of early-stop steps (Frankle and
-    Carbin's own measure of speed). others: {arm: accuracy at early stop, ticket minus arm}, of arms that are not among
-    the rule's controls.
-    """
-
-    final: Estimate | None
-    early_stop: Estimate | None
-    others: dict[str, Estimate]
-
-
-@dataclass(frozen=True)
-class Winning:
-    """Whether a run has a winning ticket, and the numbers behind the answer.
-
-    answer: `yes` (every criterion is shown to hold), `no` (one is shown not to) or `cannot tell`. why: the reason, in
-    a few words.
-    rule: how it was decided. Where that names a density, at the round nearest to it, by the intervals of that round
-    alone; else `yes` needs a round where every criterion holds, and `no` one criterion that fails in each round, by
-    intervals that are simultaneous over all rounds and criteria.
-    round, density: where it was decided; without a named density the sparsest round where all hold, None if there is
-    none. criteria, beside: the numbers there.
-    rounds: those at which all hold by the simultaneous intervals. tried: how many there are after round 0. held:
-    {criterion: at how many rounds it holds by them}.
-    trainings, n_diverged: how many there are, and how many have no value and are left out; answer_diverged: the
-    answer if these count as the worst there is.
-    confidence: that of every interval. replicates: of the ticket.
-    """
-
-    run: str
-    answer: Answer
-    why: str
-    rule: Rule
-    round: int | None
-    density: float | None
-    criteria: tuple[Criterion, ...]
-    beside: Beside | None
-    rounds: tuple[int, ...]
-    tried: int
-    held: dict[str, int]
-    replicates: int
-    trainings: int
-    n_diverged: int
-    answer_diverged: Answer
-    confidence: float
-
-    @property
-    def sentence(self) -> str:
-        """The run, the answer and its numbers in one line."""
-        from .telling import sentence_of
-
-        return sentence_of(self)
 
 
 def winning(rounds: pd.DataFrame, rules: Rules | None = None, confidence: float = 0.95) -> list[Winning]:
@@ -128,7 +46,8 @@ def winning(rounds: pd.DataFrame, rules: Rules | None = None, confidence: float 
         rule, name = rule_for(str(run), rules), str(run)
         table, counted_in = (of[of["run"] == run] for of in (left_out, worst))
         one = _winning(name, of_run, table, rule, confidence)
-        found.append(replace(one, answer_diverged=_winning(name, of_run, counted_in, rule, confidence).answer))
+        one = replace(one, answer_diverged=_winning(name, of_run, counted_in, rule, confidence).answer)
+        found.append(replace(one, sentence=sentence_of(one)))
     return found
 
 
@@ -146,7 +65,7 @@ def _winning(run: str, rounds: pd.DataFrame, table: pd.DataFrame, rule: Rule, co
     lacking = _lacking(rounds, table, densities, rule, number)
     if lacking:
         answer, why = "cannot tell", lacking
-    arms = rounds["arm"]
+    arms, decided = rounds["arm"], rounds["round"] == number if number is not None else rounds["round"] >= 0
     lost = values_of(rounds, ACCURACY).isna()
     return Winning(
         run=run,
@@ -160,7 +79,7 @@ def _winning(run: str, rounds: pd.DataFrame, table: pd.DataFrame, rule: Rule, co
         rounds=tuple(everywhere),
         tried=len(densities),
         held={str(name): int((rows == "yes").sum()) for name, rows in table.groupby("criterion", sort=False)["holds"]},
-        replicates=rounds.loc[arms == TICKET, "replicate"].nunique(),
+        replicates=rounds.loc[decided & (arms == TICKET), "replicate"].nunique(),
         trainings=len(rounds),
         n_diverged=int(lost.sum()),
         answer_diverged=answer,
@@ -216,14 +135,18 @@ def _lacking(
     alike = [arm for arm in rule.controls if arm in rule.measurements]
     if alike:
         return f"{listed(alike)} starts as the ticket does, so it is no control; name another in verdict.controls"
-    last = int(max(densities.index))
-    unfinished = number == last < (rule.rounds or 0)
-    if rule.density is not None and unfinished and rule.density < float(densities[last]):
+    if rule.density is not None and max(densities.index) < (rule.rounds or 0) and _is_nearer(densities, rule.density):
         return f"the round nearest to density {rule.density:g} is not trained yet"
     if STEPS not in rounds:
         return f"the rounds lack the column {STEPS}; load them with tickets.load"
     short = too_short(rounds)
     return f"train longer: {short}" if short else ""
+
+
+def _is_nearer(densities: pd.Series[float], named: float) -> bool:
+    """Whether one more pruning, by as much as the last, would come nearer to the named density."""
+    before, last = ([1.0, *densities.sort_index()])[-2:]
+    return last > 0 and bool(abs(np.log(last * last / before / named)) < abs(np.log(last / named)))
 
 
 def _criteria(table: pd.DataFrame, holds: str) -> list[Criterion]:

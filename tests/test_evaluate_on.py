@@ -43,11 +43,9 @@ def test_what_is_reported_is_of_all_examples(model, campaign_file, tmp_path):
     # In between fewer are measured: accuracies are multiples of 1/60.
     curves = few.curves
     between = curves[(curves["step"] > 0) & (curves["step"] < train["steps"])]
-    early = rounds.set_index(KEY)["early_stop_step"]
-    other = between[[early[tuple(row)] != step for *row, step in between[[*KEY, "step"]].itertuples(index=False)]]
-    assert len(other) > 0
+    assert len(between) > 0
     for column in ("train_accuracy", "validation_accuracy", "test_accuracy"):
-        assert np.allclose(other[column] * 60, np.round(other[column] * 60), atol=1e-9)
+        assert np.allclose(between[column] * 60, np.round(between[column] * 60), atol=1e-9)
 
 
 def test_a_run_goes_on_as_it_began(campaign_file, contents, watcher, tmp_path):

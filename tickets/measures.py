@@ -80,20 +80,22 @@ def round_rows(run: str, labels: Sequence[Label], curves: Curves, lost: np.ndarr
 
     Early stopping is a measurement: the measured step with the lowest validation loss, the first if several
     are equal; the test set has no say (Frankle & Carbin 2019, section 2). Where the steps in between were measured on
-    fewer examples, the trainer has found the step, and its row holds what was measured on all. lost: (R,) bool; those
+    fewer examples, the trainer has found the step, and measured there on all. lost: (R,) bool; those
     rows say `diverged` and hold NaN. seconds: of wall clock for the whole stack; each network gets an equal share.
     """
     rows = []
     for network, label in enumerate(labels):
         measured = {metric: curves.metric(metric)[:, network].numpy() for metric in METRICS}
-        if curves.early_stop is None:
+        if curves.early_stop is None or curves.early_score is None:
             best = int(np.argmin(np.nan_to_num(measured["validation_loss"], nan=math.inf)))
+            early = {metric: values[best] for metric, values in measured.items()}
         else:
             best = int(curves.early_stop[network])
+            early = dict(zip(METRICS, curves.early_score[network].tolist(), strict=True))
         results = {
             "early_stop_step": float(curves.steps[best]),
-            "early_stop_test_accuracy": measured["test_accuracy"][best],
-            "early_stop_validation_loss": measured["validation_loss"][best],
+            "early_stop_test_accuracy": early["test_accuracy"],
+            "early_stop_validation_loss": early["validation_loss"],
             "final_test_accuracy": measured["test_accuracy"][-1],
             "final_test_loss": measured["test_loss"][-1],
             "final_train_loss": measured["train_loss"][-1],

@@ -11,9 +11,10 @@ import pandas as pd
 
 from tickets.store import Saved
 
+from ..answers import Winning
 from ..rule import Rule, rule_of
 from ..telling import beside, headline, reason, reasons
-from ..winning import Winning, winning
+from ..winning import winning
 from ..words import counted, listed
 from .plots import Missing, Plot, plots_of
 from .sheets import Sheet, detectable_points, sheets_of
@@ -23,14 +24,15 @@ from .sheets import Sheet, detectable_points, sheets_of
 class Section:
     """What the report says of a run.
 
-    slug: in names of files and ids. headline: the verdict in a sentence; why: the reason for one that is not yes;
-    reasons: a line for each criterion; beside: what else is seen there, a line each. about: its network. what, sure:
-    sentences.
+    slug: in names of files and ids. sentence: all that is said of the answer, in one line. headline: the verdict in a
+    sentence; why: the reason for one that is not yes; reasons: a line for each criterion; beside: what else is seen
+    there, a line each. about: its network. what, sure: sentences.
     """
 
     run: str
     slug: str
     answer: str
+    sentence: str
     headline: str
     why: str
     reasons: list[str]
@@ -42,11 +44,6 @@ class Section:
     plots: list[Plot]
     missing: list[Missing]
     sheets: list[Sheet]
-
-    @property
-    def sentence(self) -> str:
-        """All that is said of the answer, in one line."""
-        return " ".join(line for line in (self.headline, self.why, *self.reasons, *self.beside) if line)
 
 
 def section_of(saved: Saved, run: str) -> Section:
@@ -60,6 +57,7 @@ def section_of(saved: Saved, run: str) -> Section:
         run=run,
         slug=slug(run),
         answer=answer.answer,
+        sentence=answer.sentence.removeprefix(f"{run}: "),
         headline=headline(answer),
         why=reason(answer),
         reasons=reasons(answer),

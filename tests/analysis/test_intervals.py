@@ -89,9 +89,9 @@ def test_a_band_is_as_wide_as_its_critical_value_says():
     differences = [[0.01, 0.02, 0.03], [0.5, 0.5, 0.5], [0.1, np.nan, np.nan]]
     low, high = paired_band(differences, 3.0)
     half = 3 * 0.01 / np.sqrt(3)
-    np.testing.assert_allclose(low, [0.02 - half, 0.5, np.nan])
-    np.testing.assert_allclose(high, [0.02 + half, 0.5, np.nan])
-    np.testing.assert_allclose(paired_band([[0.5, 0.5]], np.nan), [[0.5], [0.5]])  # nothing has any spread
+    np.testing.assert_allclose(low, [0.02 - half, np.nan, np.nan])  # equal by chance, or one pair
+    np.testing.assert_allclose(high, [0.02 + half, np.nan, np.nan])
+    np.testing.assert_allclose(paired_band([[0.0, 0.0]], np.nan), [[0.0], [0.0]])  # nothing has any spread
 
 
 @pytest.mark.parametrize("n", [2, 3, 5, 10, 30])

@@ -209,6 +209,8 @@ def test_a_control_that_a_round_lacks_is_not_bettered_there(made):
 
 def test_with_diverged_trainings_both_answers_are_told(made):
     rounds = run(made, {1: 500, 2: 500}, **WON)
+    # The two that are left do not agree to the last digit, which would say nothing of how far pairs spread.
+    rounds["early_stop_test_accuracy"] += 1e-4 * rounds["replicate"] * (rounds["arm"] == "ticket") * rounds["round"]
     lost = (rounds["round"] == 2) & (rounds["replicate"] == 0) & (rounds["arm"] == "ticket")
     rounds.loc[lost, ["early_stop_test_accuracy", "early_stop_step", "final_test_accuracy"]] = NAN
     rounds.loc[lost, "diverged"] = True

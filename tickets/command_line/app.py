@@ -150,23 +150,23 @@ def compare(
     from tickets.store import load
 
     saved = load(folder, skip_damaged=True)
-    rounds, damaged, rules, chosen = saved.rounds, saved.damaged, rules_of(saved), None
+    rounds, damaged, rules, tuned = saved.rounds, saved.damaged, rules_of(saved), None
     if damaged and rounds.empty:
         raise InputError(list(damaged.values()))
     if tune is not None:
         from tickets.analysis.tuning import tune as tuned_by
 
         tuned = tuned_by(saved, tune, metric)
-        rounds, rules, chosen = tuned.rounds, tuned.rules, tuned.chosen
+        rounds, rules = tuned.rounds, tuned.rules
     compared = compare_arms(rounds, metric, margin, rules=rules)
     shown = [run for run in saved.runs if run not in damaged]
     for line in left_over_lines(saved, shown):
         print(line, file=sys.stderr if as_json else sys.stdout)
     if as_json:
-        _print_json(as_records(compared, chosen))
+        _print_json(as_records(compared, None if tuned is None else tuned.chosen))
     else:
-        if chosen is not None and tune is not None:
-            print_choices(chosen, tune)
+        if tuned is not None and tune is not None:
+            print_choices(tuned.chosen, tune, tuned.left_out)
         print_comparison(rounds, compared, metric, rules)
         print_notes(saved)
     for run_id, why in damaged.items():

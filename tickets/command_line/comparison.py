@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 from rich.table import Table
 
-from tickets.analysis import LEAST_FOR_P, METRICS, compare, measurements, smallest_p, values_of, winning
+from tickets.analysis import LEAST_FOR_P, METRICS, compare, criteria, measurements, smallest_p, values_of, winning
+from tickets.analysis.criteria import NO_SLOWER, STEPS
 from tickets.analysis.rule import Rules
 from tickets.command_line.progress import counted
 from tickets.command_line.terminal import make_console, say, show_table
@@ -43,9 +44,11 @@ def as_records(compared: pd.DataFrame, chosen: pd.DataFrame | None = None) -> li
     return [{str(key): None if _is_nan(value) else value for key, value in row.items()} for row in rows]
 
 
-def print_choices(chosen: pd.DataFrame, key: str) -> None:
-    """The value of a swept key at which each arm validates best, by round."""
+def print_choices(chosen: pd.DataFrame, key: str, left_out: Sequence[str]) -> None:
+    """The value of a swept key at which each arm validates best, by round, and what is left out of the comparison."""
     console = make_console()
+    for line in left_out:
+        say(console, f"left out: {line}")
     for run, rows in chosen.groupby("run", sort=False):
         say(console, f"{run}: {key} at which each arm validates best, by round")
         shown = Table()
@@ -66,8 +69,16 @@ def print_comparison(rounds: pd.DataFrame, compared: pd.DataFrame, metric: str, 
     """
     console = make_console()
     final = compare(rounds, _FINAL, rules=rules) if metric == _EARLY and len(compared) else None
+    required = criteria(rounds, rules)
     for one in winning(rounds, rules):
         print_verdict(console, one)
+        of_run = required[required["run"] == one.run]
+        if len(of_run):
+            say(
+                console,
+                f"{one.run}: what a winning ticket must be, by density; 95 % intervals, simultaneous over all rows",
+            )
+            show_table(console, _criteria_table(of_run), keys=2)
         rows = compared[compared["run"] == one.run]
         if rows.empty:
             say(console, f"{one.run}: no control to compare the ticket with")
@@ -126,6 +137,20 @@ def _table(rows: pd.DataFrame, unit: _Unit, final: pd.DataFrame | None) -> Table
     return shown
 
 
+def _criteria_table(rows: pd.DataFrame) -> Table:
+    shown = Table()
+    for heading in ("criterion", "density", "n", "estimate", "95 % interval", "holds"):
+        shown.add_column(heading, justify="left" if heading in ("criterion", "holds") else "right")
+    for name, part in rows.groupby("criterion", sort=False):
+        unit = _Unit("ratio", 1.0, ".2f") if name == NO_SLOWER else _Unit("points", 100.0, ".2f")
+        for row in part.to_dict("records"):
+            ends = [unit.text(float(row[key]), name != NO_SLOWER) for key in ("estimate", "band_low", "band_high")]
+            interval = f"[{ends[1]}, {ends[2]}]" if ends[1] else ""
+            shown.add_row(str(name), f"{row['density']:.4f}", str(row["n"]), ends[0], interval, row["holds"])
+        shown.add_section()
+    return shown
+
+
 def _notes(rows: pd.DataFrame, rounds: pd.DataFrame, metric: str, rules: Rules) -> Iterator[str]:
     yield (
         "95 % interval: simultaneous over all rows of this table, so that any difference falsely said is rare; the "
@@ -145,6 +170,11 @@ def _notes(rows: pd.DataFrame, rounds: pd.DataFrame, metric: str, rules: Rules) 
             f"no p: with {pairs} replicates none could fall below {float(smallest_p(pairs)):.4g} (exact sign flips); "
             f"{LEAST_FOR_P} are needed"
         )
+    if metric == STEPS:
+        late = rounds[rounds[STEPS] > rounds["last_step"]].groupby("arm", sort=False).size()
+        if len(late):
+            told = ", ".join(f"{arm} {count}" for arm, count in late.items())
+            yield f"trainings that never get there and count as twice their steps: {told}"
     yield from _lost(rows, rounds, metric)
 
 

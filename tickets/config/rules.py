@@ -186,8 +186,10 @@ def _controls(names: Sequence[str | None], labels: Sequence[str | None], control
     allowed = f"controls among this campaign's arms: {', '.join(there) or 'none'}"
     if not controls:
         yield Broken("verdict.controls", f"must name at least one arm that the ticket must be better than ({allowed})")
-    for control in controls:
-        if not isinstance(control, str):
+    for index, control in enumerate(controls):
+        if control in controls[:index]:
+            yield Broken("verdict.controls", f"names {control!r} twice; name each control once")
+        elif not isinstance(control, str):
             yield Broken("verdict.controls", f"must be a list of arms' names ({allowed})")
         elif roles.get(control) == "measurement":
             yield Broken("verdict.controls", f"{control} is the ticket trained again, which measures noise; {allowed}")

@@ -1,4 +1,4 @@
-"""Early stopping where the steps in between are evaluated on a few examples: which step it is, and its row on all."""
+"""Early stopping where the steps in between are evaluated on a few examples: which step it is, and its score on all."""
 
 from __future__ import annotations
 
@@ -65,15 +65,15 @@ class EarlyStop:
             for name, tensor in kept.items():
                 tensor[better] = new[name][better]
 
-    def complete(self, rows: Sequence[Tensor], evaluated: Callable[[Stack], Tensor]) -> None:
-        """Put the row on all examples, (R, 6), in the place of each network's row at its step.
+    def whole(self, rows: Sequence[Tensor], evaluated: Callable[[Stack], Tensor]) -> Tensor:
+        """What each network scores on all examples at its step, (R, 6).
 
         rows: of every evaluated step, the first and the last on all examples. evaluated: the rows of networks that
         stand as they are given.
         """
+        networks = torch.arange(len(self.places))
+        found = torch.stack(list(rows))[self.places, networks]
         between = (self.places > 0) & (self.places < len(rows) - 1)
         if self._stood is None or not between.any():
-            return
-        whole = evaluated(self._stood)
-        for network in between.nonzero().flatten().tolist():
-            rows[int(self.places[network])][network] = whole[network]
+            return found
+        return torch.where(between[:, None], evaluated(self._stood), found)

@@ -26,12 +26,14 @@ class Curves:
     """What was measured, when. steps: (E,) int64. values: (E, R, 6) float64 on the CPU, in the order of METRICS.
 
     early_stop: (R,) int64, the place among the steps at which each network's validation loss was lowest, where not all
-    steps were measured on the same examples; None where they were, and the values say it.
+    steps were measured on the same examples; None where they were, and the values say it. early_score: (R, 6), what the
+    networks score there on all examples; None with the former.
     """
 
     steps: Tensor
     values: Tensor
     early_stop: Tensor | None = None
+    early_score: Tensor | None = None
 
     def metric(self, name: str) -> Tensor:
         """One metric, (E, R)."""

@@ -72,8 +72,9 @@ def train(
     Measured at every step that `recipe.evaluate_every` divides, before the step is taken, and at both ends. With
     `recipe.evaluate_on`, the steps in between are measured on that many validation and test examples (see
     `some_of`), both ends on all. Each network's early-stop step is then the one with the lowest loss on these same
-    validation examples, at the ends too, and its row holds what the network scores on all examples: it is
-    evaluated again, as it stood there, after the training. So all that `rounds` reports is of all examples.
+    validation examples, at the ends too; what the network scores there on all examples is evaluated after the
+    training, of the network as it stood. So all that `rounds` reports is of all examples, while the curves keep
+    what was measured, like beside like.
     """
     began = time.perf_counter()
     where = device or torch.device("cpu")
@@ -110,10 +111,11 @@ def train(
                     networks.advance(step, following, tick, stopped)
                 if stopped.is_set():
                     break
+            score = torch.empty(0)
             if few is not None and not stopped.is_set():
                 with lowered(recipe.precision, where):
-                    early.complete(rows, lambda stack: evaluate(again(stack, part), examples, chunk))
-            return _Done(networks.standing(recipe.steps), rows, measured, kept, early.places)
+                    score = early.whole(rows, lambda stack: evaluate(again(stack, part), examples, chunk))
+            return _Done(networks.standing(recipe.steps), rows, measured, kept, early.places, score)
         except BaseException:
             stopped.set()  # what is raised here is seen only once the parts before it have ended
             raise
@@ -132,6 +134,7 @@ def train(
             torch.tensor(sorted(evaluated)),
             torch.cat([torch.stack(part.rows) for part in done], 1),
             None if few is None else torch.cat([part.early_stop for part in done]),
+            None if few is None else torch.cat([part.early_score for part in done]),
         ),
         measured=None if measure is None else torch.cat([torch.stack(part.measured) for part in done], 1),
         kept=join(kept) if kept else None,
@@ -148,13 +151,17 @@ def _parts(networks: int, lanes: int, at_once: int) -> list[slice]:
 
 @dataclass(frozen=True)
 class _Done:
-    """What training a part gives; `rows` of the curves and `measured` by evaluated step, `early_stop` by network."""
+    """What training a part gives; `rows` of the curves and `measured` by evaluated step, `early_stop` by network.
+
+    early_score: (R, 6), on all examples at that step.
+    """
 
     stack: Stack
     rows: list[Tensor]
     measured: list[Tensor]
     kept: Stack | None
     early_stop: Tensor
+    early_score: Tensor
 
 
 def _evaluated(first: int, recipe: TrainConfig) -> set[int]:

@@ -14,16 +14,17 @@ def config_table(configs: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
     Lists are tuples, so that columns of them can be grouped by. A setting that a run does not have (an option of
     another run's model, say) is missing there: NaN or None.
     """
-    rows = [{"run": run, **_flat(config)} for run, config in configs.items()]
+    rows = [{"run": run, **flat_config(config)} for run, config in configs.items()]
     columns = list(dict.fromkeys(column for row in rows for column in row))
     return pd.DataFrame(rows, columns=columns)
 
 
-def _flat(table: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+def flat_config(table: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """A configuration by dotted names, lists as tuples."""
     flat: dict[str, Any] = {}
     for key, value in table.items():
         if isinstance(value, Mapping):
-            flat |= _flat(value, f"{before}{key}.")
+            flat |= flat_config(value, f"{before}{key}.")
         else:
             flat[f"{before}{key}"] = _hashable(value)
     return flat

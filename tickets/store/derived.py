@@ -21,11 +21,13 @@ def with_derived(rounds: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
 
     - `last_step`: the last evaluated step of the training.
     - `steps_to_dense_loss`: the step at which the validation loss first falls to `WITHIN` times the mean lowest
-      validation loss of the run's dense networks, interpolated linearly between evaluations; at least 1, or the step
-      that the training started from. A training that never gets there, or that diverged, counts as twice its
-      `last_step`. NaN where the run has no dense network to set the loss.
+      validation loss of the run's dense networks, interpolated linearly between evaluations; at least 1. A training
+      that never gets there, or that diverged, counts as twice its `last_step`. One that starts at a rewind step with
+      a loss as low as that got there before: it counts as its replicate's dense network, and as the rewind step at
+      most. NaN where the run has no dense network to set the loss.
 
-    Unlike the early-stop step, it tells apart two trainings that both go on improving until they end.
+    Unlike the early-stop step, it tells apart two trainings that both go on improving until they end. With
+    `train.evaluate_on` all losses in it but those of the first and last step are of as many examples as that says.
 
     Parameters
     ----------
@@ -34,7 +36,7 @@ def with_derived(rounds: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
     curves : DataFrame
         The same trainings, a row per evaluated step; steps rise within each training.
     """
-    target = _targets(rounds)
+    target = _targets(rounds, curves)
     points = curves[[*_TRAINING, "step", "validation_loss"]].assign(target=curves["run"].map(target).astype(float))
     trainings = points.groupby(_TRAINING, sort=False)
     points["step_before"], points["loss_before"] = trainings["step"].shift(), trainings["validation_loss"].shift()
@@ -46,7 +48,9 @@ def with_derived(rounds: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
         share = np.where(between, (loss_before - reached["target"].to_numpy(float)) / (loss_before - loss), 1.0)
     crossed = np.where(between, step_before + share * (step - step_before), step).clip(min=1.0)
     found = trainings["step"].max().rename(LAST_STEP).reset_index()
-    found = found.merge(reached[_TRAINING].assign(**{STEPS_TO_DENSE_LOSS: crossed}), on=_TRAINING, how="left")
+    at_start = np.isnan(step_before) & (step > 0)
+    reached = reached[_TRAINING].assign(**{STEPS_TO_DENSE_LOSS: _no_later_than_dense(reached, crossed, at_start)})
+    found = found.merge(reached, on=_TRAINING, how="left")
     table = rounds.merge(found, on=_TRAINING, how="left")
     never = table[STEPS_TO_DENSE_LOSS].isna() | table["diverged"].astype(bool)
     table[STEPS_TO_DENSE_LOSS] = (
@@ -57,7 +61,22 @@ def with_derived(rounds: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def _targets(rounds: pd.DataFrame) -> pd.Series[float]:
-    """{run: the validation loss to reach}; NaN where every dense network of the run diverged."""
-    dense = rounds[(rounds["arm"] == Layout.TICKET) & (rounds["round"] == 0)]
-    return WITHIN * dense.groupby("run")["early_stop_validation_loss"].mean()
+def _no_later_than_dense(reached: pd.DataFrame, crossed: np.ndarray, at_start: np.ndarray) -> np.ndarray:
+    """The crossings, where `at_start` at most that of the replicate's dense network."""
+    steps = reached.assign(crossed=crossed)
+    dense = steps[_is_dense(steps)].set_index(["run", "replicate"])["crossed"]
+    own = pd.MultiIndex.from_frame(reached[["run", "replicate"]])
+    earlier = np.fmin(crossed, dense.reindex(own).to_numpy(float))
+    return np.where(at_start, earlier, crossed)
+
+
+def _targets(rounds: pd.DataFrame, curves: pd.DataFrame) -> pd.Series[float]:
+    """{run: the validation loss to reach}; without an entry where every dense network of the run diverged."""
+    trained = rounds.loc[_is_dense(rounds) & ~rounds["diverged"].astype(bool), ["run", "replicate"]].drop_duplicates()
+    dense = curves[_is_dense(curves)].merge(trained, on=["run", "replicate"])
+    lowest = dense.groupby(["run", "replicate"])["validation_loss"].min()
+    return WITHIN * lowest.groupby("run").mean()
+
+
+def _is_dense(table: pd.DataFrame) -> pd.Series[bool]:
+    return (table["arm"] == Layout.TICKET) & (table["round"] == 0)

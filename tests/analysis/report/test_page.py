@@ -128,7 +128,7 @@ def test_several_runs_are_sections_with_one_contents_list(report_of, page_of):
     for one in winning(saved.rounds):
         assert one.run in page.ids
         assert one.run in page.targets
-        assert page.text.count(headline(one)) == 2  # at the top and in its section
+        assert page.text.count(headline(one)) == 2 * 2  # of each of two runs, at the top and in its section
         assert all(line in page.text for line in paragraphs(one))
 
 
@@ -145,7 +145,7 @@ def test_no_controls_and_no_later_round(report_of, page_of):
     assert "The run has no arm reinit, which the ticket must be better than; add it to `arms`" in text
     assert "The ticket against each control" not in text
     text = page_of(report_of(arms=["ticket"], rounds=0)[1][PAGE].decode()).text
-    assert "no round after the dense one is saved" in text
+    assert "No round after the dense one is saved." in text
     assert "only the dense round is saved, in which all weights survive" in text
 
 
