@@ -17,6 +17,7 @@ from tickets.store.derived import LAST_STEP, STEPS_TO_DENSE_LOSS, with_derived
 
 from .metrics import find_metric
 from .rule import Rule, rules_of
+from .words import counted
 
 if TYPE_CHECKING:
     from tickets.store import Saved
@@ -109,7 +110,7 @@ def _on_equal_terms(rounds: pd.DataFrame, key: str) -> tuple[pd.DataFrame, list[
         sets = [set(one) for _, one in tickets.groupby("run")["replicate"]]
         common = set.intersection(*sets)
         if any(one != common for one in sets):
-            left_out.append(f"{group}: {len(set.union(*sets) - common)} replicates that not every run has")
+            left_out.append(f"{group}: {counted(len(set.union(*sets) - common), 'replicate')} that not every run has")
         rows = rows[rows["replicate"].isin(common)]
         places = [rows["round"], rows["arm"]]
         has_all = rows.groupby([*places, rows["run"]])["replicate"].nunique() == len(common)

@@ -93,6 +93,38 @@ def test_the_command_shows_the_choice(swept, command):
     assert "did you mean 'seed'?" in said.err
 
 
+def test_what_some_runs_lack_is_left_out_and_said(campaign_file, command, tmp_path):
+    def run(rate, **changes):
+        sweep = {KEY: [rate]}
+        tickets.run(campaign_file(tmp_path / str(rate), sweep=sweep, **changes), out=tmp_path / f"out-{rate}")
+        return tmp_path / f"out-{rate}"
+
+    few, many = run(1e-3, rounds=1, replicates=2), run(1e-2, rounds=2, replicates=3)
+    tuned = tune(tickets.load([few, many]), KEY)
+    assert sorted(tuned.rounds["round"].unique()) == [0, 1]
+    assert sorted(tuned.rounds["replicate"].unique()) == [0, 1]
+    assert (tuned.chosen["of"] == 2).all()
+    assert [line.partition(": ")[2] for line in tuned.left_out] == [
+        "1 replicate that not every run has",
+        "ticket in round 2, reinit in round 2, random_mask in round 2, which not every run has for all replicates",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sweep", "key", "message"),
+    [
+        ({"seed": [0, 1]}, "seed", "runs with another seed have other replicates, which cannot be paired"),
+        ({"data.validation": [100, 200]}, "data.validation", "have other replicates, which cannot be paired"),
+        ({"prune.rate": [0.2, 0.5]}, "prune.rate", "have other densities in the same round"),
+    ],
+)
+def test_keys_that_change_what_is_paired_are_refused(sweep, key, message, campaign_file, tmp_path):
+    prune = {"output_rate": 0.1, "conv_rate": 0.1}
+    saved = tickets.run(campaign_file(tmp_path, rounds=1, sweep=sweep, prune=prune), out=tmp_path / "out")
+    with pytest.raises(InputError, match=message):
+        tune(saved, key)
+
+
 def test_nothing_is_changed(swept):
     before = swept.rounds
     tune(swept, KEY)

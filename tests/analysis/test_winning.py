@@ -98,6 +98,13 @@ def test_a_round_that_is_still_to_be_trained_is_waited_for(made):
     assert winning(rounds, {"a": Rule(density=0.1, rounds=2)})[0].answer == "yes"
 
 
+@pytest.mark.parametrize(("named", "waits"), [(0.63, False), (0.58, False), (0.57, True), (0.1, True)])
+def test_it_is_waited_for_only_if_the_next_round_comes_nearer(made, named, waits):
+    # The last two are at 0.8 and 0.64, so the next is to be at 0.512; half-way to it, on a log scale, lies 0.572.
+    (one,) = winning(run(made, {1: 500, 2: 500}, **WON), {"a": Rule(density=named, rounds=12)})
+    assert one.why.endswith("is not trained yet") == waits
+
+
 def test_no_other_arm_has_a_veto(made):
     rounds = run(made, {1: 500, 2: 500}, **WON)
     means = {**WON, "constant_2": 0.95, "sign_constant_2": 0.91, "repeat_2": 0.91, "reorder_2": 0.92}

@@ -26,6 +26,7 @@ def test_its_defaults_and_that_no_run_id_knows_of_it():
         ({"controls": ["shuffle"]}, "'shuffle' is no control of this campaign (controls among this campaign's arms: r"),
         ({"controls": ["repeat"]}, "repeat is the ticket trained again, which measures noise; controls among this"),
         ({"controls": ["ticket"]}, "'ticket' is no control of this campaign"),
+        ({"controls": ["constant", "constant"]}, "names 'constant' twice; name each control once"),
         ({"controls": "reinit"}, "verdict.controls"),
         ({"densities": [0.1]}, "verdict.densities: unknown key; did you mean 'density'?"),
     ],

@@ -33,7 +33,8 @@ DENSE = {(0, 0, "ticket"): {0: 2.0, 10: 1.2, 20: 0.9, 30: 1.0}, (1, 0, "ticket")
         ({0: 2.1, 10: 1.3, 20: 1.2, 30: 1.0}, 25.0),
         ({0: 2.1, 10: 1.3, 20: 1.2, 30: 1.101}, 60.0),  # never: twice its steps
         ({0: 1.05, 10: 1.3}, 1.0),  # there from the start
-        ({5: 1.05, 15: 1.3}, 5.0),  # there where it was rewound to
+        ({5: 1.05, 15: 1.3}, 5.0),  # there where it was rewound to, before its dense network was
+        ({20: 1.05, 30: 1.3}, 10 + 10 / 3),  # its dense network, whose steps it has had, was there before
         ({0: NAN, 10: NAN, 20: NAN}, 40.0),  # diverged
         ({0: 2.0, 10: NAN, 20: 1.0, 30: 1.0}, 20.0),  # no number to interpolate from
     ],
@@ -45,6 +46,14 @@ def test_the_step_at_which_the_dense_networks_loss_is_reached(losses, wanted):
     assert table["last_step"].tolist() == [30, 30, max(losses)]
     # The dense networks themselves: (1.2 - 1.1) / (1.2 - 0.9) of the way from 10 to 20, and 10.
     assert table["steps_to_dense_loss"].tolist()[:2] == pytest.approx([10 + 10 / 3, 10.0])
+
+
+def test_a_dense_network_that_diverged_sets_no_loss():
+    lost = {(2, 0, "ticket"): {0: 0.1, 10: NAN, 20: NAN, 30: NAN}}
+    rounds, curves = tables({**DENSE, **lost, (0, 1, "ticket"): {0: 2.1, 10: 1.6, 20: 1.1, 30: 1.0}})
+    rounds.loc[rounds["replicate"] == 2, "diverged"] = True
+    table = with_derived(rounds, curves)
+    assert table["steps_to_dense_loss"].tolist() == pytest.approx([10 + 10 / 3, 10.0, 60.0, 20.0])
 
 
 def test_without_a_dense_network_there_is_no_loss_to_reach():
