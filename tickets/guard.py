@@ -19,7 +19,7 @@ from torch import Tensor
 from tickets.config import TrainConfig
 from tickets.data import Examples
 from tickets.errors import InputError, UserCodeError
-from tickets.random_state import untouched_generators
+from tickets.process_state import standard_state
 from tickets.seeds import stream
 from tickets.setting import Fitted, Plan, on_device, plan_execution
 from tickets.stack.captured import EAGER_STEPS
@@ -47,6 +47,7 @@ FALLBACKS = ("layered", "vectorised", "looped", "plain")
 Begin = Callable[..., Part]
 
 
+@standard_state()
 def guarded(fitted: Fitted, plan: Plan, device: torch.device, workers: int = 1) -> Plan:
     """The plan with a strategy that trains as the plain loop does: its own, or the next one that does.
 
@@ -144,6 +145,7 @@ class _Trial:
     steps: tuple[int, ...]
     device: torch.device
 
+    @standard_state()  # what a forward sets for the whole process ends with its course
     def course(
         self,
         kind: Begin,
@@ -167,7 +169,7 @@ class _Trial:
                 return part.logits(inputs).float().cpu()
 
         stacks = [stack]
-        with untouched_generators(), products(precision):
+        with products(precision):
             part = begun()
             before = outputs(part if evaluates else begun())
             for here, there in itertools.pairwise([stack.step, *(step for step in self.steps if step > stack.step)]):
@@ -224,6 +226,7 @@ def _reference(fitted: Fitted, device: torch.device) -> tuple[_Trial, Course]:
     return trial, wanted
 
 
+@standard_state()
 def _trial(fitted: Fitted, device: torch.device) -> _Trial:
     run, examples = fitted.run, on_device(fitted.source.examples, device)
     values = fitted.fresh(stream(run.seed, 0, "initial"))

@@ -152,6 +152,7 @@ class Fitted:
         return _fresh(self.build, self.run)(seed)
 
 
+@standard_state()
 def fit(run: Run, source: Source) -> Fitted:
     """Check that a run's model, data set, recipe and pruning fit one another.
 
