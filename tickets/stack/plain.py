@@ -125,7 +125,7 @@ class _Network:
         """(n, classes); the buffers are afterwards as they were."""
         buffers = [(owner, dict(owner._buffers)) for owner in self._module.modules() if owner._buffers]
         values = {id(buffer): buffer.clone() for _, held in buffers for buffer in held.values() if buffer is not None}
-        outputs: Tensor = self._module.eval()(x)
+        outputs: Tensor = self._module.eval()(x.clone())  # a model may write to its inputs
         for owner, held in buffers:
             owner._buffers.update(held)
             for buffer in held.values():
