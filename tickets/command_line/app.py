@@ -234,18 +234,19 @@ def report(
 def verify(folder: Folder, as_json: AsJson = False) -> None:
     """Check every hash, and that every mask and value file says what its manifest says.
 
-    Code that run.json names and that is not part of tickets is noted; it is not called, and is no problem.
+    Code that run.json names and that is not part of tickets is noted; it is not called, and is no problem. With
+    --json notes are on stderr, and [] means that all is well.
     """
     from tickets.command_line.progress import counted
     from tickets.store import code_named
     from tickets.store import verify as find_problems
 
     problems, notes = find_problems(folder), code_named(folder)
+    for note in notes:
+        print(f"note: {note.path}: {note.what}", file=sys.stderr if as_json else sys.stdout)
     if as_json:
-        _print_json([asdict(one) for one in problems] + [{**asdict(one), "kind": "note"} for one in notes])
+        _print_json([asdict(one) for one in problems])
     else:
-        for note in notes:
-            print(f"note: {note.path}: {note.what}")
         for problem in problems:
             print(f"{problem.path}: {problem.what}", file=sys.stderr)
         print(f"{folder}: {counted(len(problems), 'problem')}" if problems else f"{folder}: all files are as committed")
