@@ -121,7 +121,9 @@ def run_campaign(
     """As `run`, but a run that fails does not stop the others: what failed is in the outcome."""
     end_if_unguarded()
     with modules_of(campaign):
-        ready = prepare(campaign, out=out, data=data, settings=settings, device=device, workers=workers)
+        ready = prepare(
+            campaign, out=out, data=data, settings=settings, device=device, workers=workers, keep_failures=True
+        )
         return _train(ready, workers, listener)
 
 
