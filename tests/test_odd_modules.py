@@ -18,10 +18,12 @@ from tickets.config import Campaign, parse_run
 from tickets.data import load_dataset, split
 from tickets.earlier import check_earlier
 from tickets.errors import InputError
+from tickets.execution_plan import plan_execution
+from tickets.fitting import fit
 from tickets.guard import guarded
 from tickets.network import look_at
 from tickets.seeds import stream
-from tickets.setting import fit, make_setting, plan_execution
+from tickets.setting import make_setting
 from tickets.source import load_source
 from tickets.stack.evaluation import evaluate
 from tickets.stack.feed import NetworkSeeds

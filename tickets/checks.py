@@ -15,9 +15,10 @@ from tickets.config import Campaign, Run, read_campaign, resolved, run_id, with_
 from tickets.config.variants import VALIDATION
 from tickets.earlier import check_earlier
 from tickets.errors import InputError, Problems, UserCodeError, nearest
+from tickets.execution_plan import Plan, plan_execution
+from tickets.fitting import Fitted, fit
 from tickets.guard import guarded
 from tickets.network import Carried, Kept, carry_on, look_at
-from tickets.setting import Fitted, Plan, fit, plan_execution
 from tickets.source import Source, default_validation, load_source
 from tickets.sources import named_functions
 from tickets.stack.jit import OFF, jit_is_off

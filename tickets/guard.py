@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 import torch
 
 from tickets.errors import InputError
+from tickets.execution_plan import Plan, plan_execution
+from tickets.fitting import Fitted
 from tickets.process_state import standard_state
 from tickets.reference import ShortTraining, reference, refusal
-from tickets.setting import Fitted, Plan, plan_execution
 from tickets.stack.likeness import Course, Gap, largest_difference, widest_gap
 from tickets.stack.plain import Plain
 from tickets.stack.strategies import begin

@@ -17,11 +17,11 @@ import torch
 from torch import Tensor
 
 from tickets.errors import InputError, UserCodeError
+from tickets.fitting import Fitted
 from tickets.initial import initial_values
 from tickets.process_state import standard_state
 from tickets.random_state import seed_generators, untouched_generators
 from tickets.seeds import stream
-from tickets.setting import Fitted
 from tickets.sources import NO_SOURCE, named_functions, source_hashes
 from tickets.users_code import told
 

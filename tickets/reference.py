@@ -18,10 +18,11 @@ from torch import Tensor, nn
 from tickets.config import TrainConfig
 from tickets.data import Examples
 from tickets.errors import InputError, UserCodeError
+from tickets.fitting import Fitted
 from tickets.process_state import standard_state
 from tickets.random_state import seed_generators, untouched_generators
 from tickets.seeds import stream
-from tickets.setting import Fitted, on_device
+from tickets.setting import on_device
 from tickets.stack.attributes import changed_in
 from tickets.stack.captured import EAGER_STEPS
 from tickets.stack.feed import NetworkSeeds
