@@ -233,6 +233,29 @@ class Net(nn.Module):
     assert state() == before
 
 
+def test_what_a_score_or_a_training_sets_is_not_set_in_the_next_one(train: Any, module: Any) -> None:
+    source = """
+import torch
+from torch import nn
+found = []
+def score(weights):
+    found.append(torch.get_default_dtype())
+    torch.set_default_dtype(torch.float64)
+    return weights.trained.abs()
+class Net(nn.Module):
+    def __init__(self, input_shape, classes):
+        super().__init__()
+        self.layer = nn.Linear(4, classes)
+    def forward(self, x):
+        torch.set_default_dtype(torch.float64)
+        return self.layer(x)
+"""
+    name = module("nets", source)
+    train("set", f"{name}:Net", prune={"score": f"{name}:score"}, compute={"strategy": "looped"}, replicates=2)
+    assert len(found := sys.modules[name].found) >= 3  # tried, and of two replicates
+    assert set(found) == {torch.float32}
+
+
 def test_threads_that_train_at_once_get_the_bits_of_one_alone(train: Any) -> None:
     threads = torch.get_num_threads()
     tasks = [("noisy", {"seed": 0}), ("noisy", {"seed": 1, "compute": {"threads": 2}}), ("chain", {"seed": 2})]
