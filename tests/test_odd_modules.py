@@ -16,10 +16,20 @@ from torch.utils.checkpoint import checkpoint
 import tickets
 from tickets.config import Campaign, parse_run
 from tickets.data import load_dataset, split
+from tickets.earlier import check_earlier
 from tickets.errors import InputError
+from tickets.execution_plan import plan_execution
+from tickets.fitting import fit
+from tickets.guard import guarded
+from tickets.network import look_at
 from tickets.seeds import stream
+from tickets.setting import make_setting
+from tickets.source import load_source
+from tickets.stack.evaluation import evaluate
+from tickets.stack.feed import NetworkSeeds
+from tickets.stack.networks import stack_networks
 from tickets.stack.order import epoch_order
-from tickets.stack.strategies import choose
+from tickets.stack.strategies import begin, choose
 
 # Of two modules below: PyTorch's own old weight_norm, and its old checkpoint on inputs without a gradient.
 pytestmark = pytest.mark.filterwarnings(
@@ -686,3 +696,49 @@ def test_it_trains_as_written_by_other_optimizers(which: str, optimizer: str, tm
     train = {"optimizer": optimizer, "learning_rate": 0.01, "weight_decay": 0.1, "batch_size": BATCH, "steps": STEPS}
     saved = run(campaign(which, train=train), tmp_path)
     assert_as_plain(saved, which, FLAT, ("ticket", "reinit"), 2)
+
+
+# --- Models that write to their input
+
+
+class Writing(nn.Module):
+    def __init__(self, way: str) -> None:
+        super().__init__()
+        self.first, self.last, self.way = nn.Linear(6, 8), nn.Linear(8, CLASSES), way
+
+    def forward(self, x):
+        written = {"clamp_": lambda: x.clamp_(0), "add_": lambda: x.add_(1.0), "relu": lambda: functional.relu(x, True)}
+        return self.last(torch.tanh(self.first(written[self.way]())))
+
+
+@pytest.mark.parametrize("strategy", ["auto", "looped"])
+@pytest.mark.parametrize("way", ["clamp_", "add_", "relu", "a chain"])
+def test_a_model_that_writes_to_its_input_does_not_write_to_the_data(
+    way: str, strategy: str, monkeypatch, tmp_path
+) -> None:
+    def writing() -> nn.Module:
+        chain = (nn.ReLU(inplace=True), nn.Linear(6, 8), nn.ReLU(inplace=True), nn.Linear(8, CLASSES))
+        return nn.Sequential(*chain) if way == "a chain" else Writing(way)
+
+    monkeypatch.setitem(TRAINED, "writing", (writing, FLAT))
+    wanted = campaign("writing", strategy)
+    one = wanted.runs[0]
+    fitted = fit(one, load_source(one.data, None))
+    before = [tensor.clone() for tensor in tensors_of(fitted.source.examples)]
+    plan = plan_execution(fitted, CPU)
+    look_at(fitted)
+    guarded(fitted, plan, CPU)
+    check_earlier(tmp_path, fitted, plan, plan)
+    setting = make_setting(fitted, plan, CPU)
+    assert all(map(torch.equal, tensors_of(fitted.source.examples), before))
+    masks = {tensor.name: torch.ones(tensor.shape, dtype=torch.bool) for tensor in fitted.prunable}
+    stack = stack_networks([fitted.fresh(0)], [masks], fitted.trained)
+    given = (stack, [NetworkSeeds(0, 0)], setting.examples, one.train, CPU)
+    for each in (plan.strategy, "plain"):
+        evaluate(begin(each, setting.module, *given, build=fitted.build).logits, setting.examples, 5)
+    assert all(map(torch.equal, tensors_of(setting.examples), before))
+    assert_as_plain(run(wanted, tmp_path), "writing", FLAT, ("ticket",), 1)
+
+
+def tensors_of(examples: Any) -> list[torch.Tensor]:
+    return [value for value in vars(examples).values() if isinstance(value, torch.Tensor)]

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sympy  # noqa: F401 - torch imports it at its first use, and it adds a filter of warnings
 import torch
 from torch import nn
 
@@ -211,6 +212,48 @@ def net(input_shape, classes):
     assert state() == before
     key = next(name for name in late if name.endswith("initial/values.safetensors"))
     assert late[key] == early[next(name for name in early if name.endswith("initial/values.safetensors"))]
+
+
+@pytest.mark.parametrize("model", ["chain", "noisy"])
+def test_what_a_users_forward_sets_ends_with_its_trial(train: Any, module: Any, model: str) -> None:
+    source = """
+import torch
+from torch import nn
+from {here} import {model} as usual
+class Net(nn.Module):
+    def __init__(self, input_shape, classes):
+        super().__init__()
+        self.inner = usual(input_shape, classes)
+    def forward(self, x):
+        torch.set_default_dtype(torch.float64)
+        return self.inner(x)
+"""
+    before = state()
+    train("set", f"{module('nets', source.format(here=__name__, model=model))}:Net")
+    assert state() == before
+
+
+def test_what_a_score_or_a_training_sets_is_not_set_in_the_next_one(train: Any, module: Any) -> None:
+    source = """
+import torch
+from torch import nn
+found = []
+def score(weights):
+    found.append(torch.get_default_dtype())
+    torch.set_default_dtype(torch.float64)
+    return weights.trained.abs()
+class Net(nn.Module):
+    def __init__(self, input_shape, classes):
+        super().__init__()
+        self.layer = nn.Linear(4, classes)
+    def forward(self, x):
+        torch.set_default_dtype(torch.float64)
+        return self.layer(x)
+"""
+    name = module("nets", source)
+    train("set", f"{name}:Net", prune={"score": f"{name}:score"}, compute={"strategy": "looped"}, replicates=2)
+    assert len(found := sys.modules[name].found) >= 3  # tried, and of two replicates
+    assert set(found) == {torch.float32}
 
 
 def test_threads_that_train_at_once_get_the_bits_of_one_alone(train: Any) -> None:

@@ -20,9 +20,11 @@ from tickets.catalogue import ARMS, resolve
 from tickets.config import ArmConfig, parse_run
 from tickets.data import Examples
 from tickets.errors import InputError
+from tickets.execution_plan import plan_execution
+from tickets.fitting import fit
 from tickets.rounds import Chain, Network, RoundResult, density, first_chain, first_masks, train_round
 from tickets.seeds import stream
-from tickets.setting import Setting, fit, make_setting, plan_execution
+from tickets.setting import Setting, make_setting
 from tickets.source import Source
 from tickets.stack.optimizers import make_optimizer
 from tickets.stack.strategies import begin

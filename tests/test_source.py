@@ -13,7 +13,7 @@ import tickets
 from tickets.config import parse_run, run_id
 from tickets.data.dataset import digest
 from tickets.errors import InputError
-from tickets.setting import fit
+from tickets.fitting import fit
 from tickets.source import default_validation, load_source
 from tickets.store import status, verify
 

@@ -13,8 +13,9 @@ from tickets.catalogue import ARMS, ArmEntry
 from tickets.config import parse_run
 from tickets.data import Examples
 from tickets.errors import InputError
+from tickets.fitting import Fitted, fit
 from tickets.scores import Weights
-from tickets.setting import Fitted, Source, fit
+from tickets.source import Source
 
 FIXED = torch.randn(4, 6, generator=torch.Generator().manual_seed(1))
 KEPT = nn.Sequential(nn.Linear(6, 4), nn.Tanh(), nn.Linear(4, 3))

@@ -139,12 +139,16 @@ def test_a_model_that_cannot_be_built_again_fails_its_run_alone(users, campaign_
     assert sorted(one.state for one in status(tmp_path / "out")) == ["done", "failed"]
 
 
-def test_a_run_that_is_there_already_logs_what_fails_before_training(users, campaign_file, tmp_path):
+def test_a_run_that_is_there_already_logs_what_fails_before_training(users, campaign_file, command, tmp_path):
     name, path = users
     out, file = tmp_path / "out", campaign_file(tmp_path, rounds=0, model=f"{name}:net")
     tickets.run(file, out=out)
     path.write_text(CODE.replace("return Net(flag)", "return NoNet(flag)"))
     del sys.modules[name]
+    before = {file: file.read_bytes() for file in sorted(out.rglob("*")) if file.is_file()}
+    said = command("run", file, "--dry-run", "--out", out, "--set", "rounds=1")
+    assert (said.code, said.err.count("NameError: name 'NoNet' is not defined")) == (2, 1)
+    assert {file: file.read_bytes() for file in sorted(out.rglob("*")) if file.is_file()} == before
     with pytest.raises(UserCodeError, match=f"NameError: name 'NoNet' is not defined .at {path}:"):
         tickets.run(file, out=out, settings=["rounds=1"])
     (event,) = failed(out)

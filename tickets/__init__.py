@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tickets.campaign import run
     from tickets.errors import InputError
-    from tickets.store.saved import load
+    from tickets.store.loading import load
 
 __version__ = "0.1.0"
 
 __all__ = ["InputError", "__version__", "load", "run"]
 
 # Imported when first asked for (PEP 562), so that `tickets --help` waits for neither torch nor pandas.
-_LAZY = {"InputError": "tickets.errors", "load": "tickets.store.saved", "run": "tickets.campaign"}
+_LAZY = {"InputError": "tickets.errors", "load": "tickets.store.loading", "run": "tickets.campaign"}
 
 
 def __getattr__(name: str) -> Any:

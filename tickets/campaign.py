@@ -12,13 +12,14 @@ import torch
 from tickets.checks import read_if_saved
 from tickets.cohort import CohortWork, steps_missing
 from tickets.config import Campaign, Run, to_toml
+from tickets.execution_plan import Plan
 from tickets.fingerprint import fingerprint
+from tickets.fitting import Fitted
 from tickets.foreword import foreword
 from tickets.listener import Listener, Silence
 from tickets.network import Carried
 from tickets.preparation import Prepared, modules_of, prepare
 from tickets.process_state import standard_state
-from tickets.setting import Fitted, Plan
 from tickets.sources import named_functions, where_from
 from tickets.store import (
     Layout,
@@ -121,7 +122,9 @@ def run_campaign(
     """As `run`, but a run that fails does not stop the others: what failed is in the outcome."""
     end_if_unguarded()
     with modules_of(campaign):
-        ready = prepare(campaign, out=out, data=data, settings=settings, device=device, workers=workers)
+        ready = prepare(
+            campaign, out=out, data=data, settings=settings, device=device, workers=workers, keep_failures=True
+        )
         return _train(ready, workers, listener)
 
 

@@ -7,8 +7,10 @@ file need neither torch nor any data set's package.
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any, Literal
 
 from tickets.errors import InputError, UserCodeError, nearest
@@ -166,7 +168,7 @@ def resolve(target: str) -> Callable[..., Any]:
     module_name, _, function_name = target.partition(":")
     refuse_another(module_name, target)
     try:
-        module = importlib.import_module(module_name)
+        module = _imported(module_name)
     except ModuleNotFoundError as error:
         raise UserCodeError(
             f"{target!r}: cannot import {module_name!r} ({told(error)}); {mend(module_name, error)}"
@@ -186,3 +188,13 @@ def resolve(target: str) -> Callable[..., Any]:
             "in a module of your own"
         )
     return found
+
+
+def _imported(name: str) -> ModuleType:
+    """The module; what it sets for the whole process as it is imported (a default dtype, say) ends with its import."""
+    if name in sys.modules:
+        return sys.modules[name]
+    from tickets.process_state import settings_kept  # needs torch, as all that is named in the tables does
+
+    with settings_kept():
+        return importlib.import_module(name)

@@ -15,9 +15,10 @@ from tickets.config import Campaign, Run, read_campaign, resolved, run_id, with_
 from tickets.config.variants import VALIDATION
 from tickets.earlier import check_earlier
 from tickets.errors import InputError, Problems, UserCodeError, nearest
+from tickets.execution_plan import Plan, plan_execution
+from tickets.fitting import Fitted, fit
 from tickets.guard import guarded
 from tickets.network import Carried, Kept, carry_on, look_at
-from tickets.setting import Fitted, Plan, fit, plan_execution
 from tickets.source import Source, default_validation, load_source
 from tickets.sources import named_functions
 from tickets.stack.jit import OFF, jit_is_off
@@ -103,7 +104,7 @@ def fit_all(
     runs: list[Run] = []
     fitted: dict[str, Fitted] = {}
     for one in campaign.runs:
-        with problems.noted(), _calling_code_of(one, folder / run_id(one)):
+        with problems.noted(), _calling_code_of(one, folder / run_id(one), problems):
             key = one.data.model_dump_json()
             if key not in sources:
                 alike = [other for other in campaign.runs if other.data == one.data]
@@ -131,7 +132,7 @@ def plan_all(
     """How each run is computed: as it began, so that its bits stay the same."""
     plans = {}
     for name, one in fitted.items():
-        with problems.noted(), _calling_code_of(one.run, folder / name):
+        with problems.noted(), _calling_code_of(one.run, folder / name, problems):
             saved = read_if_saved(folder / name)
             if saved is not None and saved["data"]["sha256"] != one.source.sha256:
                 raise InputError(
@@ -154,7 +155,7 @@ def networks_all(folder: Path, fitted: Mapping[str, Fitted], problems: Problems)
     """What run.json is to keep of each run's network; one that goes on as another network goes into `problems`."""
     carried = {}
     for name, one in fitted.items():
-        with problems.noted(), _calling_code_of(one.run, folder / name):
+        with problems.noted(), _calling_code_of(one.run, folder / name, problems):
             saved, cohorts = read_if_saved(folder / name), survey(folder / name)
             first = next((cohort.index for cohort in cohorts if 0 in cohort.replicates), None)
             values = None if first is None else read_initial(cohort_folder(folder / name, first), 0)
@@ -165,15 +166,13 @@ def networks_all(folder: Path, fitted: Mapping[str, Fitted], problems: Problems)
 
 
 @contextmanager
-def _calling_code_of(run: Run, folder: Path) -> Iterator[None]:
-    """A block that calls the user's functions: what fails in them is a UserCodeError.
-
-    Its traceback goes to the run's log, if the run is there already; nothing is written of a run that is not.
-    """
+def _calling_code_of(run: Run, folder: Path, problems: Problems) -> Iterator[None]:
+    """A block that calls the user's functions: what fails in them is a UserCodeError, kept in `problems.failures`."""
     try:
         yield
     except InputError as error:
-        _log_failure(folder, error)
+        if isinstance(error, UserCodeError):
+            problems.failures.append((folder, error))
         raise
     except (Exception, SystemExit) as error:
         functions = named_functions(run.model_dump(mode="json"))
@@ -181,15 +180,17 @@ def _calling_code_of(run: Run, folder: Path) -> Iterator[None]:
             raise  # a fault of this package, to be seen whole
         failed = UserCodeError(f"{', '.join(functions)}: failed: {told(error)}")
         failed.__cause__ = error
-        _log_failure(folder, failed)
+        problems.failures.append((folder, failed))
         raise failed from error
 
 
-def _log_failure(folder: Path, error: InputError) -> None:
-    if isinstance(error, UserCodeError) and (folder / Layout.RUN).is_file():
-        with suppress(InputError, OSError):  # what failed is said in any case
-            why, trace = error.problems[0], whole_traceback(error)
-            append_event(folder / Layout.LOG, {"event": "failed", "why": why, "traceback": trace})
+def log_failures(problems: Problems) -> None:
+    """Write the tracebacks of what failed to the logs of the runs that are there already."""
+    for folder, error in problems.failures:
+        if (folder / Layout.RUN).is_file():
+            with suppress(InputError, OSError):  # what failed is said in any case
+                why, trace = error.problems[0], whole_traceback(error)
+                append_event(folder / Layout.LOG, {"event": "failed", "why": why, "traceback": trace})
 
 
 def _check_tensors(folder: Path, fitted: Fitted) -> None:
@@ -222,7 +223,7 @@ def guard_all(
     """
     guarded_plans = {}
     for name, plan in plans.items():
-        with problems.noted(), _calling_code_of(fitted[name].run, folder / name):
+        with problems.noted(), _calling_code_of(fitted[name].run, folder / name, problems):
             if plan.compared is not None:
                 guarded_plans[name] = plan
                 continue

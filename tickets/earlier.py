@@ -9,11 +9,14 @@ import torch
 from torch import nn
 
 from tickets.errors import InputError
+from tickets.execution_plan import Plan
+from tickets.fitting import Fitted
+from tickets.process_state import standard_state
 from tickets.random_state import untouched_generators
-from tickets.setting import Fitted, Plan
 from tickets.stack.buffers import BuffersOf
 
 
+@standard_state()
 def check_earlier(folder: Path, fitted: Fitted, plan: Plan, found: Plan) -> None:
     """Refuse to go on with rounds that were trained as another network than the one that is written.
 
@@ -52,7 +55,7 @@ def _replaced(fitted: Fitted) -> list[str]:
         module = fitted.build().train()
         buffers = BuffersOf(module)
         with torch.no_grad():
-            module(fitted.source.examples.train_inputs[: fitted.run.train.batch_size])
+            module(fitted.source.examples.train_inputs[: fitted.run.train.batch_size].clone())
     return list(buffers.replaced())
 
 
@@ -61,7 +64,7 @@ def _unreached(fitted: Fitted) -> list[str]:
     examples, count = fitted.source.examples, fitted.run.train.batch_size
     with untouched_generators():
         module = fitted.build().train()
-        outputs = module(examples.train_inputs[:count])
+        outputs = module(examples.train_inputs[:count].clone())  # a model may write to its inputs
         nn.functional.cross_entropy(outputs, examples.train_labels[:count]).backward()
     parameters = module.named_parameters()
     return [name for name, parameter in parameters if parameter.requires_grad and parameter.grad is None]

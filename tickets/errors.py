@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 
 class InputError(ValueError):
@@ -31,6 +32,7 @@ class Problems:
 
     def __init__(self) -> None:
         self._found: dict[str, InputError] = {}  # in the order found, each once
+        self.failures: list[tuple[Path, UserCodeError]] = []  # of a user's code, with the folder of the run
 
     @contextmanager
     def noted(self) -> Iterator[None]:

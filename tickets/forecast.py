@@ -11,8 +11,9 @@ from typing import Any
 from tickets.cohort import steps_missing
 from tickets.config import Campaign
 from tickets.errors import InputError
+from tickets.execution_plan import memory_needed, networks_in_lockstep
 from tickets.preparation import Prepared, modules_of, prepare
-from tickets.setting import memory_needed, networks_in_lockstep
+from tickets.process_state import standard_state
 from tickets.store import CohortPlan, left_over, load, networks_of, survey, wanted_arms
 
 
@@ -48,6 +49,7 @@ class Forecast:
         return sum(map(math.prod, self.prunable.values()))
 
 
+@standard_state()
 def forecast(
     campaign: str | Path | Mapping[str, Any] | Campaign,
     *,

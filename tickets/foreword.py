@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from tickets.fitting import Fitted
 from tickets.roles import steps_sentence
-from tickets.setting import Fitted
 
 
 def foreword(runs: Sequence[Fitted]) -> list[str]:

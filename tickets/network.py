@@ -17,10 +17,11 @@ import torch
 from torch import Tensor
 
 from tickets.errors import InputError, UserCodeError
+from tickets.fitting import Fitted
 from tickets.initial import initial_values
+from tickets.process_state import standard_state
 from tickets.random_state import seed_generators, untouched_generators
 from tickets.seeds import stream
-from tickets.setting import Fitted
 from tickets.sources import NO_SOURCE, named_functions, source_hashes
 from tickets.users_code import told
 
@@ -86,6 +87,7 @@ class Carried:
     changed: tuple[Change, ...]
 
 
+@standard_state()
 def look_at(fitted: Fitted) -> Sight:
     """What a run's network is now: its initial values, its outputs and the source files of its code.
 
@@ -225,7 +227,7 @@ def _outputs(fitted: Fitted, starts: Sequence[Values], inputs: Tensor) -> list[T
                 if not torch.equal(tensor.cpu(), values[key]):  # a buffer may be one number, expanded, and not take any
                     tensor.copy_(values[key])
             try:
-                outputs = module(inputs.to(device))
+                outputs = module(inputs.to(device, copy=True))  # a model may write to its inputs
             except (Exception, SystemExit) as error:
                 raise UserCodeError(
                     f"model {name!r} fails on the first training examples, of shape {shape}: {told(error)}"

@@ -10,12 +10,22 @@ from typing import Any
 
 import torch
 
-from tickets.checks import check_folder, find_data_folder, find_device, fit_all, guard_all, networks_all, plan_all
+from tickets.checks import (
+    check_folder,
+    find_data_folder,
+    find_device,
+    fit_all,
+    guard_all,
+    log_failures,
+    networks_all,
+    plan_all,
+)
 from tickets.config import Campaign, read_campaign
 from tickets.errors import InputError, Problems
+from tickets.execution_plan import Plan
+from tickets.fitting import Fitted
 from tickets.importing import current_folder, importable
 from tickets.network import Carried
-from tickets.setting import Fitted, Plan
 from tickets.store import CohortPlan, missing
 
 DEFAULT_FOLDER = Path("runs/saved")
@@ -49,12 +59,30 @@ def prepare(
     settings: Sequence[str],
     device: str,
     workers: int,
+    keep_failures: bool = False,
 ) -> Prepared:
-    """Read a campaign, load its data, fit and plan its runs; the parameters are those of `tickets.run`.
+    """Read a campaign, load its data, fit and plan its runs; the other parameters are those of `tickets.run`.
 
-    Raises InputError with everything that is wrong. Nothing is written.
+    keep_failures: write what fails in the user's code to the log of a run that is there already; else nothing is
+    written. Raises InputError with everything that is wrong.
     """
     problems = Problems()
+    try:
+        return _prepared(problems, campaign, out, data, settings, device, workers)
+    finally:
+        if keep_failures:
+            log_failures(problems)
+
+
+def _prepared(
+    problems: Problems,
+    campaign: str | Path | Mapping[str, Any] | Campaign,
+    out: str | Path | None,
+    data: str | Path | None,
+    settings: Sequence[str],
+    device: str,
+    workers: int,
+) -> Prepared:
     with problems.noted():
         placed = find_device(device)
     with problems.noted():

@@ -16,6 +16,7 @@ from tickets.arms import Origin, apply_rules
 from tickets.catalogue import ARMS, resolve
 from tickets.config import ArmConfig
 from tickets.measures import Label, curve_rows, diverged, round_rows, unit_rows
+from tickets.process_state import settings_kept
 from tickets.pruning import prune_by_layer, prune_globally
 from tickets.scores import Weights, score_tensor
 from tickets.seeds import stream
@@ -196,6 +197,7 @@ def _enter(setting: Setting, chain: Chain, number: int, arm: ArmConfig, draw: in
     return _Entry(label, arm.name, chain, mask, values, start, carries_state=entry.carries_state and start > 0)
 
 
+@settings_kept()  # what a forward sets for the whole process ends with its training
 def _train_stack(
     setting: Setting,
     members: Sequence[_Entry],

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from tickets.errors import UserCodeError
+from tickets.process_state import settings_kept
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,8 @@ def score_tensor(
         If the score returns anything but a tensor of real numbers of that shape on the CPU, or NaN for a weight that
         is alive, though all weights are finite. A training that diverged may leave NaN, which ranks lowest.
     """
-    scores = score(replace(weights, initial=weights.initial.clone(), trained=weights.trained.clone()))
+    with settings_kept():
+        scores = score(replace(weights, initial=weights.initial.clone(), trained=weights.trained.clone()))
     wrong = _wrong(scores, weights, alive)
     if wrong:
         raise UserCodeError(f"prune.score = {name!r}: {wrong} for {tensor} ({when})")

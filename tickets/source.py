@@ -16,7 +16,7 @@ from tickets.data import Dataset, Examples, load_dataset, split
 from tickets.data.dataset import digest
 from tickets.errors import InputError, UserCodeError
 from tickets.models import check_output
-from tickets.random_state import untouched_generators
+from tickets.process_state import standard_state
 from tickets.users_code import told
 
 MANY = 5000  # training examples from which on VALIDATION of them are held out by default
@@ -100,7 +100,7 @@ def _check_range(module: nn.Module, examples: Examples, model: str) -> None:
     """Whether a model takes the smallest and the largest whole number that stands at each place of an input."""
     modes = {part: part.training for part in module.modules()}
     try:
-        with untouched_generators(), torch.no_grad():
+        with standard_state(), torch.no_grad():
             module.eval()
             for some in _extremes(examples):
                 module(some)

@@ -11,10 +11,12 @@ import torch
 
 from tickets.cohort import CohortWork, train_cohort
 from tickets.errors import InputError, UserCodeError
+from tickets.execution_plan import Plan
+from tickets.fitting import Fitted, fit
 from tickets.listener import Listener
 from tickets.network import check_same
 from tickets.process_state import standard_state
-from tickets.setting import Fitted, Plan, Setting, fit, make_setting
+from tickets.setting import Setting, make_setting
 from tickets.source import Source, load_source
 from tickets.store import Layout, append_event
 from tickets.users_code import told, whole_traceback

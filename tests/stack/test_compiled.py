@@ -90,6 +90,34 @@ def test_what_cannot_be_read_is_compiled_and_kept_anew(folder: Path, damage: Any
     assert hits() == 1
 
 
+@pytest.mark.parametrize("mode", [0o664, 0o646])
+def test_what_others_may_write_to_is_not_read_but_replaced(folder: Path, mode: int) -> None:
+    call()
+    the_file(folder).chmod(mode)
+    assert hits() == 0
+    assert hits() == 1
+
+
+def test_what_is_kept_is_read_whatever_the_umask(folder: Path) -> None:
+    before = os.umask(0)
+    try:
+        call()
+    finally:
+        os.umask(before)
+    assert hits() == 1
+
+
+def test_what_another_user_owns_is_not_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    call()
+    owner = os.getuid()
+    monkeypatch.setattr(os, "getuid", lambda: owner + 1)
+    assert hits() == 0
+    monkeypatch.setattr(os, "getuid", lambda: owner)
+    assert hits() == 1
+    monkeypatch.delattr(os, "getuid")  # where files have no such owner
+    assert hits() == 1
+
+
 def a_folder(file: Path) -> None:
     file.unlink()
     file.mkdir()

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -193,20 +191,6 @@ def test_a_run_without_rounds_has_empty_tables_of_the_right_types(tmp_path, exam
         saved.ticket(0, 0)
 
 
-def test_folders_without_a_run_are_refused(tmp_path):
-    with pytest.raises(InputError, match=r"nothing: no such folder; give a folder that `tickets run` wrote"):
-        load(tmp_path / "nothing")
-    with pytest.raises(InputError, match=r"no saved run in it \(no \*/run.json\); give a folder"):
-        load(tmp_path)
-
-
-def test_two_folders_with_one_run_are_refused(tmp_path, example):
-    for name in ("one", "two"):
-        write_run(tmp_path / name, "same", {}, {}, {}, {})
-    with pytest.raises(InputError, match="one and two both hold run same; move one of them away"):
-        load(tmp_path)
-
-
 def test_damage_is_found_before_a_file_is_used(saved_run):
     folder = saved_run / "cohort-000" / "round-001"
     for name, use in [
@@ -274,19 +258,6 @@ def test_build_says_when_the_model_is_another_now(saved):
         InputError, match=r"no longer makes the network of run run-b: 1.bias is \(4,\) as saved, \(5,\) as"
     ):
         ticket.build()
-
-
-def test_loading_needs_no_torch_and_importing_tickets_not_even_pandas(saved_run):
-    program = f"""
-import sys, tickets
-assert not {{"torch", "pandas", "numpy", "pydantic"}} & set(sys.modules), sorted(sys.modules)
-saved = tickets.load({str(saved_run)!r})
-saved.rounds, saved.curves, saved.ticket(0, 1)
-import tickets.store
-tickets.store.verify({str(saved_run)!r}), tickets.store.status({str(saved_run)!r})
-assert "pandas" in sys.modules and "torch" not in sys.modules
-"""
-    subprocess.run([sys.executable, "-W", "error", "-c", program], check=True)
 
 
 def test_the_packages_lazy_names():

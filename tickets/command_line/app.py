@@ -207,26 +207,9 @@ def report(
     ] = None,
 ) -> None:
     """Write the report of a campaign: one page, index.html, and every figure and table as files of its own."""
-    from tickets.command_line.drawing import prepare_drawing
+    from tickets.command_line.report import write_report
 
-    prepare_drawing()
-    from tickets.analysis.report import PAGE, make_figure, make_report
-    from tickets.command_line.files import write_files
-    from tickets.store import load
-
-    target = folder / "report" if out is None else out
-    if only is not None:
-        files = make_figure(load(folder), only)
-        write_files(target, files)
-        for path in files:
-            print(target / path)
-        return
-    files, left_out = make_report(load(folder, skip_damaged=True))
-    write_files(target, files)
-    print(target / PAGE)
-    for run_id, why in left_out.items():
-        print(f"{run_id}: left out: {why}", file=sys.stderr)
-    if left_out:
+    if write_report(folder, out, only):
         raise typer.Exit(1)
 
 
@@ -234,21 +217,15 @@ def report(
 def verify(folder: Folder, as_json: AsJson = False) -> None:
     """Check every hash, and that every mask and value file says what its manifest says.
 
-    Code that run.json names and that is not part of tickets is noted; it is not called, and is no problem.
+    Code that run.json names and that is not part of tickets is noted; it is not called, and is no problem. With
+    --json notes are on stderr, and [] means that all is well.
     """
-    from tickets.command_line.progress import counted
+    from tickets.command_line.verification import print_problems
     from tickets.store import code_named
     from tickets.store import verify as find_problems
 
     problems, notes = find_problems(folder), code_named(folder)
-    if as_json:
-        _print_json([asdict(one) for one in problems] + [{**asdict(one), "kind": "note"} for one in notes])
-    else:
-        for note in notes:
-            print(f"note: {note.path}: {note.what}")
-        for problem in problems:
-            print(f"{problem.path}: {problem.what}", file=sys.stderr)
-        print(f"{folder}: {counted(len(problems), 'problem')}" if problems else f"{folder}: all files are as committed")
+    print_problems(folder, problems, notes, as_json)
     if problems:
         raise typer.Exit(1)
 

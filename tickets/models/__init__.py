@@ -88,6 +88,7 @@ def _built(build: Callable[[], Any], name: str) -> nn.Module:
     """What the model's function makes; its failure is the input's, not ours."""
     try:
         with settings_kept():
+            torch.set_default_dtype(torch.float32)  # another network's forward may have set it
             module = build()
     except InputError:
         raise

@@ -33,11 +33,13 @@ class Course:
     stacks: on the way, from the first on. logits: the outputs in evaluation mode at the beginning and at the end,
     (R, n, classes).
     unreached: of each network, the parameters that no loss has reached, if that is known.
+    counted: the plain attributes of its modules that change from step to step, if that is known.
     """
 
     stacks: Sequence[Stack]
     logits: tuple[Tensor, Tensor]
     unreached: Sequence[Set[str]] = ()
+    counted: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

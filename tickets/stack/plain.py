@@ -15,6 +15,7 @@ from torch.nn import functional
 from tickets.config import TrainConfig
 from tickets.data import Examples
 from tickets.random_state import seed_generators, untouched_generators
+from tickets.stack.attributes import plain_attributes
 from tickets.stack.feed import Feed, NetworkSeeds
 from tickets.stack.looped import EVALUATION_SEED, generators, seed_noise
 from tickets.stack.networks import Stack, Tensors
@@ -70,6 +71,10 @@ class Plain:
         """Of each network, the parameters that no loss has reached yet."""
         return [frozenset(network.trained.keys() - network.reached) for network in self._networks]
 
+    def attributes(self) -> list[dict[str, str]]:
+        """Of each network, what its module keeps in plain attributes now."""
+        return [plain_attributes(network.module) for network in self._networks]
+
     def parameters(self) -> Tensors:
         """See Part.parameters."""
         values = [network.values() for network in self._networks]
@@ -95,13 +100,13 @@ class _Network:
     ) -> None:
         with untouched_generators():
             seed_generators(build_seed)
-            self._module = build().to(next(iter(stack.parameters.values())).device)
+            self.module = build().to(next(iter(stack.parameters.values())).device)
         given = {name: tensor[index] for name, tensor in {**stack.parameters, **stack.buffers}.items()}
         self._shapes = {name: (tensor.shape, tensor.dtype) for name, tensor in given.items()}
         self.masks = {name: mask[index] for name, mask in stack.masks.items()}
-        for name, tensor in _tensors(self._module).items():
+        for name, tensor in _tensors(self.module).items():
             tensor.data = given[name].clone()
-        self.trained = {name: one for name, one in self._module.named_parameters() if one.requires_grad}
+        self.trained = {name: one for name, one in self.module.named_parameters() if one.requires_grad}
         self.reached: set[str] = set()
         self.optimizer = _optimizer(recipe, self.trained)
         for key, states in stack.optimizer.items():
@@ -110,9 +115,9 @@ class _Network:
 
     def step(self, x: Tensor, y: Tensor, rate: float) -> None:
         """One step by a batch; a pruned weight, which is 0, gets the gradient 0."""
-        self._module.train()
+        self.module.train()
         self.optimizer.zero_grad()
-        functional.cross_entropy(self._module(x), y).backward()
+        functional.cross_entropy(self.module(x), y).backward()
         self.reached |= {name for name, parameter in self.trained.items() if parameter.grad is not None}
         for name, mask in self.masks.items():
             gradient = self.trained[name].grad if name in self.trained else None
@@ -123,9 +128,9 @@ class _Network:
 
     def logits(self, x: Tensor) -> Tensor:
         """(n, classes); the buffers are afterwards as they were."""
-        buffers = [(owner, dict(owner._buffers)) for owner in self._module.modules() if owner._buffers]
+        buffers = [(owner, dict(owner._buffers)) for owner in self.module.modules() if owner._buffers]
         values = {id(buffer): buffer.clone() for _, held in buffers for buffer in held.values() if buffer is not None}
-        outputs: Tensor = self._module.eval()(x)
+        outputs: Tensor = self.module.eval()(x.clone())  # a model may write to its inputs
         for owner, held in buffers:
             owner._buffers.update(held)
             for buffer in held.values():
@@ -135,7 +140,7 @@ class _Network:
 
     def values(self) -> Tensors:
         """Every parameter and buffer. Raises ValueError if there are not those, of those shapes, that there were."""
-        values = {name: tensor.detach() for name, tensor in _tensors(self._module).items()}
+        values = {name: tensor.detach() for name, tensor in _tensors(self.module).items()}
         found = {name: (tensor.shape, tensor.dtype) for name, tensor in values.items()}
         if found != self._shapes:
             changed = [name for name in found.keys() | self._shapes.keys() if found.get(name) != self._shapes.get(name)]

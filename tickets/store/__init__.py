@@ -12,6 +12,7 @@ from tickets.store.layout import (
     run_folders,
 )
 from tickets.store.left_over import left_over, networks_of, runs_left_over
+from tickets.store.loading import load
 from tickets.store.lock import lock
 from tickets.store.log import append_event, read_events
 from tickets.store.plan import CohortPlan, RoundPlan, arm_options, missing, survey, wanted_arms
@@ -26,7 +27,7 @@ from tickets.store.reading import (
     read_values,
 )
 from tickets.store.registered import register, rounds_committed
-from tickets.store.saved import Saved, load
+from tickets.store.saved import Saved
 from tickets.store.status import RunStatus, status
 from tickets.store.ticket import Ticket
 from tickets.store.verify import Problem, code_named, verify

@@ -2,6 +2,9 @@
 
 In place of Numba's own cache, which trusts a torn file, and which asks whether a function's own source has changed but
 not the sources of those that it calls. Nothing that goes wrong with a file is a failure: the kernel is compiled anew.
+
+What is kept is executable code, as the .pyc files of a __pycache__ are: it is unpickled and run. A hash shows damage,
+not who wrote it, so that a file is read only if it is the current user's own and nobody else may write to it.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from numba.core.serialize import dumps
 SOURCES = Path(__file__).parent
 config: Any = numba_config  # made at run time, of the environment
 _FORM = b"tickets kernel 1\n"  # what a file begins with; then the SHA-256 of the rest
+_MODE = 0o644  # of a file, whatever the umask allows
 _DIGEST = hashlib.sha256().digest_size
 # Numba's settings that change what is compiled, beside those of the processor.
 _SETTINGS = ("OPT", "BOUNDSCHECK", "DEBUGINFO_DEFAULT", "LOOP_VECTORIZE", "SLP_VECTORIZE", "DISABLE_INTEL_SVML")
@@ -107,11 +111,19 @@ def read_whole(path: Path) -> bytes | None:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a FIFO must not be waited for
         with open(descriptor, "rb") as file:
-            content = file.read() if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
+            content = file.read() if _is_own(os.fstat(descriptor)) else b""
     except OSError:
         return None
     head, digest, rest = content[: len(_FORM)], content[len(_FORM) :][:_DIGEST], content[len(_FORM) + _DIGEST :]
     return rest if head == _FORM and hashlib.sha256(rest).digest() == digest else None
+
+
+def _is_own(found: os.stat_result) -> bool:
+    """Whether it is a regular file of the current user's that nobody else may write to."""
+    own = not hasattr(os, "getuid") or (
+        found.st_uid == os.getuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    )
+    return stat.S_ISREG(found.st_mode) and own
 
 
 def write_whole(path: Path, content: bytes) -> bool:
@@ -119,7 +131,8 @@ def write_whole(path: Path, content: bytes) -> bool:
     temporary = path.with_name(f".tmp-{path.name}-{uuid.uuid4().hex}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "xb") as file:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE)
+        with open(descriptor, "wb") as file:
             file.write(_FORM + hashlib.sha256(content).digest() + content)
             file.flush()
             os.fsync(file.fileno())

@@ -1,0 +1,132 @@
+"""How a run will be computed: the strategy, the lanes, and how many networks at once."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from fitted_runs import fitted
+
+from tickets.execution_plan import Plan, plan_execution
+from tickets.fitting import Fitted
+from tickets.setting import make_setting
+from tickets.stack.memory import (
+    EVALUATION_BYTES,
+    KEPT_BY_THE_ALLOCATOR,
+    Training,
+    activation_bytes,
+    ranking_bytes,
+    round_bytes,
+    sizes_of,
+    training_bytes,
+)
+from tickets.stack.networks import stack_networks
+from tickets.stack.strategies import SPARSE_UP_TO
+
+CPU = torch.device("cpu")
+
+
+def test_the_plan_has_a_lane_for_each_thread() -> None:
+    plan = plan_execution(fitted(compute={"threads": 3, "strategy": "layered"}), CPU)
+    assert (plan.strategy, plan.reason) == ("layered", "set by compute.strategy")
+    assert (plan.lanes, plan.threads) == (3, 3)
+    dropout = plan_execution(fitted(model="fitted_runs:drawing_net", compute={"threads": 3}), CPU)
+    assert (dropout.strategy, dropout.lanes, dropout.threads) == ("looped", 1, 3)
+    wanted = plan_execution(fitted(compute={"threads": 2, "strategy": "looped"}), CPU)
+    assert (wanted.strategy, wanted.reason, wanted.lanes) == ("looped", "set by compute.strategy", 2)
+
+
+@pytest.fixture(params=["x86_64", "arm64"])
+def up_to(request, monkeypatch) -> float:
+    """The density up to which the processor's runs are sparse; below 1 they are layered before."""
+    monkeypatch.setattr("platform.machine", lambda: request.param)
+    return 1.0 if request.param == "x86_64" else SPARSE_UP_TO
+
+
+@pytest.mark.parametrize(
+    ("sparse_up_to", "kept", "found"),
+    [(0.5, 0.0, "sparse"), (0.5, 0.5, "sparse"), (0.5, 0.75, "looped"), (0.0, 0.75, "looped"), (0.0, 0.0, "looped")],
+)
+def test_a_stack_is_sparse_only_where_the_plan_says_so(sparse_up_to: float, kept: float, found: str) -> None:
+    mask = torch.arange(8).view(2, 4) < 8 * kept
+    stack = stack_networks([{"weight": torch.ones(2, 4)}], [{"weight": mask}], ["weight"])
+    assert Plan("looped", "", 1, 1, 1, sparse_up_to).strategy_for(stack, {}) == found
+
+
+def test_a_model_of_convolutions_is_sparse_once_few_multiplications_are_left(monkeypatch) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    ready = fitted((3, 8, 8), model="conv2")
+    plan = plan_execution(ready, CPU)
+    setting = make_setting(ready, plan, CPU)
+    assert (plan.strategy, plan.sparse_up_to) == ("looped", 0.375)
+    assert setting.pixels == {
+        "conv1.weight": 64,
+        "conv2.weight": 64,
+        "fc1.weight": 1,
+        "fc2.weight": 1,
+        "output.weight": 1,
+    }
+    assert setting.has_images
+    theta0 = setting.fresh(0)
+
+    def found(convolutions: float, others: float) -> str:
+        masks = {}
+        for tensor in ready.prunable:
+            weights = theta0[tensor.name]
+            kept = round((convolutions if tensor.convolution else others) * weights.numel())
+            masks[tensor.name] = (torch.arange(weights.numel()) < kept).view(weights.shape)
+        return plan.strategy_for(stack_networks([theta0], [masks], list(setting.parameters)), setting.pixels)
+
+    # 2.8 million multiplications an example, 0.3 million of them outside the convolutions.
+    assert found(0.45, 0.0) == "looped"
+    assert found(0.3, 1.0) == "looped"
+    assert found(0.3, 0.9) == "sparse"
+
+
+def most_at_once(
+    ready: Fitted, bound: int, lanes: int, up_to: float, *, replicates: int = 5, networks: int = 15
+) -> int:
+    """What the bound leaves, beside an evaluation and what a round keeps, over what a network takes in training."""
+    sizes = sizes_of(ready.module, ready.prunable, ready.run.train)
+    kept = round_bytes(sizes, replicates, networks, rounds=16, rewinds=False) + ranking_bytes(ready.prunable, "layer")
+    activations = activation_bytes(ready.module, (6,))
+    dense = training_bytes("layered", sizes, 8, activations, 24)
+    sparse = training_bytes("sparse", sizes, 8, activations, 24, up_to)
+    each = sparse if up_to == 1.0 else Training(max(dense.each, sparse.each), sparse.lane)
+    left = int(bound / KEPT_BY_THE_ALLOCATOR) - EVALUATION_BYTES["cpu"] - kept
+    return (left - lanes * each.lane) // each.each
+
+
+def test_workers_share_the_threads_and_what_is_free(monkeypatch, up_to: float) -> None:
+    monkeypatch.setattr("torch.get_num_threads", lambda: 8)
+    monkeypatch.setattr("tickets.execution_plan.free_bytes", lambda device: 10**9)
+    ready = fitted()
+    for workers, threads in [(1, 8), (2, 4), (3, 2), (20, 1)]:
+        plan = plan_execution(ready, CPU, workers)
+        assert plan.threads == plan.lanes == threads
+        assert plan.networks_at_once == most_at_once(ready, 10**9 // 2 // workers, threads, up_to)
+
+
+def test_the_memory_that_the_config_allows_bounds_the_networks(up_to: float) -> None:
+    compute, bound = {"memory_gib": 0.02, "threads": 2}, int(0.02 * 2**30)
+    ready = fitted(compute=compute)
+    assert plan_execution(ready, CPU, workers=7).networks_at_once == most_at_once(ready, bound, 2, up_to)
+    cohorts = fitted(compute=compute, cohort_size=2, arms=["ticket", {"name": "reinit", "draws": 3}])
+    wanted = most_at_once(cohorts, bound, 2, up_to, replicates=2, networks=8)
+    assert plan_execution(cohorts, CPU).networks_at_once == wanted
+    assert plan_execution(fitted(compute={"memory_gib": 1e-9}), CPU).networks_at_once == 1
+
+
+def test_what_a_round_keeps_is_not_asked_of_another_devices_memory(monkeypatch) -> None:
+    free = {"cpu": 40 * 2**20, "cuda": 3 * 2**30}
+    monkeypatch.setattr("tickets.execution_plan.free_bytes", lambda device: free[device.type])
+    monkeypatch.setattr("tickets.execution_plan.round_bytes", lambda *arguments, **named: 10**12)
+    assert plan_execution(fitted(), CPU).networks_at_once == 1
+    assert plan_execution(fitted(), torch.device("cuda")).networks_at_once > 100
+
+
+def test_counting_units_takes_memory_too() -> None:
+    few, many = (
+        plan_execution(fitted(compute={"memory_gib": 0.02}, store={"units": units}), CPU).networks_at_once
+        for units in (True, False)
+    )
+    assert few < many

@@ -1,0 +1,104 @@
+"""A run whose model, data and recipe are known to fit one another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from tickets.catalogue import MODELS, SCORES, resolve
+from tickets.config import Run
+from tickets.coverage import Coverage
+from tickets.errors import InputError
+from tickets.initial import initial_values
+from tickets.models import factory
+from tickets.models.chance import Draws, check_chance, draws_of
+from tickets.models.trainable import check_trainable
+from tickets.process_state import standard_state
+from tickets.scores import Weights
+from tickets.source import Source, as_taken
+from tickets.stack.architecture import Prunable, bias_names, coverage, prunable
+from tickets.stack.units import HiddenLayer, hidden_layers
+from tickets.trial import Trial, try_out
+
+TRIED = 4  # training examples that a network is tried on
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A run whose model, data and recipe are known to fit one another.
+
+    build: makes the model as the user's function does. module: a template of the architecture. hidden: its hidden
+    layers, if the run has their units counted. coverage: which of its weights are prunable. trial: what the run's own
+    functions gave on initial values. draws: what it draws from as it computes.
+    """
+
+    run: Run
+    source: Source
+    build: Callable[[], nn.Module]
+    module: nn.Module
+    prunable: tuple[Prunable, ...]
+    hidden: tuple[HiddenLayer, ...]
+    coverage: Coverage
+    trial: Trial
+    draws: Draws
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """The names of the parameters that are trained; the others are frozen."""
+        return tuple(name for name, parameter in self.module.named_parameters() if parameter.requires_grad)
+
+    def fresh(self, seed: int) -> dict[str, Tensor]:
+        """Every parameter and buffer from a seed, on the CPU."""
+        return _fresh(self.build, self.run)(seed)
+
+
+@standard_state()
+def fit(run: Run, source: Source) -> Fitted:
+    """Check that a run's model, data set, recipe and pruning fit one another.
+
+    Raises InputError with everything that does not.
+    """
+    problems: list[str] = []
+    examples = source.examples
+    count, shape = len(examples.train_labels), examples.input_shape
+    if run.train.batch_size > count:
+        problems.append(
+            f"train.batch_size = {run.train.batch_size}: must be at most {count}, the training examples of "
+            f"{source.name!r} beside data.validation = {run.data.validation}"
+        )
+    score = None
+    try:
+        score = score_function(run)
+    except InputError as error:
+        problems += error.problems
+    try:
+        build = factory(run.model.name, run.model.options, shape, examples.classes)
+        with standard_state():  # the template's own values are never used, whatever its constructor draws
+            module = build()
+        check_trainable(module, run.model.name)
+        source = as_taken(source, module, run.model.name)
+        found = prunable(module, run.prune.exclude, run.prune.include)
+        hidden = hidden_layers(module) if run.store.units else ()
+        draws = draws_of(build, source.examples.train_inputs[:TRIED])
+        if run.model.name not in MODELS:
+            check_chance(draws, _fresh(build, run), run.model.name)
+        trial = try_out(run, build, found, bias_names(module, found), score) if score else Trial()
+    except InputError as error:
+        raise type(error)([*problems, *error.problems]) from error
+    if problems:
+        raise InputError(problems)
+    covered = coverage(module, found, run.prune.exclude)
+    return Fitted(run, source, build, module, found, hidden, covered, trial, draws)
+
+
+def _fresh(build: Callable[[], nn.Module], run: Run) -> Callable[[int], dict[str, Tensor]]:
+    """Every parameter and buffer of a new network, from a seed."""
+    return lambda seed: initial_values(build, run.model.init.model_dump(), seed)
+
+
+def score_function(run: Run) -> Callable[[Weights], Tensor]:
+    """The score that a run prunes by: one of the catalogue, or the user's "module:function"."""
+    name = run.prune.score
+    return resolve(SCORES[name].target if name in SCORES else name)

@@ -1,0 +1,231 @@
+"""What a run's strategy is compared with: a short training by a plain loop over modules fresh from the user's function.
+
+Refused here is what no strategy could train as it is written: a network that does not come to the same twice, or whose
+state is not all in its parameters and buffers.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from tickets.config import TrainConfig
+from tickets.data import Examples
+from tickets.errors import InputError, UserCodeError
+from tickets.fitting import Fitted
+from tickets.process_state import standard_state
+from tickets.random_state import seed_generators, untouched_generators
+from tickets.seeds import stream
+from tickets.setting import on_device
+from tickets.stack.attributes import changed_in
+from tickets.stack.captured import EAGER_STEPS
+from tickets.stack.feed import NetworkSeeds
+from tickets.stack.likeness import Course, perturbed
+from tickets.stack.memory import activation_bytes
+from tickets.stack.networks import Stack, stack_networks
+from tickets.stack.part import Part
+from tickets.stack.plain import Plain
+from tickets.stack.precision import lowered, products
+from tickets.users_code import told
+
+STEPS, STEPS_OF_LARGE = 3, 2
+LARGE_BYTES = 2**23  # of a batch's activations, or of parameters: fewer steps, of fewer examples
+FEWEST = 4  # examples of a batch
+EVALUATED = 16  # examples
+DENSITY = 0.5  # of the second network
+SAME = {"cuda": 1e-2}  # of two plain loops' outputs; elsewhere they are the same bit for bit
+
+Begin = Callable[..., Part]
+
+
+@dataclass(frozen=True)
+class ShortTraining:
+    """A short training. steps: at which stacks are compared; the last is the end."""
+
+    stack: Stack
+    seeds: Sequence[NetworkSeeds]
+    examples: Examples
+    recipe: TrainConfig
+    steps: tuple[int, ...]
+    device: torch.device
+
+    @standard_state()  # what a forward sets for the whole process ends with its course
+    def course(
+        self,
+        kind: Begin,
+        *first: object,
+        perturbed_by: int | None = None,
+        evaluates: bool = False,
+        start: Stack | None = None,
+        **options: object,
+    ) -> Course:
+        """Train by a kind of Part. evaluates: also on the way, as a run does, which must change nothing."""
+        stack = start or self.stack
+        if perturbed_by is not None:
+            stack = perturbed(stack, self.recipe.precision, perturbed_by)
+        inputs, precision = self.examples.validation_inputs[:EVALUATED], self.recipe.precision
+
+        def begun() -> Part:
+            return kind(*first, stack, self.seeds, self.examples, self.recipe, self.device, **options)
+
+        def outputs(part: Part) -> Tensor:
+            with lowered(precision, self.device):
+                return part.logits(inputs).float().cpu()
+
+        stacks, seen = [stack], list[list[dict[str, str]]]()
+
+        def tick(networks: int) -> None:
+            if isinstance(part, Plain):
+                seen.append(part.attributes())
+
+        with products(precision):
+            part = begun()
+            before = outputs(part if evaluates else begun())
+            for here, there in itertools.pairwise([stack.step, *(step for step in self.steps if step > stack.step)]):
+                with lowered(precision, self.device):
+                    part.advance(here, there, tick, threading.Event())
+                stacks.append(part.standing(there))
+                if evaluates:
+                    outputs(part)
+            after = outputs(part)
+        counted = {name for each in zip(*seen, strict=True) for name in changed_in(each)}
+        unreached = part.unreached if isinstance(part, Plain) else ()
+        return Course(stacks, (before, after), unreached, sorted(counted))
+
+
+def reference(fitted: Fitted, device: torch.device) -> tuple[ShortTraining, Course]:
+    """The trial of a run, and what the plain loop comes to in it. Raises InputError as `guard.guarded`."""
+    _check_apart(fitted)
+    trial = _short_training(fitted, device)
+    try:
+        wanted = trial.course(Plain, fitted.build)
+    except Exception:
+        trial = replace(trial, recipe=fitted.run.train)  # it may want whole batches
+        try:
+            wanted = trial.course(Plain, fitted.build)
+        except Exception as error:
+            name = fitted.run.model.name
+            raise UserCodeError(
+                f"model {name!r}: a plain PyTorch loop over it fails in training: {told(error)}; it must train by "
+                "cross_entropy(module(x), y).backward() and a torch.optim optimizer's step"
+            ) from error
+    again = trial.course(Plain, fitted.build, build_seed=1)
+    if (gap := _unlike(again, wanted, device)) is not None:
+        same_module = _unlike(trial.course(Plain, fitted.build), wanted, device) is None
+        raise InputError(
+            refusal(
+                fitted,
+                f"two plain PyTorch loops over it, with the same initial values, batches and seeds, differ: {gap}",
+                "it keeps random numbers of its constructor that are neither parameters nor buffers (use "
+                "register_buffer)"
+                if same_module
+                else "it draws from a source of chance that no seed reaches, such as the time, the system or a "
+                "generator of its own (draw with torch's functions)",
+            )
+        )
+    at = 1 if fitted.run.rewind.step > 0 else len(wanted.stacks) - 1  # where a run takes up what it has stored
+    anew = trial.course(Plain, fitted.build, start=wanted.stacks[at])
+    gap = _unlike(anew, replace(wanted, stacks=wanted.stacks[at:]), device)
+    if gap is not None:
+        raise InputError(
+            refusal(
+                fitted,
+                f"a module built anew, with the trained network's parameters and buffers, is another network: {gap}",
+                "it keeps state that is neither a parameter nor a buffer, which no ticket can be rewound with or built "
+                "from (use register_buffer)",
+            )
+        )
+    if wanted.counted and fitted.run.rewind.step > 0:
+        name = ", ".join(wanted.counted)
+        raise InputError(
+            refusal(
+                fitted,
+                f"a module built anew does not go on where the trained one was: it changes {name} as it trains",
+                "a plain attribute is neither a parameter nor a buffer, and no ticket can be rewound with it (use "
+                "register_buffer)",
+            )
+        )
+    return trial, wanted
+
+
+def _check_apart(fitted: Fitted) -> None:
+    """Whether no two networks have a parameter or buffer in common. Raises InputError if they have."""
+    with untouched_generators():
+        seed_generators(0)
+        one, other = fitted.build(), fitted.build()
+    there = {key for _, tensor in _tensors(one) for key in _places(tensor)}
+    common = [name for name, tensor in _tensors(other) if not there.isdisjoint(_places(tensor))]
+    if common:
+        raise InputError(
+            f"model {fitted.run.model.name!r}: its function puts the same {common[0]!r} into every network; make it "
+            "anew at each call"
+        )
+
+
+def _tensors(module: nn.Module) -> list[tuple[str, Tensor]]:
+    return [*module.named_parameters(), *module.named_buffers()]
+
+
+def _places(tensor: Tensor) -> set[tuple[str, int]]:
+    """What two tensors have in common if they are one, or share memory."""
+    storage = tensor.untyped_storage()
+    memory = {("memory", storage.data_ptr())} if storage.nbytes() and storage.data_ptr() else set()
+    return {("tensor", id(tensor)), *memory}
+
+
+@standard_state()
+def _short_training(fitted: Fitted, device: torch.device) -> ShortTraining:
+    run, examples = fitted.run, on_device(fitted.source.examples, device)
+    values = fitted.fresh(stream(run.seed, 0, "initial"))
+    size = sum(values[name].numel() * values[name].element_size() for name in fitted.trained)
+    activations = activation_bytes(fitted.module, examples.input_shape, examples.train_inputs.dtype)
+    batch = min(run.train.batch_size, max(FEWEST, LARGE_BYTES // activations))
+    large = batch < run.train.batch_size or size > LARGE_BYTES
+    recorded = EAGER_STEPS + 2 if device.type == "cuda" else 0  # what is recorded must be replayed
+    last = min(run.train.steps, max(STEPS_OF_LARGE if large else STEPS, recorded))
+    generator = torch.Generator().manual_seed(stream(run.seed, 0, "guard"))
+    dense = {tensor.name: torch.ones(tensor.shape, dtype=torch.bool) for tensor in fitted.prunable}
+    half = {name: torch.rand(mask.shape, generator=generator) < DENSITY for name, mask in dense.items()}
+    order = stream(run.seed, 0, "order")
+    return ShortTraining(
+        stack=stack_networks([values, values], [dense, half], fitted.trained),
+        seeds=[NetworkSeeds(order, stream(run.seed, 0, "noise", 0, "guard", network)) for network in range(2)],
+        examples=examples,
+        recipe=run.train.model_copy(update={"batch_size": batch}),
+        steps=tuple(sorted({1, last})),
+        device=device,
+    )
+
+
+def _unlike(found: Course, wanted: Course, device: torch.device) -> str | None:
+    """How two plain loops differ that should be the same, or None.
+
+    On a GPU sums may be added up in any order, so that only their outputs are compared, and not to the last bit.
+    """
+    apart = [(_relative(found.logits[1], wanted.logits[1]), "its outputs in evaluation mode")]
+    if device.type == "cpu":
+        for one, other in zip(found.stacks, wanted.stacks, strict=True):
+            for name, tensor in {**other.parameters, **other.buffers}.items():
+                apart.append((_relative({**one.parameters, **one.buffers}[name], tensor), name))
+    widest, name = max(apart)
+    return None if widest <= SAME.get(device.type, 0.0) else f"{name} by {widest:.1g} of its length"
+
+
+def _relative(one: Tensor, other: Tensor) -> float:
+    """The length of the difference over the second one's length; 0.0 only if they are the same bit for bit."""
+    if torch.allclose(one, other, rtol=0.0, atol=0.0, equal_nan=True):
+        return 0.0
+    length = float(other.double().norm())
+    apart = float((one.double() - other.double()).norm()) / (length or 1.0)
+    return math.inf if math.isnan(apart) else apart
+
+
+def refusal(fitted: Fitted, what: str, why: str) -> str:
+    """The message that refuses a run's model."""
+    return f"model {fitted.run.model.name!r}: {what}; {why}"

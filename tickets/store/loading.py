@@ -1,0 +1,81 @@
+"""Saved campaigns and runs found by their folders."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tickets.errors import InputError
+from tickets.store.layout import Layout, run_folders
+from tickets.store.reading import read_json
+from tickets.store.saved import Saved
+
+
+def load(
+    folder: str | Path | Sequence[str | Path],
+    skip_damaged: bool = False,
+    *,
+    trust_code: bool | Collection[str] = False,
+) -> Saved:
+    """What `tickets run` wrote to a campaign folder, or to the folder of one run; or several of these as one.
+
+    Needs no torch.
+
+    Parameters
+    ----------
+    folder : path, or list of paths
+        A campaign's folder or a run's; or a list of them, whose runs are put side by side. A run that the list names
+        twice is there once.
+    skip_damaged : bool
+        Leave runs out that cannot be read, and name them in `damaged`.
+    trust_code : bool, or names
+        Whether the functions outside the catalogue that the saved runs name ("my_nets:wide") may be imported and
+        called, as `Ticket.build` does: True for all of them, or the names of those that may. Whoever can write to a
+        folder can name any function in it.
+
+    Raises
+    ------
+    InputError
+        If a folder is missing or holds no run, or a run of another schema version (with skip_damaged: if no run is
+        left), or if two folders hold a run of the same id: two campaigns may have trained different arms of it, and
+        their rows could not be told apart.
+    """
+    folders = [Path(folder)] if isinstance(folder, str | Path) else [Path(one) for one in folder]
+    if not folders:
+        raise InputError("load([]): names no folder; give one or more that `tickets run` wrote")
+    files: dict[Path, Mapping[str, Any]] = {}
+    left_out: dict[str, str] = {}
+    for path in dict.fromkeys(path for one in folders for path in _run_folders(one)):
+        try:
+            files[path] = read_json(path / Layout.RUN)
+        except InputError as error:
+            if not skip_damaged:
+                raise
+            left_out[str(path) if path.name in left_out else path.name] = str(error)
+    if left_out and not files:
+        raise InputError(list(left_out.values()))
+    runs: dict[str, Path] = {}
+    for path, file in files.items():
+        run = str(file.get("run", path.name))
+        if run in runs and runs[run].resolve() != path.resolve():
+            raise InputError(_twice(run, runs[run], path, folders))
+        runs.setdefault(run, path)
+    named = {run: files[path] for run, path in runs.items()}
+    return Saved(folders, runs, named, left_out if skip_damaged else None, trust_code)
+
+
+def _run_folders(folder: Path) -> list[Path]:
+    hint = "give a folder that `tickets run` wrote (default: runs/saved/<campaign name>)"
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; {hint}")
+    found = run_folders(folder)
+    if not found:
+        raise InputError(f"{folder}: no saved run in it (no */{Layout.RUN}); {hint}")
+    return found
+
+
+def _twice(run: str, first: Path, second: Path, folders: Sequence[Path]) -> str:
+    if len(folders) == 1:
+        return f"{folders[0]}: {first.name} and {second.name} both hold run {run}; move one of them away"
+    return f"{first} and {second} both hold run {run}, and their rows could not be told apart; load one of the two"
