@@ -10,9 +10,9 @@ INSTALLED := .venv/installed-$(BUILD)
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo     a lottery-ticket campaign on MNIST-1D, about two minutes with the install"
+	@echo "make demo     a lottery-ticket campaign on MNIST-1D, about three minutes with the install"
 	@echo "make test     the tests, the linter and the type checker"
-	@echo "make torture  the slow proofs: a campaign killed at many points, every one resumed"
+	@echo "make torture  the slow proofs: a campaign killed at many points; how often a verdict is false"
 	@echo "make bench    timings of the trainer and its baselines; ARGS=... goes to pytest (tests/benchmarks/__init__.py)"
 	@echo "make clean    remove .venv and caches (saved runs stay)"
 
@@ -20,7 +20,7 @@ demo: $(INSTALLED)
 	$(BIN)/tickets run runs/mnist1d.toml
 
 test: lint types
-	$(BIN)/python -m pytest -m "not torture and not bench"
+	$(BIN)/python -m pytest -m "not torture and not bench" -n 2 --dist loadfile
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
