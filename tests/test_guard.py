@@ -234,12 +234,16 @@ class Sharing(nn.Module):
     def __init__(self, classes: int, what: str) -> None:
         super().__init__()
         self.first, self.middle, self.last = nn.Linear(64, 8), nn.Linear(8, 8), nn.Linear(8, classes)
-        self.register_buffer("mean", MEAN if what == "mean" else torch.zeros(8))
+        self.register_buffer("mean", MEAN if what in ("mean", "constant") else torch.zeros(8))
+        self.moves = what == "mean"
         if what == "middle.weight":
             self.middle = SHARED
 
     def forward(self, x):
-        return self.last(torch.tanh(self.middle(torch.tanh(self.first(x.flatten(1)))) - self.mean))
+        hidden = self.middle(torch.tanh(self.first(x.flatten(1))))
+        if self.training and self.moves:
+            self.mean.mul_(0.9).add_(0.1 * hidden.detach().mean(0))
+        return self.last(torch.tanh(hidden - self.mean))
 
 
 def sharing_net(input_shape: tuple[int, ...], classes: int, what: str) -> nn.Module:
@@ -261,6 +265,12 @@ def test_what_is_put_into_every_network_is_refused(campaign_file, tmp_path, net,
     with pytest.raises(InputError, match=f"its function puts the same {what!r} into every network; make it anew at"):
         tickets.run(campaign_file(tmp_path, model=model, compute={"strategy": strategy}), out=out)
     assert not out.exists()
+
+
+def test_a_constant_that_networks_have_in_common_does_no_harm(campaign_file, tmp_path) -> None:
+    model, before = {"name": f"{__name__}:sharing_net", "what": "constant"}, MEAN.clone()
+    tickets.run(campaign_file(tmp_path, model=model, rounds=0), out=tmp_path / "out")
+    assert torch.equal(MEAN, before)
 
 
 LATE = 12  # the step from which on the count matters

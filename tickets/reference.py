@@ -101,7 +101,6 @@ class ShortTraining:
 
 def reference(fitted: Fitted, device: torch.device) -> tuple[ShortTraining, Course]:
     """The trial of a run, and what the plain loop comes to in it. Raises InputError as `guard.guarded`."""
-    _check_apart(fitted)
     trial = _short_training(fitted, device)
     try:
         wanted = trial.course(Plain, fitted.build)
@@ -115,6 +114,7 @@ def reference(fitted: Fitted, device: torch.device) -> tuple[ShortTraining, Cour
                 f"model {name!r}: a plain PyTorch loop over it fails in training: {told(error)}; it must train by "
                 "cross_entropy(module(x), y).backward() and a torch.optim optimizer's step"
             ) from error
+    _check_apart(fitted, wanted)
     again = trial.course(Plain, fitted.build, build_seed=1)
     if (gap := _unlike(again, wanted, device)) is not None:
         same_module = _unlike(trial.course(Plain, fitted.build), wanted, device) is None
@@ -154,13 +154,20 @@ def reference(fitted: Fitted, device: torch.device) -> tuple[ShortTraining, Cour
     return trial, wanted
 
 
-def _check_apart(fitted: Fitted) -> None:
-    """Whether no two networks have a parameter or buffer in common. Raises InputError if they have."""
+def _check_apart(fitted: Fitted, wanted: Course) -> None:
+    """Whether no two networks have a tensor in common that is trained, or that changed in the short training.
+
+    A constant in common, such as a mean that inputs are shifted by, does no harm. Raises InputError for the others.
+    """
     with untouched_generators():
         seed_generators(0)
         one, other = fitted.build(), fitted.build()
     there = {key for _, tensor in _tensors(one) for key in _places(tensor)}
-    common = [name for name, tensor in _tensors(other) if not there.isdisjoint(_places(tensor))]
+    first, last = wanted.stacks[0].buffers, wanted.stacks[-1].buffers
+    constant = {name for name, values in first.items() if torch.equal(values, last[name])}
+    common = [
+        name for name, tensor in _tensors(other) if name not in constant and not there.isdisjoint(_places(tensor))
+    ]
     if common:
         raise InputError(
             f"model {fitted.run.model.name!r}: its function puts the same {common[0]!r} into every network; make it "
