@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 import tickets
@@ -38,7 +40,7 @@ def test_what_is_foreseen_is_what_is_done(campaign_file, watcher, tmp_path):
         assert one.strategy == run_json["execution"]["strategy"]
         assert one.arms == {"ticket": 1, "reinit": 2, "constant": 1}
         assert one.prunable == {"1.weight": (8, 64), "3.weight": (10, 8)}
-        assert (one.weights, one.parameters) == (8 * 64 + 10 * 8, 8 * 64 + 8 + 10 * 8 + 10)
+        assert (one.coverage.weights, one.coverage.share) == (8 * 64 + 10 * 8, 1.0)
         assert one.networks_at_once <= 2 * 4
         assert 0 < one.memory <= 0.5 * 2**30  # compute.memory_gib of the tiny campaign
 
@@ -66,7 +68,7 @@ def test_the_command_prints_it_and_writes_nothing(campaign_file, command, conten
     for wanted in (
         "  trainings  12 of 12 are missing: 1 replicate x 3 rounds x 4 networks (ticket, reinit x 2, constant)",
         "  steps      96, counted over all networks",
-        "  prunable   2 tensors with 592 of 610 parameters (97.0 %): 1.weight (8, 64), 3.weight (10, 8)",
+        "  prunable   all 592 weights, in 2 tensors: 1.weight (8, 64), 3.weight (10, 8)",
         "  time       not known: no round of this run is saved",
     ):
         assert lines.count(wanted) == 2
@@ -95,3 +97,16 @@ def test_wrong_input_is_refused_as_a_run_refuses_it(campaign_file, command, tmp_
 def test_the_version(command):
     said = command("--version")
     assert (said.code, said.out, said.err) == (0, f"tickets {tickets.__version__}\n", "")
+
+
+def test_it_is_there_as_json_too(command, campaign_file, tmp_path):
+    file = campaign_file(tmp_path)
+    said = command("run", file, "--out", tmp_path / "out", "--dry-run", "--json")
+    (one,) = json.loads(said.out)
+    assert (said.code, one["trainings"], one["coverage"]["share"]) == (0, 2 * 3 * 4, 1.0)
+    assert not (tmp_path / "out").exists()
+    said = command("run", file, "--out", tmp_path / "out", "--json")
+    assert (said.code, said.out) == (2, "")
+    assert "--json: goes with --dry-run" in said.err
+    arms = json.loads(command("list", "arms", "--json").out)
+    assert arms[0]["name"] == "ticket"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from tickets.cohort import steps_missing
 from tickets.config import Campaign
+from tickets.coverage import Coverage
 from tickets.errors import InputError
 from tickets.execution_plan import memory_needed, networks_in_lockstep
 from tickets.preparation import Prepared, modules_of, prepare
@@ -22,7 +22,7 @@ class Forecast:
     """What is still to train of one run.
 
     trainings, wanted: networks that are missing, and that there will be in all. steps: over all missing networks.
-    prunable: the shape of each prunable tensor, by name. parameters: numbers in all parameters of one network.
+    prunable: the shape of each prunable tensor, by name. coverage: which of the network's weights they are.
     memory: bytes that a round takes, beside data, Python and PyTorch. seconds: that the missing trainings take, by the
     mean of those that are saved; None where none is. left_over: what is saved and no longer asked for.
     """
@@ -35,18 +35,13 @@ class Forecast:
     wanted: int
     steps: int
     prunable: Mapping[str, tuple[int, ...]]
-    parameters: int
+    coverage: Coverage
     strategy: str
     reason: str
     networks_at_once: int
     memory: int
     seconds: float | None
     left_over: Sequence[str]
-
-    @property
-    def weights(self) -> int:
-        """Numbers in the prunable tensors of one network."""
-        return sum(map(math.prod, self.prunable.values()))
 
 
 @standard_state()
@@ -81,7 +76,7 @@ def _of_run(ready: Prepared, name: str) -> Forecast:
         wanted=run.replicates * (run.rounds + 1) * len(wanted_arms(run)),
         steps=sum(steps_missing(run, cohort) for cohort in todo),
         prunable={tensor.name: tensor.shape for tensor in fitted.prunable},
-        parameters=sum(parameter.numel() for parameter in fitted.module.parameters()),
+        coverage=fitted.coverage,
         strategy=plan.strategy,
         reason=plan.reason,
         networks_at_once=min(plan.networks_at_once, networks_in_lockstep(run)),

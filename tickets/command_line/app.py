@@ -69,14 +69,21 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be trained, and write and train nothing.")
     ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON; with --dry-run.")] = False,
 ) -> None:
     """Run, or go on with, a campaign. The same command again resumes, and skips what is done."""
     if dry_run:
-        from tickets.command_line.forecast import print_forecast
+        from tickets.command_line.forecast import as_records, print_forecast
         from tickets.forecast import forecast
 
-        print_forecast(*forecast(file, out=out, data=data, settings=settings or (), device=device, workers=workers))
+        folder, found = forecast(file, out=out, data=data, settings=settings or (), device=device, workers=workers)
+        if as_json:
+            _print_json(as_records(found))
+        else:
+            print_forecast(folder, found)
         return
+    if as_json:
+        raise InputError("--json: goes with --dry-run; what a run came to is in `tickets status DIR --json`")
     try:
         from tickets.campaign import run_campaign
         from tickets.command_line.progress import make_listener
@@ -231,7 +238,9 @@ def verify(folder: Folder, as_json: AsJson = False) -> None:
 
 
 @app.command("list", short_help="List the models, data sets, arms or scores that there are.")
-def list_names(kind: Annotated[str, typer.Argument(metavar="KIND", help="models, data, arms or scores.")]) -> None:
+def list_names(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="models, data, arms or scores.")], as_json: AsJson = False
+) -> None:
     """List what a campaign file can name, one line each."""
     from tickets import catalogue
     from tickets.command_line.terminal import make_console, say
@@ -239,6 +248,9 @@ def list_names(kind: Annotated[str, typer.Argument(metavar="KIND", help="models,
     if kind not in KINDS:
         raise InputError(f"tickets list {kind}: must be one of {', '.join(KINDS)}{nearest(kind, KINDS)}")
     table = getattr(catalogue, kind.upper())
+    if as_json:
+        _print_json([{"name": name, "summary": entry.summary} for name, entry in table.items()])
+        return
     width, console = max(map(len, table)), make_console()
     for name, entry in table.items():
         say(console, f"{name:<{width}}  {entry.summary}", indent=width + 2)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from tickets.command_line.progress import counted
 from tickets.forecast import Forecast
@@ -24,10 +26,14 @@ def print_forecast(folder: Path, found: Sequence[Forecast]) -> None:
             print(f"  {name:<10} {text}")
 
 
+def as_records(found: Sequence[Forecast]) -> list[dict[str, Any]]:
+    """Each run's forecast as JSON values."""
+    return [{**asdict(one), "coverage": one.coverage.as_json()} for one in found]
+
+
 def _lines(one: Forecast) -> list[tuple[str, str]]:
     arms = ", ".join(arm if draws == 1 else f"{arm} x {draws}" for arm, draws in one.arms.items())
     networks = counted(sum(one.arms.values()), "network")
-    share = one.weights / one.parameters
     tensors = ", ".join(f"{name} {shape}" for name, shape in one.prunable.items())
     at_once = counted(one.networks_at_once, "network")
     return [
@@ -39,8 +45,7 @@ def _lines(one: Forecast) -> list[tuple[str, str]]:
         ("steps", f"{one.steps:,}, counted over all networks"),
         (
             "prunable",
-            f"{counted(len(one.prunable), 'tensor')} with {one.weights:,} of {one.parameters:,} parameters "
-            f"({100 * share:.1f} %): {tensors}",
+            f"{one.coverage.sentence.removeprefix('prunable: ')}: {tensors}",
         ),
         ("strategy", f"{one.strategy} ({one.reason}); up to {at_once} at once"),
         ("memory", f"about {one.memory / 2**20:,.0f} MiB a process, beside the data, Python and PyTorch"),
