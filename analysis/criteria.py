@@ -92,21 +92,26 @@ def criteria(
 def too_short(rounds: pd.DataFrame) -> str:
     """Why the dense networks of one run were trained too briefly to judge a ticket's speed by; "" if they were not.
 
-    They were if more than a fifth of them never reach the loss that speed is measured at, or are at their best only at
-    their last step.
+    They were if more than a fifth of them never reach the loss that speed is measured at, start at it, or are at their
+    best only at their last step.
     """
     dense = rounds[(rounds["arm"] == TICKET) & (rounds["round"] == 0) & ~rounds["diverged"].astype(bool)]
     if STEPS not in dense or dense.empty:
         return ""
     never = dense[STEPS] > dense["last_step"]
     improving = dense["early_stop_step"] >= dense["last_step"]
-    if (never | improving).mean() <= MOST_CENSORED:
+    there = dense[STEPS] <= 1
+    if (never | improving | there).mean() <= MOST_CENSORED:
         return ""
-    parts = [f"{int(improving.sum())} are at their best only at their last step"] if improving.any() else []
-    parts += [f"{int(never.sum())} never reach 1.1 times their mean lowest validation loss"] if never.any() else []
+    reasons = {
+        "at the best only at the last step": improving,
+        "never at 1.1 times the mean lowest validation loss": never,
+        "as low as that before the first step, so that there is nothing to time": there,
+    }
+    told = [f"{int(which.sum())} {why}" for why, which in reasons.items() if which.any()]
     stuck = int((never & ~improving).sum())
     remark = f"; {stuck} of these no longer improve, which a lower learning rate may help" if stuck else ""
-    return f"of {len(dense)} dense networks {' and '.join(parts)}{remark}"
+    return f"of {len(dense)} dense networks {', '.join(told)}{remark}"
 
 
 def _effects(rounds: pd.DataFrame, rules: Rules | None, count_diverged: bool) -> pd.DataFrame:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tickets.catalogue import ARMS
 from tickets.roles import arms_by_label, other_steps, role
+from tickets.store.registered import rounds_seen
 
 from .metrics import SHARE
 
@@ -28,6 +29,7 @@ class Rule:
     margin: the largest loss against the dense networks that does not matter, as a share of their test error.
     measurements: arms that are never compared as controls: the ticket trained again, or arms that start as it does.
     rounds: how many the campaign has after the dense one; None: those that are saved.
+    seen: how many rounds had been trained when the rule was first written; None: all that there are.
     other_steps: {arm: training steps more than the ticket has had in all, less than 0 for fewer}.
     """
 
@@ -37,6 +39,7 @@ class Rule:
     measurements: frozenset[str] = MEASUREMENTS
     rounds: int | None = None
     other_steps: Mapping[str, int] = field(default_factory=dict)
+    seen: int | None = 0
 
 
 Rules = Mapping[str, Rule]
@@ -54,6 +57,7 @@ def rule_of(file: Mapping[str, Any]) -> Rule:
         measurements=MEASUREMENTS | measured,
         rounds=config.get("rounds"),
         other_steps=other_steps(config),
+        seen=rounds_seen(file),
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from .answers import Criterion, Estimate, Winning
 from .criteria import BETTER_THAN, NO_SLOWER, NO_WORSE
+from .rule import Rule
 from .words import counted
 
 VERDICTS = {
@@ -50,7 +51,8 @@ def beside(one: Winning) -> list[str]:
             lines.append(f"Other arms explain and do not decide; ticket minus {others}.")
     if one.rule.density is not None and one.tried > 1:
         lines.append(
-            f"By simultaneous intervals over all {one.tried} densities, every criterion holds at {len(one.rounds)}."
+            f"By simultaneous intervals over all {one.tried} densities, all criteria hold together at "
+            f"{len(one.rounds)} of them."
         )
     elif not one.rounds and one.held and one.rule.density is None:
         counts = ", ".join(f"{criterion} {count}" for criterion, count in one.held.items())
@@ -79,14 +81,23 @@ def _basis(one: Winning) -> str:
     n = counted(one.replicates, "replicate")
     if one.rule.density is None:
         return f" ({n}; no density was named beforehand: {intervals} simultaneous over all densities)"
-    return f" (the one nearest to {one.rule.density:g}, named beforehand; {n}, {intervals})"
+    return f" (the one nearest to {one.rule.density:g}, {named(one.rule)}; {n}, {intervals})"
+
+
+def named(rule: Rule) -> str:
+    """When the density was named: `named beforehand`, or after what had been seen."""
+    if rule.seen == 0:
+        return "named beforehand"
+    return "named after its rounds were seen" if rule.seen is None else f"named after {counted(rule.seen, 'round')}"
 
 
 def _criterion(one: Criterion, other_steps: Mapping[str, int]) -> str:
     if one.estimate.n == 0:
-        return f"{one.name}: nothing to compare with."
+        return f"{_named(one)}: nothing to compare with."
     holds = {"yes": "holds", "no": "does not hold", "cannot tell": "cannot tell"}[one.holds]
     n = f"n = {one.estimate.n}"
+    if math.isnan(one.estimate.low) and one.estimate.n > 1:
+        n += ", all pairs differ by the same, so there is no interval"
     if one.name == NO_WORSE:
         limit = f"required: more than {-100 * one.margin:+.2f}"
         return f"{_named(one)}: test accuracy at early stop {_points(one.estimate)} from dense ({limit}; {n}): {holds}."
@@ -100,7 +111,7 @@ def _criterion(one: Criterion, other_steps: Mapping[str, int]) -> str:
     arm = one.name.removeprefix(BETTER_THAN)
     apart = other_steps.get(arm, 0)
     steps = f"; it has trained {abs(apart):,} steps {'fewer' if apart < 0 else 'more'}" if apart else ""
-    return f"{_named(one)}: {_points(one.estimate)} from {arm} (required: more than 0; {n}{steps}): {holds}."
+    return f"{_named(one)}: ticket minus {arm} {_points(one.estimate)} (required: more than 0; {n}{steps}): {holds}."
 
 
 def _named(one: Criterion) -> str:

@@ -533,6 +533,7 @@ def test_it_trains_as_written(which: str, tmp_path) -> None:
     assert_as_plain(saved, which, shape, ("ticket", "reinit"), 2)
 
 
+@pytest.mark.torture
 @pytest.mark.parametrize("strategy", ["layered", "sparse", "vectorised", "looped"])
 @pytest.mark.parametrize("which", TRAINED)
 def test_it_trains_as_written_by_every_strategy_that_takes_it(which: str, strategy: str, tmp_path) -> None:

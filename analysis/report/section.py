@@ -13,7 +13,7 @@ from tickets.store import Saved
 
 from ..answers import Winning
 from ..rule import Rule, rule_of
-from ..telling import beside, headline, reason, reasons
+from ..telling import beside, headline, named, reason, reasons
 from ..winning import winning
 from ..words import counted, listed
 from .plots import Missing, Plot, plots_of
@@ -140,10 +140,14 @@ def _decided(rule: Rule) -> str:
             "No density was named beforehand, so the intervals hold for all densities and criteria at once (max-t, "
             "multivariate t): the chance that a winning ticket is falsely said at any of them is at most 2.5 %."
         )
+    error = (
+        "the chance of a false yes is at most 2.5 %"
+        if rule.seen == 0
+        else "since it was chosen with results in sight, the chance of a false yes is not known"
+    )
     return (
-        f"Decided at the round nearest to density {rule.density:g}, which was named beforehand, by its own "
-        "t-intervals: the chance of a false yes is at most 2.5 %. At every other density the intervals are "
-        "simultaneous (max-t, multivariate t)."
+        f"Decided at the round nearest to density {rule.density:g}, {named(rule)}, by its own t-intervals: {error}. At "
+        "every other density the intervals are simultaneous (max-t, multivariate t)."
     )
 
 

@@ -277,4 +277,20 @@ def test_the_criteria_of_a_saved_run_are_those_of_the_comparisons(campaign_file,
 def test_a_control_that_has_trained_fewer_steps_is_said_to(made):
     rules = {"a": Rule(density=0.6, other_steps={"reinit": -100})}
     (one,) = winning(run(made, {1: 500, 2: 500}, **WON), rules)
-    assert "points from reinit (required: more than 0; n = 3; it has trained 100 steps fewer): holds." in one.sentence
+    assert "points (required: more than 0; n = 3; it has trained 100 steps fewer): holds." in one.sentence
+
+
+@pytest.mark.parametrize(
+    ("seen", "told"), [(0, "named beforehand"), (3, "named after 3 rounds"), (None, "named after its")]
+)
+def test_a_density_that_was_named_with_results_in_sight_is_said_to_be(made, seen, told):
+    (one,) = winning(run(made, {1: 500, 2: 500}, **WON), {"a": Rule(density=0.6, seen=seen)})
+    assert f"(the one nearest to 0.6, {told}" in one.sentence
+
+
+def test_a_loss_that_dense_networks_start_at_times_nothing(made):
+    rounds = run(made, {1: 500, 2: 500}, **WON)
+    rounds.loc[rounds["round"] == 0, "steps_to_dense_loss"] = 1.0
+    (one,) = winning(rounds, NAMED)
+    assert one.answer == "cannot tell"
+    assert one.why.startswith("train longer: of 3 dense networks 3 as low as that before the first step")
