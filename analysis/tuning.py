@@ -22,6 +22,7 @@ from .words import counted
 if TYPE_CHECKING:
     from tickets.store import Saved
 
+_TUNABLE = "tune how networks are trained, such as train.learning_rate"
 _TRAINING = ["run", "replicate", "round", "arm", "draw"]
 
 
@@ -71,7 +72,9 @@ def tune(saved: Saved, key: str, metric: str = "early_stop_test_accuracy") -> Tu
     one learning rate may be a gap between learning rates.
     """
     if key.partition(".")[0] in ("seed", "data"):
-        raise InputError(f"--tune {key}: runs with another {key} have other replicates, which cannot be paired")
+        raise InputError(
+            f"--tune {key}: runs with another {key} have other replicates, which cannot be paired; {_TUNABLE}"
+        )
     configs = {run: saved.config(run) for run in saved.runs}
     groups, rules = _groups(configs, key), rules_of(saved)
     rounds, curves = saved.rounds, saved.curves
@@ -106,7 +109,7 @@ def _on_equal_terms(rounds: pd.DataFrame, key: str) -> tuple[pd.DataFrame, list[
         tickets = rows[rows["arm"] == "ticket"]
         densities = tickets.groupby(["round", "run"])["density"].mean().groupby("round")
         if (densities.max() - densities.min() > 1e-9).any():
-            raise InputError(f"--tune {key}: the runs of {group} have other densities in the same round")
+            raise InputError(f"--tune {key}: the runs of {group} have other densities in the same round; {_TUNABLE}")
         sets = [set(one) for _, one in tickets.groupby("run")["replicate"]]
         common = set.intersection(*sets)
         if any(one != common for one in sets):
