@@ -1,4 +1,4 @@
-"""How much of a network can be pruned: which weights are, which are left out, and why."""
+"""Which weights of a network are prunable, which are not, and why."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any, Literal
 
 Why = Literal["frozen", "excluded", "not included"]
 
-SMALL = 0.5  # a share of the weights below this is warned of
-NAMED = 3  # tensors that are left out and named in a warning, the largest first
+SMALL = 0.5  # a smaller prunable share of the weights raises a warning
+NAMED = 3  # the largest tensors that are not prunable, named in the warning
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A tensor of weights that is not prunable. weights: how many it has. why: what keeps it out."""
+    """A tensor that is not prunable: its number of weights, and the reason."""
 
     weights: int
     why: Why
@@ -22,13 +22,17 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Coverage:
-    """The weights of a network: every parameter of two or more dimensions, frozen ones too.
+    """The weights of a network: every parameter of two or more dimensions, including frozen ones.
 
-    Biases and normalisation parameters, mostly of one dimension, are no weights. A parameter that several layers
-    share counts once.
+    Biases and normalisation parameters, which mostly have one dimension, do not count as weights. A parameter that
+    several layers share counts once.
 
-    prunable: the number of weights by tensor, in the model's order; density is a fraction of these. left_out: the
-    tensors that are no part of it.
+    Attributes
+    ----------
+    prunable
+        The number of weights of each prunable tensor, in the model's order. Density is a fraction of these.
+    left_out
+        The tensors that are not prunable.
     """
 
     prunable: Mapping[str, int]
@@ -36,12 +40,12 @@ class Coverage:
 
     @property
     def weights(self) -> int:
-        """How many weights are prunable."""
+        """The number of prunable weights."""
         return sum(self.prunable.values())
 
     @property
     def all_weights(self) -> int:
-        """How many weights the network has."""
+        """The number of weights of the network."""
         return self.weights + sum(tensor.weights for tensor in self.left_out.values())
 
     @property
@@ -51,7 +55,7 @@ class Coverage:
 
     @property
     def sentence(self) -> str:
-        """What is prunable and what is not, in one line."""
+        """A line that says which tensors are prunable and which are not."""
         tensors = f"{len(self.prunable)} tensor{'' if len(self.prunable) == 1 else 's'}"
         if not self.left_out:
             return f"prunable: all {self.weights:,} weights, in {tensors}"
@@ -62,7 +66,7 @@ class Coverage:
 
     @property
     def warning(self) -> str | None:
-        """What to do where less than half of the weights are prunable; None where they are more."""
+        """Advice if less than half of the weights are prunable, else None."""
         if self.share >= SMALL:
             return None
         could = [name for name, one in self._by_size() if one.why == "not included"]
@@ -77,7 +81,7 @@ class Coverage:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """Plain JSON values, for run.json and `status`."""
+        """The coverage as JSON values, for run.json and `status`."""
         return {
             "prunable": dict(self.prunable),
             "left_out": {name: {"weights": one.weights, "why": one.why} for name, one in self.left_out.items()},
@@ -87,7 +91,7 @@ class Coverage:
         }
 
     def _by_size(self) -> list[tuple[str, LeftOut]]:
-        """The tensors that are left out, the largest first."""
+        """The tensors that are not prunable, the largest first."""
         return sorted(self.left_out.items(), key=lambda item: -item[1].weights)
 
     def _largest(self) -> str:
@@ -98,11 +102,11 @@ class Coverage:
 
 
 def coverage_from_json(content: Mapping[str, Any]) -> Coverage:
-    """What `Coverage.as_json` gave."""
+    """The inverse of `Coverage.as_json`."""
     left_out = {name: LeftOut(one["weights"], one["why"]) for name, one in content["left_out"].items()}
     return Coverage(dict(content["prunable"]), left_out)
 
 
 def _percent(share: float) -> str:
-    # Cut, not rounded: 99.96 % must not become 100, nor 49.96 % 50.
+    # Truncated, not rounded: 99.96 % must not be printed as 100 %, nor 49.96 % as 50 %.
     return f"{int(1000 * share) / 10:g} %"

@@ -1,4 +1,4 @@
-"""Masks: which weights stay. Booleans with the shape of their tensor; True stays."""
+"""Masks: boolean tensors of the shape of a parameter; True keeps a weight, False prunes it."""
 
 from __future__ import annotations
 
@@ -7,20 +7,36 @@ from torch import Tensor
 
 
 def keep_highest(scores: Tensor, keep: int, alive: Tensor | None = None) -> Tensor:
-    """The mask of the `keep` highest scores among the `alive` entries; exactly so many, whatever the ties.
+    """The mask of the `keep` highest scores among the `alive` entries, with an exact count in case of ties.
 
-    Among equal scores the lower flat index stays, so a tensor whose scores are all the same loses exactly
-    its share, from the end. A NaN ranks below every number.
+    Among equal scores the lower flat index is kept, so that a tensor of equal scores loses exactly its share, from
+    the end. NaN ranks below every number.
 
-    scores: any shape, any real type. alive: bool, the same shape; None means every entry.
-    keep: 0 to the number of alive entries, else ValueError. Returns bool, the shape of `scores`.
+    Parameters
+    ----------
+    scores
+        Any shape, any real type.
+    keep
+        How many entries to keep, from 0 to the number of `alive` entries.
+    alive
+        Bool, the shape of `scores`; None means every entry.
+
+    Returns
+    -------
+    Tensor
+        Bool, the shape of `scores`.
+
+    Raises
+    ------
+    ValueError
+        If `keep` is negative or larger than the number of `alive` entries.
     """
     flat = scores.detach().reshape(-1)
     candidates = torch.arange(flat.numel(), device=flat.device) if alive is None else alive.reshape(-1).nonzero()[:, 0]
     if not 0 <= keep <= candidates.numel():
         raise ValueError(f"keep = {keep}: must be between 0 and the {candidates.numel()} entries that are alive")
     ranked = torch.nan_to_num(flat[candidates].double(), nan=-torch.inf, posinf=torch.inf, neginf=-torch.inf)
-    # A stable sort leaves equal scores in the order of their index: the lower one comes first and stays.
+    # A stable sort keeps equal scores in the order of their index: the lower one comes first and is kept.
     order = torch.sort(ranked, descending=True, stable=True).indices
     mask = torch.zeros(flat.numel(), dtype=torch.bool, device=flat.device)
     mask[candidates[order[:keep]]] = True
@@ -28,9 +44,19 @@ def keep_highest(scores: Tensor, keep: int, alive: Tensor | None = None) -> Tens
 
 
 def random_places(mask: Tensor, generator: torch.Generator) -> Tensor:
-    """A mask with as many entries as `mask` has, at places drawn uniformly from all of its tensor.
+    """A mask that keeps as many entries as `mask` does, at places drawn uniformly from the whole tensor.
 
-    mask: bool, any shape. generator: on the CPU. Returns bool, the same shape and device.
+    Parameters
+    ----------
+    mask
+        Bool, any shape.
+    generator
+        A CPU generator.
+
+    Returns
+    -------
+    Tensor
+        Bool, the shape and device of `mask`.
     """
     places = torch.randperm(mask.numel(), generator=generator)[: int(mask.sum())]
     drawn = torch.zeros(mask.numel(), dtype=torch.bool)

@@ -1,4 +1,4 @@
-"""What a module keeps in plain Python attributes, which no parameter, buffer or saved file holds."""
+"""State of a module in plain Python attributes, which is neither a parameter nor a buffer and is not saved."""
 
 from __future__ import annotations
 
@@ -8,15 +8,20 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-SMALL = 100  # items of a container, all those in it counted
-DEPTH = 5  # of containers in one another
+SMALL = 100  # items of a container, nested ones included
+DEPTH = 5  # of nested containers
 _OF_EVERY_MODULE = frozenset(vars(nn.Module()))
 
 
 def plain_attributes(module: nn.Module) -> dict[str, str]:
     """The attributes of a module and its submodules that are numbers, strings or small containers of these.
 
-    A tensor of one number is a number. By dotted name, each as text that is the same for equal values.
+    A tensor with one element counts as a number.
+
+    Returns
+    -------
+    dict
+        By dotted name, each value as text; equal values give equal text.
     """
     found = {}
     for path, part in module.named_modules():
@@ -27,13 +32,13 @@ def plain_attributes(module: nn.Module) -> dict[str, str]:
 
 
 def changed_in(seen: Sequence[Mapping[str, str]]) -> tuple[str, ...]:
-    """The names whose value is not the same each time, sorted."""
+    """The names whose values differ between the given states, sorted."""
     names = {name for each in seen for name in each}
     return tuple(sorted(name for name in names if len({each.get(name) for each in seen}) > 1))
 
 
 def _items(value: Any, depth: int = 0) -> int | None:
-    """How many plain values it comes to; None if there is anything else in it, or if it is too deep."""
+    """The number of plain values in it; None if it contains anything else or is nested too deeply."""
     if value is None or isinstance(value, bool | int | float | complex | str | bytes | np.generic):
         return 1
     if isinstance(value, Tensor):

@@ -1,4 +1,4 @@
-"""A module's buffers, which its forward pass may change in place, or put others in their place (self.m = ...)."""
+"""A module's buffers, which its forward pass may change in place or replace (self.m = ...)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tickets.stack.networks import Tensors
 
 
 class BuffersOf:
-    """Where a module's buffers are, as they stood when this was made; names: each buffer's first one."""
+    """The places of a module's buffers. names: the first name of each buffer, which may be registered twice."""
 
     def __init__(self, module: nn.Module) -> None:
         self._places = [
@@ -17,19 +17,28 @@ class BuffersOf:
             for key, buffer in owner._buffers.items()
             if buffer is not None
         ]
-        self._first = {id(buffer): name for name, _, _, buffer in reversed(self._places)}  # one may stand twice
+        # A buffer may be registered twice: the first name counts.
+        self._first = {id(buffer): name for name, _, _, buffer in reversed(self._places)}
         self.names = frozenset(self._first.values())
 
     def stand_for(self, index: int, buffers: Tensors) -> None:
-        """Make them views of one network's, of a stack's (R, *shape)."""
+        """Make the buffers views of network `index` of a stack, whose buffers are (R, *shape)."""
         for name, _, _, buffer in self._places:
             if self._first[id(buffer)] == name:
                 buffer.data = buffers[name][index]
 
     def replaced(self, there: Tensors | None = None) -> Tensors:
-        """What was put in the buffers' place, by name. there: what stood there before, if not the buffers themselves.
+        """The buffers that the forward pass has replaced, by name.
 
-        Raises ValueError if it has another type or shape: a stack cannot hold it.
+        Parameters
+        ----------
+        there
+            The buffers before the forward pass, by name; None: the module's own.
+
+        Raises
+        ------
+        ValueError
+            If a replacement has another type or shape.
         """
         found: Tensors = {}
         for name, owner, key, buffer in self._places:
@@ -40,7 +49,7 @@ class BuffersOf:
         return found
 
     def put_back(self) -> None:
-        """Forget what was put in their place."""
+        """Undo the replacements."""
         for _, owner, key, buffer in self._places:
             owner._buffers[key] = buffer
 

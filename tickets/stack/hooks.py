@@ -1,4 +1,4 @@
-"""What is hung onto a module and changes what its class computes: hooks, and a forward of its own."""
+"""Detect hooks and replaced forward methods, which change what a module's class computes."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _OF_EVERY_MODULE = tuple(f"_global{kind}" for kind in _OF_MODULES)
 
 
 def is_hooked(*modules: nn.Module) -> bool:
-    """Whether anything beside its class decides what one of these modules computes, or its gradient.
+    """Whether hooks, or a `forward` set on an instance, change what a module computes or its gradient.
 
-    Looked at: hooks of the modules, of what is in them, of their parameters, and of all modules of the process; a
-    `forward` that was given to one object. Not what parametrizations do: they change the class.
+    Examined are the hooks of the modules, their submodules and parameters, the global module hooks of the process,
+    and a `forward` attribute of an instance. Parametrizations need no check: they change the class.
     """
     layers = [layer for module in modules for layer in module.modules()]
     parameters = [parameter for module in modules for parameter in module.parameters()]

@@ -1,4 +1,4 @@
-"""The order of the data: a pure function of a seed and the epoch, so that training can begin at any step."""
+"""The data order, a pure function of a seed and the epoch, so that training can resume at any step."""
 
 from __future__ import annotations
 
@@ -9,21 +9,29 @@ from tickets.seeds import stream
 
 
 def steps_per_epoch(examples: int, batch_size: int) -> int:
-    """Whole batches in one pass; what is left over waits for another epoch's order."""
+    """The number of whole batches in an epoch; the examples left over are dropped from that epoch."""
     return examples // batch_size
 
 
 def epoch_order(seed: int, epoch: int, examples: int) -> Tensor:
-    """The order in which one epoch visits the examples: a permutation of 0 .. examples - 1, int64."""
+    """The order of the examples in one epoch: a permutation of 0 .. examples - 1, int64."""
     generator = torch.Generator().manual_seed(stream(seed, "epoch", epoch))
     return torch.randperm(examples, generator=generator)
 
 
 class Batches:
-    """The batches of several data orders, step by step.
+    """The batches of S data orders, step by step. Keeps the permutations of the current epoch only.
 
-    seeds: one a data order, S of them. `at(step)` gives the indices of that step's examples, (S, batch_size).
-    Holds the current epoch's permutations and nothing else.
+    Parameters
+    ----------
+    seeds
+        One for each data order.
+    examples
+        The number of training examples.
+    batch_size
+        Examples in a batch.
+    device
+        The device of the indices.
     """
 
     def __init__(self, seeds: tuple[int, ...], examples: int, batch_size: int, device: torch.device) -> None:
@@ -32,7 +40,7 @@ class Batches:
         self._orders = torch.empty(0)
 
     def at(self, step: int) -> Tensor:
-        """Indices of the examples that step `step` trains on, (S, batch_size)."""
+        """The indices of a step's examples, (S, batch_size)."""
         epoch, position = divmod(step, steps_per_epoch(self._examples, self._batch_size))
         if epoch != self._epoch:
             orders = [epoch_order(seed, epoch, self._examples) for seed in self._seeds]

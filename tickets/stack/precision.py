@@ -1,4 +1,4 @@
-"""How precisely products are computed: as float32 is, or as a GPU does faster. Weights are float32 in either case."""
+"""The precision of matrix products and convolutions: float32, TF32 or bfloat16. Weights are float32 in each case."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import torch
 
 @contextmanager
 def products(precision: str) -> Iterator[None]:
-    """float32 products of matrices and in convolutions as they are, or in TF32: set for the whole process meanwhile.
+    """Compute float32 matrix products and convolutions in float32, or in TF32, within the block.
 
-    cuDNN's own default is TF32, whatever its name says.
+    It is a setting of the whole process. It is also needed for float32, since cuDNN's default is TF32.
     """
     before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
@@ -23,7 +23,7 @@ def products(precision: str) -> Iterator[None]:
 
 
 def lowered(precision: str, device: torch.device) -> AbstractContextManager[object]:
-    """Operations that bfloat16 is enough for, in bfloat16, in this thread; of parameters no copies are kept."""
+    """Autocast to bfloat16 in this thread if `precision` is "bf16", without a cache of parameter copies."""
     if precision != "bf16":
         return nullcontext()
     return torch.autocast(device.type, torch.bfloat16, cache_enabled=False)

@@ -1,4 +1,4 @@
-"""The learning rate at a step: a pure function of the recipe and the step."""
+"""Learning rate schedules, as a pure function of the recipe and the step."""
 
 from __future__ import annotations
 
@@ -8,11 +8,23 @@ from tickets.config import TrainConfig
 
 
 def learning_rate(recipe: TrainConfig, step: int) -> float:
-    """The learning rate with which step `step` (0 to recipe.steps - 1) is taken.
+    """The learning rate of one training step.
 
-    Warm-up: over the first `warmup_steps` steps it rises linearly and reaches its full value with the last of
-    them; it multiplies whatever the schedule says. constant: the full rate. step: times `gamma` from each
-    milestone on. cosine: from the full rate to 0 at `steps` (Loshchilov & Hutter 2017, one cycle).
+    | schedule | rate |
+    | --- | --- |
+    | constant | the full rate |
+    | step | multiplied by `gamma` from each milestone on |
+    | cosine | from the full rate at step 0 to 0 at `steps` (Loshchilov & Hutter 2017, one cycle) |
+
+    Warm-up multiplies the schedule's rate by a factor that rises linearly and reaches 1 with the last of the
+    `warmup_steps` steps.
+
+    Parameters
+    ----------
+    recipe
+        The training recipe.
+    step
+        0 to recipe.steps - 1.
     """
     rate = recipe.learning_rate
     if recipe.schedule == "step":
