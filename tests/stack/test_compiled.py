@@ -1,4 +1,4 @@
-"""What is kept of compiled kernels: whole files with the name of all that they are of; whatever is wrong, compiled."""
+"""The cache of compiled kernels: complete files, named by all they depend on; after any error, compile again."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from tickets.errors import InputError
-from tickets.stack.kernels import compiled, kept
+from tickets.stack.kernels import cache, compiled
 
-HEAD = 17 + 32  # bytes before what is kept: the form and the SHA-256
+HEAD = 17 + 32  # bytes before the content: the form and the SHA-256
 
 
 def double(x):
@@ -23,7 +23,7 @@ def double(x):
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(kept.config, "CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(cache.config, "CACHE_DIR", str(tmp_path / "cache"))
     return tmp_path / "cache" / "tickets"
 
 
@@ -76,7 +76,7 @@ def of_another_form(file: Path) -> None:
 
 def not_what_was_written(file: Path) -> None:
     file.unlink()
-    kept.write_whole(file, b"whole, and no kernel")
+    cache.write_whole(file, b"whole, and no kernel")
 
 
 DAMAGES = [empty, cut, cut_to_its_head, flip, of_another_form, not_what_was_written]
@@ -165,24 +165,24 @@ def test_a_file_that_may_not_be_read_is_no_failure(folder: Path, monkeypatch: py
 
 def test_the_next_folder_is_taken_where_the_first_does_not_take_it(tmp_path, monkeypatch) -> None:
     (tmp_path / "a file").touch()
-    monkeypatch.setattr(kept, "places", lambda: iter([tmp_path / "a file", tmp_path / "second"]))
+    monkeypatch.setattr(cache, "places", lambda: iter([tmp_path / "a file", tmp_path / "second"]))
     assert hits() == 0
     assert len(list((tmp_path / "second").iterdir())) == 1
     assert hits() == 1
 
 
 def test_the_folders_are_those_of_numba(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(kept.config, "CACHE_DIR", "")
+    monkeypatch.setattr(cache.config, "CACHE_DIR", "")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    beside = Path(kept.__file__).parent / "__pycache__"
-    assert list(kept.places()) == [beside, tmp_path / "tickets" / "kernels"]
+    beside = Path(cache.__file__).parent / "__pycache__"
+    assert list(cache.places()) == [beside, tmp_path / "tickets" / "kernels"]
 
     def homeless() -> None:
         raise RuntimeError("Could not determine home directory.")
 
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setattr(Path, "home", homeless)
-    assert list(kept.places()) == [beside]
+    assert list(cache.places()) == [beside]
 
 
 def test_the_name_is_of_the_sources_the_versions_and_the_processor(folder, tmp_path, monkeypatch) -> None:
@@ -191,11 +191,11 @@ def test_the_name_is_of_the_sources_the_versions_and_the_processor(folder, tmp_p
         with monkeypatch.context() as changed:
             if change == "sources":
                 (tmp_path / "source.py").write_text("a kernel, changed")
-                changed.setattr(kept, "SOURCES", tmp_path)
+                changed.setattr(cache, "SOURCES", tmp_path)
             elif change == "numba":
-                changed.setattr(kept, "_versions", lambda: ("another",))
+                changed.setattr(cache, "_versions", lambda: ("another",))
             elif change == "settings":
-                changed.setattr(kept.config, "SLP_VECTORIZE", "another")
+                changed.setattr(cache.config, "SLP_VECTORIZE", "another")
             elif change == "processor":
                 from numba.core.codegen import JITCPUCodegen
 
@@ -209,7 +209,7 @@ def test_any_source_that_changes_changes_the_digest(tmp_path) -> None:
     digests = []
     for name, content in (("a.py", "1"), ("a.py", "2"), ("b.py", "2"), ("a.txt", "3")):
         (tmp_path / name).write_text(content)
-        digests.append(kept.sources_digest.__wrapped__(tmp_path))
+        digests.append(cache.sources_digest.__wrapped__(tmp_path))
     assert len(set(digests)) == 3
     assert digests[2] == digests[3]  # of no source
 
@@ -228,6 +228,6 @@ call()
 
 
 def test_without_a_compiler_there_are_no_kernels(monkeypatch) -> None:
-    monkeypatch.setattr(kept.config, "DISABLE_JIT", 1)
+    monkeypatch.setattr(cache.config, "DISABLE_JIT", 1)
     with pytest.raises(InputError, match="NUMBA_DISABLE_JIT is set"):
         compiled.compiled(double)

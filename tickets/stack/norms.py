@@ -1,4 +1,4 @@
-"""Batch normalisation of images on a CPU, for networks that are trained one after the other."""
+"""Batch normalisation of images on a CPU by a compiled kernel, for networks that are trained one at a time."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from torch.autograd.function import once_differentiable
 
 from tickets.stack.kernels import norms as kernels
 
-FEW = 2**15  # numbers that PyTorch normalises before Python has called a kernel here
+FEW = 2**15  # numbers; for fewer the overhead of calling the kernel exceeds PyTorch's own time
 
 
 def by_channels(module: nn.Module) -> None:
-    """Change a module's BatchNorm2d layers to compute by the kernels here while they train, where these can."""
+    """Make a module's BatchNorm2d layers use the kernel in training mode, where the kernel supports them."""
     for layer in module.modules():
-        # One that is derived from it, or that was given a forward of its own, may compute anything.
+        # A subclass, or an instance with its own forward, may compute anything.
         if type(layer) is nn.BatchNorm2d and "forward" not in vars(layer):
             _Norm(layer)
 
 
 class _Norm:
-    """What a layer computes."""
+    """The replaced forward pass of one layer."""
 
     def __init__(self, layer: nn.BatchNorm2d) -> None:
         self._layer, self._as_it_was = layer, layer.forward
@@ -34,7 +34,7 @@ class _Norm:
         layer = self._layer
         dtype = x.dtype if layer.weight is None else layer.weight.dtype
         fits = x.dim() == 4 and x.shape[1] == layer.num_features and x.dtype == dtype
-        many = x.numel() > max(FEW, layer.num_features)  # PyTorch refuses one number a channel, and says so
+        many = x.numel() > max(FEW, layer.num_features)  # PyTorch raises an error for one number a channel
         known = x.device.type == "cpu" and dtype in (torch.float32, torch.float64)
         if not (layer.training and fits and many and known):
             return self._as_it_was(x)
@@ -45,7 +45,7 @@ class _Norm:
         return outputs
 
     def _remember(self, means: npt.NDArray[np.float64], variances: npt.NDArray[np.float64], count: int) -> None:
-        """As nn.BatchNorm2d: the running statistics go a part of the way to these; momentum None: to their average."""
+        """Update the running statistics as nn.BatchNorm2d does: exponentially, or cumulatively if momentum is None."""
         layer = self._layer
         assert layer.running_mean is not None
         assert layer.running_var is not None
@@ -58,7 +58,10 @@ class _Norm:
 
 
 class _Normalise(torch.autograd.Function):
-    """batch_norm of x, (n, channels, height, width), by its own means and variances, (channels,), which it writes."""
+    """Batch normalisation of x, (n, channels, height, width), by its own statistics.
+
+    The means and variances, (channels,), are written into the arrays given.
+    """
 
     @staticmethod
     def forward(
@@ -83,7 +86,7 @@ class _Normalise(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, slopes: Tensor) -> tuple[Tensor | None, ...]:
-        """By the inputs, as far as they are asked for."""
+        """Gradients of the inputs that require them."""
         (images,), factors = ctx.saved_tensors, ctx.factors
         by_images, by_weight, by_bias = torch.empty_like(images), np.empty_like(factors), np.empty_like(factors)
         kernels.normalise_back(

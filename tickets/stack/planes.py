@@ -1,9 +1,9 @@
-"""Where a convolution's numbers are in a kernel's memory: planes, so that an edge is one multiplication of a plane.
+"""The memory layout of a convolution by surviving weights: planes, so that each weight multiplies a whole plane.
 
-A plane has the pixels of one channel of some examples, line by line and example by example, with gaps of zeros between
-lines and between examples, as wide as the convolution reads beyond them. What it reads for the next pixel is then one
-number on, of whichever line and example, and what comes out at the gaps is nobody's. A convolution with a stride reads
-a channel as several planes, one for each phase: the pixels that lie whole strides apart.
+A plane holds one channel of a group of examples, line after line and example after example. Between lines and between
+examples it has zeros, as many as the convolution reads past the edge of an image. The input of the next output pixel
+is then always one number further on, across lines and examples, and the outputs computed at the zeros are discarded. A
+convolution with a stride reads a channel as several planes, one for each phase: the pixels whole strides apart.
 """
 
 from __future__ import annotations
@@ -21,19 +21,42 @@ from tickets.stack.convolutions import Convolution, Pair
 
 Ints = npt.NDArray[np.int64]
 
-GROUP_BYTES = 2**19  # of planes that are worked on at a time: they stay in the second cache
-LINE = 128  # numbers that kernels take at once, so that they read and write beyond a plane's end
+GROUP_BYTES = 2**19  # of planes that are processed together: they fit in the L2 cache
+LINE = 128  # numbers that a kernel processes at once; it may read and write past the end of a plane
 
 
 @dataclass(frozen=True, eq=False)
 class Planes:
-    """The planes of a convolution of images of one size.
+    """The planes of a convolution for images of one size. Positions and sizes are in numbers.
 
-    image, outputs: their sides. phases: (phases, 2), which pixel down and across each phase begins with. line: from a
-    line to the next; plane: from an example to the next; examples: that planes have at most. margin: numbers before the
-    first; size: of a plane, in all. source: of each column of the weights, (units, columns), where it reads for the
-    first pixel. target: of each column, the plane that it reads. shift: where, in its unit's plane, the slope is that
-    goes back to that plane's first pixel.
+    A column is a column of the weights as a matrix (units, channels x kernel).
+
+    Attributes
+    ----------
+    image, outputs
+        Height and width of the input and output images.
+    stride
+        Of the convolution, vertical and horizontal.
+    phases
+        (phases, 2): the first pixel of each phase, vertical and horizontal.
+    line
+        Distance from one line to the next.
+    plane
+        Distance from one example to the next.
+    examples
+        The largest number of examples in a plane.
+    margin
+        Numbers before the first pixel.
+    size
+        Length of a plane, margins included.
+    source
+        (columns,): where each column reads for the first output pixel.
+    target
+        (columns,): the plane that each column reads.
+    shift
+        (columns,): the position in a unit's plane of the gradient that flows to the first pixel of the column's plane.
+    channels, units
+        Input and output channels.
     """
 
     image: Pair
@@ -53,18 +76,18 @@ class Planes:
 
     @property
     def read(self) -> int:
-        """Planes of what is read."""
+        """The number of input planes."""
         return self.channels * len(self.phases)
 
     @property
     def numbers(self) -> int:
-        """In all room that a convolution needs: for what is read, for slopes, and for what comes out or goes back."""
+        """Numbers of workspace: for inputs, for gradients of outputs, and for outputs or gradients of inputs."""
         return (self.read + self.units + max(self.read, self.units)) * self.size
 
 
 @functools.cache
 def lay_out_planes(convolution: Convolution, image: Pair, itemsize: int) -> Planes:
-    """The planes for images of so many pixels, of numbers of so many bytes."""
+    """The planes for images of a given height and width; itemsize: bytes of a number."""
     outputs = convolution.outputs(image)
     ways = [
         _along(*sizes)
@@ -101,9 +124,9 @@ def lay_out_planes(convolution: Convolution, image: Pair, itemsize: int) -> Plan
 
 
 def _along(side: int, outputs: int, length: int, step: int, around: int) -> tuple[Sequence[int], Sequence[int], int]:
-    """In one direction: of each place of the kernel the phase that it reads, and how far on; from a line to the next.
+    """In one direction: the phase that each kernel position reads, its offset there, and the padded length of a line.
 
-    At a line's end, both what is read beyond it and the slopes that are read beyond it must be gaps.
+    Past the end of a line, both the inputs and the gradients that are read must be zeros.
     """
     reach, phase = zip(*(divmod(place - around, step) for place in range(length)), strict=True)
     longest = max(math.ceil((side - first) / step) for first in phase)

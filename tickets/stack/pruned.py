@@ -1,8 +1,8 @@
-"""Convolutions by their surviving weights, in any model: what stands beside them is computed as it was.
+"""Convolutions computed by their surviving weights, in any model; all other layers are computed by PyTorch.
 
-For models that are no chain (see chain.py), as a residual network is. A convolution multiplies the pixels of whole
-planes by each surviving weight (see planes.py), so that its cost falls with the density; the cost of the rest of the
-model does not.
+For models that are not a chain (see chain.py), such as residual networks. A convolution multiplies whole planes of
+pixels by each surviving weight (see planes.py), so that its cost is proportional to its density. The cost of the other
+layers does not change.
 """
 
 from __future__ import annotations
@@ -24,9 +24,19 @@ from tickets.stack.wiring import PlaneWiring, wire_planes
 
 
 def by_surviving_weights(module: nn.Module, masks: Tensors) -> Callable[[int], None]:
-    """Change a module's convolutions to compute by surviving weights; what is returned turns it to one of R networks.
+    """Make a module's convolutions compute by their surviving weights.
 
-    masks: (R, *shape) bool, by parameter; a convolution that has none stays as it is.
+    Parameters
+    ----------
+    module
+        Changed in place.
+    masks
+        (R, *shape) bool, by parameter name. A convolution without a mask is unchanged.
+
+    Returns
+    -------
+    Callable
+        Selects the network, 0 to R - 1, whose masks the module uses from then on.
     """
     rooms: dict[tuple[Planes, torch.dtype], _Room] = {}
     pruned = [
@@ -43,7 +53,7 @@ def by_surviving_weights(module: nn.Module, masks: Tensors) -> Callable[[int], N
 
 
 class _PrunedConvolution:
-    """What a layer computes for the network that it is turned to."""
+    """The replaced forward pass of one layer, for the selected network."""
 
     def __init__(self, layer: nn.Conv2d, masks: Tensor, rooms: dict[tuple[Planes, torch.dtype], _Room]) -> None:
         self.network = 0
@@ -72,7 +82,7 @@ class _PrunedConvolution:
 
 
 class _Room:
-    """Memory for the planes of one geometry, which the convolutions that have it work in one after the other."""
+    """Workspace for the planes of one geometry, shared by all convolutions that have it."""
 
     def __init__(self, planes: Planes, dtype: torch.dtype) -> None:
         self.planes = planes
@@ -86,7 +96,7 @@ class _Room:
             margin=planes.margin,
             size=planes.size,
         )
-        # Zeros where there are gaps, which nobody writes to.
+        # The zeros between lines and examples are never written to.
         counts = (planes.read, planes.units, max(planes.read, planes.units))
         self.given, self.given_slopes, self.work = (
             torch.zeros(count * planes.size, dtype=dtype).numpy() for count in counts
@@ -94,7 +104,7 @@ class _Room:
 
 
 class _Convolve(torch.autograd.Function):
-    """conv2d of x, (n, channels, height, width), by the weights of a wiring alone: the others get the gradient 0."""
+    """conv2d of x, (n, channels, height, width), with the surviving weights alone; the gradient of the others is 0."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, wiring: PlaneWiring, room: _Room) -> Tensor:
@@ -112,12 +122,13 @@ class _Convolve(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, slopes: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None, None]:
-        """By the inputs, as far as they are asked for."""
+        """Gradients of the inputs that require them."""
         (images, weight), wiring, room = ctx.saved_tensors, ctx.wiring, ctx.room
         planes, wanted = room.planes, ctx.needs_input_grad
         numbers = weight.detach().reshape(-1).numpy()[wiring.places]
         gradients, by_weight = np.empty_like(numbers), torch.zeros_like(weight)
-        whole = len(planes.phases) == math.prod(planes.stride)  # else there are pixels that are read nowhere
+        # With a stride some pixels may never be read: their gradient is 0.
+        whole = len(planes.phases) == math.prod(planes.stride)
         make = torch.empty_like if whole else torch.zeros_like
         by_images = make(images) if wanted[0] else images[:0]
         kernels.convolve_back(

@@ -1,9 +1,9 @@
-"""Which weights of a chain survive, as lists of edges that a kernel runs through in order, at every pixel.
+"""The surviving weights of a chain as lists of edges, which a kernel traverses in order at every pixel.
 
-A unit is what has a bias: of a convolution, a channel that comes of it. The edges into a unit are cut into segments by
-where they come from, so many rows at a time as a processor's first cache holds, and a kernel takes all units' segments
-from the same rows one after the other; those with the most edges first, for then neighbours have nearly the same number
-of edges, which a processor's branch prediction lives on.
+A unit is whatever has one bias: an output of a Linear layer, or an output channel of a convolution. The edges into a
+unit are divided into segments by the rows that they read, as many rows as fit in the L1 cache. A kernel processes the
+segments of all units that read the same rows one after the other, the longest first: neighbouring segments then have
+nearly equal lengths, which helps the processor's branch prediction.
 """
 
 from __future__ import annotations
@@ -22,15 +22,27 @@ Ints = npt.NDArray[np.int32]
 Bools = npt.NDArray[np.bool_]
 
 
-ROWS = 96  # that a segment's edges come from, about, at least: of a tile's 64 columns in single precision, 24 KiB
-EDGES = 40  # that a segment has, about, at least: it begins and ends by reading and writing a row
+ROWS = 96  # the least number of rows that a segment reads, about: 24 KiB for a tile of 64 float32 columns
+EDGES = 40  # the least length of a segment, about: each segment also reads and writes one row
 
 
 class Edges(NamedTuple):
-    """Segments, in the order in which a kernel takes them: `length[i]` edges into unit[i], from edge first[i] on.
+    """Segments in the order in which a kernel processes them.
 
-    source: of each edge, the row that it comes from. layer: where each layer's segments begin, and the end of all.
-    paired: of each segment, 1 where the next one's edges come from the same rows in the same order, else 0.
+    Attributes
+    ----------
+    unit
+        The unit that each segment's edges enter.
+    first
+        The first edge of each segment.
+    length
+        The number of edges of each segment.
+    source
+        The row that each edge reads.
+    layer
+        Where the segments of each layer begin, and the number of all segments.
+    paired
+        1 for a segment whose edges read the same rows in the same order as the next segment's, else 0.
     """
 
     unit: Ints
@@ -43,14 +55,23 @@ class Edges(NamedTuple):
 
 @dataclass(frozen=True)
 class Wiring:
-    """The surviving weights of one network.
+    """The surviving weights of one network. Units and rows are numbered within their layer (see layout.Columns).
 
-    starts: where each layer's units begin, (layers + 1,); the last is the number of all. idle: of all units, whether no
-    path leads out of it to an output unit: it need not be computed, and no slope comes to it. forward: the edges into
-    every unit, numbered as the surviving weights are: layer after layer, each in C order; an idle unit has no segments.
-    backward: the edges that lead out of what each layer but the first reads, from the last layer to the second, to
-    units that are not idle; `backward_edge` says which of the forward edges each is. Units and rows are numbered within
-    their layer, from where it writes and reads (see layout.Columns). masks: by layer.
+    Attributes
+    ----------
+    starts
+        (layers + 1,): where each layer's units begin, and the number of all units.
+    idle
+        (units,): whether a unit has no path to an output. It is not computed, and its gradient is 0.
+    forward
+        The edges into every unit, in the order of the surviving weights: layer by layer, each in C order. An idle
+        unit has no segments.
+    backward
+        The edges that carry gradients back, from the last layer to the second, out of units that are not idle.
+    backward_edge
+        The forward edge that each backward edge is.
+    masks
+        One for each layer.
     """
 
     starts: Ints
@@ -62,22 +83,22 @@ class Wiring:
 
     @property
     def edges(self) -> int:
-        """Surviving weights."""
+        """The number of surviving weights."""
         return len(self.forward.source)
 
     @property
     def units(self) -> int:
-        """Of all layers."""
+        """The number of units of all layers."""
         return int(self.starts[-1])
 
     @property
     def classes(self) -> int:
-        """The output units."""
+        """The number of output units."""
         return int(self.starts[-1] - self.starts[-2])
 
 
 def wire(masks: Sequence[Bools], columns: Sequence[Columns]) -> Wiring:
-    """The wiring of a chain of layers with these masks, each (units, ...), from the first to the output layer."""
+    """The wiring of a chain with these masks, each (units, ...), from the first layer to the output layer."""
     flat = [mask.reshape(len(mask), -1) for mask in masks]
     starts = np.cumsum([0, *(len(mask) for mask in masks)])
     befores = np.cumsum([0, *(np.count_nonzero(mask) for mask in masks)])
@@ -94,7 +115,7 @@ def wire(masks: Sequence[Bools], columns: Sequence[Columns]) -> Wiring:
         unit, column = np.nonzero(flat[layer] & ~idle[starts[layer] : starts[layer + 1], None])
         number = np.cumsum(flat[layer]).reshape(flat[layer].shape)[unit, column] - 1 + befores[layer]
         block = unit // _block(flat[layer], len(flat[layer]))
-        # Block by block, so that the weights that are gathered for neighbours lie near one another.
+        # Block by block, so that weights gathered for neighbouring edges are close in memory.
         order = np.lexsort((column, unit, where.target[column], block))
         unit, column = unit[order], column[order]
         found = _segments(
@@ -118,10 +139,18 @@ def wire(masks: Sequence[Bools], columns: Sequence[Columns]) -> Wiring:
 
 @dataclass(frozen=True)
 class PlaneWiring:
-    """The surviving weights of one convolution, as edges between planes; a unit is the number its plane begins at.
+    """The surviving weights of one convolution, as edges between planes. A unit is given by the start of its plane.
 
-    forward: in C order, by unit. backward: to the planes of what is read; `backward_edge` says which of the forward
-    edges each is. places: of each, in the flat weights.
+    Attributes
+    ----------
+    forward
+        The edges in C order, by unit.
+    backward
+        The edges that carry gradients back to the input planes.
+    backward_edge
+        The forward edge that each backward edge is.
+    places
+        The flat index of each weight.
     """
 
     forward: Edges
@@ -150,7 +179,7 @@ def wire_planes(mask: Bools, planes: Planes) -> PlaneWiring:
 
 
 def _idle(masks: Sequence[Bools], columns: Sequence[Columns]) -> Bools:
-    """Of all units, whether no path leads out of it to an output unit."""
+    """For every unit, whether it has no path to an output unit."""
     used: list[Bools] = [np.ones(len(masks[-1]), np.bool_)]
     for before, mask, where in zip(masks[-2::-1], masks[:0:-1], columns[:0:-1], strict=True):
         live: Bools = np.zeros(len(before), np.bool_)
@@ -161,18 +190,25 @@ def _idle(masks: Sequence[Bools], columns: Sequence[Columns]) -> Bools:
 
 
 def _block(mask: Bools, rows: int) -> int:
-    """Rows that a segment's edges come from, of so many: enough for EDGES of them on average, about, and for ROWS.
+    """How many of a layer's rows a segment reads: about EDGES edges on average, and at least about ROWS rows.
 
-    All segments' but the last are as many, and the last's nearly so.
+    The last segment's number may be slightly smaller.
     """
     wanted = max(ROWS, EDGES * mask.size // max(1, int(np.count_nonzero(mask))))
     return -(-rows // max(1, round(rows / wanted)))
 
 
 def _segments(unit: npt.NDArray[Any], row: npt.NDArray[Any], block: npt.NDArray[Any], idle: Bools) -> Edges:
-    """Segments of a layer's edges, each from a row into a unit, which come in any order that keeps segments together.
+    """The segments of one layer's edges.
 
-    block: of each edge, that of its row. idle: of the units, whether they need no segments.
+    Parameters
+    ----------
+    unit, row
+        Of each edge, the unit that it enters and the row that it reads; edges of one segment are neighbours.
+    block
+        Of each edge, the block of rows that its row belongs to.
+    idle
+        Of each unit, whether it needs no segments.
     """
     changes = (unit[1:] != unit[:-1]) | (block[1:] != block[:-1])
     first = np.flatnonzero(np.concatenate([np.ones(min(1, len(unit)), np.bool_), changes]))
@@ -185,7 +221,7 @@ def _segments(unit: npt.NDArray[Any], row: npt.NDArray[Any], block: npt.NDArray[
 
 
 def _paired(first: npt.NDArray[Any], count: npt.NDArray[Any], row: npt.NDArray[Any]) -> Bools:
-    """See Edges."""
+    """See Edges.paired."""
     last = first + count - 1
     paired: Bools = np.zeros(len(first), np.bool_)
     paired[:-1] = (count[:-1] == count[1:]) & (row[first[:-1]] == row[first[1:]]) & (row[last[:-1]] == row[last[1:]])
@@ -195,7 +231,7 @@ def _paired(first: npt.NDArray[Any], count: npt.NDArray[Any], row: npt.NDArray[A
 
 
 def _joined(layers: Sequence[Edges]) -> Edges:
-    """Layers one after the other; `layer` of each is the number of its segments, alone."""
+    """Concatenate the segments of several layers; `layer` of each input is its number of segments."""
     none = Edges(*(np.zeros(0, np.int32) for _ in Edges._fields))
     joined = Edges(*(np.concatenate(part).astype(np.int32) for part in zip(none, *layers, strict=True)))
     return joined._replace(layer=np.cumsum([0, *joined.layer], dtype=np.int32))

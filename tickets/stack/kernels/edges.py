@@ -1,4 +1,4 @@
-"""Sums and products over the edges of a layer; see wiring.Edges."""
+"""Sums and products over the edges of a layer (see wiring.Edges)."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ _add, _add_pair, _dot, _sum = adder(), pair_adder(), dotter(), summer()
 def add_edges(edges, begin, end, weights, rows, into, vectors):
     """into[unit] += the sum of weights[e] * rows[source] over the edges of the segments `begin` to `end - 1`.
 
-    vectors: of each row of `into`, (rows, columns) of a tile or (units, pixels, columns) of a line, that are added to;
-    as many are read from a source on.
+    into: (rows, columns) of a tile, or (units, pixels, columns) of a line. vectors: vectors of each row to add to.
     """
     i = np.int64(begin)
     while i < end:
@@ -33,7 +32,7 @@ def add_edges(edges, begin, end, weights, rows, into, vectors):
 def dot_edges(edges, begin, end, slopes, rows, products, vectors, onto):
     """products[e] = slopes[unit] . rows[source] for the edges of the segments `begin` to `end - 1`; with `onto`, +=.
 
-    vectors: of each row of `slopes`, of a tile or a line.
+    vectors: vectors of each row of `slopes`, which belongs to a tile or a line.
     """
     for i in range(begin, end):
         unit, first, count = edges.unit[i], edges.first[i], edges.length[i]
@@ -42,7 +41,7 @@ def dot_edges(edges, begin, end, slopes, rows, products, vectors, onto):
 
 @compiled
 def sum_rows(rows, summed, sums, vectors, onto):
-    """sums[unit] = the sum of so many vectors of rows[unit], or 0 where it is not `summed`; with `onto`, +=."""
+    """sums[unit] = the sum over `vectors` vectors of rows[unit], or 0 if `summed` is false; with `onto`, +=."""
     zero = rows.dtype.type(0)
     for unit in range(len(sums)):
         before = sums[unit] if onto else zero

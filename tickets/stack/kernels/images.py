@@ -1,6 +1,6 @@
-"""Forward and backward through the layers of a chain that read images, for one vector of examples.
+"""Forward and backward pass of the layers of a chain that read images, for one vector of examples.
 
-A line is computed as soon as all that it reads is there: that is in the cache then.
+A line is computed as soon as its inputs are complete, while they are in the cache.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from tickets.stack.kernels.edges import add_edges, dot_edges, sum_rows
 
 @compiled
 def _line(rows, first, units, apart):
-    """A line of an image, (units, apart x columns), whose first pixel's row this is; units are so many rows apart."""
+    """A line of an image, (units, apart x columns). first: the row of its first pixel; units are `apart` rows apart."""
     columns = rows.shape[1]
     return rows.reshape(-1)[first * columns : (first + units * apart) * columns].reshape(units, apart * columns)
 
 
 @compiled
 def _pixels(line, rows):
-    """A line of these rows by its pixels, (units, apart, columns)."""
+    """A line reshaped to pixels, (units, apart, columns)."""
     columns = rows.shape[1]
     return line.reshape(len(line), line.shape[1] // columns, columns)
 
 
 @compiled
 def _forward_line(at, y, idle, forward, begin, end, weights, biases, given, outputs):
-    """What comes into every unit that is not idle, for one line. outputs: where the layer writes."""
+    """The input of every unit that is not idle, for one line. outputs: the rows that the layer writes."""
     into = _line(outputs, at.result + y * at.result_line, at.units, at.result_unit)
     for unit in range(at.units):
         if idle[at.unit + unit]:
@@ -49,12 +49,12 @@ def _rectify(at, y, idle, outputs):
             continue
         for k in range(at.wide * outputs.shape[1]):
             value = into[unit, k]
-            into[unit, k] = zero if value <= 0 else value  # NaN stays
+            into[unit, k] = zero if value <= 0 else value  # keeps NaN
 
 
 @compiled
 def _pool(at, y, idle, lines, outputs, chosen):
-    """The greatest of each square, by ReLU, for one line of them; and which it was, or -1 where nothing passed."""
+    """Max pooling and ReLU for one line of squares. chosen: the position of the maximum, or -1 if ReLU gives 0."""
     zero, columns, pool, across = outputs.dtype.type(0), outputs.shape[1], at.pool, at.wide // at.pool
     into = _line(outputs, at.passed + y * at.passed_line, at.units, at.passed_unit)
     which = _line(chosen, at.chosen + y * at.units * across, at.units, across)
@@ -70,16 +70,16 @@ def _pool(at, y, idle, lines, outputs, chosen):
                 for z in range(across):
                     for k in range(columns):
                         value, most = rows[unit, (z * pool + right) * columns + k], into[unit, z * columns + k]
-                        greater = value > most or value != value  # NaN stays
+                        greater = value > most or value != value  # keeps NaN
                         into[unit, z * columns + k] = value if greater else most
                         which[unit, z * columns + k] = part if greater else which[unit, z * columns + k]
 
 
 @compiled
 def forward_images(x, frame, images, idle, forward, weights, biases, lines, outputs, chosen):
-    """What comes out of every unit that is not idle in the layers that read images.
+    """The outputs of every unit that is not idle in the layers that read images.
 
-    lines: for the last lines of layers that are pooled. chosen: see `_pool`.
+    lines: workspace for the latest lines of layers followed by pooling. chosen: see `_pool`.
     """
     done = np.zeros(images, np.int64)
     for y in range(frame[0].high):
@@ -102,7 +102,7 @@ def forward_images(x, frame, images, idle, forward, weights, biases, lines, outp
 
 @compiled
 def flatten(at, idle, outputs, given, column):
-    """What passes from the last layer that reads images, as the Linear layer after it reads it: columns of a tile."""
+    """Copy the outputs of the last layer that reads images into the input of the Linear layer, columns of a tile."""
     columns, high, wide = outputs.shape[1], at.high // at.pool, at.wide // at.pool
     for unit in range(at.units):
         if idle[at.unit + unit]:
@@ -116,7 +116,7 @@ def flatten(at, idle, outputs, given, column):
 
 @compiled
 def _unflatten(at, y, idle, given, column, columns, into):
-    """The way back of `flatten`, for one line: (units, pixels x columns)."""
+    """The inverse of `flatten` for one line, (units, pixels x columns)."""
     high, wide = at.high // at.pool, at.wide // at.pool
     for unit in range(at.units):
         if idle[at.unit + unit]:
@@ -128,7 +128,7 @@ def _unflatten(at, y, idle, given, column, columns, into):
 
 @compiled
 def _gradients(at, y, forward, begin, end, slopes, rows, gradients, bias_learns, bias_gradients, onto):
-    """The gradients of a layer's weights and biases by one line; with `onto`, +=. rows: what it reads."""
+    """The gradients of a layer's weights and biases from one line; with `onto`, +=. rows: the layer's input."""
     units = slice(at.unit, at.unit + at.units)
     slope = _pixels(_line(slopes, at.slope + y * at.slope_line, at.units, at.slope_unit), slopes)
     dot_edges(forward, begin, end, slope, rows[at.source + y * at.source_line :], gradients, at.wide, onto)
@@ -137,7 +137,7 @@ def _gradients(at, y, forward, begin, end, slopes, rows, gradients, bias_learns,
 
 @compiled
 def _slopes(after, y, idle, backward, begin, end, weights, slopes, into):
-    """What goes back through a layer's edges to one line of what it reads. idle: of its rows; may be of fewer."""
+    """The gradient by one line of a layer's input. idle: of its rows; may be shorter."""
     zero, numbers = slopes.dtype.type(0), after.across * slopes.shape[1]
     for row in range(after.rows):
         if row < len(idle) and idle[row]:
@@ -150,7 +150,7 @@ def _slopes(after, y, idle, backward, begin, end, weights, slopes, into):
 
 @compiled
 def _stop(at, y, idle, outputs, slopes):
-    """Nothing goes through a unit that is off, for one line."""
+    """The backward pass of ReLU for one line."""
     zero = slopes.dtype.type(0)
     into = _line(slopes, at.slope + y * at.slope_line, at.units, at.slope_unit)
     result = _line(outputs, at.result + y * at.result_line, at.units, at.result_unit)
@@ -163,9 +163,9 @@ def _stop(at, y, idle, outputs, slopes):
 
 @compiled
 def _unpool(at, y, idle, chosen, between, slopes):
-    """What comes back of each square goes to the pixel that passed, for one line of squares.
+    """The backward pass of max pooling and ReLU for one line of squares.
 
-    between: what comes back, (units, pixels x columns).
+    between: gradients by the pooled outputs, (units, pixels x columns).
     """
     zero, columns, pool, across = slopes.dtype.type(0), slopes.shape[1], at.pool, at.wide // at.pool
     which = _line(chosen, at.chosen + y * at.units * across, at.units, across)
@@ -184,7 +184,7 @@ def _unpool(at, y, idle, chosen, between, slopes):
 
 @compiled
 def _come_back(at, y, between, slopes):
-    """Where a line that goes back to what a layer lets pass is written: (units, pixels x columns)."""
+    """Where the gradient by one line of a layer's outputs is written, (units, pixels x columns)."""
     if at.pool > 1:
         return _line(between, 0, at.units, at.wide // at.pool)
     return _line(slopes, at.slope + y * at.slope_line, at.units, at.slope_unit)
@@ -192,7 +192,7 @@ def _come_back(at, y, between, slopes):
 
 @compiled
 def _let_back(at, y, idle, outputs, chosen, between, slopes):
-    """From a line that has come back to a layer's slopes."""
+    """From the gradient by one line of a layer's outputs to the layer's slopes."""
     if at.pool > 1:
         _unpool(at, y, idle, chosen, _come_back(at, y, between, slopes), slopes)
     else:
@@ -204,9 +204,9 @@ def backward_images(
     x, frame, images, idle, forward, backward, weights, bias_learns, outputs, chosen, slopes, between, given_slopes,
     column, gradients, bias_gradients, onto,
 ):  # fmt: skip
-    """From what goes back to the last layer that reads images to the gradients of all that do; with `onto`, +=.
+    """Compute the gradients of all layers that read images; with `onto`, add them.
 
-    given_slopes, column: what goes back, as `flatten` writes.
+    given_slopes, column: gradients by the outputs of the last of these layers, in the form that `flatten` writes.
     """
     there, done, passed = np.zeros((3, images), np.int64)
     last = frame[images - 1]

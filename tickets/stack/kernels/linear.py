@@ -1,4 +1,4 @@
-"""Forward and backward through the Linear layers of a chain, for one tile: rows of units, a column an example."""
+"""Forward and backward pass of the Linear layers of a chain, for one tile: a row for each unit, a column an example."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ def _vectors(rows):
 
 @compiled
 def pass_forward(x, frame, first, idle, forward, weights, biases, outputs):
-    """What comes out of every unit that is not idle, from the layer `first` on; of the last layer, the logits.
+    """The outputs of every unit that is not idle, from the layer `first` on; of the last layer, the logits.
 
-    x: what the layer `first` reads. frame: of Frame; the rows of other arrays are where it says. forward: a Wiring's.
+    x: the input of the layer `first`. frame: (layers,) of Frame, with the places of rows. forward: of the Wiring.
     """
     zero = outputs.dtype.type(0)
     for layer in range(first, len(frame)):
@@ -36,14 +36,14 @@ def pass_forward(x, frame, first, idle, forward, weights, biases, outputs):
                 continue
             for k in range(into.shape[1]):
                 value = into[unit, k]
-                into[unit, k] = zero if value <= 0 else value  # NaN stays
+                into[unit, k] = zero if value <= 0 else value  # keeps NaN
 
 
 @compiled
 def output_slopes(labels, share, outputs, slopes, column):
-    """The gradient of the loss by the logits: (softmax - one-hot) `share`; 0 past the labels' end.
+    """The gradient of the loss by the logits: (softmax - one-hot) * share; 0 for columns without a label.
 
-    outputs, slopes: the output units' rows. share: of each example in the loss.
+    outputs, slopes: the rows of the output units. share: the weight of each example in the loss.
     """
     zero, (units, columns) = slopes.dtype.type(0), slopes.shape
     for k in range(columns):
@@ -73,9 +73,9 @@ def pass_backward(
     x, frame, first, idle, forward, backward, weights, bias_learns, outputs, slopes, given_slopes, gradients,
     bias_gradients, onto,
 ):  # fmt: skip
-    """From the output units' slopes to all gradients down to the layer `first`; with `onto`, +=.
+    """Compute all gradients down to the layer `first` from the slopes of the output units; with `onto`, add them.
 
-    weights: of the edges back. given_slopes: for what goes back to x, if the layers before `first` need it.
+    weights: of the backward edges. given_slopes: receives the gradient by x, if layers before `first` need it.
     """
     for back in range(len(frame) - first):
         layer = len(frame) - 1 - back
@@ -98,7 +98,7 @@ def pass_backward(
 
 @compiled
 def _slopes_before(at, idle, backward, begin, end, weights, slopes, into):
-    """What goes back through a layer's edges to what it reads. idle: of these units; () if any may be read."""
+    """The gradient by a layer's input. idle: of the units that it reads; empty if all are needed."""
     zero = slopes.dtype.type(0)
     for row in range(at.rows):
         if row < len(idle) and idle[row]:
@@ -110,7 +110,7 @@ def _slopes_before(at, idle, backward, begin, end, weights, slopes, into):
 
 @compiled
 def _stop(idle, results, slopes):
-    """Nothing goes back through a unit that is off."""
+    """The backward pass of ReLU."""
     zero = slopes.dtype.type(0)
     for unit in range(len(idle)):
         if idle[unit]:

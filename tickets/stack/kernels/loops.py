@@ -1,7 +1,7 @@
-"""The loops that nearly all the time goes into.
+"""The inner loops, in which nearly all the time is spent.
 
-Their sums stay in registers, edge after edge, for as many vectors of a row at a time as there are registers. Every sum
-is taken in one order, wherever in a list its terms stand: units that are equal stay equal. See vectors.py for arrays.
+Sums stay in registers from edge to edge, for as many vectors of a row as there are registers. The order of summation
+does not depend on the place of an edge in its list, so that equal units stay equal. See vectors.py for the arrays.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tickets.stack.kernels.vectors import Code
 def adder() -> Any:
     """into[unit] += the sum of weights[e] * rows[sources[e]] over `count` edges from `first` on.
 
-    vectors: so many of each row. into: of a tile, or of a line.
+    vectors: vectors of each row to process. into: a tile or a line.
     """
     names = "weights sources first count rows into unit vectors"
 
@@ -37,9 +37,9 @@ def adder() -> Any:
 
 
 def pair_adder() -> Any:
-    """What `adder` does, for two units at once whose edges come from the same rows: each is read once for both.
+    """As `adder`, for two units whose edges read the same rows, so that each row is read once for both.
 
-    other, other_unit: the second unit's first edge, and the unit.
+    other, other_unit: the first edge of the second unit, and the unit.
     """
     names = "weights sources first other count rows into unit other_unit vectors"
 
@@ -57,7 +57,7 @@ def pair_adder() -> Any:
 
 
 def _write_sums(code: Code, at: Any, vectors: int, firsts: Sequence[Any], units: Sequence[Any]) -> None:
-    """The loop of an adder over `count` edges of each unit, whose rows are those of the first unit's edges."""
+    """The loop of an adder over `count` edges of each unit, which read the rows of the first unit's edges."""
     builder = code.builder
     results = [code.row("into", unit, at, vectors) for unit in units]
     sums = [[cgutils.alloca_once_value(builder, code.load(part)) for part in result] for result in results]
@@ -76,7 +76,7 @@ def _write_sums(code: Code, at: Any, vectors: int, firsts: Sequence[Any], units:
 def dotter() -> Any:
     """products[e] = slopes[unit] . rows[sources[e]] for `count` edges from `first` on; with `onto`, +=.
 
-    vectors: so many of each row. slopes: of a tile, or of a line.
+    vectors: vectors of each row to process. slopes: a tile or a line.
     """
     names = "slopes unit sources first count rows products onto vectors"
 
@@ -93,20 +93,20 @@ def dotter() -> Any:
 
 
 def _write_products(code: Code, at: Any, vectors: int) -> None:
-    """The loop of a dotter over `count` edges, by fours."""
+    """The loop of a dotter over `count` edges, four at a time."""
     builder, first, count = code.builder, code.index("first"), code.index("count")
     factors = [code.load(part) for part in code.row("slopes", code.index("unit"), at, vectors)]
     onto = builder.icmp_signed("!=", builder.or_(code.index("onto"), at), cgutils.intp_t(0))
 
     def write(edge: Any, several: int) -> None:
-        """The products of so many edges from this one on."""
+        """The products of `several` edges from `edge` on."""
         taken = []
         for number in range(several):
             row = code.row("rows", code.source(builder.add(edge, cgutils.intp_t(number))), at, vectors)
             taken.append(builder.fmul(factors[0], code.load(row[0])))
             for factor, part in zip(factors[1:], row[1:], strict=True):
                 taken[-1] = code.multiply_add(factor, code.load(part), taken[-1])
-        totals = code.totals((taken * 4)[:4])  # one like four: whoever is added alone, its sum is the same
+        totals = code.totals((taken * 4)[:4])  # always four, so that a single product is summed in the same order
         totals = code.picked(totals, totals, range(several))
         place = builder.bitcast(code.at("products", edge), totals.type.as_pointer())
         before = builder.select(onto, code.load(place), ir.Constant(totals.type, None))
@@ -121,7 +121,7 @@ def _write_products(code: Code, at: Any, vectors: int) -> None:
 
 
 def copier() -> Any:
-    """into[at + k] = rows[first + k] for k below `count`; both have one axis, and do not overlap."""
+    """into[at + k] = rows[first + k] for k < `count`; both have one axis and do not overlap."""
     names = "rows first into at count"
 
     @intrinsic
@@ -137,7 +137,7 @@ def copier() -> Any:
 
 
 def _write_copy(code: Code, source: Any, target: Any) -> None:
-    """Copy `count` numbers by whole vectors, and what is left by halves of one, quarters and so on."""
+    """Copy `count` numbers by whole vectors, and the remainder by halves of a vector, quarters and so on."""
     builder, count, lanes = code.builder, code.index("count"), cgutils.intp_t(code.lanes)
 
     def write(first: Any, numbers: int) -> None:
@@ -160,7 +160,7 @@ def _write_copy(code: Code, source: Any, target: Any) -> None:
 
 
 def summer() -> Any:
-    """The sum of the numbers in so many vectors of rows[unit]."""
+    """The sum of the numbers in the first `vectors` vectors of rows[unit]."""
     names = "rows unit vectors"
 
     @intrinsic

@@ -1,4 +1,4 @@
-"""Batch normalisation of images, one channel after the other: what is read again is still in the second cache."""
+"""Batch normalisation of images, channel by channel, so that the second pass reads from the L2 cache."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from tickets.stack.kernels.compiled import compiled, compiled_for_sums
 
 @compiled
 def normalise(images, weights, biases, epsilon, outputs, means, variances):
-    """Write (image - mean) / sqrt(variance + epsilon) weight + bias, and each channel's mean and variance.
+    """Write (image - mean) / sqrt(variance + epsilon) * weight + bias, and the mean and variance of each channel.
 
-    images, outputs: (n, channels, pixels). weights, biases, means, variances: (channels,), the latter float64, and of
-    these numbers themselves, not of a population. epsilon: a float.
+    images, outputs: (n, channels, pixels). weights, biases, means, variances: (channels,); the last two are float64,
+    and the variance is the biased one. epsilon: a float.
     """
     real, (examples, channels, pixels) = images.dtype.type, images.shape
     for c in range(channels):
@@ -32,9 +32,10 @@ def normalise(images, weights, biases, epsilon, outputs, means, variances):
 
 @compiled
 def normalise_back(images, slopes, weights, epsilon, means, variances, image_slopes, by_weight, by_bias):
-    """Write the gradients by what `normalise` read, which gave these means and variances.
+    """Write the gradients by the inputs of `normalise`, given the means and variances that it wrote.
 
-    slopes: the gradients by what came out, (n, channels, pixels), as image_slopes. by_weight, by_bias: (channels,).
+    slopes: gradients by its outputs; image_slopes: by its images; both (n, channels, pixels). by_weight, by_bias:
+    (channels,).
     """
     real, (examples, channels, pixels) = images.dtype.type, images.shape
     count = examples * pixels

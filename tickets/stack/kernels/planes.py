@@ -1,4 +1,4 @@
-"""A convolution by its surviving weights, forward and backward, of images as torch has them; see stack/planes.py."""
+"""Convolution by the surviving weights, forward and backward, of images in PyTorch's layout (see stack/planes.py)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _copy = copier()
 
 
 class Geometry(NamedTuple):
-    """What of a stack.planes.Planes the kernels know; whole: the one phase, (1, 2), of what has no stride."""
+    """The fields of stack.planes.Planes that kernels use. whole: (1, 2), the only phase of images without a stride."""
 
     phases: Any
     whole: Any
@@ -29,9 +29,9 @@ class Geometry(NamedTuple):
 
 @compiled
 def _move(images, begin, end, at, phases, stride, planes, back):
-    """Images begin to end - 1 of (n, channels, height, width) as planes, each from its phase's first pixel on.
+    """Copy images `begin` to `end - 1` of (n, channels, height, width) into planes, phase by phase.
 
-    back: the way back, from the planes.
+    back: copy from the planes into the images instead.
     """
     _, channels, high, wide = images.shape
     pixels = images.reshape(images.size)
@@ -50,9 +50,9 @@ def _move(images, begin, end, at, phases, stride, planes, back):
 
 @compiled
 def _move_lines(pixels, first, lines, apart, count, step, planes, at, line, back):
-    """So many lines of `count` pixels each, `apart` from one to the next, and `line` in the planes, or the way back.
+    """Copy lines of `count` pixels; lines are `apart` apart in the images and `line` in the planes.
 
-    Of pixels, those that are `step` apart; 2 is compiled to vectors.
+    step: take every `step`-th pixel; 1 and 2 are vectorised. back: copy from the planes instead.
     """
     for y in range(lines):
         source, target = first + y * apart, at + y * line
@@ -67,7 +67,7 @@ def _move_lines(pixels, first, lines, apart, count, step, planes, at, line, back
                     read[z * step] = into[z]
             elif step == 2:
                 for z in range(count):
-                    into[z] = read[np.uint64(2 * z)]  # never an index from the end
+                    into[z] = read[np.uint64(2 * z)]  # unsigned, so that Numba adds no check for negative indices
             else:
                 for z in range(count):
                     into[z] = read[z * step]
@@ -75,7 +75,7 @@ def _move_lines(pixels, first, lines, apart, count, step, planes, at, line, back
 
 @compiled
 def _fill(planes, first, count, number):
-    """One number at so many places of a plane, from that one on."""
+    """Write `number` to `count` places of a plane from `first` on."""
     part = planes[first : first + count]
     for k in range(count):
         part[k] = number
@@ -83,10 +83,10 @@ def _fill(planes, first, count, number):
 
 @compiled
 def convolve(images, at, edges, weights, biases, given, room, outputs):
-    """Write what comes of images, (n, channels, height, width), into outputs, (n, units, height, width).
+    """Write the convolution of images, (n, channels, height, width), into outputs, (n, units, height, width).
 
-    at: a Geometry. edges: forward; a unit is the number that its plane begins at. given: room for the planes that are
-    read, whose gaps are zeros; room: for those that come out.
+    at: a Geometry. edges: forward; a unit is given by the start of its plane. given: workspace for the input planes,
+    with zeros between lines and examples. room: workspace for the output planes.
     """
     lanes = VECTOR_BYTES // weights.itemsize
     for begin in range(0, len(images), at.examples):
@@ -110,9 +110,9 @@ def convolve_back(
 ):  # fmt: skip
     """Write the gradients of a convolution's weights and, unless image_slopes is (0, ...), of its images.
 
-    slopes: the gradients by what came out, (n, units, height, width). backward: the edges back to what was read;
-    weights: theirs. given, given_slopes: room for the planes of what was read and of the slopes, whose gaps are zeros;
-    room: for those that go back. gradients: (edges,).
+    slopes: gradients by the outputs, (n, units, height, width). backward: the edges that carry gradients back;
+    weights: of these edges. given, given_slopes: workspace for the planes of inputs and slopes, with zeros between
+    lines and examples. room: workspace for the planes of image_slopes. gradients: (edges,).
     """
     lanes, planes, zero = VECTOR_BYTES // weights.itemsize, len(at.phases) * images.shape[1], room.dtype.type(0)
     for begin in range(0, len(images), at.examples):
@@ -120,7 +120,7 @@ def convolve_back(
         _move(images, begin, end, at, at.phases, at.stride, given, False)
         _move(slopes, begin, end, at, at.whole, (1, 1), given_slopes, False)
         numbers = (end - begin) * at.plane
-        # What another group left beyond these examples: in the last vector, and where slopes of 0 are multiplied with.
+        # Clear what a larger group left after these examples: it is read in the last vector and in the margins.
         for unit in range(slopes.shape[1]):
             _fill(given_slopes, unit * at.size + at.margin + numbers, lanes, zero)
         for first in range(at.margin + numbers, planes * at.size, at.size):

@@ -1,10 +1,10 @@
 """Training steps of one sparse network: forward, backward and the optimizer, edge by edge.
 
-Activations and slopes (gradients of the loss by what comes into a unit) have a row a unit and a column an example, so
-that an edge is one multiplication of a row by a number; of an image, a row a unit and pixel, so that it is one of a
-whole line. layout.py says where the rows are, and wiring.py which edges there are. Examples come in tiles of so many
-columns as SEVERAL vectors have, the last of as many whole vectors as it takes; layers that read images take a tile
-vector by vector, for a line is long enough, and what they work in stays in the cache.
+Activations and slopes (gradients of the loss by the input of a unit) have one row for each unit and one column for each
+example, so that an edge multiplies a row by a number. Images have one row for each unit and pixel, so that an edge
+multiplies a whole line. layout.py defines the places of the rows, wiring.py the edges. Examples are processed in tiles
+of SEVERAL vectors of columns; the last tile has as many whole vectors as it needs. Layers that read images process a
+tile vector by vector, so that their workspace stays in the cache.
 """
 
 from __future__ import annotations
@@ -23,11 +23,10 @@ _copy = copier()
 
 
 class Room(NamedTuple):
-    """Room to work in.
+    """Workspace.
 
-    outputs, slopes: a Layout's output_rows x a tile's columns. column: a tile's columns. gradients: (edges,).
-    bias_gradients: (units,). weights: (backward edges,). Gradients past the end, and of idle units' edges, are 0 and
-    stay 0.
+    outputs, slopes: output_rows of the Layout x the columns of a tile. column: the columns of a tile. gradients:
+    (edges,). bias_gradients: (units,). weights: (backward edges,). Gradients of padding and of idle units stay 0.
     """
 
     outputs: Any
@@ -39,11 +38,11 @@ class Room(NamedTuple):
 
 
 class Images(NamedTuple):
-    """The layers that read images, and room for them to work in.
+    """The layers that read images, and their workspace.
 
-    layers: so many. border, slope_border: a Layout's. passed, chosen: image_rows and chosen_rows for each vector
-    of a tile. lines, slopes, back: line_rows, image_slope_rows and back_rows for one vector. given, given_slopes:
-    flat_rows for a tile.
+    layers: their number. border, slope_border: of the Layout. passed, chosen: image_rows and chosen_rows for each
+    vector of a tile. lines, slopes, back: line_rows, image_slope_rows and back_rows for one vector. given,
+    given_slopes: flat_rows for a tile.
     """
 
     layers: int
@@ -60,10 +59,10 @@ class Images(NamedTuple):
 
 @compiled
 def lay_out(examples, places, rows, given, run, tile, tiles):
-    """Write batches of examples as `take_steps` reads them.
+    """Write batches of examples in the form that `take_steps` reads.
 
-    examples: (n, inputs). places: (steps, batch) int64. rows, given, run: a Layout's given_rows, given, (inputs,), and
-    given_run. tile: columns of a tile. tiles: (steps, rows x columns), `take_steps`' x.
+    examples: (n, inputs). places: (steps, batch) int64. rows, given, run: given_rows, given (inputs,) and given_run of
+    the Layout. tile: columns of a tile. tiles: (steps, rows x columns), the argument x of `take_steps`.
     """
     inputs, batch = examples.shape[1], places.shape[1]
     columns, lanes = tiles.shape[1] // rows, VECTOR_BYTES // tiles.itemsize
@@ -74,8 +73,8 @@ def lay_out(examples, places, rows, given, run, tile, tiles):
             part = tiles[s, begin * rows : (begin + wide) * rows].reshape(rows, wide)
             if rows > inputs:
                 part[:] = 0
-            # Some examples at a time, each read from its first number to its last, as memory is fastest, and then
-            # turned by pieces that fit the first cache.
+            # A few examples at a time: each is read sequentially, which is fastest, and then transposed in pieces
+            # that fit in the L1 cache.
             for first in range(0, wide, lanes):
                 there = places[s, min(begin + first, batch) : begin + first + lanes]
                 for k in range(len(there)):
@@ -99,27 +98,27 @@ def _turn(rows, into):
 
 @compiled
 def _of_width(room, tile, wide):
-    """Of the room for a tile, as many columns of each row."""
+    """The first `wide` columns of each row of the workspace for a tile."""
     return room[: len(room) // tile * wide].reshape(len(room) // tile, wide)
 
 
 @compiled
 def _of_vector(room, vector):
-    """Of the room for the vectors of a tile, one's."""
+    """One vector's part of the workspace for a tile."""
     size, columns = len(room) // SEVERAL, VECTOR_BYTES // room.itemsize
     return room[vector * size : (vector + 1) * size].reshape(size // columns, columns)
 
 
 @compiled
 def _by_vectors(room):
-    """The room for one vector."""
+    """The workspace for one vector, as rows."""
     columns = VECTOR_BYTES // room.itemsize
     return room.reshape(len(room) // columns, columns)
 
 
 @compiled
 def _image(x, begin, vector, rows):
-    """What the layers that read images read, for one vector of the tile that begins there."""
+    """The input images of one vector of the tile that begins at column `begin`."""
     columns = VECTOR_BYTES // x.itemsize
     first = (begin + vector * columns) * rows
     return x[first : first + columns * rows].reshape(rows, columns)
@@ -127,7 +126,7 @@ def _image(x, begin, vector, rows):
 
 @compiled
 def _clear_borders(images):
-    """Zeros around images, where nothing is written after."""
+    """Write the zeros around images; nothing else is written there."""
     for vector in range(SEVERAL):
         passed = _of_vector(images.passed, vector)
         for row in images.border:
@@ -139,7 +138,7 @@ def _clear_borders(images):
 
 @compiled
 def _read(x, begin, wide, rows, frame, idle, forward, weights, biases, images):
-    """What the first Linear layer reads of the tile that begins there, in rows. x: of one step, as in `take_steps`."""
+    """The input of the first Linear layer for the tile that begins at column `begin`. x: one step of `take_steps`'."""
     if images is None:
         return x[begin * rows : (begin + wide) * rows].reshape(rows, wide)
     columns = VECTOR_BYTES // x.itemsize
@@ -156,7 +155,7 @@ def _read(x, begin, wide, rows, frame, idle, forward, weights, biases, images):
 def _pass_back(
     x, begin, given, rows, frame, idle, forward, backward, bias_learns, outputs, slopes, room, images
 ):  # fmt: skip
-    """From the output units' slopes to all gradients. x, begin, rows: as in `_read`, which gave `given`."""
+    """Compute all gradients from the slopes of the output units. x, begin, rows, given: as in `_read`."""
     onto = begin > 0
     if images is None:
         pass_backward(
@@ -185,13 +184,13 @@ def take_steps(
     x, labels, rows, frame, idle, forward, backward, backward_edge, weights, biases, bias_learns, weight_moments,
     bias_moments, room, images, kind, taken, rates, momentum, decay,
 ):  # fmt: skip
-    """Train one network for as many steps as `rates` has numbers.
+    """Train one network for len(rates) steps.
 
-    x: (steps, rows x columns): tile after tile, each (rows, its columns), 0 past the batch's end; with images, vector
-    after vector. labels: (steps, batch) int64. rows, frame: a Layout's given_rows and frame. idle to backward_edge: a
-    Wiring's. weights: (edges,), biases: (units,), bias_learns: (units,) bool. weight_moments: (2, edges), bias_moments:
-    (2, units). What is of all edges or units may be longer. images: None where no layer reads any. taken: optimizer
-    steps before these. rates: (steps,) float64.
+    x: (steps, rows x columns), tile after tile, each (rows, its columns), 0 past the end of the batch; with images,
+    vector after vector. labels: (steps, batch) int64. rows, frame: given_rows and frame of the Layout. idle to
+    backward_edge: of the Wiring. weights: (edges,), biases: (units,), bias_learns: (units,) bool. weight_moments:
+    (2, edges), bias_moments: (2, units). Arrays over edges or units may be padded. images: None if no layer reads
+    images. taken: optimizer steps before these. rates: (steps,) float64.
     """
     last = frame[-1]
     columns, tile = x.shape[1] // rows, SEVERAL * VECTOR_BYTES // weights.itemsize
@@ -218,7 +217,7 @@ def take_steps(
 
 @compiled
 def logits_of(x, rows, frame, idle, forward, weights, biases, outputs, images, logits):
-    """Write the logits of one network, (classes, columns), for x (rows x columns), one step's of `take_steps`."""
+    """Write the logits of one network, (classes, columns), for x, (rows x columns), as one step of `take_steps`."""
     columns, tile, last = logits.shape[1], SEVERAL * VECTOR_BYTES // weights.itemsize, frame[-1]
     if images is not None:
         _clear_borders(images)

@@ -1,4 +1,4 @@
-"""One step of an optimizer, over all surviving weights or all biases."""
+"""One optimizer step over all surviving weights or all biases."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # of Adam and AdamW: torch.optim's def
 
 @compiled
 def update(kind, values, gradients, first_moment, second_moment, step, rate, momentum, decay):
-    """One step of torch.optim's SGD, Adam or AdamW, in place. step: counted from 1. rate, momentum, decay: floats."""
+    """One in-place step of SGD, Adam or AdamW as in torch.optim.
+
+    step: counted from 1. rate, momentum, decay: floats.
+    """
     real = values.dtype.type
     if kind == SGD:
         lr, mu, wd = real(rate), real(momentum), real(decay)

@@ -1,7 +1,7 @@
-"""Code in LLVM's vectors, which Numba has no words for: what the loops (see loops.py) are written with.
+"""Generation of LLVM vector code, which Numba cannot express, for the loops in loops.py.
 
-Arrays are C-contiguous and of one floating-point type: a tile is (rows, columns), of at most SEVERAL vectors; lines are
-(units, pixels, columns), which may have any number of them, and whose sources go on in the rows after theirs.
+Arrays are C-contiguous and have one floating-point type. A tile is (rows, columns) of at most SEVERAL vectors. A line
+is (units, pixels, columns) of any number of vectors; its source continues in the following rows.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from numba.core import cgutils
 
 from tickets.stack.kernels.compiled import IN_PAIRS, SEVERAL, VECTOR_BYTES
 
-MANY = 8 if IN_PAIRS else SEVERAL  # vectors of a line at a time
+MANY = 8 if IN_PAIRS else SEVERAL  # vectors of a line that are processed at once
 
-Write = Callable[[Any, int], None]  # code for so many vectors, an int, from that one on, a value of LLVM's
+Write = Callable[[Any, int], None]  # generates code: (first vector, an LLVM value; number of vectors, an int)
 
 
 class Code:
-    """The LLVM code of one call of an intrinsic; its arguments by name."""
+    """Generates the LLVM code of one call of an intrinsic, with its arguments by name."""
 
     def __init__(self, context: Any, builder: Any, signature: Any, arguments: Any, names: str) -> None:
         self.builder = builder
         self._integers: dict[str, Any] = {}
         self._in_line = False
-        self._arrays: dict[str, tuple[Any, Any]] = {}  # where the first element is, and the length of a row
+        self._arrays: dict[str, tuple[Any, Any]] = {}  # a pointer to the first element, and the length of a row
         for name, kind, argument in zip(names.split(), signature.args, arguments, strict=True):
             if isinstance(kind, types.Array):
                 array = context.make_array(kind)(context, builder, argument)
@@ -42,32 +42,32 @@ class Code:
         self.vector = ir.VectorType(real, self.lanes)
 
     def index(self, name: str) -> Any:
-        """An argument that is an integer."""
+        """An integer argument."""
         return self._integers[name]
 
     def at(self, name: str, index: Any) -> Any:
-        """A pointer to an element of an argument that is a vector."""
+        """A pointer to an element of a one-dimensional argument."""
         return self.builder.gep(self._arrays[name][0], [index])
 
     def row(self, name: str, index: Any, at: Any, vectors: int) -> list[Any]:
-        """Pointers to vectors of one row of an argument that is a matrix, from that one on."""
+        """Pointers to `vectors` vectors of one row of a matrix argument, from vector `at` on."""
         first, length = self._arrays[name]
         pointer = self.builder.gep(first, [self.builder.mul(index, length)])
         pointer = self.builder.gep(self.builder.bitcast(pointer, self.vector.as_pointer()), [at])
         return [self.builder.gep(pointer, [cgutils.intp_t(vector)]) for vector in range(vectors)]
 
     def by_registers(self, write: Write) -> None:
-        """Code for the argument `vectors`, as many at a time as registers hold."""
+        """Generate code for all `vectors`, as many at a time as fit in registers."""
         (self._by_line if self._in_line else self._by_tile)(write)
 
     def _by_tile(self, write: Write) -> None:
-        """At most SEVERAL: each number of them has code of its own."""
+        """At most SEVERAL vectors: each number of vectors has its own code."""
         for count in range(SEVERAL, 0, -1):
             with self.builder.if_then(self.builder.icmp_signed("==", self.index("vectors"), cgutils.intp_t(count))):
                 write(cgutils.intp_t(0), count)
 
     def _by_line(self, write: Write) -> None:
-        """However many: MANY at a time, and then halves of that."""
+        """Any number of vectors: MANY at a time, then the remainder by halves of that."""
         builder, vectors, many = self.builder, self.index("vectors"), cgutils.intp_t(MANY)
         times = builder.udiv(vectors, many)
         with cgutils.for_range(builder, times) as loop:
@@ -83,34 +83,34 @@ class Code:
             count //= 2
 
     def source(self, edge: Any) -> Any:
-        """The row that an edge comes from."""
+        """The row that an edge reads."""
         return self.builder.zext(self.builder.load(self.at("sources", edge)), cgutils.intp_t)
 
     def load(self, pointer: Any) -> Any:
-        """The vector there; torch's memory begins where whole vectors do, but no one need rely on it."""
+        """Load a vector. Memory of torch is aligned to whole vectors, but this is not assumed."""
         return self.builder.load(pointer, align=4)
 
     def store(self, vector: Any, pointer: Any) -> None:
-        """Write a vector there."""
+        """Store a vector."""
         self.builder.store(vector, pointer, align=4)
 
     def broadcast(self, number: Any) -> Any:
-        """A vector of one number."""
+        """A vector whose elements are all `number`."""
         nothing = ir.Constant(self.vector, ir.Undefined)
         single = self.builder.insert_element(nothing, number, ir.IntType(32)(0))
         return self.picked(single, nothing, [0] * self.lanes)
 
     def multiply_add(self, a: Any, b: Any, c: Any) -> Any:
-        """a b + c, rounded once."""
+        """a * b + c with one rounding."""
         real = "f32" if isinstance(self.vector.element, ir.FloatType) else "f64"
         kind = ir.FunctionType(self.vector, [self.vector] * 3)
         name = f"llvm.fma.v{self.lanes}{real}"
         return self.builder.call(cgutils.get_or_insert_function(self.builder.module, kind, name), [a, b, c])
 
     def totals(self, vectors: list[Any]) -> Any:
-        """The sums of the numbers of each of some vectors, a power of 2 and at most as many as one has numbers.
+        """The sum of the elements of each vector; the number of vectors is a power of 2, at most the vectors' length.
 
-        By pairs: neighbours are added and the two vectors' sums taken turn about, then neighbours of these.
+        Pairwise: neighbouring elements of two vectors are added and interleaved, then neighbours of the result.
         """
         wide = 1
         while len(vectors) > 1:
@@ -125,7 +125,7 @@ class Code:
         return folded
 
     def _merged(self, one: Any, other: Any, wide: int) -> Any:
-        """Sums of pairs of neighbours, each so many numbers wide, of the one vector and the other in turn."""
+        """Sums of neighbouring groups of `wide` elements, taken from the two vectors alternately."""
         firsts = [at for begin in range(0, self.lanes, 2 * wide) for at in range(begin, begin + wide)]
         places = [[at + half for at in firsts] for half in (0, wide)]
         turns = [
@@ -141,7 +141,7 @@ class Code:
         return self.builder.fadd(low, high)
 
     def picked(self, one: Any, other: Any, places: Sequence[int]) -> Any:
-        """A vector of the numbers at these places of two vectors, one after the other."""
+        """The elements at `places` of the concatenation of two vectors."""
         return self.builder.shuffle_vector(
             one, other, ir.Constant(ir.VectorType(ir.IntType(32), len(places)), list(places))
         )

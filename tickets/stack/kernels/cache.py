@@ -1,10 +1,10 @@
-"""What is kept of compiled kernels for other processes: files that are there whole, each named by all that it is of.
+"""A cache of compiled kernels on disk. Each file is complete, and its name is a hash of everything it depends on.
 
-In place of Numba's own cache, which trusts a torn file, and which asks whether a function's own source has changed but
-not the sources of those that it calls. Nothing that goes wrong with a file is a failure: the kernel is compiled anew.
+It replaces Numba's cache, which trusts a truncated file and does not notice changes in the source of called functions.
+An error with a file is never a failure: the kernel is compiled again.
 
-What is kept is executable code, as the .pyc files of a __pycache__ are: it is unpickled and run. A hash shows damage,
-not who wrote it, so that a file is read only if it is the current user's own and nobody else may write to it.
+A cached kernel is executable code, like the .pyc files in __pycache__: it is unpickled and run. Its hash detects
+damage, not forgery. A file is therefore read only if it belongs to the current user and nobody else may write to it.
 """
 
 from __future__ import annotations
@@ -27,53 +27,53 @@ from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
 
 SOURCES = Path(__file__).parent
-config: Any = numba_config  # made at run time, of the environment
-_FORM = b"tickets kernel 1\n"  # what a file begins with; then the SHA-256 of the rest
-_MODE = 0o644  # of a file, whatever the umask allows
+config: Any = numba_config  # built at run time from the environment
+_FORM = b"tickets kernel 1\n"  # the start of a file; the SHA-256 of the rest follows
+_MODE = 0o644  # of a file, before the umask
 _DIGEST = hashlib.sha256().digest_size
-# Numba's settings that change what is compiled, beside those of the processor.
+# Numba's settings that change the compiled code, in addition to those of the processor.
 _SETTINGS = ("OPT", "BOUNDSCHECK", "DEBUGINFO_DEFAULT", "LOOP_VECTORIZE", "SLP_VECTORIZE", "DISABLE_INTEL_SVML")
 
 
-class Kept:
-    """The compiled versions of one function, one a signature: what a dispatcher of Numba asks of its cache."""
+class KernelCache:
+    """The cached versions of one function, one for each signature: the interface that a Numba dispatcher expects."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = f"{function.__module__.rpartition('.')[2]}.{function.__qualname__}"
 
     @property
     def cache_path(self) -> str | None:
-        """The folder that is tried first."""
+        """The first folder that is tried."""
         return next(map(str, places()), None)
 
     def load_overload(self, signature: Any, target_context: Any) -> Any:
-        """The version for a signature, None where it is not kept or what is kept cannot be read."""
+        """The compiled version for a signature, or None if there is no usable file."""
         target_context.refresh()
         name = self._name(signature, target_context.codegen())
         for folder in places():
             content = read_whole(folder / name)
             if content is not None:
-                # Its hash is right, so it is as it was written; if it cannot be used for all that, it is not.
+                # The hash is right; a version that cannot be used even so is ignored.
                 with contextlib.suppress(Exception):
                     return CompileResult._rebuild(target_context, *pickle.loads(content))
         return None
 
     def save_overload(self, signature: Any, compiled: Any) -> None:
-        """Keep a version, in the first folder that takes it."""
+        """Save a version in the first folder that is writable."""
         if compiled.lifted or compiled.library.has_dynamic_globals:
-            return  # of this process alone
+            return  # valid in this process only
         content = dumps(compiled._reduce())
         name = self._name(signature, compiled.codegen)
         any(write_whole(folder / name, content) for folder in places())
 
     def enable(self) -> None:
-        """Numba's; it is never disabled."""
+        """Required by Numba; this cache is always enabled."""
 
     def disable(self) -> None:
-        """Numba's; it is never disabled."""
+        """Required by Numba; this cache is always enabled."""
 
     def flush(self) -> None:
-        """Numba's, before it recompiles; what is kept is right as long as its name is."""
+        """Called by Numba before it recompiles. Nothing to do: the name of a file determines its content."""
 
     def _name(self, signature: Any, codegen: Any) -> str:
         settings = [str(getattr(config, name, None)) for name in _SETTINGS]
@@ -82,8 +82,7 @@ class Kept:
 
 
 def places() -> Iterator[Path]:
-    """The folders where kernels may be kept, the first one first: $NUMBA_CACHE_DIR, or beside the sources, or the
-    user's cache folder."""
+    """The folders that are tried in order: $NUMBA_CACHE_DIR if set, else beside the sources, then the user's cache."""
     if config.CACHE_DIR:
         yield Path(config.CACHE_DIR) / "tickets"
         return
@@ -107,9 +106,9 @@ def _versions() -> tuple[str, ...]:
 
 
 def read_whole(path: Path) -> bytes | None:
-    """What `write_whole` wrote to a file, None where that is not what is there."""
+    """The content that `write_whole` wrote, or None if the file is missing, damaged or not the user's own."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a FIFO must not be waited for
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # does not block on a FIFO
         with open(descriptor, "rb") as file:
             content = file.read() if _is_own(os.fstat(descriptor)) else b""
     except OSError:
@@ -119,7 +118,7 @@ def read_whole(path: Path) -> bytes | None:
 
 
 def _is_own(found: os.stat_result) -> bool:
-    """Whether it is a regular file of the current user's that nobody else may write to."""
+    """Whether it is a regular file of the current user that nobody else may write to."""
     own = not hasattr(os, "getuid") or (
         found.st_uid == os.getuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
     )
@@ -127,7 +126,7 @@ def _is_own(found: os.stat_result) -> bool:
 
 
 def write_whole(path: Path, content: bytes) -> bool:
-    """Write a file that is there whole or not at all, whenever the power fails; whether that could be done."""
+    """Write a file atomically, even if the power fails. Returns whether it was written."""
     temporary = path.with_name(f".tmp-{path.name}-{uuid.uuid4().hex}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -137,7 +136,7 @@ def write_whole(path: Path, content: bytes) -> bool:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except OSError:  # read-only, full, another user's, something else of that name
+    except OSError:  # read-only, full, owned by another user, or a folder of that name
         with contextlib.suppress(OSError):
             temporary.unlink()
         return False
