@@ -14,8 +14,8 @@ import pytest
 
 from tickets.catalogue import DATA
 from tickets.data import cifar10, idx
+from tickets.data.downloads import DOWNLOADS, Download, Downloads
 from tickets.data.fetch import fetch
-from tickets.data.sources import SOURCES, Download, Source
 from tickets.errors import InputError
 
 
@@ -79,7 +79,9 @@ def files_below(folder: Path) -> list[str]:
 
 CONTENTS = b"some images"
 FILE = gzip.compress(CONTENTS)
-ONE = {"mnist": Source(("http://127.0.0.1:9/",), (Download("a.gz", md5(FILE), hashlib.sha256(CONTENTS).hexdigest()),))}
+ONE = {
+    "mnist": Downloads(("http://127.0.0.1:9/",), (Download("a.gz", md5(FILE), hashlib.sha256(CONTENTS).hexdigest()),))
+}
 
 
 def test_files_are_fetched_checked_and_read(server: Server, tmp_path: Path, idx_contents: dict[str, bytes]) -> None:
@@ -89,7 +91,7 @@ def test_files_are_fetched_checked_and_read(server: Server, tmp_path: Path, idx_
         Download(f"{file}.gz", md5(server.files[f"{file}.gz"]), hashlib.sha256(data).hexdigest())
         for file, data in idx_contents.items()
     )
-    paths = fetch("mnist", tmp_path / "new" / "data", sources={"mnist": Source((server.url + "/",), downloads)})
+    paths = fetch("mnist", tmp_path / "new" / "data", downloads={"mnist": Downloads((server.url + "/",), downloads)})
     assert paths == [tmp_path / "new" / "data" / "mnist" / f"{file}.gz" for file in idx.FILES]
     assert files_below(tmp_path) == sorted(f"new/data/mnist/{file}.gz" for file in idx.FILES)
     assert idx.mnist(tmp_path / "new" / "data").train_labels.tolist() == [3, 0, 9, 1, 1]
@@ -100,16 +102,16 @@ def test_an_archive_is_unpacked_and_only_what_is_wanted(server: Server, tmp_path
     archive = tar_of({"../evil": b"x", "/tmp/evil": b"x", "cifar-10-batches-bin/readme.html": b"x"} | batches)
     server.files = {"c.tar.gz": archive}
     download = Download("c.tar.gz", md5(archive), members={name: len(data) for name, data in batches.items()})
-    sources = {"cifar10": Source((), (download,))}
-    paths = fetch("cifar10", tmp_path, base_url=server.url, sources=sources)
+    sources = {"cifar10": Downloads((), (download,))}
+    paths = fetch("cifar10", tmp_path, base_url=server.url, downloads=sources)
     assert [str(path.relative_to(tmp_path)) for path in paths] == [f"cifar10/{name}" for name in batches]
     assert files_below(tmp_path) == sorted(f"cifar10/{name}" for name in batches)
     assert cifar10.cifar10(tmp_path).train_labels.tolist() == [0, 1, 2, 3, 4]
 
-    fetch("cifar10", tmp_path, base_url=server.url, sources=sources)
+    fetch("cifar10", tmp_path, base_url=server.url, downloads=sources)
     assert server.asked == ["c.tar.gz"]  # what is complete is not fetched again
     paths[2].write_bytes(b"short")
-    fetch("cifar10", tmp_path, base_url=server.url, sources=sources)
+    fetch("cifar10", tmp_path, base_url=server.url, downloads=sources)
     assert paths[2].stat().st_size == 3073
 
 
@@ -135,18 +137,18 @@ def link(name: str) -> bytes:
 )
 def test_an_archive_that_is_not_as_expected(server: Server, tmp_path: Path, archive: bytes, message: str) -> None:
     server.files = {"c.tar.gz": archive}
-    sources = {"cifar10": Source((server.url,), (Download("c.tar.gz", md5(archive), members={"d/a.bin": 4}),))}
+    sources = {"cifar10": Downloads((server.url,), (Download("c.tar.gz", md5(archive), members={"d/a.bin": 4}),))}
     with pytest.raises(InputError, match=message):
-        fetch("cifar10", tmp_path, sources=sources)
+        fetch("cifar10", tmp_path, downloads=sources)
     assert files_below(tmp_path) == []
 
 
 def test_a_right_file_is_left_alone(server: Server, tmp_path: Path) -> None:
     server.files = {"a.gz": FILE}
-    (path,) = fetch("mnist", tmp_path, base_url=server.url, sources=ONE)
+    (path,) = fetch("mnist", tmp_path, base_url=server.url, downloads=ONE)
     again = gzip.compress(CONTENTS, compresslevel=1, mtime=1)
     path.write_bytes(again)  # compressed again: other bytes, the same contents
-    assert fetch("mnist", tmp_path, base_url=server.url, sources=ONE) == [path]
+    assert fetch("mnist", tmp_path, base_url=server.url, downloads=ONE) == [path]
     assert path.read_bytes() == again
     assert server.asked == ["a.gz"]
 
@@ -157,7 +159,7 @@ def test_a_damaged_file_is_replaced(server: Server, tmp_path: Path, damaged: byt
     path = tmp_path / "mnist" / "a.gz"
     path.parent.mkdir()
     path.write_bytes(damaged)
-    fetch("mnist", tmp_path, base_url=server.url, sources=ONE)
+    fetch("mnist", tmp_path, base_url=server.url, downloads=ONE)
     assert path.read_bytes() == FILE
 
 
@@ -165,7 +167,7 @@ def test_files_are_as_readable_as_the_umask_says(server: Server, tmp_path: Path)
     server.files = {"a.gz": FILE}
     before = os.umask(0o027)
     try:
-        (path,) = fetch("mnist", tmp_path, base_url=server.url, sources=ONE)
+        (path,) = fetch("mnist", tmp_path, base_url=server.url, downloads=ONE)
     finally:
         os.umask(before)
     assert path.stat().st_mode & 0o777 == 0o640
@@ -176,18 +178,18 @@ def test_another_file_than_the_published_one_leaves_nothing(server: Server, tmp_
     with pytest.raises(
         InputError, match=f"{server.url}/a.gz: what came is not the published file, whose MD5 is {md5(FILE)}"
     ):
-        fetch("mnist", tmp_path, base_url=server.url, sources=ONE)
+        fetch("mnist", tmp_path, base_url=server.url, downloads=ONE)
     assert files_below(tmp_path) == []
 
 
 def test_other_contents_leave_nothing(server: Server, tmp_path: Path) -> None:
     other = gzip.compress(b"other")
     server.files = {"a.gz": other}
-    source = Source(
+    source = Downloads(
         (server.url, server.url + "/"), (Download("a.gz", md5(other), hashlib.sha256(CONTENTS).hexdigest()),)
     )
     with pytest.raises(InputError, match=r"a.gz: its contents have SHA-256 d9298a10.*; must be "):
-        fetch("mnist", tmp_path, sources={"mnist": source})
+        fetch("mnist", tmp_path, downloads={"mnist": source})
     assert files_below(tmp_path) == []
     assert server.asked == ["a.gz", "a.gz"]  # at both addresses
 
@@ -198,34 +200,34 @@ def test_a_download_that_breaks_off_keeps_what_was_there(server: Server, tmp_pat
     path.parent.mkdir()
     path.write_bytes(b"older")
     with pytest.raises(InputError, match=r"a.gz: the download failed .*; check the network and run the command again"):
-        fetch("mnist", tmp_path, base_url=server.url, sources=ONE)
+        fetch("mnist", tmp_path, base_url=server.url, downloads=ONE)
     assert files_below(tmp_path) == ["mnist/a.gz"]
     assert path.read_bytes() == b"older"
 
 
 def test_a_file_that_the_address_does_not_have(server: Server, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"a.gz: the download failed .*404"):
-        fetch("mnist", tmp_path, base_url=server.url, sources=ONE)
+        fetch("mnist", tmp_path, base_url=server.url, downloads=ONE)
 
 
 def test_no_answer_at_all(tmp_path: Path, server: Server) -> None:
     with pytest.raises(InputError, match=r"http://127.0.0.1:9/a.gz: the download failed"):
-        fetch("mnist", tmp_path, sources=ONE)
+        fetch("mnist", tmp_path, downloads=ONE)
     assert files_below(tmp_path) == []
 
 
 def test_the_addresses_are_tried_in_turn(server: Server, tmp_path: Path) -> None:
     server.files = {"first/a.gz": b"bad", "third/a.gz": FILE}
     addresses = tuple(f"{server.url}/{name}/" for name in ("first", "second", "third", "fourth"))
-    (path,) = fetch("mnist", tmp_path, sources={"mnist": Source(addresses, ONE["mnist"].downloads)})
+    (path,) = fetch("mnist", tmp_path, downloads={"mnist": Downloads(addresses, ONE["mnist"].downloads)})
     assert path.read_bytes() == FILE
     assert server.asked == ["first/a.gz", "second/a.gz", "third/a.gz"]
 
 
 def test_every_address_that_failed_is_told(server: Server, tmp_path: Path) -> None:
-    source = Source((f"{server.url}/x", f"{server.url}/y"), ONE["mnist"].downloads)
+    source = Downloads((f"{server.url}/x", f"{server.url}/y"), ONE["mnist"].downloads)
     with pytest.raises(InputError) as caught:
-        fetch("mnist", tmp_path, sources={"mnist": source})
+        fetch("mnist", tmp_path, downloads={"mnist": source})
     assert len(caught.value.problems) == 2
 
 
@@ -235,7 +237,7 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
         InputError,
         match=r"file/mnist: cannot be written \(Not a directory\); give another folder with --data",
     ):
-        fetch("mnist", tmp_path / "file", sources=ONE)
+        fetch("mnist", tmp_path / "file", downloads=ONE)
 
 
 def test_a_full_disk(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -245,7 +247,7 @@ def test_a_full_disk(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyP
     server.files = {"a.gz": FILE}
     monkeypatch.setattr("tickets.data.fetch.shutil.copyfile", full)
     with pytest.raises(InputError, match=r"cannot be written \(No space left on device\); .* free some space"):
-        fetch("mnist", tmp_path, base_url=server.url, sources=ONE)
+        fetch("mnist", tmp_path, base_url=server.url, downloads=ONE)
     assert files_below(tmp_path) == []
 
 
@@ -264,21 +266,21 @@ def test_names_that_cannot_be_fetched(tmp_path: Path) -> None:
 
 def test_it_is_quiet_unless_asked(server: Server, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     server.files = {"a.gz": FILE}
-    fetch("mnist", tmp_path / "quiet", base_url=server.url, sources=ONE)
+    fetch("mnist", tmp_path / "quiet", base_url=server.url, downloads=ONE)
     assert capfd.readouterr() == ("", "")
-    fetch("mnist", tmp_path / "told", base_url=server.url, progress=True, sources=ONE)
+    fetch("mnist", tmp_path / "told", base_url=server.url, progress=True, downloads=ONE)
     out, err = capfd.readouterr()
     assert out == ""
     assert "a.gz" in err
 
 
 def test_the_table_names_what_the_readers_want() -> None:
-    assert set(SOURCES) == {"mnist", "fashion_mnist", "cifar10"} <= set(DATA)
+    assert set(DOWNLOADS) == {"mnist", "fashion_mnist", "cifar10"} <= set(DATA)
     for name in ("mnist", "fashion_mnist"):
-        assert [download.file for download in SOURCES[name].downloads] == [f"{file}.gz" for file in idx.FILES]
-    (archive,) = SOURCES["cifar10"].downloads
+        assert [download.file for download in DOWNLOADS[name].downloads] == [f"{file}.gz" for file in idx.FILES]
+    (archive,) = DOWNLOADS["cifar10"].downloads
     assert archive.members == {f"cifar-10-batches-bin/{file}": 10_000 * 3073 for file in cifar10.FILES}
-    sums = [download.md5 for source in SOURCES.values() for download in source.downloads]
+    sums = [download.md5 for source in DOWNLOADS.values() for download in source.downloads]
     assert all(len(each) == 32 for each in sums)
     assert len(set(sums)) == 9
-    assert all(a.startswith("http") and a.endswith("/") for source in SOURCES.values() for a in source.addresses)
+    assert all(a.startswith("http") and a.endswith("/") for source in DOWNLOADS.values() for a in source.addresses)

@@ -1,4 +1,4 @@
-"""Random changes to a batch of training images."""
+"""Random augmentation of a batch of training images."""
 
 from __future__ import annotations
 
@@ -7,19 +7,30 @@ from torch import Tensor, nn
 
 
 def flip_and_crop(batch: Tensor, generator: torch.Generator, padding: int = 4) -> Tensor:
-    """Each image flipped left to right with probability 1/2, then cropped at random from a padded copy.
+    """Flip each image horizontally with probability 1/2, then crop it at random from a padded copy.
 
-    `batch` is (b, channels, height, width) on any device; so is the result, of the same shape. The padding
-    is `padding` zeros on every side of the *normalised* image: the mean colour, not black. The offset of the
-    crop is uniform over the (2 * padding + 1)**2 places. Random numbers come from `generator` (a CPU one)
-    alone, so they do not depend on the device. Source: He et al. 2016, section 4.2.
+    The source is He et al. 2016, section 4.2. The offset of the crop is uniform over (2 * padding + 1)**2 places.
+
+    Parameters
+    ----------
+    batch
+        (b, channels, height, width), on any device.
+    generator
+        A CPU generator, the only source of random numbers, so that they do not depend on the device.
+    padding
+        Zeros on every side of the normalised image, which are the mean colour and not black.
+
+    Returns
+    -------
+    Tensor
+        The shape and device of `batch`.
     """
     count, channels, height, width = batch.shape
     flipped = torch.rand(count, generator=generator) < 0.5
     offsets = torch.randint(2 * padding + 1, (2, count), generator=generator)
     top, left = offsets.to(batch.device)
 
-    # Flip and crop are one gather: a flipped image reads its padded row from the mirrored end.
+    # Flip and crop are a single gather: a flipped image reads its padded rows backwards.
     padded_width = width + 2 * padding
     column = torch.arange(width, device=batch.device) + left[:, None]  # (b, width)
     column = torch.where(flipped.to(batch.device)[:, None], padded_width - 1 - column, column)

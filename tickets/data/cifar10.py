@@ -1,4 +1,4 @@
-"""CIFAR-10 (Krizhevsky 2009), from its binary files: a byte of label, then 3 x 32 x 32 bytes of pixels."""
+"""CIFAR-10 (Krizhevsky 2009), from its binary files: one byte for the label, then 3 x 32 x 32 bytes of pixels."""
 
 from __future__ import annotations
 
@@ -34,12 +34,22 @@ _DEVIATION = (0.2470, 0.2435, 0.2616)
 
 
 def cifar10(folder: Path | None, augment: bool = False) -> Dataset:
-    """CIFAR-10: (n, 3, 32, 32) float32, each channel normalised by the training set's mean and deviation.
+    """CIFAR-10: (n, 3, 32, 32) float32, each channel normalised by the mean and deviation of the training set.
 
-    Read from `<folder>/cifar10/cifar-10-batches-bin/`, `<folder>/cifar10/` or
-    `<folder>/cifar-10-batches-bin/`, gzipped or not; as many examples as the files hold. `augment = true` has
-    every training batch flipped and cropped at random (`flip_and_crop`). `sha256` is that of the six files'
-    contents. Raises InputError for every file that is missing or wrong.
+    Read from `<folder>/cifar10/cifar-10-batches-bin/`, `<folder>/cifar10/` or `<folder>/cifar-10-batches-bin/`, gzipped
+    or not, with as many examples as the files contain. `sha256` is the hash of the contents of the six files.
+
+    Parameters
+    ----------
+    folder
+        The data folder.
+    augment
+        Flip and crop every training batch at random (`flip_and_crop`).
+
+    Raises
+    ------
+    InputError
+        With every file that is missing or damaged.
     """
     paths = locate("cifar10", folder, FILES, _PLACES, unread=_UNREAD)
     batches, sha256 = read_all("cifar10", folder, paths, _parse)
@@ -59,7 +69,10 @@ def cifar10(folder: Path | None, augment: bool = False) -> Dataset:
 def parse_records(contents: bytes) -> np.ndarray:
     """The records of one file, (n, 3073) uint8: the label, then the red, green and blue planes, row by row.
 
-    Raises InputError that says what was found and what is right.
+    Raises
+    ------
+    InputError
+        With what was found and what is expected.
     """
     if not contents or len(contents) % _RECORD:
         raise InputError(

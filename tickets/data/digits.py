@@ -1,4 +1,4 @@
-"""The handwritten digits that scikit-learn carries along (Alpaydin & Kaynak 1998, UCI repository)."""
+"""The handwritten digits included in scikit-learn (Alpaydin & Kaynak 1998, UCI repository)."""
 
 from __future__ import annotations
 
@@ -14,9 +14,13 @@ _TEST = 500
 def digits() -> Dataset:
     """1,297 training and 500 test images of 8 x 8 pixels in 10 classes; nothing is downloaded.
 
-    Inputs are (n, 1, 8, 8) float32, the pixels 0..16 scaled to [0, 1]. The images are put into one fixed
-    order first, since scikit-learn has them by writer; the last 500 are for the test. Raises InputError if
-    scikit-learn is not installed.
+    Inputs are (n, 1, 8, 8) float32, the pixels 0..16 scaled to [0, 1]. The images are permuted once in a fixed order,
+    since scikit-learn has them sorted by writer; the last 500 are the test set.
+
+    Raises
+    ------
+    InputError
+        If scikit-learn is not installed.
     """
     try:
         from sklearn.datasets import load_digits

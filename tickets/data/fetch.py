@@ -1,4 +1,4 @@
-"""Downloading the files of a data set, checked before they get their names."""
+"""Download the files of a data set. A file gets its final name only after its checksums are verified."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from tickets.catalogue import DATA
+from tickets.data.downloads import DOWNLOADS, Download, Downloads
 from tickets.data.files import read
-from tickets.data.sources import SOURCES, Download, Source
 from tickets.errors import InputError, nearest
 
 
@@ -25,25 +25,46 @@ def fetch(
     folder: Path | str,
     base_url: str | None = None,
     progress: bool = False,
-    sources: Mapping[str, Source] = SOURCES,
+    downloads: Mapping[str, Downloads] = DOWNLOADS,
 ) -> list[Path]:
-    """Download data set `name` into `<folder>/<name>/`; the paths of its files, in a fixed order.
+    """Download data set `name` into `<folder>/<name>/`.
 
-    What is there already and right is left alone. Every file is downloaded beside its place, checked against
-    its checksums, and only then given its name, so that a failure leaves nothing that looks complete.
-    `base_url` is a mirror's address, to be used instead of the known ones; `progress` draws a bar on stderr.
-    Raises InputError for an unknown name, an address that cannot be reached, contents that do not match, and
-    a folder that cannot be written.
+    Existing files with the right checksums are kept. Every file is downloaded to a temporary place, verified, and then
+    renamed, so that a failure leaves no file that looks complete.
+
+    Parameters
+    ----------
+    name
+        The data set.
+    folder
+        The data folder.
+    base_url
+        The address of a mirror, instead of the known addresses.
+    progress
+        Draw a progress bar on stderr.
+    downloads
+        The downloads of each data set.
+
+    Returns
+    -------
+    list
+        The paths of the files, in a fixed order.
+
+    Raises
+    ------
+    InputError
+        For an unknown name, an address that cannot be reached, content that does not match its checksum, and a folder
+        that is not writable.
     """
-    source = _source(name, sources)
+    known = _known(name, downloads)
     if base_url is not None and not base_url.startswith(("http://", "https://")):
         raise InputError(f"base_url = {base_url!r}: must begin with http:// or https://")
-    addresses = source.addresses if base_url is None else (base_url,)
+    addresses = known.addresses if base_url is None else (base_url,)
     place = Path(folder) / name
     paths: list[Path] = []
     try:
         place.mkdir(parents=True, exist_ok=True)
-        for download in source.downloads:
+        for download in known.downloads:
             if not _complete(place, download):
                 with tempfile.TemporaryDirectory(prefix=".tmp-fetch-", dir=place) as scratch:
                     archive = _downloaded(download, addresses, Path(scratch), progress)
@@ -57,38 +78,38 @@ def fetch(
     return paths
 
 
-def _source(name: str, sources: Mapping[str, Source]) -> Source:
-    """The entry for a name, or what is wrong with the name."""
-    if name in sources:
-        return sources[name]
-    if name in DATA and name not in SOURCES:
+def _known(name: str, downloads: Mapping[str, Downloads]) -> Downloads:
+    """The entry of a data set. Raises InputError for an unknown name."""
+    if name in downloads:
+        return downloads[name]
+    if name in DATA and name not in DOWNLOADS:
         raise InputError(f"data {name!r} needs no fetch: it is made on the spot, without files")
-    raise InputError(f"data {name!r}: cannot be fetched{nearest(name, sources)} (allowed: {', '.join(sources)})")
+    raise InputError(f"data {name!r}: cannot be fetched{nearest(name, downloads)} (allowed: {', '.join(downloads)})")
 
 
 def _outputs(place: Path, download: Download) -> list[Path]:
-    """The files that stand there once the download is done."""
+    """The files that a finished download consists of."""
     if download.members is None:
         return [place / download.file]
     return [place / member for member in download.members]
 
 
 def _complete(place: Path, download: Download) -> bool:
-    """Is it there already, and right?"""
+    """Whether the files of a download exist and are correct."""
     if download.members is not None:
         files = {place / member: size for member, size in download.members.items()}
         return all(path.is_file() and path.stat().st_size == size for path, size in files.items())
     path = place / download.file
     if not path.is_file():
         return False
-    # A file that was compressed again has other bytes than the published one, and may be as good.
+    # A file that was compressed again differs from the published one in its bytes, but not in its content.
     if hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() == download.md5:
         return True
     return download.contents_sha256 is not None and not _contents_problem(path, download)
 
 
 def _contents_problem(path: Path, download: Download) -> str | None:
-    """What is wrong with the uncompressed contents, where their checksum is known."""
+    """How the uncompressed content differs from its checksum, or None; None also if no checksum is known."""
     if download.contents_sha256 is None:
         return None
     try:
@@ -101,7 +122,7 @@ def _contents_problem(path: Path, download: Download) -> str | None:
 
 
 def _downloaded(download: Download, addresses: tuple[str, ...], scratch: Path, progress: bool) -> Path:
-    """The file from the first address that has it, with the published bytes and contents, in `scratch`."""
+    """Download a file into `scratch` from the first address that has it with the published checksums."""
     problems: list[str] = []
     for address in addresses:
         url = f"{address.rstrip('/')}/{download.file}"
@@ -114,12 +135,12 @@ def _downloaded(download: Download, addresses: tuple[str, ...], scratch: Path, p
         if problem is None:
             return archive
         problems.append(f"{url}: {problem}")
-        archive.unlink()  # or pooch would take it for the next address's
+        archive.unlink()  # otherwise pooch would reuse it for the next address
     raise InputError(problems)
 
 
 def _retrieved(url: str, download: Download, scratch: Path, progress: bool) -> Path:
-    """One download by pooch, which checks the MD5."""
+    """Download one file by pooch, which checks the MD5."""
     try:
         import pooch
         import requests

@@ -1,4 +1,4 @@
-"""Finding and reading the files of a data set, gzipped or not."""
+"""Find and read the files of a data set, gzipped or not."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NO_PICKLES = "it holds Python pickles, which are never read, since reading one c
 
 
 def fetch_command(name: str, folder: Path | str) -> str:
-    """The command that downloads the data set into the data folder, quoted for a message."""
+    """The command that downloads a data set into the data folder, quoted for a message."""
     return f"`tickets fetch {name} --data {shlex.quote(str(folder))}`"
 
 
@@ -30,19 +30,30 @@ def locate(
     aliases: Mapping[str, str] = MappingProxyType({}),
     unread: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Path]:
-    """Where the `files` of data set `name` lie, each as itself or with ".gz", in their order.
+    """The paths of the `files` of data set `name`, in their order. Each may be gzipped, with the suffix ".gz".
+
+    If both forms of a file exist, the uncompressed one is used.
 
     Parameters
     ----------
-    places:
-        Folders inside the data folder; the first that has all of the files is the one, else the first that has any.
-    aliases:
-        Another name that a file may have, by its own; its own counts first.
-    unread:
-        What else may be found in the data folder, by its path there, and why it is not read: said where files are
-        missing.
+    name
+        The data set's name.
+    folder
+        The data folder; None: not given.
+    files
+        The names of the files.
+    places
+        Folders inside the data folder. The first that has all files is used, else the first that has any.
+    aliases
+        Alternative names of files; a file's own name takes precedence.
+    unread
+        Other files that may be in the data folder, and why they are not read. The message about missing files
+        mentions them.
 
-    A file that is there in both forms is read uncompressed. Raises InputError that names every missing file.
+    Raises
+    ------
+    InputError
+        With the name of every missing file.
     """
     if folder is None:
         raise InputError(
@@ -60,9 +71,12 @@ def locate(
 
 
 def read(path: Path) -> bytes:
-    """The contents of a file, uncompressed if its name ends in .gz.
+    """The content of a file, decompressed if its name ends in .gz.
 
-    Raises InputError, without the path and the mend, if it cannot be read or its gzip data is damaged.
+    Raises
+    ------
+    InputError
+        If the file cannot be read or its gzip data is damaged. The message has neither the path nor the remedy.
     """
     try:
         contents = path.read_bytes()
@@ -78,9 +92,12 @@ def read(path: Path) -> bytes:
 def read_all(
     name: str, folder: Path | None, paths: Sequence[Path], parse: Callable[[str, bytes], np.ndarray]
 ) -> tuple[list[np.ndarray], str]:
-    """Every file's array, by `parse(file name, contents)`, and the SHA-256 of all their contents in turn.
+    """Every file's array, from `parse(file name, content)`, and the SHA-256 of all contents in order.
 
-    Raises InputError with what is wrong with each file, its path and the mend.
+    Raises
+    ------
+    InputError
+        With the error of each file, its path and the remedy.
     """
     total = hashlib.sha256()
     arrays: list[np.ndarray] = []
@@ -98,20 +115,20 @@ def read_all(
 
 
 def damaged(name: str, folder: Path | None, problems: Sequence[str]) -> InputError:
-    """The error for files that are there and wrong: each problem with the mend."""
+    """The error for damaged files: each problem with the remedy."""
     mend = f"delete it and run {fetch_command(name, folder or 'FOLDER')}"
     return InputError([f"{problem}; {mend}" for problem in problems])
 
 
 def _present(folder: Path, files: Sequence[str], aliases: Mapping[str, str]) -> dict[str, Path]:
-    """Those of the files that lie in the folder, and where."""
+    """The paths of those files that exist in the folder."""
     names = {file: [file, *([aliases[file]] if file in aliases else [])] for file in files}
     forms = {file: [folder / f"{each}{end}" for each in own for end in ("", ".gz")] for file, own in names.items()}
     return {file: path for file, paths in forms.items() for path in reversed(paths) if path.is_file()}
 
 
 def _missing(name: str, folder: Path, place: Path, missing: Sequence[str], aliases: Mapping[str, str]) -> str:
-    """The message about missing files, with a hint where the folder given is one too deep."""
+    """The message about missing files, with a hint if the given folder is one level too deep."""
     what = "1 file is missing" if len(missing) == 1 else f"{len(missing)} files are missing"
     gone = "" if place.is_dir() else ", which does not exist"
     hint = ""

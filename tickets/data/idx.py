@@ -34,11 +34,16 @@ _LABELS_MAGIC = 0x00000801
 
 
 def mnist(folder: Path | None) -> Dataset:
-    """MNIST (LeCun et al. 1998): (n, 1, 28, 28) float32, normalised by mean 0.1307 and deviation 0.3081.
+    """MNIST (LeCun et al. 1998): (n, 1, 28, 28) float32, normalised by mean 0.1307 and standard deviation 0.3081.
 
-    Read from `<folder>/mnist/` or torchvision's `<folder>/MNIST/raw/`, gzipped or not, named as LeCun has them or with
-    a dot (`train-images.idx3-ubyte`); as many examples as the files' headers say. `sha256` is that of the four files'
-    contents. Raises InputError for every file that is missing or wrong.
+    Read from `<folder>/mnist/` or torchvision's `<folder>/MNIST/raw/`, gzipped or not, with the original file names or
+    with a dot (`train-images.idx3-ubyte`). The files' headers give the number of examples. `sha256` is the hash of the
+    contents of the four files.
+
+    Raises
+    ------
+    InputError
+        With every file that is missing or damaged.
     """
     return _dataset("mnist", folder, mean=0.1307, deviation=0.3081)
 
@@ -46,15 +51,13 @@ def mnist(folder: Path | None) -> Dataset:
 def fashion_mnist(folder: Path | None) -> Dataset:
     """Fashion-MNIST (Xiao et al. 2017), from `<folder>/fashion_mnist/` or torchvision's `<folder>/FashionMNIST/raw/`.
 
-    Else as `mnist`.
-
-    Normalised by mean 0.2860 and deviation 0.3530.
+    Otherwise as `mnist`; normalised by mean 0.2860 and standard deviation 0.3530.
     """
     return _dataset("fashion_mnist", folder, mean=0.2860, deviation=0.3530)
 
 
 def parse_images(contents: bytes) -> np.ndarray:
-    """The images of an IDX file, (n, 28, 28) uint8. Raises InputError: what was found, what is right."""
+    """The images of an IDX file, (n, 28, 28) uint8. Raises InputError with what was found and what is expected."""
     count, rows, columns = _header(contents, _IMAGES_MAGIC, "an image file", dimensions=3)
     if (rows, columns) != (_SIDE, _SIDE):
         raise InputError(f"its images are {rows} x {columns}; they must be {_SIDE} x {_SIDE}")
@@ -62,7 +65,7 @@ def parse_images(contents: bytes) -> np.ndarray:
 
 
 def parse_labels(contents: bytes) -> np.ndarray:
-    """The labels of an IDX file, (n,) uint8 in 0..9. Raises InputError: what was found, what is right."""
+    """The labels of an IDX file, (n,) uint8 in 0..9. Raises InputError with what was found and what is expected."""
     (count,) = _header(contents, _LABELS_MAGIC, "a label file", dimensions=1)
     labels = _body(contents, (count,))
     wrong = np.flatnonzero(labels >= _CLASSES)
@@ -113,7 +116,7 @@ def _normalised(images: np.ndarray, mean: float, deviation: float) -> Tensor:
 
 
 def _header(contents: bytes, magic: int, what: str, dimensions: int) -> tuple[int, ...]:
-    """The sizes in the header, after the magic number is found right."""
+    """Check the magic number and return the sizes in the header."""
     length = 4 * (1 + dimensions)
     if len(contents) < length:
         raise InputError(f"it has {len(contents)} bytes; the header of {what} alone has {length}")
@@ -125,7 +128,7 @@ def _header(contents: bytes, magic: int, what: str, dimensions: int) -> tuple[in
 
 
 def _body(contents: bytes, shape: tuple[int, ...]) -> np.ndarray:
-    """What follows the header, which must be as long as the header says."""
+    """The data after the header, which must have the length that the header gives."""
     start = 4 * (1 + len(shape))
     wanted = start + int(np.prod(shape, dtype=np.int64))
     if len(contents) != wanted:

@@ -1,4 +1,4 @@
-"""Arrays as they lie on disk: masks by bit, surviving values, safetensors files and their keys."""
+"""The form of arrays on disk: packed masks, surviving values, safetensors files and their keys."""
 
 from __future__ import annotations
 
@@ -19,9 +19,17 @@ _DRAW = re.compile(r"(.+)\.draw(\d+)")
 
 
 def pack(mask: Mask) -> npt.NDArray[np.uint8]:
-    """A mask by bit: bit i % 8 (the lowest first) of byte i // 8 is entry i in C order; the last bits are 0.
+    """Pack a mask into bits: entry i, in C order, is bit i % 8 (lowest first) of byte i // 8; unused bits are 0.
 
-    mask: bool, any shape, n entries. Returns uint8, (ceil(n / 8),).
+    Parameters
+    ----------
+    mask
+        Bool, any shape, n entries.
+
+    Returns
+    -------
+    ndarray
+        uint8, (ceil(n / 8),).
     """
     if mask.dtype != np.bool_:
         raise TypeError(f"a mask is bool, not {mask.dtype}")
@@ -29,9 +37,12 @@ def pack(mask: Mask) -> npt.NDArray[np.uint8]:
 
 
 def unpack(packed: Array, shape: tuple[int, ...]) -> Mask:
-    """The mask of this shape that `pack` made; the reverse of it.
+    """The mask of the given shape; the inverse of `pack`.
 
-    Raises ValueError if there are not just as many bytes as the shape needs, or a bit past the end is set.
+    Raises
+    ------
+    ValueError
+        If the number of bytes does not fit the shape, or an unused bit is set.
     """
     count = int(np.prod(shape, dtype=np.int64))
     if packed.dtype != np.uint8 or packed.shape != (-(-count // 8),):
@@ -43,16 +54,19 @@ def unpack(packed: Array, shape: tuple[int, ...]) -> Mask:
 
 
 def squeeze(values: Array, mask: Mask) -> Array:
-    """The surviving values, (surviving,): those where the mask, of the same shape, is True, in C order."""
+    """The surviving values, 1-D in C order: those where the mask, of the same shape, is True."""
     if values.shape != mask.shape:
         raise ValueError(f"values of shape {values.shape} do not fit a mask of shape {mask.shape}")
     return values[mask]
 
 
 def expand(survivors: Array, mask: Mask) -> Array:
-    """The whole tensor, of the mask's shape: survivors at their places, exactly 0.0 elsewhere.
+    """The whole tensor: surviving values at their places, exactly 0.0 elsewhere; the inverse of `squeeze`.
 
-    Undoes `squeeze`. Raises ValueError if there are not as many survivors as the mask keeps.
+    Raises
+    ------
+    ValueError
+        If the number of survivors is not that of the mask.
     """
     if survivors.shape != (np.count_nonzero(mask),):
         raise ValueError(
@@ -64,26 +78,26 @@ def expand(survivors: Array, mask: Mask) -> Array:
 
 
 def arm_key(arm: str, draw: int, repeated: bool) -> str:
-    """An arm's part of a key: `reinit.draw1` if it has several draws (or this is not draw 0), or `reinit`."""
+    """The arm in a key: `reinit.draw1` if the arm has several draws or the draw is not 0, else `reinit`."""
     return f"{arm}.draw{draw}" if repeated or draw > 0 else arm
 
 
 def parse_arm_key(key: str) -> tuple[str, int]:
-    """(arm, draw) of an arm's part of a key; no suffix means draw 0."""
+    """The inverse of `arm_key`: (arm, draw). Without a suffix the draw is 0."""
     match = _DRAW.fullmatch(key)
     return (match[1], int(match[2])) if match else (key, 0)
 
 
 def encode(arrays: Mapping[str, Array], shapes: Shapes) -> bytes:
     """The bytes of a safetensors file; metadata `shapes` is JSON of {parameter: shape}, in model order."""
-    # One metadata key and no more: the writer keeps no order among several, and equal runs have equal bytes.
+    # A single metadata key: the writer does not keep the order of several, and equal runs must have equal bytes.
     metadata = {"shapes": json.dumps({name: list(shape) for name, shape in shapes.items()})}
     whole = {key: array if array.flags.c_contiguous else array.copy() for key, array in arrays.items()}
     return safetensors.numpy.save(whole, metadata)
 
 
 def decode(data: bytes) -> dict[str, Array]:
-    """The arrays of a safetensors file by key, the caller's own. Raises ValueError if it is not one."""
+    """The arrays of a safetensors file by key, as copies. Raises ValueError if the data is not in this format."""
     try:
         return dict(safetensors.numpy.load(data))
     except SafetensorError as error:

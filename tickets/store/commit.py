@@ -1,8 +1,8 @@
-"""The commit protocol: a folder or file is there whole, or not at all, whenever the power fails.
+"""The commit protocol: a folder or file is written completely or not at all, even if the power fails.
 
-A folder is written beside its place under a temporary name, each file synced to the disk, its manifest last,
-and then renamed. A reader that ignores temporary names therefore sees nothing or everything, and a committed
-folder is never changed again.
+A folder is written under a temporary name beside its target, each file is synced to the disk, the manifest last, and
+the folder is renamed. A reader that ignores temporary names sees either nothing or everything. A committed folder is
+never changed again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tickets.errors import InputError
 from tickets.store.layout import SCHEMA_VERSION, Layout, cohort_folders
 
 Content = bytes | Callable[[], bytes]
-"""The bytes of a file, or what makes them, so that one large file is in memory at a time."""
+"""The bytes of a file, or a function that returns them, so that only one large file is in memory at a time."""
 
 _LEFT_OVER = re.compile(re.escape(Layout.TEMPORARY) + r".+-[0-9a-f]{32}")
 
@@ -36,11 +36,17 @@ _REASONS = {
 
 
 def commit(target: Path, files: Mapping[str, Content], manifest: Mapping[str, Any]) -> None:
-    """Write a folder so that it is either there whole, with a manifest of its files, or not at all.
+    """Write a folder with a manifest of its files, completely or not at all.
 
-    Missing parents are made. The manifest is `{"schema": 1, **manifest, "files": {name: {"bytes",
-    "sha256"}}}`. Raises FileExistsError if there is something at `target`, and InputError if the disk is full
-    or may not be written to. Whatever is raised, the temporary folder is gone.
+    Missing parents are created. The manifest is `{"schema": 1, **manifest, "files": {name: {"bytes", "sha256"}}}`.
+    After any error the temporary folder is removed.
+
+    Raises
+    ------
+    FileExistsError
+        If `target` exists.
+    InputError
+        If the disk is full or not writable.
     """
     _refuse_if_there(target)
     temporary = _temporary(target)
@@ -57,7 +63,7 @@ def commit(target: Path, files: Mapping[str, Content], manifest: Mapping[str, An
         data = json_bytes({"schema": SCHEMA_VERSION, **manifest, "files": written})
         _write_new(temporary / Layout.MANIFEST, data)
         _sync_folder(temporary)
-        # A rename replaces an empty folder without a word, so look once more.
+        # A rename would silently replace an empty folder, so check again.
         _refuse_if_there(target)
         os.rename(temporary, target)
         _sync_folder(target.parent)
@@ -69,9 +75,12 @@ def commit(target: Path, files: Mapping[str, Content], manifest: Mapping[str, An
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Write one file (run.json, campaign.toml) so that its name holds the old bytes or the new, all of them.
+    """Replace one file (run.json, campaign.toml) atomically. Missing parents are created.
 
-    Missing parents are made. Raises InputError if the disk is full or may not be written to.
+    Raises
+    ------
+    InputError
+        If the disk is full or not writable.
     """
     temporary = _temporary(path)
     try:
@@ -87,11 +96,15 @@ def replace_file(path: Path, data: bytes) -> None:
 
 
 def sweep_temporary(folder: Path) -> list[Path]:
-    """Remove what killed processes left half-written in a campaign's or run's folder; returns what that was.
+    """Remove the unfinished files of killed processes from a campaign's or run's folder.
 
-    The caller holds the folder's lock, else what another process is writing would be taken from it. Only
-    names that `commit` and `replace_file` make up are touched, in the folder itself, its runs and their
-    cohorts.
+    The caller must hold the folder's lock, since files that another process is writing would be removed too. Only
+    names that `commit` and `replace_file` generate are removed, in the folder itself, its runs and their cohorts.
+
+    Returns
+    -------
+    list
+        The paths that were removed.
     """
     if not folder.is_dir():
         return []
@@ -108,14 +121,21 @@ def sweep_temporary(folder: Path) -> list[Path]:
 
 
 def json_bytes(value: object) -> bytes:
-    """JSON as all files here have it: UTF-8, indented, keys in the order given, no NaN, a last newline."""
+    """JSON in the form of all files of the store: UTF-8, indented, keys in the given order, no NaN, a final newline."""
     return (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def explained(error: BaseException, path: Path, wanted: int = 0) -> InputError | None:
-    """What to say when the disk is full or may not be written to: what was to be written, and how to go on.
+    """The InputError for a disk that is full or not writable; None for any other error.
 
-    `wanted` is the least number of bytes that `path` takes, 0 if unknown. None if `error` is something else.
+    Parameters
+    ----------
+    error
+        What was raised while writing.
+    path
+        The file or folder that was to be written.
+    wanted
+        The least number of bytes that it needs; 0 if unknown.
     """
     if not isinstance(error, OSError) or error.errno not in _REASONS:
         return None

@@ -1,7 +1,7 @@
-"""What is saved of a campaign and is no longer in its file: it stays, readers show it, and it is said.
+"""Saved results that a campaign file no longer asks for. They are kept and shown, and the commands report them.
 
-Nothing that is committed is ever changed or removed. So where a campaign file asks for fewer replicates, rounds, arms,
-draws or runs than before, the others stay in every table, mean and comparison.
+Committed results are never changed or removed. If a campaign file asks for fewer replicates, rounds, arms, draws or
+runs than before, the others therefore remain in every table, mean and comparison.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tickets.store.reading import read_json
 
 
 class Trained(NamedTuple):
-    """One network of a run that is saved."""
+    """One trained network of a saved run."""
 
     replicate: int
     round: int
@@ -27,7 +27,7 @@ class Trained(NamedTuple):
 
 
 def left_over(run: Run, there: Iterable[Trained]) -> list[str]:
-    """A line for each kind of what is there and is not in the run as it is now: replicates, rounds, arms, draws."""
+    """One line for each kind of saved result that the run no longer asks for: replicates, rounds, arms, draws."""
     networks = set(there)
     draws: dict[str, set[int]] = {}
     for arm, draw in wanted_arms(run):
@@ -46,7 +46,7 @@ def left_over(run: Run, there: Iterable[Trained]) -> list[str]:
 
 
 def networks_of(saved: Sequence[SavedCohort]) -> Iterator[Trained]:
-    """Every network that is committed."""
+    """Every committed network."""
     for cohort in saved:
         for number, found in cohort.rounds.items():
             for arm, draw in found.trained:
@@ -54,10 +54,14 @@ def networks_of(saved: Sequence[SavedCohort]) -> Iterator[Trained]:
 
 
 def asked_runs(folder: Path) -> dict[str, Run]:
-    """The runs that a campaign folder's campaign.toml asks for, by id; none if it has no such file.
+    """The runs that a campaign folder's campaign.toml asks for, by id; empty without such a file.
 
-    One whose data decides how many examples validate is known by what is saved. Raises InputError if the file is
-    damaged.
+    A number of validation examples that depends on the data set is taken from the saved run.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged.
     """
     file = folder / Layout.CAMPAIGN
     runs = expand(read_campaign(file)) if file.is_file() else ()
@@ -69,18 +73,18 @@ def asked_runs(folder: Path) -> dict[str, Run]:
 
 
 def runs_left_over(names: Iterable[str], asked: Collection[str]) -> list[str]:
-    """A line if some of the runs that are there are not asked for."""
+    """A line that names the saved runs that are not asked for; empty if there are none."""
     kind = _named("run", set(names) - set(asked))
     return [_said(kind)] if kind else []
 
 
 def left_over_of(folder: Path, config: Mapping[str, object], there: Iterable[Trained]) -> list[str]:
-    """`left_over` of the saved run in a folder, whose run.json holds `config`, and whether the run itself is."""
+    """The lines of `left_over` and `runs_left_over` for one saved run, whose run.json has this `config`."""
     try:
         asked = asked_runs(folder.parent)
         lines = left_over(parse_run(config), there)
     except InputError:
-        return []  # of another version, or damaged: `tickets status` says so
+        return []  # another version, or damaged, which `tickets status` reports
     return [*(runs_left_over([folder.name], asked) if asked else []), *lines]
 
 

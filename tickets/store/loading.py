@@ -1,4 +1,4 @@
-"""Saved campaigns and runs found by their folders."""
+"""Load saved campaigns and runs from their folders."""
 
 from __future__ import annotations
 
@@ -18,28 +18,27 @@ def load(
     *,
     trust_code: bool | Collection[str] = False,
 ) -> Saved:
-    """What `tickets run` wrote to a campaign folder, or to the folder of one run; or several of these as one.
+    """Load what `tickets run` wrote to a campaign folder or to the folder of one run, or several of these as one.
 
-    Needs no torch.
+    Does not need torch.
 
     Parameters
     ----------
     folder : path, or list of paths
-        A campaign's folder or a run's; or a list of them, whose runs are put side by side. A run that the list names
-        twice is there once.
+        A campaign's folder or a run's, or a list of them, whose runs are combined. A run that is listed twice is
+        loaded once.
     skip_damaged : bool
-        Leave runs out that cannot be read, and name them in `damaged`.
+        Skip runs that cannot be read; `damaged` names them.
     trust_code : bool, or names
-        Whether the functions outside the catalogue that the saved runs name ("my_nets:wide") may be imported and
-        called, as `Ticket.build` does: True for all of them, or the names of those that may. Whoever can write to a
-        folder can name any function in it.
+        Whether functions outside the catalogue that the saved runs name ("my_nets:wide") may be imported and called,
+        as `Ticket.build` does: True for all of them, or the names of those allowed. A saved run can name any
+        function, so trust only folders whose origin you know.
 
     Raises
     ------
     InputError
-        If a folder is missing or holds no run, or a run of another schema version (with skip_damaged: if no run is
-        left), or if two folders hold a run of the same id: two campaigns may have trained different arms of it, and
-        their rows could not be told apart.
+        If a folder is missing, contains no run or a run of another schema version (with skip_damaged: if no run is
+        left), or if two folders contain a run of the same id, whose rows could not be distinguished.
     """
     folders = [Path(folder)] if isinstance(folder, str | Path) else [Path(one) for one in folder]
     if not folders:

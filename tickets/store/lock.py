@@ -1,4 +1,4 @@
-"""One process at a time writes to a campaign folder."""
+"""The lock of a campaign folder: one process at a time writes to it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,15 @@ from tickets.store.layout import Layout
 
 @contextmanager
 def lock(folder: Path) -> Iterator[None]:
-    """Hold the lock of a campaign's folder: `.lock`, with the process id in it.
+    """Hold the lock of a campaign's folder, the file `.lock`, which contains the process id.
 
-    A missing folder is made. The lock goes with the process, however that ends. Raises InputError at once if
-    another process holds it, or if the file system has no locks; then what was made is removed again.
+    A missing folder is created. The operating system releases the lock when the process ends, however it ends.
+
+    Raises
+    ------
+    InputError
+        At once if another process holds the lock, or if the file system does not support locks; in the second case
+        the files and folders created here are removed.
     """
     path = folder / Layout.LOCK
     try:
@@ -37,7 +42,7 @@ def lock(folder: Path) -> Iterator[None]:
                 f"another `tickets run` (process {holder}) is at work in {folder}; "
                 "wait until it ends, or write to another folder (--out)"
             ) from error
-        except OSError as error:  # ENOSYS, EOPNOTSUPP, ENOLCK, and whatever else a file system says
+        except OSError as error:  # ENOSYS, EOPNOTSUPP, ENOLCK and others, by file system
             _remove(made)
             raise InputError(
                 f"{folder}: lies on a file system that locks no files ({error.strerror}), as some NFS, Lustre and FUSE "
@@ -46,14 +51,14 @@ def lock(folder: Path) -> Iterator[None]:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         yield
-        # The file stays: were it removed, a process that has it open would lock a file without a name.
+        # The file is not removed: a process that has it open would then lock a file without a name.
         os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)
 
 
 def _remove(made: Sequence[Path]) -> None:
-    """Remove the lock's file and folders that were made for it, as far as they are empty."""
+    """Remove the lock file and the empty folders that were created for it."""
     with suppress(OSError):
         for part in made:
             part.rmdir() if part.is_dir() else part.unlink()

@@ -1,4 +1,4 @@
-"""A run's log: one event a line, added to by one write each, so that several workers can share the file."""
+"""A run's log: one event a line, appended by a single write each, so that several workers can share the file."""
 
 from __future__ import annotations
 
@@ -15,10 +15,21 @@ from tickets.store.commit import explained
 
 
 def append_event(log: Path, event: Mapping[str, Any]) -> None:
-    """Add one line to a log: the event, preceded by the UTC time as "time".
+    """Append one line to a log: the event, with the UTC time as "time".
 
-    `event` holds plain JSON values; "event" says what happened ("started", "round", "failed" with "why",
-    ...). If a crash tore the last line, the event starts a new one. Raises InputError if the disk is full.
+    If a crash left the last line incomplete, the event starts a new line.
+
+    Parameters
+    ----------
+    log
+        The file.
+    event
+        JSON values; "event" is the kind of event ("started", "round", "failed" with "why", ...).
+
+    Raises
+    ------
+    InputError
+        If the disk is full.
     """
     stamped = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **event}
     line = (json.dumps(stamped, ensure_ascii=False, allow_nan=False) + "\n").encode()
@@ -41,7 +52,7 @@ def append_event(log: Path, event: Mapping[str, Any]) -> None:
 
 
 def read_events(log: Path) -> list[dict[str, Any]]:
-    """The events of a log, oldest first, without lines that a crash tore; none if there is no log."""
+    """The events of a log, oldest first; incomplete lines are skipped. Empty if there is no log."""
     try:
         lines = log.read_bytes().split(b"\n")
     except FileNotFoundError:

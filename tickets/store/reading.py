@@ -1,4 +1,4 @@
-"""Reading what was committed: every file is checked against its folder's manifest before it is used."""
+"""Reading committed files: each is checked against its folder's manifest before it is used."""
 
 from __future__ import annotations
 
@@ -62,13 +62,13 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def keeps_own_mask(manifest: Manifest, arm: str) -> bool:
-    """Whether a round's folder holds masks of the arm with this label, and not only the round's."""
+    """Whether the arm with this label has masks of its own in a round's folder, in addition to the round's."""
     names = (entry.get("name", arm) for entry in manifest["arms"] if entry["arm"] == arm)
     return has_own_mask(next(names, arm))
 
 
 def file_problem(folder: Path, name: str, manifest: Manifest) -> str | None:
-    """What is wrong with a file's size or SHA-256 by its manifest, or None. The file is read in pieces."""
+    """How a file's size or SHA-256 differs from the manifest, or None. The file is read in chunks."""
     try:
         with open(folder / name, "rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
@@ -80,7 +80,7 @@ def file_problem(folder: Path, name: str, manifest: Manifest) -> str | None:
 
 
 def read_checked(folder: Path, name: str, manifest: Manifest) -> bytes:
-    """The bytes of a file, read once and checked. Raises InputError if they are not the manifest's."""
+    """The content of a file. Raises InputError if its size or SHA-256 differs from the manifest."""
     try:
         data = (folder / name).read_bytes()
     except OSError as error:
@@ -92,9 +92,9 @@ def read_checked(folder: Path, name: str, manifest: Manifest) -> bytes:
 
 
 class Committed:
-    """Committed folders that many reads share: each manifest is read once, each file checked once.
+    """A cache for repeated reads of committed folders: each manifest is read once, and each file is checked once.
 
-    Once is enough, for what is committed is never changed.
+    Once is enough, since committed files are never changed.
     """
 
     def __init__(self) -> None:
@@ -108,7 +108,7 @@ class Committed:
         return self._manifests[folder]
 
     def checked(self, folder: Path, name: str) -> Path:
-        """The path of a file whose size and SHA-256 are the manifest's. Raises InputError if they are not."""
+        """The path of a file, after its size and SHA-256 have been checked. Raises InputError if they differ."""
         path = folder / name
         if path not in self._checked:
             wrong = file_problem(folder, name, self.manifest(folder))
@@ -119,19 +119,19 @@ class Committed:
 
 
 def damaged(path: Path, what: str) -> InputError:
-    """The error that says that a committed file is not what it was, and what to do."""
+    """The error for a damaged committed file, with the remedy."""
     return InputError(f"{path}: {what}; `tickets verify` lists all damage; take the file from a backup")
 
 
 def read_arrays(path: Path, prefix: str) -> dict[str, Array]:
-    """The arrays of a safetensors file whose keys begin so, by the rest of the key; no others are read."""
+    """The arrays of a safetensors file whose keys start with `prefix`, by the rest of the key. Reads no others."""
     with safe_open(path, framework="numpy") as file:
         keys = [key for key in file.keys() if key.startswith(prefix)]  # noqa: SIM118 (this is no dict)
         return {key.removeprefix(prefix): file.get_tensor(key) for key in keys}
 
 
 def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """The metadata `shapes` of a safetensors file, in the model's order; only the file's header is read."""
+    """The metadata `shapes` of a safetensors file, in the model's order. Reads the header only."""
     with open(path, "rb") as file:
         length = file.read(8)
         return decode_shapes(length + file.read(int.from_bytes(length, "little")))
@@ -160,7 +160,7 @@ def read_values(folder: Path) -> dict[int, dict[str, Array]]:
 
 
 def read_initial(cohort: Path, replicate: int) -> dict[str, Array]:
-    """One replicate's committed initial values, by parameter or buffer; nobody else's are held in memory."""
+    """One replicate's committed initial values, by parameter or buffer. Loads no other replicate."""
     folder = cohort / Layout.INITIAL
     return read_arrays(Committed().checked(folder, Layout.VALUES), f"{replicate}/")
 
@@ -179,9 +179,12 @@ def read_round_masks(round_folder: Path) -> dict[int, dict[str, Mask]]:
 
 
 def read_next_masks(round_folder: Path) -> dict[int, dict[str, Mask]]:
-    """The masks that the next round starts from: {replicate: {parameter: bool array}}, in model order.
+    """The masks of the following round: {replicate: {parameter: bool array}}, in model order.
 
-    Raises InputError if the round was committed without them.
+    Raises
+    ------
+    InputError
+        If the round was committed without them.
     """
     if Layout.NEXT_MASKS not in read_manifest(round_folder)["files"]:
         raise InputError(f"{round_folder}: has no {Layout.NEXT_MASKS}, so no round can follow it")

@@ -1,4 +1,4 @@
-"""How far each run of a campaign is, from what is committed and from its log."""
+"""The progress of each run of a campaign, from its committed rounds and its log."""
 
 from __future__ import annotations
 
@@ -21,15 +21,27 @@ State = Literal["done", "partial", "failed", "waiting"]
 
 @dataclass(frozen=True)
 class RunStatus:
-    """How far one run is. Plain JSON values throughout.
+    """The progress of one run, as JSON values.
 
-    state: `done` (nothing is missing), `failed` (the last attempt did, `why` says how), `waiting` (nothing is
-    trained yet) or `partial`. Rounds count the dense one; a round or replicate is done when every arm and
-    draw of it is committed. trainings: networks, of which `diverged` are recorded as such.
-    missing_arms: the arms that rounds which are committed lack.
-    asked: whether campaign.toml asks for the run; else it is measured by its own run.json.
-    coverage: which of the network's weights are prunable, as `Coverage.as_json` gives it; None if no file says so.
-    left_over: what of the run is saved and no longer in the campaign file, a line a kind.
+    Rounds include the dense one. A round or replicate is done when all its arms and draws are committed. Trainings are
+    counted in networks.
+
+    Attributes
+    ----------
+    state
+        `done` (nothing is missing), `failed` (the last attempt failed), `waiting` (nothing trained yet) or `partial`.
+    why
+        The reason of a failure.
+    diverged
+        How many of the trained networks diverged.
+    missing_arms
+        Arms that are missing in committed rounds.
+    asked
+        Whether campaign.toml asks for the run. If not, progress is measured against its own run.json.
+    coverage
+        Which weights are prunable, as `Coverage.as_json` returns it; None if unknown.
+    left_over
+        Saved results that the campaign file no longer asks for, one line for each kind.
     """
 
     run: str
@@ -49,10 +61,17 @@ class RunStatus:
 
 
 def status(folder: str | Path) -> list[RunStatus]:
-    """The status of every run that a folder's campaign.toml asks for, then of other runs that are there.
+    """The status of every run that a folder's campaign.toml asks for, then of other saved runs. Writes nothing.
 
-    The folder of a single run will do too. Nothing is written. Raises InputError if there is neither a
-    campaign.toml nor a run.
+    Parameters
+    ----------
+    folder
+        A campaign's folder or a run's.
+
+    Raises
+    ------
+    InputError
+        If there is neither a campaign.toml nor a run.
     """
     folder = Path(folder)
     there = {path.name: path for path in run_folders(folder)}
@@ -69,10 +88,10 @@ def status(folder: str | Path) -> list[RunStatus]:
 
 
 def failure(events: Sequence[Mapping[str, Any]]) -> str | None:
-    """Why the last attempt failed, None if it did not: the last "failed" event with no progress after it.
+    """The reason of the last "failed" event that no progress follows, or None.
 
-    Progress is any other event of the same cohort, or of none ("started", say). A failure that names no
-    cohort is undone by any later event.
+    Progress is any other event of the same cohort or of no cohort. Any later event clears a failure that names no
+    cohort.
     """
     failures: dict[object, str] = {}
     for event in events:

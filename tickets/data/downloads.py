@@ -1,4 +1,4 @@
-"""Where the data sets' files can be downloaded, and the checksums that they are published with."""
+"""Addresses and published checksums of the data sets' files."""
 
 from __future__ import annotations
 
@@ -8,10 +8,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Download:
-    """One file to download: its name at the address, the MD5 of its bytes as published, and what it gives.
+    """One file to download.
 
-    `contents_sha256` is that of the uncompressed contents, where it is known. `members` are the files to take
-    out of a tar archive and their sizes in bytes; without any, the file is kept as it comes.
+    Attributes
+    ----------
+    file
+        Its name at the address.
+    md5
+        The published MD5 of its bytes.
+    contents_sha256
+        The SHA-256 of the uncompressed content, if known.
+    members
+        The files to extract from a tar archive and their sizes in bytes; None if the file is no archive.
     """
 
     file: str
@@ -21,15 +29,15 @@ class Download:
 
 
 @dataclass(frozen=True)
-class Source:
-    """Where a data set's files come from: base addresses, tried in turn, and the files."""
+class Downloads:
+    """The files of a data set, and the base addresses that are tried in turn."""
 
     addresses: tuple[str, ...]
     downloads: tuple[Download, ...]
 
 
-SOURCES: Mapping[str, Source] = {
-    "mnist": Source(
+DOWNLOADS: Mapping[str, Downloads] = {
+    "mnist": Downloads(
         addresses=(
             "https://ossci-datasets.s3.amazonaws.com/mnist/",
             "https://storage.googleapis.com/cvdf-datasets/mnist/",
@@ -57,7 +65,7 @@ SOURCES: Mapping[str, Source] = {
             ),
         ),
     ),
-    "fashion_mnist": Source(
+    "fashion_mnist": Downloads(
         addresses=("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",),
         downloads=(
             Download("train-images-idx3-ubyte.gz", md5="8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
@@ -66,7 +74,7 @@ SOURCES: Mapping[str, Source] = {
             Download("t10k-labels-idx1-ubyte.gz", md5="bb300cfdad3c16e7a12a480ee83cd310"),
         ),
     ),
-    "cifar10": Source(
+    "cifar10": Downloads(
         addresses=("https://www.cs.toronto.edu/~kriz/",),
         downloads=(
             Download(
