@@ -1,4 +1,4 @@
-"""Where a network's random numbers come from, found by trying it: a training must be able to give it the same again."""
+"""Detect, by trial, where a network's random numbers come from. Training must be able to reproduce them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tickets.errors import InputError
 from tickets.process_state import standard_state
 from tickets.random_state import seed_generators
 
-TRIES = 4  # from one seed: what is drawn with a small probability is not seen by one
+TRIES = 4  # forward passes from one seed, since a single one may miss a draw of small probability
 _OWN = (
     "draw from torch's, NumPy's or Python's global generator (torch.rand, np.random.rand, random.random), which the "
     "toolkit seeds for each network and step"
@@ -25,10 +25,14 @@ _OWN = (
 
 @dataclass(frozen=True)
 class Draws:
-    """What a network draws from as it computes its outputs, in training or evaluation mode.
+    """The random number generators that a network uses in its forward pass, in training or evaluation mode.
 
-    sources: of "torch", "numpy" and "python", the global generators that it was seen to draw from. repeatable: whether
-    the same values and seeds gave the same outputs.
+    Attributes
+    ----------
+    sources
+        The global generators that it used: "torch", "numpy", "python".
+    repeatable
+        Whether equal values and seeds gave equal outputs.
     """
 
     sources: frozenset[str]
@@ -36,13 +40,13 @@ class Draws:
 
     @property
     def obstacle(self) -> str | None:
-        """Why networks cannot be trained beside each other: these generators are one for the whole process."""
+        """Why networks cannot be trained side by side, or None: these generators belong to the whole process."""
         foreign = [name for name, key in (("NumPy's", "numpy"), ("Python's", "python")) if key in self.sources]
         return f"the model draws from {' and '.join(foreign)} random numbers" if foreign else None
 
 
 def is_of_torch(module: nn.Module) -> bool:
-    """Whether PyTorch and this package made all its parts, which draw from nothing but PyTorch's global generators."""
+    """Whether all submodules are PyTorch's or this package's, which use only PyTorch's global generators."""
     parts = list(module.modules())
     hooked = any(part._forward_hooks or part._forward_pre_hooks for part in parts)
     return not hooked and all(type(part).__module__.startswith(("torch.nn.", "tickets.models.")) for part in parts)
@@ -50,17 +54,17 @@ def is_of_torch(module: nn.Module) -> bool:
 
 @standard_state()
 def draws_of(build: Callable[[], nn.Module], inputs: Tensor) -> Draws:
-    """Try networks on some examples, (b, *input_shape): each a new one at the same values and from the same seeds.
+    """Run new networks, at the same values and seeds, on a few examples, (b, *input_shape).
 
-    What one network remembers from call to call is left to the comparison with a plain loop (guard.py). A network that
-    fails in the trial counts as one that draws nothing: training it says what is wrong.
+    State that a network keeps from call to call is detected by the comparison with a plain loop (guard.py). A network
+    that fails here counts as one that uses no random numbers; the error is reported when it is trained.
     """
     values = {name: tensor.detach().clone() for name, tensor in _tensors(build())}
     sources, repeatable = set(), True
     for training in (True, False):
         first: Any = None
         for _ in range(TRIES):
-            seed_generators(0)  # what the constructor draws and keeps is no chance of its outputs
+            seed_generators(0)  # random numbers of the constructor do not count
             tried = build().train(training)
             own = [_state(generator) for generator in _own_generators(tried)]
             seed_generators(0)
@@ -78,7 +82,7 @@ def draws_of(build: Callable[[], nn.Module], inputs: Tensor) -> Draws:
 
 @torch.no_grad()
 def _outputs(module: nn.Module, values: Mapping[str, Tensor], inputs: Tensor) -> Any:
-    """What a network gives that stands at these values."""
+    """The outputs of a network at these values."""
     for name, tensor in _tensors(module):
         if name in values:
             tensor.copy_(values[name])
@@ -86,10 +90,21 @@ def _outputs(module: nn.Module, values: Mapping[str, Tensor], inputs: Tensor) ->
 
 
 def check_chance(draws: Draws, fresh: Callable[[int], Mapping[str, Tensor]], name: str) -> None:
-    """Refuse a network whose random numbers cannot be given again.
+    """Refuse a network whose random numbers cannot be reproduced.
 
-    fresh: every parameter and buffer of a new network, from a seed. Raises InputError if its outputs, or what it is
-    initialised with, differ from one time to the next although the seeds are equal.
+    Parameters
+    ----------
+    draws
+        What `draws_of` found.
+    fresh
+        Returns every parameter and buffer of a new network, from a seed.
+    name
+        The model's name, for errors.
+
+    Raises
+    ------
+    InputError
+        If outputs or initial values differ although values and seeds are equal.
     """
     problems = []
     if not draws.repeatable:
@@ -114,7 +129,7 @@ def _tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
 
 
 def _states() -> dict[str, Any]:
-    """Of the global generators, as what can be compared."""
+    """The states of the global generators, in a form that can be compared."""
     return {
         "torch": torch.default_generator.get_state().numpy().tobytes(),
         "numpy": repr(np.random.get_state()),
@@ -123,7 +138,7 @@ def _states() -> dict[str, Any]:
 
 
 def _own_generators(module: nn.Module) -> Iterator[Any]:
-    """Generators that the network's modules hold, or that their methods name."""
+    """Generators that are attributes of the network's modules, or that their methods refer to."""
     kinds = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
     for part in module.modules():
         methods = [value for kind in type(part).__mro__ for value in vars(kind).values() if kind is not nn.Module]
@@ -132,7 +147,7 @@ def _own_generators(module: nn.Module) -> Iterator[Any]:
 
 
 def _named(function: Any) -> list[Any]:
-    """What a function names of its module and of the functions around it; [] for what is no function."""
+    """The globals and closure variables that a function refers to; empty for anything but a function."""
     if not isinstance(function, FunctionType):
         return []
     cells = [cell.cell_contents for cell in function.__closure__ or () if cell != CellType()]
@@ -148,8 +163,8 @@ def _state(generator: Any) -> Any:
 
 
 def _alike(one: Any, other: Any) -> bool:
-    """Whether two tensors are equal but for rounding; NaN equals NaN."""
+    """Whether two tensors are equal up to rounding; NaN equals NaN."""
     if not (isinstance(one, Tensor) and isinstance(other, Tensor)):
-        return True  # what is no tensor is refused elsewhere
+        return True  # outputs that are not tensors are refused elsewhere
     same = one.shape == other.shape and one.dtype == other.dtype
     return same and torch.allclose(one.double(), other.double(), rtol=1e-4, atol=1e-6, equal_nan=True)

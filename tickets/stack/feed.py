@@ -1,4 +1,4 @@
-"""The batch of each step: what is gathered and augmented once for all networks with the same data order."""
+"""The batch of each step, gathered and augmented once for all networks with the same data order."""
 
 from __future__ import annotations
 
@@ -16,16 +16,21 @@ from tickets.stack.order import Batches
 
 @dataclass(frozen=True)
 class NetworkSeeds:
-    """What chance decides while one network trains. Networks with the same `order` see the same batches."""
+    """The seeds of one network's training. Networks with the same `order` see the same batches."""
 
     order: int
     noise: int
 
 
 class Feed:
-    """The batches of some networks, step by step.
+    """The batches of R networks, step by step.
 
-    orders: the data orders there are. which: (R,) int64, each network's place among them.
+    Attributes
+    ----------
+    orders
+        The distinct data orders.
+    which
+        (R,) int64, the index of each network's data order.
     """
 
     def __init__(
@@ -37,11 +42,11 @@ class Feed:
         self._batches = Batches(self.orders, len(examples.train_labels), recipe.batch_size, device)
 
     def places(self, step: int) -> Tensor:
-        """Where one step's examples are, (orders, batch)."""
+        """The indices of one step's examples, (orders, batch)."""
         return self._batches.at(step)
 
     def gather(self, places: Tensor) -> tuple[Tensor, Tensor]:
-        """Every network's batch as it is, not augmented: x (R, batch, *input_shape), y (R, batch)."""
+        """Every network's batch without augmentation: x (R, batch, *input_shape), y (R, batch)."""
         return self._gathered(places[self.which])
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
@@ -54,9 +59,9 @@ class Feed:
         return x, y
 
     def batches(self, steps: range) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Order by order, the batches of several steps, not gathered: examples, where each batch's are, their labels.
+        """For each data order, the batches of several steps as (examples, indices, labels), without a copy.
 
-        Examples are (n, *input_shape), places among them and labels (steps, batch).
+        Examples are (n, *input_shape); indices into them and labels are (steps, batch).
         """
         places = torch.stack([self._batches.at(step) for step in steps], 1)  # (orders, steps, batch)
         for order, at in enumerate(places):
@@ -71,7 +76,7 @@ class Feed:
         return self._examples.train_inputs[places], self._examples.train_labels[places]
 
     def _augmented(self, places: Tensor, step: int, order: int) -> tuple[Tensor, Tensor]:
-        """One step's batch of one order."""
+        """One step's batch of one data order."""
         assert self._examples.augment is not None
         x, y = self._gathered(places)
         generator = torch.Generator().manual_seed(stream(self.orders[order], "augment", step))

@@ -1,8 +1,7 @@
-"""Where everything of a chain is in a kernel's memory.
+"""The memory layout of a chain for the kernels.
 
-A row a unit and pixel; the pixels of a line of one unit lie together, so that a line is read in one go, then the same
-line of the next unit, then the next line. The layers that read images are one part of it, the Linear layers after them
-another.
+There is one row for each unit and pixel. The pixels of one line of one unit are adjacent, followed by the same line of
+the next unit, and then by the next line. Layers that read images and the Linear layers after them have separate memory.
 """
 
 from __future__ import annotations
@@ -20,13 +19,14 @@ from tickets.stack.convolutions import Pair
 
 Ints = npt.NDArray[np.int64]
 
-# Where a layer's rows are, for the kernels. Of all layers' units, its `units` begin at `unit`. It computes `high` lines
-# of `wide` pixels; for one it reads as many lines `above` and `below` as these say, of `down` lines of `across` pixels,
-# of `rows` units each. What it reads for the first line begins at `source` and what it writes at `result`, for the next
-# unit *_unit rows on, for the next line *_line. `pool` is a Link's; if it is not 1, so many lines are kept, in a place
-# of their own. What passes is at `passed` in the same way, and which of the pixels it was at `chosen`, one line of all
-# units' pixels after the other. The gradients by what the layer writes are at `slope` of the slopes, with zeros around
-# them as far as its kernel reaches, which begin at `around`.
+# The places of a layer's rows.
+# unit, units: the first of its units among those of all layers, and their number.
+# high, wide: lines and pixels of its output image. down, across, rows: lines, pixels and units of its input image.
+# above, below: lines of input that one line of output reads before and after its own.
+# source, result: the first row of its input and of its output; *_unit and *_line: distance to the next unit and line.
+# pool: as in Link; if not 1, the latest `pool` lines of output are stored in separate memory.
+# passed: the first row after pooling. chosen: the first row of the positions of the maxima, line by line.
+# slope: the first row of the gradients by the output; around: the first of the zeros around them.
 PLACES = ("source", "result", "passed", "slope")
 FIELDS = ("unit", "units", "high", "wide", "pool", "chosen", "above", "below", "around", "down", "across", "rows")
 STRIDES = [f"{place}{step}" for place in PLACES for step in ("", "_line", "_unit")]
@@ -35,11 +35,22 @@ Frame = np.dtype([(name, np.int64) for name in (*FIELDS, *STRIDES)], align=True)
 
 @dataclass(frozen=True)
 class Columns:
-    """Where each column of a layer's weights, (units, columns), comes from; in rows.
+    """The rows that belong to each column of a layer's weights, (units, columns).
 
-    unit: of the layer before, or of the input. source: from where the layer reads a line. target: of the gradients that
-    go back to a line, from where they begin; there are `targets` of them. shift: from where it reads slopes for a line,
-    to those of its first unit; the next unit's are `stride` on.
+    Attributes
+    ----------
+    unit
+        The unit of the previous layer, or of the input, that the column reads.
+    source
+        The row that the column reads, relative to the start of a line.
+    target
+        The row of the gradient by the input that the column adds to, relative to the start of a line.
+    shift
+        The row of the first unit's slopes that flow back to that row, relative to the start of a line.
+    targets
+        The number of rows of the gradient by the input.
+    stride
+        The distance from one unit's slopes to the next unit's.
     """
 
     unit: Ints
@@ -52,15 +63,32 @@ class Columns:
 
 @dataclass(frozen=True)
 class Layout:
-    """A chain in a kernel's memory.
+    """The memory layout of a chain. Sizes are in rows.
 
-    frame: (layers,) of Frame; the first `images` layers read images. columns: of each layer. given: the row of each
-    number of an example, of which `given_run` at a time lie in rows one after the other; given_rows: of an example with
-    the zeros around it. Of the room to work in, for the layers
-    that read images: image_rows are for what passes, chosen_rows for which of the pixels it was, line_rows for the
-    lines that are pooled, image_slope_rows, and back_rows for a line that goes back before it is known where to. For
-    Linear layers: flat_rows for what the first reads, if that is not the example; output_rows for what they write, and
-    as many for their slopes. image_border, slope_border: the rows around images, which are zeros.
+    Attributes
+    ----------
+    frame
+        (layers,) of Frame.
+    images
+        The number of layers that read images; they come first.
+    columns
+        One for each layer.
+    given
+        The row of each number of an example.
+    given_run
+        So many consecutive numbers of an example have consecutive rows.
+    given_rows
+        An example with the zeros around it.
+    image_rows, chosen_rows, line_rows
+        Workspace of layers that read images: outputs, positions of maxima, lines before pooling.
+    image_slope_rows, back_rows
+        Their slopes, and one line of gradients before it is distributed by the backward pass of pooling.
+    flat_rows
+        The input of the first Linear layer, if it is not the example.
+    output_rows
+        The outputs of the Linear layers; as many rows hold their slopes.
+    image_border, slope_border
+        The rows of zeros around images and around slopes.
     """
 
     frame: npt.NDArray[Any]
@@ -82,7 +110,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class _Rows:
-    """An image's rows, from `first` on, with zeros around it."""
+    """The rows of an image with zeros around it, from `first` on."""
 
     image: Image
     padding: Pair = (0, 0)
@@ -98,7 +126,7 @@ class _Rows:
 
     @property
     def end(self) -> int:
-        """With so many zeros at the end that a line's rows can be counted from its first pixel on."""
+        """The row after the image, with enough zeros at the end to read a whole line from its first pixel on."""
         return self.first + (self.image[1] + 2 * self.padding[0]) * self.line + self.padding[1]
 
     @property
@@ -114,7 +142,7 @@ class _Rows:
 
 
 def lay_out_chain(links: Sequence[Link]) -> Layout:
-    """Where everything of a chain goes."""
+    """The memory layout of a chain."""
     images, flat = ([link for link in links if (link.kernel is not None) == one] for one in (True, False))
     given, read = _Rows(links[0].inputs, links[0].padding), _Rows((math.prod(flat[0].inputs), 1, 1))
     in_images, in_flat = _places(images), _places(flat)
@@ -156,7 +184,7 @@ def lay_out_chain(links: Sequence[Link]) -> Layout:
 
 
 class _Places(NamedTuple):
-    """What links that lie in the same memory write, what of it passes on to the next, and their slopes."""
+    """The outputs of links in the same memory, what remains after pooling, and their slopes."""
 
     results: list[_Rows]
     passed: list[_Rows]
@@ -180,19 +208,19 @@ def _end(images: Sequence[_Rows]) -> int:
 
 
 def _run(rows: Ints) -> int:
-    """The largest number by which rows can be taken so that as many at a time lie one after the other."""
+    """The largest number such that consecutive groups of so many rows are contiguous."""
     return int(np.gcd.reduce([*np.flatnonzero(np.diff(rows) != 1) + 1, len(rows)]))
 
 
 def _around(images: Sequence[_Rows]) -> Ints:
-    """All rows but the images' own."""
+    """All rows that belong to no image."""
     if not images:
         return np.zeros(0, np.int64)
     return np.setdiff1d(np.arange(images[-1].end), np.concatenate([rows.places.ravel() for rows in images]))
 
 
 def _reach(link: Link) -> Pair:
-    """How far around its slopes a layer reads when they go back: as a convolution with the kernel turned round."""
+    """How far beyond its slopes a layer's backward pass reads: a convolution with the rotated kernel."""
     if link.kernel is None:
         return 0, 0
     return link.kernel[0] - 1 - link.padding[0], link.kernel[1] - 1 - link.padding[1]

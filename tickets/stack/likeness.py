@@ -1,12 +1,11 @@
-"""Whether two trainings of the same networks differ by more than rounding.
+"""Test whether two trainings of the same networks differ by more than rounding.
 
-A rounding error is small where it is made, but not always where it ends up: Adam divides a gradient by its own size,
-so that one that is nothing but rounding moves its weight by a whole learning rate, and a unit whose input is nearly 0
-passes it in one training and not in the other. No fixed tolerance is right for both a weight of a smooth network and
-such a one. So the network itself is asked: it is trained once more from initial values that are changed in their
-last bits, by PERTURBED units of rounding, and what that changes of a tensor is what rounding may change of it, up to a
-factor of SPREADS. Lengths of whole tensors are compared, not single numbers: how many of a tensor's weights are at
-such an edge differs little from one training to the next, which ones they are does.
+A rounding error can grow. Adam divides a gradient by its magnitude, so that a gradient that consists of rounding errors
+moves its weight by a whole learning rate. A ReLU whose input is nearly 0 is active in one training and not in the
+other. No fixed tolerance suits both such networks and smooth ones. The tolerance is therefore measured: the network is trained
+again from initial values that are perturbed in their last bits, by up to PERTURBED roundoff units. What this changes in
+a tensor, times SPREADS, is what rounding may change. Norms of whole tensors are compared and not single numbers: how
+many weights are affected in this way varies little between trainings, but which ones are does.
 """
 
 from __future__ import annotations
@@ -20,20 +19,26 @@ from torch import Tensor
 
 from tickets.stack.networks import Stack
 
-ROUNDOFF = {"float32": 2.0**-24, "tf32": 2.0**-11, "bf16": 2.0**-9}  # relative, of one operation, by train.precision
-PERTURBED = 8.0  # of these, at most, that a weight is changed by
-SPREADS = 32.0  # times what such changes come to
-STORED = 32 * ROUNDOFF["float32"]  # of a tensor's length: how it is kept is float32 in every precision
+ROUNDOFF = {"float32": 2.0**-24, "tf32": 2.0**-11, "bf16": 2.0**-9}  # relative error of one operation
+PERTURBED = 8.0  # the largest relative perturbation of a weight, in units of ROUNDOFF
+SPREADS = 32.0  # the allowed difference, in units of the effect of such perturbations
+STORED = 32 * ROUNDOFF["float32"]  # the least allowed difference, relative to a tensor's norm: storage is float32
 
 
 @dataclass(frozen=True)
 class Course:
-    """A training of a few steps. All on the CPU.
+    """A training of a few steps. All tensors are on the CPU.
 
-    stacks: on the way, from the first on. logits: the outputs in evaluation mode at the beginning and at the end,
-    (R, n, classes).
-    unreached: of each network, the parameters that no loss has reached, if that is known.
-    counted: the plain attributes of its modules that change from step to step, if that is known.
+    Attributes
+    ----------
+    stacks
+        The networks at several steps, from the first on.
+    logits
+        The outputs in evaluation mode before and after the training, (R, n, classes).
+    unreached
+        For each network, the parameters whose gradient was None at every step, if known.
+    counted
+        The plain attributes of modules that changed from step to step, if known.
     """
 
     stacks: Sequence[Stack]
@@ -44,10 +49,16 @@ class Course:
 
 @dataclass(frozen=True)
 class Gap:
-    """How far one tensor of two trainings is apart.
+    """The difference of one tensor between two trainings.
 
-    what: the tensor. difference: the length of the difference, as a share of the tensor's length. allowed: what
-    rounding may come to, likewise.
+    Attributes
+    ----------
+    what
+        The tensor.
+    difference
+        The norm of the difference, relative to the tensor's norm.
+    allowed
+        The largest difference that rounding explains, likewise relative.
     """
 
     what: str
@@ -56,17 +67,17 @@ class Gap:
 
     @property
     def beyond(self) -> bool:
-        """Whether rounding cannot explain it."""
+        """Whether the difference exceeds what rounding explains."""
         return not self.difference <= self.allowed
 
     @property
     def share(self) -> float:
-        """Of what is allowed."""
+        """The difference as a share of what is allowed."""
         return self.difference / self.allowed if self.allowed else math.inf if self.difference else 0.0
 
 
 def perturbed(stack: Stack, precision: str, seed: int) -> Stack:
-    """The same networks with every trained weight changed in its last bits; what is 0 stays 0."""
+    """The same networks with every trained weight perturbed in its last bits; zeros stay 0."""
     generator = torch.Generator().manual_seed(seed)
     most = PERTURBED * ROUNDOFF[precision]
 
@@ -78,11 +89,19 @@ def perturbed(stack: Stack, precision: str, seed: int) -> Stack:
 
 
 def widest_gap(found: Course, wanted: Course, others: Sequence[Course]) -> Gap:
-    """Where `found` is furthest from `wanted`, measured by what rounding may do there.
+    """The tensor with the largest difference relative to what rounding allows.
 
-    others: trainings like `wanted`, from perturbed values. A tensor of `wanted` with numbers that are not finite says
-    nothing. Buffers and frozen parameters that `wanted` leaves as they were must be left so, bit for bit, and so must
-    parameters that no loss has reached.
+    Tensors of `wanted` with numbers that are not finite are ignored. Buffers and frozen parameters that `wanted` does
+    not change must be unchanged bit for bit, as must parameters that receive no gradient.
+
+    Parameters
+    ----------
+    found
+        The training to test.
+    wanted
+        The reference.
+    others
+        Trainings like `wanted`, from perturbed values.
     """
     here, there, elsewhere = _numbers(found), _numbers(wanted), [_numbers(other) for other in others]
     gaps = [
@@ -94,7 +113,7 @@ def widest_gap(found: Course, wanted: Course, others: Sequence[Course]) -> Gap:
 
 
 def largest_difference(found: Course, wanted: Course) -> float:
-    """The largest difference of a parameter or buffer at the end; NaN where one is not finite."""
+    """The largest difference of a parameter or buffer at the end; NaN if one is not finite."""
     one, other = ({**course.stacks[-1].parameters, **course.stacks[-1].buffers} for course in (found, wanted))
     apart = [(one[name].double() - tensor.double()).abs().max() for name, tensor in other.items() if tensor.numel()]
     return float(torch.stack(apart).max())
@@ -102,9 +121,10 @@ def largest_difference(found: Course, wanted: Course) -> float:
 
 @dataclass(frozen=True)
 class _Numbers:
-    """One tensor of one network. numbers: (n,) float64, for a parameter or buffer how far it has moved from the start.
+    """One tensor of one network.
 
-    length: of the tensor itself. exact: if it has not moved, it must not move.
+    numbers: (n,) float64; of a parameter or buffer, its change since the start. length: the norm of the tensor itself.
+    exact: whether a tensor that the reference does not change must not change.
     """
 
     numbers: Tensor
@@ -113,7 +133,7 @@ class _Numbers:
 
 
 def _numbers(course: Course) -> dict[str, _Numbers]:
-    """Everything that is compared, by what it is."""
+    """All tensors that are compared, by a description."""
     first, *later = course.stacks
     start = {**first.parameters, **first.buffers}
     found: dict[str, _Numbers] = {}
@@ -136,7 +156,7 @@ def _numbers(course: Course) -> dict[str, _Numbers]:
 
 
 def _of(numbers: Mapping[str, _Numbers], what: str, like: _Numbers) -> _Numbers:
-    """A state that there is not is one of zeros, as before the first step."""
+    """The tensor, or zeros if it is missing: an optimizer state is zero before the first step."""
     return numbers[what] if what in numbers else _nothing_like(like)
 
 
