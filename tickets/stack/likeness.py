@@ -2,10 +2,10 @@
 
 A rounding error can grow. Adam divides a gradient by its magnitude, so that a gradient that consists of rounding errors
 moves its weight by a whole learning rate. A ReLU whose input is nearly 0 is active in one training and not in the
-other. No fixed tolerance suits both such networks and smooth ones. The tolerance is therefore measured: the network is trained
-again from initial values that are perturbed in their last bits, by up to PERTURBED roundoff units. What this changes in
-a tensor, times SPREADS, is what rounding may change. Norms of whole tensors are compared and not single numbers: how
-many weights are affected in this way varies little between trainings, but which ones are does.
+other. No fixed tolerance suits both such networks and smooth ones. The tolerance is therefore measured: the network is
+trained again from initial values that are perturbed in their last bits, by up to PERTURBED roundoff units. What this
+changes in a tensor, times SPREADS, is what rounding may change. Norms of whole tensors are compared and not single
+numbers: how many weights are affected in this way varies little between trainings, but which ones are does.
 """
 
 from __future__ import annotations
