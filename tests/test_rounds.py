@@ -14,15 +14,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tickets import rounds
+from tickets import groups
 from tickets.arms import Origin
 from tickets.catalogue import ARMS, resolve
+from tickets.chains import Chain, density, first_chain, first_masks
 from tickets.config import ArmConfig, parse_run
 from tickets.data import Examples
 from tickets.errors import InputError
 from tickets.execution_plan import plan_execution
 from tickets.fitting import fit
-from tickets.rounds import Chain, Network, RoundResult, density, first_chain, first_masks, train_round
+from tickets.rounds import Network, RoundResult, train_round
 from tickets.seeds import stream
 from tickets.setting import Setting, make_setting
 from tickets.source import Source
@@ -466,14 +467,14 @@ def test_first_chain_is_a_function_of_the_seed_and_the_replicate() -> None:
 def seeds_of(monkeypatch, setting: Setting, chains: list[Chain], number: int, *arms: Any) -> dict[tuple, Any]:
     """What each network trained with: its data order and its noise."""
     handed = []
-    real = rounds.train
+    real = groups.train
 
     def watched(make, stack, seeds, *rest, **options):
         handed.extend(seeds)
         return real(make, stack, seeds, *rest, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(rounds, "train", watched)
+        patch.setattr(groups, "train", watched)
         result = play(setting, chains, number, *arms)
     labels = [(n.label.replicate, n.label.arm, n.label.draw) for n in result.networks]
     return dict(zip(labels, handed, strict=True))
@@ -599,7 +600,7 @@ def test_rounds_are_sparse_or_elsewhere_from_half_the_weights_on_or_as_the_run_s
 
         setting = setting_of(prune={"rate": 0.25}, compute={"threads": 1, **changes})
         with monkeypatch.context() as patch:
-            patch.setattr(rounds, "begin", watched)
+            patch.setattr(groups, "begin", watched)
             assert [round(density(of(result, "ticket").mask), 2) for result in rounds_of(setting, 3)][2] > 0.5
         return names
 

@@ -12,9 +12,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from tickets.chains import Chain, density, first_chain, first_masks
 from tickets.config import ArmConfig, Run
 from tickets.listener import RoundDone
-from tickets.rounds import Chain, Network, RoundResult, density, first_chain, first_masks, train_round
+from tickets.rounds import Network, RoundResult, train_round
 from tickets.setting import Setting
 from tickets.stack.networks import Tensors
 from tickets.store import (
