@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -31,6 +31,8 @@ class Chain:
         The round's masks of the prunable tensors, bool.
     diverged
         Whether the ticket of an earlier round diverged. The masks that came of it say nothing.
+    read_trained
+        Reads every parameter and buffer of the ticket after the round before; None before round 0.
     """
 
     replicate: int
@@ -39,6 +41,7 @@ class Chain:
     optimizer: dict[str, Tensors]
     masks: Tensors
     diverged: bool = False
+    read_trained: Callable[[], Tensors] | None = None
 
 
 def first_chain(setting: Setting, replicate: int) -> Chain:

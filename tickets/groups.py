@@ -6,11 +6,13 @@ import functools
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from tickets.arms import Origin, apply_rules
-from tickets.catalogue import ARMS, resolve
+from tickets.arm_rules import apply_rules, rules_of
+from tickets.arms import Origin, Start
+from tickets.catalogue import Pruned
 from tickets.chains import Chain, density
-from tickets.config import ArmConfig
+from tickets.config import ArmConfig, TrainConfig
 from tickets.measures import Label
 from tickets.process_state import settings_kept
 from tickets.seeds import stream
@@ -31,57 +33,92 @@ class Entry:
     arm: str
     chain: Chain
     mask: Tensors
-    values: Tensors
-    start: int
-    carries_state: bool
+    start: Start
+    pruned: Pruned
+    own_order: bool
+
+    @property
+    def layout(self) -> frozenset[tuple[str, str]] | None:
+        """The states and parameters of the optimizer state that the training continues with; None for a fresh one."""
+        if self.start.optimizer is None or not self.start.continues:
+            return None
+        return frozenset((state, name) for state, tensors in self.start.optimizer.items() for name in tensors)
 
 
 @dataclass(frozen=True)
 class Group:
-    """Networks that train as one stack: they start at the same step, all with or all without an optimizer state."""
+    """Networks that train as one stack.
 
-    start: int
-    carries_state: bool
+    They have in common the step that they start at, how they are trained, of which parameters they have an optimizer
+    state, if any, and what pruned weights are.
+    """
+
+    step: int
+    recipe: TrainConfig
+    pruned: Pruned
+    continues: bool
     entries: tuple[Entry, ...]
 
-    def stack(self, setting: Setting) -> Stack:
-        """The networks before training, stacked."""
+    def stack(self, parameters: Sequence[str]) -> Stack:
+        """The networks before training. parameters: the names of those that are trained."""
+        optimizer = [entry.start.optimizer or {} for entry in self.entries] if self.continues else ()
         return stack_networks(
-            [entry.values for entry in self.entries],
+            [entry.start.values for entry in self.entries],
             [entry.mask for entry in self.entries],
-            setting.parameters,
-            optimizer=[entry.chain.optimizer for entry in self.entries] if self.carries_state else (),
-            step=self.start,
+            parameters,
+            optimizer=optimizer,
+            step=self.step,
+            pruned_values=[entry.chain.theta0 for entry in self.entries] if self.pruned == "initial" else (),
         )
 
 
 def enter(setting: Setting, chain: Chain, number: int, arm: ArmConfig, draw: int) -> Entry:
-    """One network of round `number`, with its mask and its starting values."""
-    seed = setting.run.seed
-    entry = ARMS[arm.name]
+    """One network of round `number`, with its mask and its start.
+
+    Raises
+    ------
+    InputError
+        If the arm's rules cannot be imported or do not take its options, or ask for trained values that are not kept.
+    UserCodeError
+        If a rule returns what it must not.
+    """
+    run, entry = setting.run, arm.entry
     origin = Origin(
         mask=chain.masks,
         theta0=chain.theta0,
         rewound=chain.rewound,
         biases=setting.biases,
         fresh=setting.fresh,
-        stream=lambda purpose: stream(seed, chain.replicate, purpose, number, draw),
-        value=0.0 if arm.value is None else arm.value,
-        zero_biases=arm.biases == "zeros",
+        stream=lambda purpose: stream(run.seed, chain.replicate, purpose, number, draw),
+        parameters=setting.parameters,
+        round=number,
+        step=run.rewind.step if number else 0,
+        optimizer=chain.optimizer,
+        recipe=run.train,
+        read_trained=chain.read_trained or (lambda: chain.theta0),
     )
-    named = f"arm {arm.label!r}, round {number}, replicate {chain.replicate}"
-    mask, values = apply_rules(resolve(entry.mask), resolve(entry.values), origin, named)
-    start = 0 if number == 0 or arm.start == 0 else setting.run.rewind.step
+    mask, start = apply_rules(rules_of(arm), origin, f"arm {arm.label!r}, round {number}, replicate {chain.replicate}")
     label = Label(chain.replicate, number, density(mask), arm.label, draw)
-    return Entry(label, arm.name, chain, mask, values, start, carries_state=entry.carries_state and start > 0)
+    return Entry(label, arm.name, chain, mask, start, entry.pruned, entry.own_order)
 
 
-def group(entries: Sequence[Entry]) -> list[Group]:
-    """The networks by stack, each stack and the networks in it in the order of their first appearance."""
-    stacks: dict[tuple[int, bool], list[Entry]] = defaultdict(list)
+def group(entries: Sequence[Entry], recipe: TrainConfig) -> list[Group]:
+    """The networks by stack, each stack and the networks in it in the order of their first appearance.
+
+    Parameters
+    ----------
+    entries
+        The networks.
+    recipe
+        How those are trained that have no recipe of their own.
+    """
+    stacks: dict[tuple[Any, ...], list[Entry]] = defaultdict(list)
     for entry in entries:
-        stacks[entry.start, entry.carries_state].append(entry)
-    return [Group(*key, tuple(members)) for key, members in stacks.items()]
+        stacks[entry.start.step, entry.start.recipe or recipe, entry.pruned, entry.layout].append(entry)
+    return [
+        Group(step, own, pruned, layout is not None, tuple(members))
+        for (step, own, pruned, layout), members in stacks.items()
+    ]
 
 
 @settings_kept()  # what a forward sets for the whole process ends with its training
@@ -99,7 +136,8 @@ def train_group(setting: Setting, group: Group, number: int, tick: Callable[[int
     tick
         Called as steps are taken, with their number times that of the networks that took them.
     """
-    run, stack = setting.run, group.stack(setting)
+    run, stack, plan = setting.run, group.stack(setting.parameters), setting.plan.for_pruned(group.pruned)
+    has_ticket = any(entry.label.arm == "ticket" for entry in group.entries)
     seeds = [
         NetworkSeeds(
             order=_order(run.seed, entry),
@@ -108,19 +146,19 @@ def train_group(setting: Setting, group: Group, number: int, tick: Callable[[int
         )
         for entry in group.entries
     ]
-    at_once = min(len(stack), setting.plan.networks_at_once)
-    strategy = setting.plan.strategy_for(stack, setting.pixels)
-    whole = evaluation_chunk(at_once, setting.activations, run.train.batch_size, setting.device)
+    at_once = min(len(stack), plan.networks_at_once)
+    strategy = plan.strategy_for(stack, setting.pixels)
+    whole = evaluation_chunk(at_once, setting.activations, group.recipe.batch_size, setting.device)
     return stack, train(
         functools.partial(begin, strategy, setting.module, build=setting.build),
         stack,
         seeds,
         setting.examples,
-        run.train,
-        lanes=setting.plan.lanes,
-        networks_at_once=setting.plan.networks_at_once,
+        group.recipe,
+        lanes=plan.lanes,
+        networks_at_once=plan.networks_at_once,
         chunk=SPARSE_CHUNK if strategy == "sparse" and not setting.has_images else whole,
-        keep_step=run.rewind.step if number == 0 and run.rewind.step > 0 else None,
+        keep_step=run.rewind.step if number == 0 and run.rewind.step > 0 and has_ticket else None,
         measure=functools.partial(measure_units, setting.hidden, x=setting.examples.validation_inputs)
         if run.store.units
         else None,
@@ -131,6 +169,6 @@ def train_group(setting: Setting, group: Group, number: int, tick: Callable[[int
 
 def _order(seed: int, entry: Entry) -> int:
     """What decides a network's data order: one for all of a replicate, but for arms with an order of their own."""
-    if ARMS[entry.arm].own_order:
+    if entry.own_order:
         return stream(seed, entry.label.replicate, "reorder", entry.label.draw)
     return stream(seed, entry.label.replicate, "order")

@@ -82,7 +82,8 @@ def train_round(
     tick
         Called as steps are taken, with their number times that of the networks that took them.
     """
-    groups = group([enter(setting, chain, number, arm, draw) for chain in chains for arm, draw in arms])
+    entries = [enter(setting, chain, number, arm, draw) for chain in chains for arm, draw in arms]
+    groups = group(entries, setting.run.train)
     outcomes = [_measured(setting, run, one, *train_group(setting, one, number, tick)) for one in groups]
     networks = tuple(network for outcome in outcomes for network in outcome.networks)
     rounds = pd.concat([outcome.rounds for outcome in outcomes], ignore_index=True)
@@ -96,15 +97,49 @@ def train_round(
         rounds=rounds,
         units=pd.concat(units, ignore_index=True) if units else None,
         chains=tuple(
-            _advanced(
+            advance(
                 chain,
+                tickets[chain.replicate],
                 next_masks(setting, tickets[chain.replicate], number),
-                at_rewind.get(chain.replicate, (chain.rewound, chain.optimizer)),
+                at_rewind.get(chain.replicate),
                 chain.replicate in lost,
             )
             for chain in chains
             if chain.replicate in tickets
         ),
+    )
+
+
+def advance(
+    chain: Chain,
+    ticket: Network,
+    masks: Tensors,
+    at_rewind: tuple[Tensors, dict[str, Tensors]] | None,
+    diverged: bool,
+) -> Chain:
+    """The replicate before the next round.
+
+    Parameters
+    ----------
+    chain
+        The replicate before this round.
+    ticket
+        Its ticket of this round, trained.
+    masks
+        The next round's.
+    at_rewind
+        The values and the optimizer state of the rewind step, if this round has passed it.
+    diverged
+        Whether the ticket diverged, in this round or before.
+    """
+    rewound, optimizer = at_rewind or (chain.rewound, chain.optimizer)
+    return replace(
+        chain,
+        rewound=rewound,
+        optimizer=optimizer,
+        masks=masks,
+        diverged=diverged,
+        read_trained=lambda: ticket.trained,
     )
 
 
@@ -147,9 +182,3 @@ def _measured(setting: Setting, run: str, group: Group, start: Stack, outcome: T
         units=units,
         at_rewind=kept,
     )
-
-
-def _advanced(chain: Chain, masks: Tensors, at_rewind: tuple[Tensors, dict[str, Tensors]], diverged: bool) -> Chain:
-    """The replicate before the next round."""
-    rewound, optimizer = at_rewind
-    return replace(chain, rewound=rewound, optimizer=optimizer, masks=masks, diverged=diverged)

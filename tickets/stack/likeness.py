@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from tickets.stack.networks import Stack
+from tickets.stack.networks import Stack, hold_pruned
 
 ROUNDOFF = {"float32": 2.0**-24, "tf32": 2.0**-11, "bf16": 2.0**-9}  # relative, of one operation, by train.precision
 PERTURBED = 8.0  # of these, at most, that a weight is changed by
@@ -66,7 +66,7 @@ class Gap:
 
 
 def perturbed(stack: Stack, precision: str, seed: int) -> Stack:
-    """The same networks with every trained weight changed in its last bits; what is 0 stays 0."""
+    """The same networks with every trained weight changed in its last bits; a pruned weight stays what it is."""
     generator = torch.Generator().manual_seed(seed)
     most = PERTURBED * ROUNDOFF[precision]
 
@@ -74,7 +74,8 @@ def perturbed(stack: Stack, precision: str, seed: int) -> Stack:
         return tensor * (1 + most * (2 * torch.rand(tensor.shape, generator=generator) - 1))
 
     parameters = {name: changed(tensor) for name, tensor in stack.parameters.items()}
-    return Stack(parameters, stack.buffers, stack.masks, stack.optimizer, stack.step)
+    hold_pruned(parameters, stack.masks, stack.pruned_values)
+    return replace(stack, parameters=parameters)
 
 
 def widest_gap(found: Course, wanted: Course, others: Sequence[Course]) -> Gap:

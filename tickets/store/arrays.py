@@ -49,8 +49,8 @@ def squeeze(values: Array, mask: Mask) -> Array:
     return values[mask]
 
 
-def expand(survivors: Array, mask: Mask) -> Array:
-    """The whole tensor, of the mask's shape: survivors at their places, exactly 0.0 elsewhere.
+def expand(survivors: Array, mask: Mask, elsewhere: Array | None = None) -> Array:
+    """The whole tensor, of the mask's shape: survivors at their places, exactly 0.0 or `elsewhere` at the others.
 
     Undoes `squeeze`. Raises ValueError if there are not as many survivors as the mask keeps.
     """
@@ -58,7 +58,7 @@ def expand(survivors: Array, mask: Mask) -> Array:
         raise ValueError(
             f"{survivors.shape} surviving values do not fit a mask in which {np.count_nonzero(mask)} survive"
         )
-    values = np.zeros(mask.shape, dtype=survivors.dtype)
+    values = np.zeros(mask.shape, dtype=survivors.dtype) if elsewhere is None else elsewhere.copy()
     values[mask] = survivors
     return values
 
