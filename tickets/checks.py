@@ -24,6 +24,7 @@ from tickets.source import Source, default_validation, load_source
 from tickets.sources import named_functions
 from tickets.stack.jit import OFF, jit_is_off
 from tickets.store import (
+    CohortPlan,
     Layout,
     append_event,
     cohort_folder,
@@ -199,6 +200,26 @@ def log_failures(problems: Problems) -> None:
             with suppress(InputError, OSError):  # what failed is said in any case
                 why, trace = error.problems[0], whole_traceback(error)
                 append_event(folder / Layout.LOG, {"event": "failed", "why": why, "traceback": trace})
+
+
+def check_trained(folder: Path, fitted: Fitted, todo: Sequence[CohortPlan]) -> None:
+    """Whether the trained values are there that the arms which are still to train read.
+
+    folder: the run's. Raises InputError if a committed round that one of them follows was saved without them.
+    """
+    readers = {label for label, arm in fitted.trial.arms.items() if arm.reads_trained}
+    for cohort in todo:
+        for plan in cohort.rounds:
+            before = round_folder(cohort_folder(folder, cohort.index), plan.number - 1)
+            reading = sorted(readers & {label for label, _ in plan.arms})
+            if plan.number == 0 or not reading or not before.is_dir():
+                continue
+            if Layout.TRAINED not in read_manifest(before)["files"]:
+                raise InputError(
+                    f"arm {reading[0]!r}: its rules read the trained values of the round before (origin.trained), and "
+                    f'{before} was saved without them (store.trained = "none"); train the campaign with '
+                    'store.trained = "ticket" in another folder (--out)'
+                )
 
 
 def _check_tensors(folder: Path, fitted: Fitted) -> None:

@@ -85,7 +85,7 @@ def fit(run: Run, source: Source) -> Fitted:
         if run.model.name not in MODELS:
             check_chance(draws, _fresh(build, run), run.model.name)
         learns = tuple(name for name, parameter in module.named_parameters() if parameter.requires_grad)
-        trial = try_out(run, build, found, bias_names(module, found), learns, score) if score else Trial()
+        trial = try_out(run, build, found, bias_names(module, found), learns, count, score) if score else Trial()
     except InputError as error:
         raise type(error)([*problems, *error.problems]) from error
     if problems:

@@ -21,7 +21,7 @@ from tickets.roles import FRESH_DRAW, NOT_DRAWN, ArmStart, like_ticket_sentence
 from tickets.scores import Weights, score_tensor
 from tickets.seeds import stream
 from tickets.stack.architecture import Prunable
-from tickets.trial_of_arms import WHEN, moved, try_arm
+from tickets.trial_of_arms import WHEN, TriedArm, moved, try_arm
 from tickets.users_code import told
 
 Tensors = Mapping[str, Tensor]
@@ -37,13 +37,18 @@ class Trial:
         The controls that start from the ticket's own mask and values, by label.
     notes
         Lines about them for the user.
-    starts
-        Where each arm's trainings start, by label.
+    arms
+        What the arms' rules gave, by label.
     """
 
     like_ticket: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    starts: Mapping[str, ArmStart] = field(default_factory=dict)
+    arms: Mapping[str, TriedArm] = field(default_factory=dict)
+
+    @property
+    def starts(self) -> dict[str, ArmStart]:
+        """Where each arm's trainings start, by label."""
+        return {label: arm.start for label, arm in self.arms.items()}
 
     def recorded_starts(self) -> dict[str, dict[str, Any]]:
         """`starts` as JSON, as run.json holds them."""
@@ -56,6 +61,7 @@ def try_out(
     prunable: Sequence[Prunable],
     biases: frozenset[str],
     trained: tuple[str, ...],
+    examples: int,
     score: Callable[[Weights], Tensor],
 ) -> Trial:
     """Make two replicates' initial values, score them, and apply every arm's rules to them.
@@ -72,6 +78,8 @@ def try_out(
         The names of its biases.
     trained
         The names of its trained parameters.
+    examples
+        How many training examples there are.
     score
         The run's score.
 
@@ -92,18 +100,16 @@ def try_out(
             raise InputError(_same_start(run, len(prunable)))
     with problems.noted():
         _try_score(run, one, prunable, score)
-    starts: dict[str, ArmStart] = {}
-    found: list[str] = []
+    tried: dict[str, TriedArm] = {}
     for arm in run.arms:
         with problems.noted(), untouched_generators():
             masks = {tensor.name: _every_second(tensor.shape) for tensor in prunable}
-            starts[arm.label], as_ticket = try_arm(run, arm, (one, other), masks, biases, trained)
-            found += [arm.label] if as_ticket else []
+            tried[arm.label] = try_arm(run, arm, (one, other), masks, biases, trained, examples)
     problems.raise_any()
-    like = tuple(found)
+    like = tuple(label for label, arm in tried.items() if arm.as_ticket)
     drawn = len(equal) < len(prunable)
     same_values = () if drawn else tuple(label for label in fresh if label not in like)
-    return Trial(like, tuple(_notes(run, like, same_values, unexpected if drawn else ())), starts)
+    return Trial(like, tuple(_notes(run, like, same_values, unexpected if drawn else ())), tried)
 
 
 def _by_design(run: Run, tensor: Prunable, values: Tensor) -> bool:

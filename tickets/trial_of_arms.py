@@ -23,6 +23,26 @@ MOVED = 0.01  # the standard deviation of what is added to initial values to sta
 WHEN = "tried on initial values, before any training"
 
 
+@dataclass(frozen=True)
+class TriedArm:
+    """What an arm's rules gave on initial values.
+
+    Attributes
+    ----------
+    start
+        Where its trainings start.
+    as_ticket
+        Whether it is a control that starts from the ticket's own mask and values. Of an arm by a fresh draw the
+        prunable tensors alone count, drawn before any training.
+    reads_trained
+        Whether its rules read the trained values of the round before.
+    """
+
+    start: ArmStart
+    as_ticket: bool
+    reads_trained: bool
+
+
 def try_arm(
     run: Run,
     arm: ArmConfig,
@@ -30,7 +50,8 @@ def try_arm(
     masks: Tensors,
     biases: frozenset[str],
     trained: tuple[str, ...],
-) -> tuple[ArmStart, bool]:
+    examples: int,
+) -> TriedArm:
     """Apply an arm's rules as in round 1; a user's own as in round 0 too.
 
     Parameters
@@ -47,14 +68,8 @@ def try_arm(
         The names of the biases.
     trained
         The names of the trained parameters.
-
-    Returns
-    -------
-    ArmStart
-        Where its trainings start.
-    bool
-        Whether it is a control that starts from the ticket's own mask and values. Of an arm by a fresh draw the
-        prunable tensors alone count, drawn before any training.
+    examples
+        How many training examples there are.
 
     Raises
     ------
@@ -64,10 +79,18 @@ def try_arm(
         If a rule fails, or returns what it must not.
     """
     rules, trial = rules_of(arm), _Trial(run, arm, values, masks, biases, trained)
-    origin = trial.origin(1)
+    reads: list[None] = []
+    origin = trial.origin(1, reads)
     mask, start = trial.apply(rules, origin)
-    dense = start if is_own(rules.mask) and is_own(rules.values) else trial.apply(rules, trial.origin(0))[1]
+    reads_trained = bool(reads)
+    dense = start if is_own(rules.mask) and is_own(rules.values) else trial.apply(rules, trial.origin(0, reads))[1]
     dense_step = 0 if dense is start else dense.step
+    for recipe in (start.recipe, dense.recipe):
+        if recipe is not None and recipe.batch_size > examples:
+            raise UserCodeError(
+                f"arm {arm.label!r}: value rule {arm.entry.values!r} returned a recipe with batch_size = "
+                f"{recipe.batch_size}, must be at most {examples}, the number of training examples ({WHEN})"
+            )
     found = ArmStart(
         step=start.step,
         continues=start.continues,
@@ -75,7 +98,7 @@ def try_arm(
         steps=(start.recipe or run.train).steps - start.step,
         dense_steps=(dense.recipe or run.train).steps - dense_step,
     )
-    return found, trial.is_as_ticket(rules, origin, mask, start)
+    return TriedArm(found, trial.is_as_ticket(rules, origin, mask, start), reads_trained)
 
 
 @dataclass(frozen=True)
@@ -89,8 +112,8 @@ class _Trial:
     biases: frozenset[str]
     trained: tuple[str, ...]
 
-    def origin(self, round: int) -> Origin:
-        """What the rules get in a round."""
+    def origin(self, round: int, reads: list[None]) -> Origin:
+        """What the rules get in a round. reads: gets an item each time that a rule reads trained values."""
         run, (one, other) = self.run, self.values
         step = run.rewind.step if round else 0
         rewound = one if step == 0 else moved(one, torch.Generator().manual_seed(0))
@@ -106,7 +129,7 @@ class _Trial:
             step=step,
             optimizer=self._state(step),
             recipe=run.train,
-            read_trained=self._read_trained if round else lambda: one,
+            read_trained=(lambda: self._read_trained(reads)) if round else lambda: one,
         )
 
     def _state(self, step: int) -> dict[str, dict[str, Tensor]]:
@@ -119,7 +142,8 @@ class _Trial:
         kinds = state_names(self.run.train) if step else ()
         return {kind: {name: state(name, kind) for name in self.trained} for kind in kinds}
 
-    def _read_trained(self) -> dict[str, Tensor]:
+    def _read_trained(self, reads: list[None]) -> dict[str, Tensor]:
+        reads.append(None)
         if self.run.store.trained == "none":
             raise InputError(
                 f"arm {self.arm.label!r}: its rules read the trained values of the round before (origin.trained), and "
