@@ -56,7 +56,7 @@ def rule_of(file: Mapping[str, Any]) -> Rule:
         margin=given.get("margin", Rule.margin),
         measurements=MEASUREMENTS | measured,
         rounds=config.get("rounds"),
-        other_steps=other_steps(config),
+        other_steps=other_steps(file),
         seen=rounds_seen(file),
     )
 

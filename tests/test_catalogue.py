@@ -23,7 +23,9 @@ def test_the_names_are_those_of_the_documentation():
     }  # fmt: skip
     assert {name for name, arm in ARMS.items() if arm.has_own_mask} == {"random_mask", "random_mask_reinit"}
     assert {name for name, arm in ARMS.items() if not arm.random} == {"ticket", "constant", "sign_constant", "repeat"}
-    assert {name for name, arm in ARMS.items() if arm.carries_state} == {"ticket", "random_mask", "reorder", "repeat"}
+    rewound = {name for name, arm in ARMS.items() if arm.values == ARMS["ticket"].values}
+    assert rewound == {"ticket", "random_mask", "reorder", "repeat"}
+    assert {arm.pruned for arm in ARMS.values()} == {"zero"}
     assert {name for name, arm in ARMS.items() if arm.own_order} == {"reorder"}
     assert {name for name, arm in ARMS.items() if arm.role != "control"} == {"ticket", "repeat", "reorder"}
     assert {name for name, arm in ARMS.items() if arm.role == "measurement"} == {"repeat", "reorder"}

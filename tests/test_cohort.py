@@ -8,12 +8,17 @@ import pytest
 import tickets
 from tickets.cohort import steps_missing
 from tickets.config import parse_run
+from tickets.roles import arm_starts
 from tickets.store import CohortPlan, RoundPlan, missing, read_events, read_manifest, read_next_masks, run_folders
 
 
 def a_run(**changes):
     table = {"name": "x", "replicates": 3, "rounds": 2, "data": "digits", "model": "mlp", "arms": ["ticket"]}
     return parse_run({**table, "train": {"steps": 100}, **changes})
+
+
+def starts_of(run):
+    return arm_starts({"config": run.model_dump(mode="json")})
 
 
 @pytest.mark.parametrize(
@@ -29,14 +34,14 @@ def a_run(**changes):
 def test_the_steps_that_are_missing_are_counted_over_all_networks(changes, wanted, tmp_path):
     run = a_run(**changes)
     (cohort,) = missing(run, tmp_path / "nothing")
-    assert steps_missing(run, cohort) == wanted
+    assert steps_missing(cohort, starts_of(run)) == wanted
 
 
 def test_only_what_a_part_lacks_is_counted():
     run = a_run(rewind={"step": 30}, arms=["ticket", "constant"])
     plan = CohortPlan(0, (0, 1), True, (RoundPlan(0, 1, (("constant", 0),)), RoundPlan(1, 1, (("constant", 0),))))
-    assert steps_missing(run, plan) == 2 * (100 + 70)
-    assert steps_missing(run, CohortPlan(0, (0, 1), True, ())) == 0
+    assert steps_missing(plan, starts_of(run)) == 2 * (100 + 70)
+    assert steps_missing(CohortPlan(0, (0, 1), True, ()), starts_of(run)) == 0
 
 
 @pytest.fixture

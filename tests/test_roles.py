@@ -46,13 +46,13 @@ def test_runs_saved_before_it_was_recorded_are_judged_by_their_init(init: Any) -
 
 
 def test_without_rewinding_every_arm_has_as_many_steps() -> None:
-    assert {trained_steps(config(), arm) for arm in ARMS} == {100}
-    assert other_steps(config()) == {}
-    assert steps_sentence(config()) is None
+    assert {trained_steps({"config": config()}, arm) for arm in ARMS} == {100}
+    assert other_steps({"config": config()}) == {}
+    assert steps_sentence({"config": config()}) is None
 
 
 def test_arms_that_do_not_go_on_from_the_rewound_values_have_fewer_steps() -> None:
-    found = config(rewind={"step": 30})
+    found = {"config": config(rewind={"step": 30})}
     fewer = {"reinit", "shuffle", "constant", "sign_constant", "random_sign_constant", "random_mask_reinit"}
     assert other_steps(found) == dict.fromkeys([arm for arm in ARMS if arm in fewer], -30)
     assert {trained_steps(found, arm, round=0) for arm in ARMS} == {100}
@@ -60,7 +60,7 @@ def test_arms_that_do_not_go_on_from_the_rewound_values_have_fewer_steps() -> No
 
 def test_start_gives_the_whole_schedule() -> None:
     starts = [{"name": "reinit", "start": 0}, {"name": "repeat", "start": 0}, {"name": "reinit", "label": "short"}]
-    found = config(arms=["ticket", *starts], rewind={"step": 30})
+    found = {"config": config(arms=["ticket", *starts], rewind={"step": 30})}
     assert [trained_steps(found, arm) for arm in ("ticket", "reinit", "repeat", "short")] == [100, 100, 130, 70]
     assert other_steps(found) == {"repeat": 30, "short": -30}
     assert steps_sentence(found) == (

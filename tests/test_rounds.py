@@ -14,15 +14,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tickets import rounds
+from tickets import groups
 from tickets.arms import Origin
 from tickets.catalogue import ARMS, resolve
+from tickets.chains import Chain, density, first_chain, first_masks
 from tickets.config import ArmConfig, parse_run
 from tickets.data import Examples
 from tickets.errors import InputError
 from tickets.execution_plan import plan_execution
 from tickets.fitting import fit
-from tickets.rounds import Chain, Network, RoundResult, density, first_chain, first_masks, train_round
+from tickets.rounds import Network, RoundResult, train_round
 from tickets.seeds import stream
 from tickets.setting import Setting, make_setting
 from tickets.source import Source
@@ -354,7 +355,7 @@ def test_nothing_that_a_round_gives_is_changed_by_the_next() -> None:
 # Arms
 
 
-def origin_of(setting: Setting, chain: Chain, number: int, draw: int, value: float = 0.0) -> Origin:
+def origin_of(setting: Setting, chain: Chain, number: int, draw: int) -> Origin:
     return Origin(
         chain.masks,
         chain.theta0,
@@ -362,7 +363,6 @@ def origin_of(setting: Setting, chain: Chain, number: int, draw: int, value: flo
         frozenset(name for name in setting.parameters if name.endswith("bias")),
         setting.fresh,
         lambda purpose: stream(setting.run.seed, chain.replicate, purpose, number, draw),
-        value,
     )
 
 
@@ -376,10 +376,12 @@ def test_every_arm_starts_from_what_its_rules_say(step: int) -> None:
     for chain in chains:
         for arm in arms:
             network = of(result, arm.name, chain.replicate)
-            origin = origin_of(setting, chain, 3, 0, arm.value or 0.0)
+            origin = origin_of(setting, chain, 3, 0)
             mask = resolve(ARMS[arm.name].mask)(origin)
             assert_equal(network.mask, mask)
-            assert_equal(network.initial, masked(resolve(ARMS[arm.name].values)(origin, mask), mask))
+            assert_equal(
+                network.initial, masked(resolve(ARMS[arm.name].values)(origin, mask, **arm.options).values, mask)
+            )
             assert counts(network.mask) == counts(chain.masks)
             for name, kept in mask.items():
                 assert (network.trained[name][~kept] == 0).all()
@@ -466,14 +468,14 @@ def test_first_chain_is_a_function_of_the_seed_and_the_replicate() -> None:
 def seeds_of(monkeypatch, setting: Setting, chains: list[Chain], number: int, *arms: Any) -> dict[tuple, Any]:
     """What each network trained with: its data order and its noise."""
     handed = []
-    real = rounds.train
+    real = groups.train
 
     def watched(make, stack, seeds, *rest, **options):
         handed.extend(seeds)
         return real(make, stack, seeds, *rest, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(rounds, "train", watched)
+        patch.setattr(groups, "train", watched)
         result = play(setting, chains, number, *arms)
     labels = [(n.label.replicate, n.label.arm, n.label.draw) for n in result.networks]
     return dict(zip(labels, handed, strict=True))
@@ -599,7 +601,7 @@ def test_rounds_are_sparse_or_elsewhere_from_half_the_weights_on_or_as_the_run_s
 
         setting = setting_of(prune={"rate": 0.25}, compute={"threads": 1, **changes})
         with monkeypatch.context() as patch:
-            patch.setattr(rounds, "begin", watched)
+            patch.setattr(groups, "begin", watched)
             assert [round(density(of(result, "ticket").mask), 2) for result in rounds_of(setting, 3)][2] > 0.5
         return names
 

@@ -1,39 +1,91 @@
-"""Arms: what a round trains. An arm is a mask rule and a value rule; the pairs stand in `tickets.catalogue.ARMS`.
+"""Arms: what a round trains. An arm is a mask rule and a value rule; the pairs are in `tickets.catalogue.ARMS`.
 
-A rule is one small function of an `Origin`, everything that one replicate offers in one round. A mask rule
-returns the masks of the prunable tensors. A value rule returns every parameter and buffer of the network;
-what the mask removes is set to zero afterwards, so a value rule need not.
+A rule is one function of an `Origin`, which holds everything that one replicate offers in one round. A mask rule
+``f(origin, **options)`` returns the masks of the prunable tensors. A value rule ``g(origin, mask, **options)`` returns
+a `Start`. Pruned weights get the value that the arm's `pruned` rule gives them, whatever the value rule returns there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from tickets.errors import UserCodeError
+from tickets.config import TrainConfig
+from tickets.config.inits import Biases
+from tickets.config.legal import Number, Zero
 from tickets.masks import random_places
 
 Tensors = Mapping[str, Tensor]
-MaskRule = Callable[["Origin"], dict[str, Tensor]]
-ValueRule = Callable[["Origin", Tensors], dict[str, Tensor]]
+States = Mapping[str, Tensors]
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a training starts.
+
+    Attributes
+    ----------
+    values
+        Every parameter and buffer, by name, of its full shape.
+    optimizer
+        None for a fresh optimizer. A mapping, by state ("exp_avg", ...) and parameter, is the state that the training
+        continues with; the values then count as trained up to `step`. It may be empty: SGD without momentum has no
+        state.
+    step
+        The training step to start at, 0 to `recipe.steps - 1`. Learning rate schedule and data order start there.
+    recipe
+        How the network is trained; None for the run's `train`.
+    """
+
+    values: Tensors
+    optimizer: States | None = None
+    step: int = 0
+    recipe: TrainConfig | None = None
+
+    @property
+    def continues(self) -> bool:
+        """Whether the training continues with an optimizer state. At step 0 an empty state is a fresh one."""
+        return self.optimizer is not None and (self.step > 0 or any(self.optimizer.values()))
+
+
+def _nothing_trained() -> Tensors:
+    raise LookupError("this Origin has no trained values")
 
 
 @dataclass(frozen=True)
 class Origin:
     """What one arm of one replicate, round and draw can be made from. All tensors are on the CPU, by name.
 
-    mask: the round's mask, of the prunable tensors, bool.
-    theta0: every parameter and buffer before any training, unmasked.
-    rewound: the same at the rewind step (theta0 itself where that is 0).
-    biases: the names of the bias parameters.
-    fresh: draws every parameter and buffer anew from the model's own initial distribution, from a seed.
-    stream: the seed of this replicate, round and draw for a purpose. The purpose is the rule's, not the arm's,
-        so that two arms that share a rule differ in the other one alone.
-    value: the campaign's constant c.
-    zero_biases: whether a start of one size has biases of 0, or theta0's; None: what is usual for the rule.
+    Attributes
+    ----------
+    mask
+        The round's mask of the prunable tensors, bool.
+    theta0
+        Every parameter and buffer before any training, unmasked.
+    rewound
+        The same at the rewind step; theta0 itself where that step is 0, and in round 0.
+    biases
+        The names of the bias parameters.
+    fresh
+        Draws every parameter and buffer from the model's own initial distribution, given a seed.
+    stream
+        The seed of this replicate, round and draw for a purpose. The purpose is the rule's, not the arm's, so that
+        two arms that share a rule differ in the other rule alone.
+    parameters
+        The names of the parameters that are trained.
+    round
+        The round's number; 0 is the dense round.
+    step
+        The rewind step; 0 in round 0, which has the whole schedule.
+    optimizer
+        The optimizer's state at that step, by state and parameter; empty where the step is 0.
+    recipe
+        The run's `train`.
+    read_trained
+        Reads what `trained` returns.
     """
 
     mask: Tensors
@@ -42,45 +94,25 @@ class Origin:
     biases: frozenset[str]
     fresh: Callable[[int], dict[str, Tensor]]
     stream: Callable[[str], int]
-    value: float
-    zero_biases: bool | None = None
+    parameters: tuple[str, ...] = ()
+    round: int = 0
+    step: int = 0
+    optimizer: States = field(default_factory=dict)
+    recipe: TrainConfig = field(default_factory=TrainConfig)
+    read_trained: Callable[[], Tensors] = _nothing_trained
 
+    @property
+    def trained(self) -> dict[str, Tensor]:
+        """Every parameter and buffer of this replicate's ticket after the round before; theta0 in round 0.
 
-def apply_rules(
-    mask_rule: MaskRule, value_rule: ValueRule, origin: Origin, named: str
-) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """The mask and the initial values that an arm's two rules make.
+        Pruned weights are 0. The values are read at each use, and are the caller's to change.
 
-    The rules of this module read what they are given and never write to it. Any other rule gets copies, and what it
-    returns is checked.
-
-    Parameters
-    ----------
-    mask_rule
-        Makes the masks of the prunable tensors.
-    value_rule
-        Makes every parameter and buffer, given those masks.
-    origin
-        What both can be made from.
-    named
-        The arm and when, for errors.
-
-    Raises
-    ------
-    UserCodeError
-        If a mask is not bool, of another shape, or keeps another number of weights than the round's; or if values are
-        missing, too many, of another shape or type, or NaN where no training diverged.
-    """
-    foreign = value_rule.__module__ != __name__
-    mask = mask_rule(origin if mask_rule.__module__ == __name__ else _copied(origin))
-    problems = list(_wrong_masks(mask, origin)) if mask_rule.__module__ != __name__ else []
-    if problems:
-        raise UserCodeError([f"{named}: mask rule {_name(mask_rule)} {problem}" for problem in problems])
-    values = value_rule(_copied(origin) if foreign else origin, _cloned(mask) if foreign else mask)
-    problems = list(_wrong_values(values, origin)) if foreign else []
-    if problems:
-        raise UserCodeError([f"{named}: value rule {_name(value_rule)} {problem}" for problem in problems])
-    return mask, values
+        Raises
+        ------
+        InputError
+            If the round before kept no trained values, because the run has ``store.trained = "none"``.
+        """
+        return {name: value.clone() for name, value in self.read_trained().items()}
 
 
 def round_mask(origin: Origin) -> dict[str, Tensor]:
@@ -94,17 +126,23 @@ def random_mask(origin: Origin) -> dict[str, Tensor]:
     return {name: random_places(mask, generator) for name, mask in origin.mask.items()}
 
 
-def rewound(origin: Origin, mask: Tensors) -> dict[str, Tensor]:
-    """The values of the rewind step (Frankle & Carbin 2019; Frankle et al. 2020 for steps past 0)."""
-    return dict(origin.rewound)
+def rewound(origin: Origin, mask: Tensors, *, start: Zero | None = None) -> Start:
+    """The values of the rewind step (Frankle & Carbin 2019; Frankle et al. 2020 for steps past 0).
+
+    The training continues there, with the optimizer state of that step. With ``start = 0`` the same values have the
+    whole schedule, with a fresh optimizer.
+    """
+    if start == 0:
+        return Start(dict(origin.rewound), None, 0)
+    return Start(dict(origin.rewound), origin.optimizer, origin.step)
 
 
-def fresh_draw(origin: Origin, mask: Tensors) -> dict[str, Tensor]:
+def fresh_draw(origin: Origin, mask: Tensors, *, start: Zero | None = None) -> Start:
     """Another draw from the model's own initial distribution (Frankle & Carbin 2019, "random reinitialization")."""
-    return origin.fresh(origin.stream("fresh_draw"))
+    return _untrained(origin, origin.fresh(origin.stream("fresh_draw")), start)
 
 
-def shuffled(origin: Origin, mask: Tensors) -> dict[str, Tensor]:
+def shuffled(origin: Origin, mask: Tensors, *, start: Zero | None = None) -> Start:
     """The rewound surviving values, permuted among the surviving places of each tensor (Zhou et al. 2019)."""
     generator = torch.Generator().manual_seed(origin.stream("shuffle"))
     values = dict(origin.rewound)
@@ -112,78 +150,44 @@ def shuffled(origin: Origin, mask: Tensors) -> dict[str, Tensor]:
         survivors = values[name][kept]
         values[name] = values[name].clone()
         values[name][kept] = survivors[torch.randperm(survivors.numel(), generator=generator)]
-    return values
+    return _untrained(origin, values, start)
 
 
-def constant(origin: Origin, mask: Tensors) -> dict[str, Tensor]:
-    """Every weight the same number. Every bias is 0: then nothing but the mask tells two units of a layer apart."""
-    return {**_beside(origin, True), **{name: torch.full_like(origin.theta0[name], origin.value) for name in mask}}
+def constant(
+    origin: Origin, mask: Tensors, *, value: Number = 0.5, biases: Biases = "zeros", start: Zero | None = None
+) -> Start:
+    """Every weight is `value`. With biases of 0 nothing but the mask tells two units of a layer apart."""
+    weights = {name: torch.full_like(origin.theta0[name], value) for name in mask}
+    return _untrained(origin, {**_beside(origin, biases), **weights}, start)
 
 
-def sign_constant(origin: Origin, mask: Tensors) -> dict[str, Tensor]:
+def sign_constant(origin: Origin, mask: Tensors, *, biases: Biases = "model", start: Zero | None = None) -> Start:
     """sign(theta0) times the standard deviation of that tensor's dense theta0 (Zhou et al. 2019, "constant")."""
-    return {
-        **_beside(origin, False),
-        **{name: origin.theta0[name].sign() * _spread(origin.theta0[name]) for name in mask},
-    }
+    weights = {name: origin.theta0[name].sign() * _spread(origin.theta0[name]) for name in mask}
+    return _untrained(origin, {**_beside(origin, biases), **weights}, start)
 
 
-def random_sign_constant(origin: Origin, mask: Tensors) -> dict[str, Tensor]:
+def random_sign_constant(
+    origin: Origin, mask: Tensors, *, biases: Biases = "model", start: Zero | None = None
+) -> Start:
     """The sizes of `sign_constant` with signs drawn at random (Zhou et al. 2019)."""
     generator = torch.Generator().manual_seed(origin.stream("random_sign"))
     signs = {name: torch.randint(2, kept.shape, generator=generator) * 2.0 - 1.0 for name, kept in mask.items()}
-    return {**_beside(origin, False), **{name: signs[name] * _spread(origin.theta0[name]) for name in mask}}
+    weights = {name: signs[name] * _spread(origin.theta0[name]) for name in mask}
+    return _untrained(origin, {**_beside(origin, biases), **weights}, start)
 
 
-def _beside(origin: Origin, usually_zero: bool) -> dict[str, Tensor]:
-    """What a start of one size has beside its weights: theta0, but for biases that are 0."""
-    zero = usually_zero if origin.zero_biases is None else origin.zero_biases
-    return {**origin.theta0, **{name: torch.zeros_like(origin.theta0[name]) for name in origin.biases if zero}}
+def _untrained(origin: Origin, values: Tensors, start: int | None) -> Start:
+    """Values with a fresh optimizer, at the rewind step unless the arm says `start = 0`."""
+    return Start(values, None, origin.step if start is None else start)
+
+
+def _beside(origin: Origin, biases: str) -> dict[str, Tensor]:
+    """theta0, with biases of 0 or the model's: what a start of constant size has beside its weights."""
+    zeros = origin.biases if biases == "zeros" else ()
+    return {**origin.theta0, **{name: torch.zeros_like(origin.theta0[name]) for name in zeros}}
 
 
 def _spread(values: Tensor) -> Tensor:
     """Standard deviation over the whole tensor, as a population."""
     return values.std(correction=0)
-
-
-def _copied(origin: Origin) -> Origin:
-    return replace(origin, mask=_cloned(origin.mask), theta0=_cloned(origin.theta0), rewound=_cloned(origin.rewound))
-
-
-def _cloned(tensors: Tensors) -> dict[str, Tensor]:
-    return {name: tensor.clone() for name, tensor in tensors.items()}
-
-
-def _wrong_masks(mask: object, origin: Origin) -> Iterator[str]:
-    wanted = origin.mask
-    if not isinstance(mask, Mapping) or set(mask) != set(wanted):
-        yield f"must return a mask for each of {', '.join(wanted)}, and for nothing else"
-        return
-    for name, kept in wanted.items():
-        found = mask[name]
-        if not isinstance(found, Tensor) or (found.dtype, found.shape) != (torch.bool, kept.shape):
-            yield f"must return a bool tensor of shape {tuple(kept.shape)} for {name}, not {_told(found)}"
-        elif int(found.sum()) != int(kept.sum()):
-            yield f"keeps {int(found.sum())} weights of {name}, must keep {int(kept.sum())} as the round's mask does"
-
-
-def _wrong_values(values: object, origin: Origin) -> Iterator[str]:
-    wanted = origin.theta0
-    if not isinstance(values, Mapping) or set(values) != set(wanted):
-        yield f"must return every parameter and buffer ({', '.join(wanted)}), and nothing else"
-        return
-    diverged = any(bool(tensor.isnan().any()) for tensor in origin.rewound.values())
-    for name, value in wanted.items():
-        found = values[name]
-        if not isinstance(found, Tensor) or (found.dtype, found.shape) != (value.dtype, value.shape):
-            yield f"must return a {value.dtype} tensor of shape {tuple(value.shape)} for {name}, not {_told(found)}"
-        elif not diverged and bool(found.isnan().any()):
-            yield f"returned NaN in {name}"
-
-
-def _told(found: object) -> str:
-    return f"{found.dtype} of shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
-
-
-def _name(rule: Callable[..., object]) -> str:
-    return f"{rule.__module__}:{getattr(rule, '__qualname__', type(rule).__name__)}"

@@ -155,7 +155,7 @@ def _train(ready: Prepared, workers: int, listener: Listener) -> Outcome:
                 works += [Work(piece, plans[name], record, *where) for piece in pieces_of]
             for line in (*_left_over(folder, runs), *foreword([one for name, one in fitted.items() if todo[name]])):
                 listener.say(line)
-            steps = sum(steps_missing(work.cohort.run, work.cohort.cohort) for work in works)
+            steps = sum(steps_missing(work.cohort.cohort, fitted[work.cohort.run_id].trial.starts) for work in works)
             listener.begin(len(runs), steps, _rounds_there(runs, todo))
             failed = _train_all(works, fitted, staff, listener)
     finally:
@@ -190,6 +190,7 @@ def _keep_run(
         "began_with": network.record,
         "coverage": fitted.coverage.as_json(),
         "like_ticket": list(fitted.trial.like_ticket),
+        "starts": {**(saved or {}).get("starts", {}), **fitted.trial.recorded_starts()},
         "registered": register(
             (saved or {}).get("registered", ()), fitted.run.verdict.model_dump(mode="json"), rounds_committed(folder)
         ),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any, Literal
 
@@ -27,6 +27,7 @@ class Entry:
 
 
 Role = Literal["ticket", "control", "measurement"]
+Pruned = Literal["zero", "initial"]
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,10 @@ class ArmEntry:
 
     role: a control differs from the ticket in its mask or its initial values; a measurement is the ticket trained
     again, which shows how far two trainings of one network differ. random: the arm can be drawn more than once in
-    a replicate. carries_state: its values are those of the rewind step, so the optimizer's state of that step goes
-    with them. own_order: its data order is drawn anew for each of its draws, where all other arms of a replicate
+    a replicate. own_order: its data order is drawn anew for each of its draws, where all other arms of a replicate
     share one. biases: what the biases are where the option `biases` is not given: "zeros", or "model" for those of
-    theta0; None for arms without this option.
+    theta0; None for arms without this option. pruned: what a pruned weight is while the network trains: 0, or its
+    initial value, theta0.
     """
 
     mask: str
@@ -46,9 +47,9 @@ class ArmEntry:
     summary: str
     role: Role = "control"
     random: bool = False
-    carries_state: bool = False
     own_order: bool = False
     biases: Literal["model", "zeros"] | None = None
+    pruned: Pruned = "zero"
 
     @property
     def has_own_mask(self) -> bool:
@@ -88,7 +89,6 @@ ARMS: Mapping[str, ArmEntry] = {
         mask="tickets.arms:round_mask",
         values="tickets.arms:rewound",
         role="ticket",
-        carries_state=True,
         summary="the round's mask, the rewound values",
     ),
     "reinit": ArmEntry(
@@ -126,7 +126,6 @@ ARMS: Mapping[str, ArmEntry] = {
         mask="tickets.arms:random_mask",
         values="tickets.arms:rewound",
         random=True,
-        carries_state=True,
         summary="as many weights per tensor at random places, the rewound values there",
     ),
     "random_mask_reinit": ArmEntry(
@@ -140,7 +139,6 @@ ARMS: Mapping[str, ArmEntry] = {
         values="tickets.arms:rewound",
         role="measurement",
         random=True,
-        carries_state=True,
         own_order=True,
         summary="the ticket, with the training examples in another order",
     ),
@@ -148,10 +146,26 @@ ARMS: Mapping[str, ArmEntry] = {
         mask="tickets.arms:round_mask",
         values="tickets.arms:rewound",
         role="measurement",
-        carries_state=True,
         summary="the ticket once more, data order and all: what rounding alone does",
     ),
 }
+
+
+def arm_entry(arm: Mapping[str, Any]) -> ArmEntry | None:
+    """What the table of an arm in a campaign file, or in run.json, stands for; None for a name that nothing has.
+
+    An arm that is not of the catalogue names its own mask rule or value rule. The rule that it leaves out is the
+    ticket's.
+    """
+    given = {key: arm[key] for key in ("mask", "values", "role", "pruned") if arm.get(key) is not None}
+    if arm["name"] in ARMS:
+        entry = ARMS[arm["name"]]
+        return replace(entry, pruned=given["pruned"]) if "pruned" in given else entry
+    if "mask" not in given and "values" not in given:
+        return None
+    ticket = ARMS["ticket"]
+    return ArmEntry(**{"mask": ticket.mask, "values": ticket.values, **given}, summary="", random=True)
+
 
 SCORES: Mapping[str, Entry] = {
     "magnitude": Entry("tickets.scores:magnitude", "|trained weight|: the smallest go (Han et al. 2015)"),

@@ -6,6 +6,7 @@ import functools
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from tickets.config import Campaign, Run, read_campaign, resolved, run_id, with_
 from tickets.config.variants import VALIDATION
 from tickets.earlier import check_earlier
 from tickets.errors import InputError, Problems, UserCodeError, nearest
-from tickets.execution_plan import Plan, plan_execution
+from tickets.execution_plan import Plan, needs_initial, plan_execution
 from tickets.fitting import Fitted, fit
 from tickets.guard import guarded
 from tickets.network import Carried, Kept, carry_on, look_at
@@ -23,6 +24,7 @@ from tickets.source import Source, default_validation, load_source
 from tickets.sources import named_functions
 from tickets.stack.jit import OFF, jit_is_off
 from tickets.store import (
+    CohortPlan,
     Layout,
     append_event,
     cohort_folder,
@@ -143,12 +145,19 @@ def plan_all(
             if saved is not None:
                 _check_tensors(folder / name, one)
             if saved is not None and saved["config"]["compute"] == one.run.compute.model_dump(mode="json"):
-                plans[name] = Plan(**saved["execution"])
+                plans[name] = _with_initial(Plan.of_record(saved["execution"]), one, device, workers)
                 if jit_is_off() and (plans[name].strategy == "sparse" or plans[name].sparse_up_to > 0):
                     raise InputError(f"{folder / name}: began with kernels, and goes on with them; {OFF}")
             else:
                 plans[name] = plan_execution(one, device, workers)
     return plans
+
+
+def _with_initial(plan: Plan, fitted: Fitted, device: torch.device, workers: int) -> Plan:
+    """The plan as it was saved, with one for pruned weights that keep their initial values if the run needs it now."""
+    if plan.pruned_initial is not None or not needs_initial(fitted.run):
+        return plan
+    return replace(plan, pruned_initial=plan_execution(fitted, device, workers).pruned_initial)
 
 
 def networks_all(folder: Path, fitted: Mapping[str, Fitted], problems: Problems) -> dict[str, Carried]:
@@ -193,6 +202,26 @@ def log_failures(problems: Problems) -> None:
                 append_event(folder / Layout.LOG, {"event": "failed", "why": why, "traceback": trace})
 
 
+def check_trained(folder: Path, fitted: Fitted, todo: Sequence[CohortPlan]) -> None:
+    """Whether the trained values are there that the arms which are still to train read.
+
+    folder: the run's. Raises InputError if a committed round that one of them follows was saved without them.
+    """
+    readers = {label for label, arm in fitted.trial.arms.items() if arm.reads_trained}
+    for cohort in todo:
+        for plan in cohort.rounds:
+            before = round_folder(cohort_folder(folder, cohort.index), plan.number - 1)
+            reading = sorted(readers & {label for label, _ in plan.arms})
+            if plan.number == 0 or not reading or not before.is_dir():
+                continue
+            if Layout.TRAINED not in read_manifest(before)["files"]:
+                raise InputError(
+                    f"arm {reading[0]!r}: its rules read the trained values of the round before (origin.trained), and "
+                    f'{before} was saved without them (store.trained = "none"); train the campaign with '
+                    'store.trained = "ticket" in another folder (--out)'
+                )
+
+
 def _check_tensors(folder: Path, fitted: Fitted) -> None:
     """Whether what is prunable now is what the saved rounds have masks of. Raises InputError if not."""
     now = {tensor.name for tensor in fitted.prunable}
@@ -224,15 +253,12 @@ def guard_all(
     guarded_plans = {}
     for name, plan in plans.items():
         with problems.noted(), _calling_code_of(fitted[name].run, folder / name, problems):
-            if plan.compared is not None:
-                guarded_plans[name] = plan
-                continue
             found = guarded(fitted[name], plan, device, workers)
             began = read_if_saved(folder / name)
             earlier = began is not None and "compared" not in began["execution"] and any(cohort_folders(folder / name))
             if earlier:
                 check_earlier(folder / name, fitted[name], plan, found)
-            guarded_plans[name] = plan if earlier else found
+            guarded_plans[name] = replace(plan, pruned_initial=found.pruned_initial) if earlier else found
     return guarded_plans
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,11 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from tickets.chains import Chain, density, first_chain, first_masks
 from tickets.config import ArmConfig, Run
 from tickets.listener import RoundDone
-from tickets.rounds import Chain, Network, RoundResult, density, first_chain, first_masks, train_round
+from tickets.roles import ArmStart
+from tickets.rounds import Network, RoundResult, train_round
 from tickets.setting import Setting
 from tickets.stack.networks import Tensors
 from tickets.store import (
@@ -29,6 +31,7 @@ from tickets.store import (
     read_next_masks,
     read_optimizer,
     read_round_table,
+    read_trained,
     read_values,
     round_folder,
     write_initial,
@@ -83,17 +86,25 @@ def train_cohort(
             },
         )
         done(_told(work, committed, chains, result.rounds, seconds))
-        chains = result.chains
+        # From disk, as when a run is resumed: a rule that reads them gets the same bits, or the same error.
+        chains = [replace(chain, read_trained=_reader(committed, chain.replicate)) for chain in result.chains]
 
 
-def steps_missing(run: Run, cohort: CohortPlan) -> int:
-    """Training steps that a cohort still has to take, counted over all its networks."""
-    total = 0
-    for plan in cohort.rounds:
-        for arm, _ in _wanted(run, plan):
-            start = 0 if plan.number == 0 or arm.start == 0 else run.rewind.step
-            total += len(cohort.replicates) * (run.train.steps - start)
-    return total
+def steps_missing(cohort: CohortPlan, starts: Mapping[str, ArmStart]) -> int:
+    """Training steps that a cohort still has to take, counted over all its networks.
+
+    Parameters
+    ----------
+    cohort
+        What is missing of it.
+    starts
+        Where each arm's trainings start, by label.
+    """
+    return sum(
+        len(cohort.replicates) * (starts[arm].steps if plan.number else starts[arm].dense_steps)
+        for plan in cohort.rounds
+        for arm, _ in plan.arms
+    )
 
 
 def _wanted(run: Run, plan: RoundPlan) -> list[tuple[ArmConfig, int]]:
@@ -121,9 +132,15 @@ def _chains(setting: Setting, folder: Path, number: int) -> tuple[Chain, ...]:
             optimizer=_by_state(_tensors(states.get(replicate, {}))),
             masks=_tensors(masks[replicate]) if masks else first_masks(setting),
             diverged=replicate in lost,
+            read_trained=_reader(before, replicate) if number > 0 else None,
         )
         for replicate, values in theta0.items()
     )
+
+
+def _reader(folder: Path, replicate: int) -> Callable[[], Tensors]:
+    """Reads the trained values of a replicate's ticket from the folder of its round."""
+    return lambda: _tensors(read_trained(folder, replicate))
 
 
 def _record(work: CohortWork, plan: RoundPlan, chains: Sequence[Chain], result: RoundResult) -> RoundRecord:
@@ -146,6 +163,8 @@ def _record(work: CohortWork, plan: RoundPlan, chains: Sequence[Chain], result: 
         arms=[record(network) for network in result.networks],
         repeated=frozenset(arm.label for arm in work.run.arms if arm.draws > 1),
         names={arm.label: arm.name for arm in work.run.arms if arm.label != arm.name},
+        own_masks=frozenset(arm.label for arm in work.run.arms if arm.entry.has_own_mask),
+        pruned={arm.label: arm.entry.pruned for arm in work.run.arms if arm.entry.pruned != "zero"},
         curves=result.curves,
         rounds=result.rounds,
         units=result.units,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
 
+from tickets.catalogue import Pruned
 from tickets.config import Run
 from tickets.fitting import Fitted
 from tickets.process_state import standard_state
@@ -43,6 +44,7 @@ class Plan:
     by side. networks_at_once: that the lanes hold together. threads: of the CPU, for all lanes together.
     sparse_up_to: a stack with at most this share of its multiplications left is trained by `sparse` instead.
     compared: what came of the comparison with a plain loop before the first round (see guard.py); None where none was.
+    pruned_initial: how stacks are computed whose pruned weights keep their initial values; None where the run has none.
     """
 
     strategy: str
@@ -52,10 +54,26 @@ class Plan:
     threads: int
     sparse_up_to: float = 0.0
     compared: Mapping[str, Any] | None = None
+    pruned_initial: Plan | None = None
 
     def record(self) -> dict[str, Any]:
         """As run.json holds it."""
-        return {key: value for key, value in asdict(self).items() if value is not None}
+        own = asdict(replace(self, pruned_initial=None))
+        nested = None if self.pruned_initial is None else self.pruned_initial.record()
+        return {key: value for key, value in {**own, "pruned_initial": nested}.items() if value is not None}
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any]) -> Plan:
+        """The plan that `record` gave."""
+        nested = record.get("pruned_initial")
+        return cls(**{**record, "pruned_initial": None if nested is None else cls.of_record(nested)})
+
+    def for_pruned(self, pruned: Pruned) -> Plan:
+        """How stacks with this rule for pruned weights are computed."""
+        if pruned == "zero":
+            return self
+        assert self.pruned_initial is not None  # `plan_execution` makes it for a run with such an arm
+        return self.pruned_initial
 
     def strategy_for(self, stack: Stack, pixels: Mapping[str, int]) -> str:
         """The strategy that trains a stack. pixels: see share_left."""
@@ -64,10 +82,13 @@ class Plan:
 
 
 @standard_state()  # a user's module may have changed it as it was imported
-def plan_execution(fitted: Fitted, device: torch.device, workers: int = 1, wanted: str | None = None) -> Plan:
+def plan_execution(
+    fitted: Fitted, device: torch.device, workers: int = 1, wanted: str | None = None, pruned: Pruned = "zero"
+) -> Plan:
     """How to compute the run's stacks on a device: the strategy, and how many networks at once.
 
-    wanted: the strategy, if it is not to be the one that the run asks for.
+    wanted: the strategy, if it is not to be the one that the run asks for. pruned: what the pruned weights of the
+    stacks are. The plan for "zero" holds that for "initial", if an arm of the run needs it.
     Memory: compute.memory_gib, by default half of what is free on the device now. `workers` processes share
     that default and the CPU's threads. A bound below what one network takes is not kept: one trains at a time.
     """
@@ -84,6 +105,7 @@ def plan_execution(fitted: Fitted, device: torch.device, workers: int = 1, wante
         run.train.batch_size,
         fitted.source.examples.train_inputs.dtype,
         fitted.draws.obstacle,
+        pruned,
     )
     lanes = min(choice.lanes, networks_in_lockstep(run))
     bound = free_bytes(device) // 2 // workers if compute.memory_gib is None else int(compute.memory_gib * 2**30)
@@ -91,8 +113,18 @@ def plan_execution(fitted: Fitted, device: torch.device, workers: int = 1, wante
     sizes = sizes_of(module, fitted.prunable, run.train)
     if device.type == "cpu":  # what a round keeps is on the CPU, where another device's memory is not asked for it
         bound -= _kept_by_a_round(fitted, sizes)
-    at_once = networks_that_fit(bound, _training(fitted, sizes, choice), lanes)
-    return Plan(choice.strategy, choice.reason, lanes, at_once, threads, choice.sparse_up_to)
+    at_once = networks_that_fit(bound, _training(fitted, sizes, choice, pruned), lanes)
+    nested = None
+    if pruned == "zero" and needs_initial(run):
+        # `sparse` is for stacks whose pruned weights are 0; a run that asks for it gets another strategy for the rest.
+        other = "auto" if (wanted or compute.strategy) == "sparse" else wanted
+        nested = plan_execution(fitted, device, workers, other, "initial")
+    return Plan(choice.strategy, choice.reason, lanes, at_once, threads, choice.sparse_up_to, pruned_initial=nested)
+
+
+def needs_initial(run: Run) -> bool:
+    """Whether pruned weights keep their initial values in an arm of the run."""
+    return any(arm.entry.pruned == "initial" for arm in run.arms)
 
 
 def memory_needed(fitted: Fitted, plan: Plan, device: torch.device) -> int:
@@ -100,6 +132,9 @@ def memory_needed(fitted: Fitted, plan: Plan, device: torch.device) -> int:
 
     Beside the data, Python and PyTorch; on a GPU, of its memory alone.
     """
+    if plan.pruned_initial is not None:
+        rest = memory_needed(fitted, replace(plan, pruned_initial=None), device)
+        return max(rest, memory_needed(fitted, plan.pruned_initial, device))
     sizes = sizes_of(fitted.module, fitted.prunable, fitted.run.train)
     training = _training(fitted, sizes, Choice(plan.strategy, plan.reason, plan.lanes, plan.sparse_up_to))
     at_once = min(plan.networks_at_once, networks_in_lockstep(fitted.run))
@@ -125,7 +160,7 @@ def _kept_by_a_round(fitted: Fitted, sizes: Sizes) -> int:
     return kept + ranking_bytes(fitted.prunable, run.prune.scope)
 
 
-def _training(fitted: Fitted, sizes: Sizes, choice: Choice) -> Training:
+def _training(fitted: Fitted, sizes: Sizes, choice: Choice, pruned: Pruned = "zero") -> Training:
     """What a run's networks take while they train, by whichever of its strategies takes more."""
     shape, batch_size = fitted.source.examples.input_shape, fitted.run.train.batch_size
     dtype = fitted.source.examples.train_inputs.dtype
@@ -149,4 +184,5 @@ def _training(fitted: Fitted, sizes: Sizes, choice: Choice) -> Training:
         most = Training(max(most.each, also.each), max(most.lane, also.lane))
     # The networks as they stood at their early-stop step, and those that are compared with them.
     stood = 2 * sizes.standing if fitted.run.train.evaluate_on else 0
-    return Training(most.each + stood + unit_bytes(fitted.module, fitted.hidden), most.lane)
+    held = sizes.values if pruned == "initial" else 0
+    return Training(most.each + stood + held + unit_bytes(fitted.module, fitted.hidden), most.lane)

@@ -84,7 +84,8 @@ def fit(run: Run, source: Source) -> Fitted:
         draws = draws_of(build, source.examples.train_inputs[:TRIED])
         if run.model.name not in MODELS:
             check_chance(draws, _fresh(build, run), run.model.name)
-        trial = try_out(run, build, found, bias_names(module, found), score) if score else Trial()
+        learns = tuple(name for name, parameter in module.named_parameters() if parameter.requires_grad)
+        trial = try_out(run, build, found, bias_names(module, found), learns, count, score) if score else Trial()
     except InputError as error:
         raise type(error)([*problems, *error.problems]) from error
     if problems:

@@ -74,7 +74,7 @@ def _of_run(ready: Prepared, name: str) -> Forecast:
         arms=_draws(wanted_arms(run)),
         trainings=trainings,
         wanted=run.replicates * (run.rounds + 1) * len(wanted_arms(run)),
-        steps=sum(steps_missing(run, cohort) for cohort in todo),
+        steps=sum(steps_missing(cohort, fitted.trial.starts) for cohort in todo),
         prunable={tensor.name: tensor.shape for tensor in fitted.prunable},
         coverage=fitted.coverage,
         strategy=plan.strategy,

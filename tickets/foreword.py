@@ -19,6 +19,6 @@ def _lines(one: Fitted) -> Iterator[str]:
     if one.coverage.warning:
         yield f"warning: {name}: {one.coverage.warning}"
     yield from one.trial.notes
-    steps = steps_sentence(one.run.model_dump(mode="json"))
+    steps = steps_sentence({"config": one.run.model_dump(mode="json"), "starts": one.trial.recorded_starts()})
     if steps:
         yield steps

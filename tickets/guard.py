@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from tickets.catalogue import Pruned
 from tickets.errors import InputError
 from tickets.execution_plan import Plan, plan_execution
 from tickets.fitting import Fitted
@@ -32,21 +33,35 @@ FALLBACKS = ("layered", "vectorised", "looped", "plain")
 def guarded(fitted: Fitted, plan: Plan, device: torch.device, workers: int = 1) -> Plan:
     """The plan with a strategy that trains as the plain loop does: its own, or the next one that does.
 
-    What came of the comparison is in the plan that comes back, and says which strategies were passed over.
+    What came of the comparison is in the plan that comes back, and says which strategies were passed over. A plan for
+    pruned weights that keep their initial values is compared with networks of this kind. What was compared before is
+    not compared again.
 
     Raises InputError if the plain loop itself fails, does not come to the same twice, or keeps state that is no
     parameter and no buffer.
     """
+    nested = plan.pruned_initial
+    if plan.compared is None:
+        plan = _guarded(fitted, plan, device, workers, "zero")
+    if nested is not None and nested.compared is None:
+        nested = _guarded(fitted, nested, device, workers, "initial")
+    return replace(plan, pruned_initial=nested)
+
+
+def _guarded(fitted: Fitted, plan: Plan, device: torch.device, workers: int, pruned: Pruned) -> Plan:
+    """As `guarded`, for stacks with one rule for pruned weights."""
     threads = torch.get_num_threads()
     torch.set_num_threads(max(1, plan.threads // plan.lanes))  # as it will train
     try:
-        trial, wanted = reference(fitted, device)
-        return _settled(fitted, plan, device, workers, _Comparison(fitted, trial, wanted, []))
+        trial, wanted = reference(fitted, device, pruned)
+        return _settled(fitted, plan, device, workers, pruned, _Comparison(fitted, trial, wanted, []))
     finally:
         torch.set_num_threads(threads)
 
 
-def _settled(fitted: Fitted, plan: Plan, device: torch.device, workers: int, comparison: _Comparison) -> Plan:
+def _settled(
+    fitted: Fitted, plan: Plan, device: torch.device, workers: int, pruned: Pruned, comparison: _Comparison
+) -> Plan:
     """The plan with the first strategy that passes, and the record of the comparison."""
     passed_over: list[str] = []
     counted = ", ".join(comparison.wanted.counted)
@@ -68,7 +83,7 @@ def _settled(fitted: Fitted, plan: Plan, device: torch.device, workers: int, com
     for strategy in following:
         if result is None:
             try:
-                another = plan_execution(fitted, device, workers, strategy)
+                another = plan_execution(fitted, device, workers, strategy, pruned)
             except InputError:
                 continue  # it is not for this model
             result = passes(strategy)

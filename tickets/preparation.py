@@ -12,6 +12,7 @@ import torch
 
 from tickets.checks import (
     check_folder,
+    check_trained,
     find_data_folder,
     find_device,
     fit_all,
@@ -99,6 +100,7 @@ def _prepared(
     for name, one in fitted.items():
         with problems.noted():
             todo[name] = missing(one.run, folder / name)  # refuses what cannot be gone on with
+            check_trained(folder / name, one, todo[name])
     sharing = max(1, min(workers, sum(map(len, todo.values()))))
     problems.raise_any()
     plans = plan_all(folder, fitted, placed, sharing, problems)

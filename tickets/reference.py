@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from tickets.catalogue import Pruned
 from tickets.config import TrainConfig
 from tickets.data import Examples
 from tickets.errors import InputError, UserCodeError
@@ -99,9 +100,12 @@ class ShortTraining:
         return Course(stacks, (before, after), unreached, sorted(counted))
 
 
-def reference(fitted: Fitted, device: torch.device) -> tuple[ShortTraining, Course]:
-    """The trial of a run, and what the plain loop comes to in it. Raises InputError as `guard.guarded`."""
-    trial = _short_training(fitted, device)
+def reference(fitted: Fitted, device: torch.device, pruned: Pruned = "zero") -> tuple[ShortTraining, Course]:
+    """The trial of a run, and what the plain loop comes to in it. Raises InputError as `guard.guarded`.
+
+    pruned: what the pruned weights of the trial's networks are.
+    """
+    trial = _short_training(fitted, device, pruned)
     try:
         wanted = trial.course(Plain, fitted.build)
     except Exception:
@@ -187,7 +191,7 @@ def _places(tensor: Tensor) -> set[tuple[str, int]]:
 
 
 @standard_state()
-def _short_training(fitted: Fitted, device: torch.device) -> ShortTraining:
+def _short_training(fitted: Fitted, device: torch.device, pruned: Pruned) -> ShortTraining:
     run, examples = fitted.run, on_device(fitted.source.examples, device)
     values = fitted.fresh(stream(run.seed, 0, "initial"))
     size = sum(values[name].numel() * values[name].element_size() for name in fitted.trained)
@@ -201,7 +205,9 @@ def _short_training(fitted: Fitted, device: torch.device) -> ShortTraining:
     half = {name: torch.rand(mask.shape, generator=generator) < DENSITY for name, mask in dense.items()}
     order = stream(run.seed, 0, "order")
     return ShortTraining(
-        stack=stack_networks([values, values], [dense, half], fitted.trained),
+        stack=stack_networks(
+            [values, values], [dense, half], fitted.trained, pruned_values=[values] * 2 if pruned == "initial" else ()
+        ),
         seeds=[NetworkSeeds(order, stream(run.seed, 0, "noise", 0, "guard", network)) for network in range(2)],
         examples=examples,
         recipe=run.train.model_copy(update={"batch_size": batch}),

@@ -6,9 +6,10 @@ Pure functions of what a run's run.json holds, for whoever compares arms. An arm
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from tickets.catalogue import ARMS, Role
+from tickets.catalogue import ARMS, Role, arm_entry
 
 FRESH_DRAW = "tickets.arms:fresh_draw"  # the value rule that draws from the model's own initial distribution
 REWOUND = "tickets.arms:rewound"  # the value rule whose values were trained up to the rewind step
@@ -37,10 +38,10 @@ def role(file: Mapping[str, Any], arm: str) -> Role:
     arm
         The arm's label. An arm that the campaign no longer names is judged by its name in the catalogue.
     """
-    name = arms_by_label(file["config"]).get(arm, {"name": arm})["name"]
-    if name not in ARMS:
+    entry = arm_entry(arms_by_label(file["config"]).get(arm, {"name": arm}))
+    if entry is None:
         return "control"
-    return "measurement" if arm in like_ticket(file) else ARMS[name].role
+    return "measurement" if arm in like_ticket(file) else entry.role
 
 
 def like_ticket(file: Mapping[str, Any]) -> tuple[str, ...]:
@@ -76,54 +77,94 @@ def comparison_notes(file: Mapping[str, Any]) -> list[str]:
     """What a reader of a saved run's comparisons must know of its arms, a line each. file: what run.json holds."""
     init = file["config"]["model"].get("init", "pytorch")
     name = str(init["name"]) if isinstance(init, Mapping) else str(init)
-    lines = (like_ticket_sentence(like_ticket(file), name), steps_sentence(file["config"]))
+    lines = (like_ticket_sentence(like_ticket(file), name), steps_sentence(file))
     return [line for line in lines if line is not None]
 
 
-def trained_steps(config: Mapping[str, Any], arm: str, round: int = 1) -> int:
+@dataclass(frozen=True)
+class ArmStart:
+    """Where an arm's trainings start, and how many steps they take.
+
+    Attributes
+    ----------
+    step
+        The training step that its networks start at after round 0.
+    continues
+        Whether they continue with the optimizer state of that step.
+    before
+        How many steps their initial values have been trained.
+    steps
+        How many steps they train after round 0.
+    dense_steps
+        How many steps they train in round 0.
+    """
+
+    step: int
+    continues: bool
+    before: int
+    steps: int
+    dense_steps: int
+
+
+def arm_starts(file: Mapping[str, Any]) -> dict[str, ArmStart]:
+    """{label: start} of the arms of a run. file: what run.json holds.
+
+    An arm that run.json says nothing of, as in runs that were saved before this was recorded, starts as the catalogue's
+    arm of its name does.
+    """
+    config = file["config"]
+    recorded = {label: ArmStart(**start) for label, start in file.get("starts", {}).items()}
+    return {**{label: _catalogue_start(config, arm) for label, arm in arms_by_label(config).items()}, **recorded}
+
+
+def _catalogue_start(config: Mapping[str, Any], arm: Mapping[str, Any]) -> ArmStart:
+    """Where an arm of the catalogue starts: the rewound values continue at the rewind step, unless it starts at 0."""
+    steps, rewind = int(config["train"]["steps"]), int(config.get("rewind", {}).get("step", 0))
+    entry = arm_entry(arm)
+    is_rewound = entry is not None and entry.values == REWOUND
+    step = 0 if arm.get("start") == 0 else rewind
+    return ArmStart(step, is_rewound and step > 0, rewind if is_rewound else 0, steps - step, steps)
+
+
+def trained_steps(file: Mapping[str, Any], arm: str, round: int = 1) -> int:
     """How many training steps an arm's networks have had in all when a round ends.
 
-    The ticket, and every arm that goes on from its rewound values, has had those before the rewind step too.
-    `reinit` with a rewind step of 100 has trained 100 steps fewer; with `start = 0`, as many. `shuffle` has had none
-    of the steps before: the network that it starts from was never trained.
+    Networks that go on from trained values have had the steps before, too. `reinit` with a rewind step of 100 has
+    trained 100 steps fewer than the ticket; with `start = 0`, as many. `shuffle` has had none of the steps before: the
+    network that it starts from was never trained.
 
     Parameters
     ----------
-    config
-        JSON of a resolved Run, such as `tickets.load(...).config()`.
+    file
+        What run.json holds.
     arm
         The arm's label.
     round
         0: every arm has the whole schedule.
     """
-    steps = int(config["train"]["steps"])
-    rewind = int(config.get("rewind", {}).get("step", 0))
-    if round == 0 or rewind == 0:
-        return steps
-    table = arms_by_label(config).get(arm, {"name": arm})
-    entry = ARMS.get(table["name"])
-    before = rewind if entry is not None and entry.values == REWOUND else 0
-    return before + steps - (0 if table.get("start") == 0 else rewind)
+    start = arm_starts(file).get(arm) or _catalogue_start(file["config"], {"name": arm})
+    return start.dense_steps if round == 0 else start.before + start.steps
 
 
-def other_steps(config: Mapping[str, Any]) -> dict[str, int]:
+def other_steps(file: Mapping[str, Any]) -> dict[str, int]:
     """{label: steps} of the arms that have trained another number of steps than the ticket: less than 0 for fewer."""
-    ticket = trained_steps(config, "ticket")
-    apart = {label: trained_steps(config, label) - ticket for label in arms_by_label(config)}
+    ticket = trained_steps(file, "ticket")
+    apart = {label: trained_steps(file, label) - ticket for label in arms_by_label(file["config"])}
     return {label: steps for label, steps in apart.items() if steps}
 
 
-def steps_sentence(config: Mapping[str, Any]) -> str | None:
+def steps_sentence(file: Mapping[str, Any]) -> str | None:
     """Which arms have trained more or fewer steps than the ticket after round 0, in one line; None if none has."""
-    step = config.get("rewind", {}).get("step", 0)
+    step = file["config"].get("rewind", {}).get("step", 0)
     groups: dict[int, list[str]] = {}
-    for label, steps in other_steps(config).items():
+    for label, steps in other_steps(file).items():
         groups.setdefault(steps, []).append(label)
     if not groups:
         return None
-    told = [f"{', '.join(names)}: {abs(by):,} {'fewer' if by < 0 else 'more'}" for by, names in groups.items()]
-    remedy = "; `start = 0` gives an arm the whole schedule" if any(by < 0 for by in groups) else ""
+    parts = [f"{', '.join(names)}: {abs(by):,} {'fewer' if by < 0 else 'more'}" for by, names in groups.items()]
+    before = f", {step:,} of them before the rewind step" if step else ""
+    remedy = "; `start = 0` gives an arm the whole schedule" if step and any(by < 0 for by in groups) else ""
     return (
-        f"training steps after round 0: the ticket has had {trained_steps(config, 'ticket'):,} in all, {step:,} of "
-        f"them before the rewind step; {'; '.join(told)}{remedy}"
+        f"training steps after round 0: the ticket has had {trained_steps(file, 'ticket'):,} in all{before}; "
+        f"{'; '.join(parts)}{remedy}"
     )

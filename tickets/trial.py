@@ -7,38 +7,52 @@ round. Nothing that is made here is trained.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from tickets.arms import Origin, apply_rules
-from tickets.catalogue import ARMS, resolve
-from tickets.config import ArmConfig, Run
+from tickets.config import Run
 from tickets.errors import InputError, Problems, UserCodeError
 from tickets.initial import initial_values
 from tickets.random_state import untouched_generators
-from tickets.roles import FRESH_DRAW, NOT_DRAWN, like_ticket_sentence
+from tickets.roles import FRESH_DRAW, NOT_DRAWN, ArmStart, like_ticket_sentence
 from tickets.scores import Weights, score_tensor
 from tickets.seeds import stream
 from tickets.stack.architecture import Prunable
+from tickets.trial_of_arms import WHEN, TriedArm, moved, try_arm
 from tickets.users_code import told
 
 Tensors = Mapping[str, Tensor]
-
-MOVED = 0.01  # the standard deviation of what is added to initial values to stand for trained ones
-WHEN = "tried on initial values, before any training"
 
 
 @dataclass(frozen=True)
 class Trial:
     """What a run's functions gave on initial values.
 
-    like_ticket: the controls that start from the ticket's own mask and values, by label. notes: what to say of it.
+    Attributes
+    ----------
+    like_ticket
+        The controls that start from the ticket's own mask and values, by label.
+    notes
+        Lines about them for the user.
+    arms
+        What the arms' rules gave, by label.
     """
 
     like_ticket: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    arms: Mapping[str, TriedArm] = field(default_factory=dict)
+
+    @property
+    def starts(self) -> dict[str, ArmStart]:
+        """Where each arm's trainings start, by label."""
+        return {label: arm.start for label, arm in self.arms.items()}
+
+    def recorded_starts(self) -> dict[str, dict[str, Any]]:
+        """`starts` as JSON, as run.json holds them."""
+        return {label: asdict(start) for label, start in self.starts.items()}
 
 
 def try_out(
@@ -46,6 +60,8 @@ def try_out(
     build: Callable[[], nn.Module],
     prunable: Sequence[Prunable],
     biases: frozenset[str],
+    trained: tuple[str, ...],
+    examples: int,
     score: Callable[[Weights], Tensor],
 ) -> Trial:
     """Make two replicates' initial values, score them, and apply every arm's rules to them.
@@ -60,6 +76,10 @@ def try_out(
         The network's prunable tensors.
     biases
         The names of its biases.
+    trained
+        The names of its trained parameters.
+    examples
+        How many training examples there are.
     score
         The run's score.
 
@@ -72,7 +92,7 @@ def try_out(
     init = run.model.init.model_dump()
     one, other = (initial_values(build, init, stream(run.seed, replicate, "initial")) for replicate in (0, 1))
     problems = Problems()
-    fresh = [arm.label for arm in run.arms if ARMS[arm.name].values == FRESH_DRAW]
+    fresh = [arm.label for arm in run.arms if arm.entry.values == FRESH_DRAW]
     equal = [tensor for tensor in prunable if torch.equal(one[tensor.name], other[tensor.name])]
     unexpected = [tensor for tensor in equal if not _by_design(run, tensor, one[tensor.name])]
     with problems.noted():
@@ -80,13 +100,16 @@ def try_out(
             raise InputError(_same_start(run, len(prunable)))
     with problems.noted():
         _try_score(run, one, prunable, score)
-    like: tuple[str, ...] = ()
-    with problems.noted(), untouched_generators():
-        like = tuple(arm.label for arm in run.arms if _starts_as_ticket(run, arm, one, other, prunable, biases))
+    tried: dict[str, TriedArm] = {}
+    for arm in run.arms:
+        with problems.noted(), untouched_generators():
+            masks = {tensor.name: _every_second(tensor.shape) for tensor in prunable}
+            tried[arm.label] = try_arm(run, arm, (one, other), masks, biases, trained, examples)
     problems.raise_any()
+    like = tuple(label for label, arm in tried.items() if arm.as_ticket)
     drawn = len(equal) < len(prunable)
     same_values = () if drawn else tuple(label for label in fresh if label not in like)
-    return Trial(like, tuple(_notes(run, like, same_values, unexpected if drawn else ())))
+    return Trial(like, tuple(_notes(run, like, same_values, unexpected if drawn else ())), tried)
 
 
 def _by_design(run: Run, tensor: Prunable, values: Tensor) -> bool:
@@ -109,10 +132,10 @@ def _try_score(run: Run, values: Tensors, prunable: Sequence[Prunable], score: C
     """Score every tensor as if training had moved it a little: a score of how far it moved is no 0 / 0 then."""
     name = run.prune.score
     generator = torch.Generator().manual_seed(stream(run.seed, 0, "trial"))
-    moved = _moved(values, generator)
+    trained = moved(values, generator)
     problems: list[str] = []
     for tensor in prunable:
-        weights = Weights(values[tensor.name].clone(), moved[tensor.name], generator)
+        weights = Weights(values[tensor.name].clone(), trained[tensor.name], generator)
         alive = torch.ones(tensor.shape, dtype=torch.bool)
         try:
             with untouched_generators():
@@ -120,59 +143,10 @@ def _try_score(run: Run, values: Tensors, prunable: Sequence[Prunable], score: C
         except InputError as error:
             problems += error.problems
         except Exception as error:
-            raise _failure(f"prune.score = {name!r}: fails on {tensor.name} ({WHEN})", error) from error
+            what = f"prune.score = {name!r}: fails on {tensor.name} ({WHEN})"
+            raise UserCodeError(f"{what}: {told(error)}") from error
     if problems:
         raise UserCodeError(problems)
-
-
-def _starts_as_ticket(
-    run: Run, arm: ArmConfig, one: Tensors, other: Tensors, prunable: Sequence[Prunable], biases: frozenset[str]
-) -> bool:
-    """Whether a control starts from the ticket's own mask and values. Half of the weights are masked here.
-
-    Of an arm by a fresh draw the prunable tensors alone count, drawn before any training.
-    """
-    entry = ARMS[arm.name]
-    masks = {tensor.name: _every_second(tensor.shape) for tensor in prunable}
-    rewound = one if run.rewind.step == 0 else _moved(one, torch.Generator().manual_seed(0))
-    origin = Origin(
-        mask=masks,
-        theta0=one,
-        rewound=rewound,
-        biases=biases,
-        fresh=lambda seed: dict(other),
-        stream=lambda purpose: stream(run.seed, 0, purpose, "trial"),
-        value=0.0 if arm.value is None else arm.value,
-        zero_biases=arm.biases == "zeros",
-    )
-    try:
-        mask, values = apply_rules(resolve(entry.mask), resolve(entry.values), origin, f"arm {arm.label!r} ({WHEN})")
-    except InputError:
-        raise
-    except Exception as error:
-        raise _failure(f"arm {arm.label!r}: fails ({WHEN})", error) from error
-    if entry.role != "control" or not all(torch.equal(mask[name], masks[name]) for name in masks):
-        return False
-    drawn = entry.values == FRESH_DRAW
-    ticket, names = (one, list(masks)) if drawn else (rewound, list(one))
-    return all(_same(values[name], ticket[name], masks.get(name)) for name in names)
-
-
-def _failure(what: str, error: Exception) -> UserCodeError:
-    return UserCodeError(f"{what}: {told(error)}")
-
-
-def _same(one: Tensor, other: Tensor, mask: Tensor | None) -> bool:
-    return torch.equal(one, other) if mask is None else torch.equal(one[mask], other[mask])
-
-
-def _moved(values: Tensors, generator: torch.Generator) -> dict[str, Tensor]:
-    return {
-        name: value + MOVED * torch.randn(value.shape, generator=generator).to(value.dtype)
-        if value.is_floating_point()
-        else value.clone()
-        for name, value in values.items()
-    }
 
 
 def _every_second(shape: tuple[int, ...]) -> Tensor:

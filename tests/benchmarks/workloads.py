@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
+from tickets.chains import Chain
 from tickets.config import Campaign, parse_campaign, parse_run
 from tickets.data import Examples
 from tickets.execution_plan import plan_execution
 from tickets.fitting import Fitted, fit
 from tickets.masks import keep_highest
-from tickets.rounds import Chain
 from tickets.seeds import stream
 from tickets.setting import Setting, make_setting
 from tickets.source import Source

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticUndefined
 
-from tickets.config.legal import as_table
+from tickets.config.legal import as_arm
 from tickets.config.rules import broken_rules, flat
 from tickets.config.schema import ArmConfig, Run
 from tickets.config.telling import SECTIONS, Problem, Told, problems_of, shown
@@ -54,7 +54,7 @@ def _with_defaults(table: Mapping[str, Any]) -> dict[str, Any]:
         given = table.get(name, {})
         full[name] = {**_defaults(model), **given} if isinstance(given, Mapping) else given
     if isinstance(full["arms"], list | tuple):
-        arms = [as_table(arm) for arm in full["arms"]]
+        arms = [as_arm(arm) for arm in full["arms"]]
         full["arms"] = [{**_defaults(ArmConfig), **arm} if isinstance(arm, Mapping) else arm for arm in arms]
     return full
 

@@ -90,6 +90,19 @@ def as_table(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
 
+ARM_KEYS = ("mask", "values", "name", "label", "draws", "role", "pruned", "given")
+
+
+def as_arm(value: Any) -> Any:
+    """As `as_table`; the keys of an arm with rules of its own that are no key of arms are put under `given`."""
+    table = as_table(value)
+    if not isinstance(table, Mapping) or not (table.get("mask") or table.get("values")):
+        return table
+    own = {key: part for key, part in table.items() if key not in ARM_KEYS}
+    declared = {key: part for key, part in table.items() if key in ARM_KEYS}
+    return {**declared, "given": {**table.get("given", {}), **own}}
+
+
 def is_option(value: object) -> bool:
     """Whether a value can be an option of a user's function: what both TOML and JSON can say."""
     if isinstance(value, list):

@@ -101,7 +101,7 @@ RULES = (
 
 
 def _draws(name: str, draws: int) -> str | None:
-    if draws == 1 or name in RANDOM_ARMS:
+    if draws == 1 or name in RANDOM_ARMS or name not in ARMS:
         return None
     return f"must be 1: {name} draws nothing at random (arms that do: {', '.join(RANDOM_ARMS)})"
 
@@ -131,12 +131,37 @@ def _label(name: str, label: str) -> str | None:
 
 
 def _biases(name: str, biases: str | None) -> str | None:
-    if biases is None or ARMS[name].biases is not None:
+    if biases is None or name not in ARMS or ARMS[name].biases is not None:
         return None
     return f"only starts of one size have a choice ({', '.join(CONSTANT_STARTS)}), not {name}; leave it out"
 
 
+def _own_rule(name: str, rule: str | None) -> str | None:
+    if name not in ARMS or rule is None:
+        return None
+    return f"{name} has rules of its own; give an arm with other rules another name"
+
+
+def _own_name(name: str) -> str | None:
+    return "is what the ticket of round 0 is called; give another name" if name == "dense" else None
+
+
+def _role(name: str, role: str | None) -> str | None:
+    return "only an arm with rules of its own has one; leave it out" if name in ARMS and role is not None else None
+
+
+def _pruned(name: str, pruned: str) -> str | None:
+    if pruned == "zero" or name != "ticket":
+        return None
+    return "the ticket's pruned weights are 0; leave it out"
+
+
 ARM_RULES = (
+    Rule(("name",), _own_name),
+    Rule(("name", "mask"), _own_rule),
+    Rule(("name", "values"), _own_rule),
+    Rule(("name", "role"), _role),
+    Rule(("name", "pruned"), _pruned),
     Rule(("name", "label"), _label),
     Rule(("name", "draws"), _draws),
     Rule(("name", "start"), _start),
@@ -170,18 +195,26 @@ def broken_rules(values: Mapping[str, Any]) -> Iterator[Broken]:
             if sentence is not None:
                 yield Broken(rule.keys[-1], sentence, rule.keys[:-1])
     if "arms" in values:
-        names, labels = ([values.get(f"{at}.{key}") for at in places] for key in ("name", "label"))
+        names, labels, own = ([values.get(f"{at}.{key}") for at in places] for key in ("name", "label", "role"))
         yield from _arms_together(names, labels)
-        yield from _controls(names, labels, values.get("verdict.controls", _DEFAULT_CONTROLS))
+        yield from _controls(names, labels, own, values.get("verdict.controls", _DEFAULT_CONTROLS))
 
 
 _DEFAULT_CONTROLS = ("reinit",)
 
 
-def _controls(names: Sequence[str | None], labels: Sequence[str | None], controls: Sequence[Any]) -> Iterator[Broken]:
+def _controls(
+    names: Sequence[str | None],
+    labels: Sequence[str | None],
+    own_roles: Sequence[str | None],
+    controls: Sequence[Any],
+) -> Iterator[Broken]:
     if None in names or tuple(controls) == _DEFAULT_CONTROLS:
         return  # by default nothing is asked of `arms`: without reinit the answer is `cannot tell`
-    roles = {str(label or name): ARMS[str(name)].role for name, label in zip(names, labels, strict=True)}
+    roles = {}
+    for name, label, own in zip(names, labels, own_roles, strict=True):
+        entry = ARMS.get(str(name))
+        roles[str(label or name)] = entry.role if entry is not None else own or "control"
     there = [label for label, role in roles.items() if role == "control"]
     allowed = f"controls among this campaign's arms: {', '.join(there) or 'none'}"
     if not controls:

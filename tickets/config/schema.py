@@ -16,11 +16,12 @@ from pydantic import (
     BeforeValidator,
     Field,
     SerializerFunctionWrapHandler,
+    ValidationInfo,
     model_serializer,
     model_validator,
 )
 
-from tickets.catalogue import ARMS, SCORES
+from tickets.catalogue import ARMS, SCORES, ArmEntry, Pruned, arm_entry
 from tickets.config.inits import Biases, BiasesName
 from tickets.config.legal import (
     STRICT,
@@ -31,12 +32,14 @@ from tickets.config.legal import (
     Label,
     NotNegative,
     Number,
+    Option,
     Positive,
     PositiveFraction,
     Seed,
     Slug,
+    Target,
     Zero,
-    as_table,
+    as_arm,
     one_of,
 )
 from tickets.config.rules import broken_rules, flat, pruned_share
@@ -48,6 +51,7 @@ ScheduleName = Literal["constant", "step", "cosine"]
 PrecisionName = Literal["float32", "tf32", "bf16"]
 ScopeName = Literal["layer", "global"]
 KeptName = Literal["none", "ticket", "all"]
+RoleName = Literal["control", "measurement"]
 StrategyName = Literal["auto", "layered", "sparse", "vectorised", "looped"]
 
 Optimizer = Annotated[OptimizerName, one_of("optimizer", get_args(OptimizerName))]
@@ -56,8 +60,18 @@ Precision = Annotated[PrecisionName, one_of("precision", get_args(PrecisionName)
 Scope = Annotated[ScopeName, one_of("scope", get_args(ScopeName))]
 Kept = Annotated[KeptName, one_of("choice", get_args(KeptName))]
 Strategy = Annotated[StrategyName, one_of("strategy", get_args(StrategyName))]
-ArmName = Annotated[str, one_of("arm", ARMS)]
+ArmRole = Annotated[RoleName, one_of("role", get_args(RoleName))]
+ArmPruned = Annotated[Pruned, one_of("choice", get_args(Pruned))]
 Score = Annotated[str, one_of("score", SCORES, functions=True)]
+
+
+def _arm_name(name: Any, beside: ValidationInfo) -> Any:
+    """Refuse a name that is not of the catalogue, unless the arm has rules of its own."""
+    own = beside.data.get("mask") or beside.data.get("values")
+    return name if own else one_of("arm", ARMS).func(name)  # type: ignore[call-arg]
+
+
+ArmName = Annotated[Label, BeforeValidator(_arm_name)]
 
 
 def _constant_value(checked: dict[str, Any]) -> float | None:
@@ -89,18 +103,43 @@ class ArmConfig(BaseModel):
 
     model_config = STRICT
 
+    mask: Target | None = None  # own arms: the mask rule; none: the round's mask
+    values: Target | None = None  # own arms: the value rule; none: the rewound values
     name: ArmName
     label: Label = Field(default_factory=_own_name)  # its name in tables, columns and keys of files; default: name
     draws: CountFromOne = 1  # repetitions within a replicate, >= 1; 1 for arms that draw nothing at random
     start: Zero | None = None  # controls only: 0 for the full schedule; none: start at rewind.step
     value: Number | None = Field(default_factory=_constant_value)  # `constant` only: its weights; default 0.5
     biases: Biases | None = Field(default_factory=_usual_biases)  # of constant starts; default: the arm's (catalogue)
+    role: ArmRole | None = None  # own arms: "control" (the default) or "measurement"
+    pruned: ArmPruned = "zero"  # what a pruned weight is: 0, or its initial value
+    given: dict[str, Option] = {}  # own arms: the options of the two rules
+
+    @property
+    def entry(self) -> ArmEntry:
+        """The arm's rules and what it is to the ticket."""
+        entry = arm_entry({"name": self.name, "mask": self.mask, "values": self.values,
+                           "role": self.role, "pruned": self.pruned})  # fmt: skip
+        assert entry is not None  # by `_arm_name`
+        return entry
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The keyword arguments of the arm's two rules."""
+        named = {"start": self.start, "value": self.value, "biases": self.biases}
+        return {**{key: value for key, value in named.items() if value is not None}, **self.given}
 
     @model_serializer(mode="wrap")
     def _without_the_defaults(self, whole: SerializerFunctionWrapHandler) -> Any:
         # A setting has one form: what a saved run was trained with is compared with what the campaign says.
-        usual = {"label": self.name, "biases": ARMS[self.name].biases}
-        return {key: value for key, value in whole(self).items() if key not in usual or value != usual[key]}
+        usual = {"label": self.name, "biases": None, "mask": None, "values": None, "role": None, "pruned": "zero"}
+        if self.name in ARMS:
+            usual["biases"] = ARMS[self.name].biases
+        dumped = {key: value for key, value in whole(self).items() if key not in usual or value != usual[key]}
+        own = dumped.pop("given")
+        if self.name not in ARMS:
+            dumped = {key: value for key, value in dumped.items() if value is not None}
+        return {**dumped, **own}
 
 
 class TrainConfig(BaseModel):
@@ -200,7 +239,7 @@ class Run(BaseModel):
     cohort_size: CountFromOne | None = None  # replicates that train in lockstep, >= 1; none: all of them
     data: DataConfig
     model: ModelConfig
-    arms: Annotated[tuple[Annotated[ArmConfig, BeforeValidator(as_table)], ...], LIST] = (
+    arms: Annotated[tuple[Annotated[ArmConfig, BeforeValidator(as_arm)], ...], LIST] = (
         ArmConfig(name="ticket"),
         ArmConfig(name="reinit"),
         ArmConfig(name="random_mask"),

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from tickets.stack.networks import Stack
+from tickets.stack.networks import Stack, hold_pruned
 
 ROUNDOFF = {"float32": 2.0**-24, "tf32": 2.0**-11, "bf16": 2.0**-9}  # relative error of one operation
 PERTURBED = 8.0  # the largest relative perturbation of a weight, in units of ROUNDOFF
@@ -77,7 +77,7 @@ class Gap:
 
 
 def perturbed(stack: Stack, precision: str, seed: int) -> Stack:
-    """The same networks with every trained weight perturbed in its last bits; zeros stay 0."""
+    """The same networks with every trained weight perturbed in its last bits; pruned weights do not change."""
     generator = torch.Generator().manual_seed(seed)
     most = PERTURBED * ROUNDOFF[precision]
 
@@ -85,7 +85,8 @@ def perturbed(stack: Stack, precision: str, seed: int) -> Stack:
         return tensor * (1 + most * (2 * torch.rand(tensor.shape, generator=generator) - 1))
 
     parameters = {name: changed(tensor) for name, tensor in stack.parameters.items()}
-    return Stack(parameters, stack.buffers, stack.masks, stack.optimizer, stack.step)
+    hold_pruned(parameters, stack.masks, stack.pruned_values)
+    return replace(stack, parameters=parameters)
 
 
 def widest_gap(found: Course, wanted: Course, others: Sequence[Course]) -> Gap:

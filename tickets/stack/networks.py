@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -17,13 +17,24 @@ Unreached = dict[str, list[int]]
 
 @dataclass(frozen=True)
 class Stack:
-    """R networks at one training step.
+    """R networks at one training step. Each tensor has the network as its first axis.
 
-    parameters: those that are trained. buffers: the rest, with the parameters that are frozen. Both by name,
-    (R, *shape). masks: bool, by prunable parameter, (R, *shape).
-    optimizer: by state (`exp_avg`, `momentum_buffer`, ...) and parameter, (R, *shape) or, for the step count,
-    (R,); empty before the first step, and without the parameters that no loss has reached. step: the training step,
-    0 to the recipe's last.
+    Attributes
+    ----------
+    parameters
+        The trained parameters by name, (R, *shape).
+    buffers
+        The buffers and the frozen parameters by name, (R, *shape).
+    masks
+        By prunable parameter, bool, (R, *shape).
+    optimizer
+        By state (`exp_avg`, `momentum_buffer`, ...) and parameter, (R, *shape) or, for the step count, (R,). Empty
+        before the first step, and without the parameters that no loss has reached.
+    step
+        The training step, 0 to the recipe's last.
+    pruned_values
+        By prunable parameter, (R, *shape): what pruned weights are; entries at other places say nothing. Empty: every
+        pruned weight is 0.
     """
 
     parameters: Tensors
@@ -31,6 +42,7 @@ class Stack:
     masks: Tensors
     optimizer: dict[str, Tensors]
     step: int
+    pruned_values: Tensors = field(default_factory=dict)
 
     def __len__(self) -> int:
         return next(iter(self.parameters.values())).shape[0]
@@ -62,7 +74,9 @@ class Stack:
             return {name: change(tensor) for name, tensor in tensors.items()}
 
         optimizer = {state: each(tensors) for state, tensors in self.optimizer.items()}
-        return Stack(each(self.parameters), each(self.buffers), each(self.masks), optimizer, self.step)
+        return Stack(
+            each(self.parameters), each(self.buffers), each(self.masks), optimizer, self.step, each(self.pruned_values)
+        )
 
 
 def stack_networks(
@@ -72,12 +86,26 @@ def stack_networks(
     *,
     optimizer: Sequence[Mapping[str, Mapping[str, Tensor]]] = (),
     step: int = 0,
+    pruned_values: Sequence[Mapping[str, Tensor]] = (),
 ) -> Stack:
-    """A stack of networks given one by one; every masked weight, and its optimizer state, becomes exactly 0.0.
+    """A stack of networks that are given one by one.
 
-    values: every parameter and buffer of each network, by name. masks: bool, of each network's prunable
-    parameters. parameters: the names in `values` that are trained; the rest count as buffers. optimizer: each
-    network's state, by state and parameter; () for none yet.
+    Every pruned weight becomes exactly 0.0, or what `pruned_values` says; its optimizer state becomes 0.0.
+
+    Parameters
+    ----------
+    values
+        Every parameter and buffer of each network, by name.
+    masks
+        The masks of each network's prunable parameters, bool.
+    parameters
+        The names in `values` that are trained; the rest count as buffers.
+    optimizer
+        Each network's state, by state and parameter, the same names for all networks; () for none yet.
+    step
+        The training step that the networks stand at.
+    pruned_values
+        Of each network, by prunable parameter, what its pruned weights are; () for 0.
     """
 
     def each(name: str, sources: Sequence[Mapping[str, Tensor]]) -> Tensor:
@@ -89,6 +117,12 @@ def stack_networks(
         mask = stacked_masks.get(name)
         return tensor if mask is None or mask.shape != tensor.shape else tensor.masked_fill_(~mask, 0.0)
 
+    held = {name: each(name, pruned_values) for name in stacked_masks} if pruned_values else {}
+
+    def pruned(name: str) -> Tensor:
+        tensor = each(name, values)
+        return torch.where(stacked_masks[name], tensor, held[name]) if name in held else masked(name, tensor)
+
     states = {
         state: {
             name: masked(name, each(name, [network[state] for network in optimizer])) for name in optimizer[0][state]
@@ -96,12 +130,33 @@ def stack_networks(
         for state in (optimizer[0] if optimizer else ())
     }
     return Stack(
-        parameters={name: masked(name, each(name, values)) for name in parameters},
-        buffers={name: masked(name, each(name, values)) for name in values[0] if name not in set(parameters)},
+        parameters={name: pruned(name) for name in parameters},
+        buffers={name: pruned(name) for name in values[0] if name not in set(parameters)},
         masks=stacked_masks,
         optimizer=states,
         step=step,
+        pruned_values=held,
     )
+
+
+def hold_pruned(parameters: Mapping[str, Tensor], masks: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> None:
+    """Put the pruned weights back to their values, in place and bit for bit; called after every step.
+
+    Where pruned weights are 0 there is nothing to do: their gradient and their optimizer state are 0, and no optimizer
+    that is offered moves such a weight. Weight decay moves any other.
+
+    Parameters
+    ----------
+    parameters
+        By name, of any shape.
+    masks
+        Bool, of the parameters' shapes.
+    values
+        `Stack.pruned_values`, or those of one network of it.
+    """
+    for name, value in values.items():
+        parameter = parameters[name].detach()
+        torch.where(masks[name], parameter, value, out=parameter)
 
 
 def join(stacks: Sequence[Stack]) -> Stack:
@@ -118,6 +173,7 @@ def join(stacks: Sequence[Stack]) -> Stack:
         masks=cat([stack.masks for stack in stacks]),
         optimizer=_join_optimizers(stacks),
         step=stacks[0].step,
+        pruned_values=cat([stack.pruned_values for stack in stacks]),
     )
 
 

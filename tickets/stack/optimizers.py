@@ -11,6 +11,13 @@ from tickets.config import TrainConfig
 from tickets.stack.networks import Unreached
 
 
+def state_names(recipe: TrainConfig) -> tuple[str, ...]:
+    """The states that the recipe's optimizer keeps of each parameter, by torch.optim's names."""
+    if recipe.optimizer == "sgd":
+        return ("momentum_buffer",) if recipe.momentum else ()
+    return ("exp_avg", "exp_avg_sq", "step")
+
+
 def make_optimizer(
     recipe: TrainConfig, parameters: Mapping[str, Tensor], state: Mapping[str, Mapping[str, Tensor]]
 ) -> torch.optim.Optimizer:

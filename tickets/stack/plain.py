@@ -18,7 +18,7 @@ from tickets.random_state import seed_generators, untouched_generators
 from tickets.stack.attributes import plain_attributes
 from tickets.stack.feed import Feed, NetworkSeeds
 from tickets.stack.looped import EVALUATION_SEED, generators, seed_noise
-from tickets.stack.networks import Stack, Tensors
+from tickets.stack.networks import Stack, Tensors, hold_pruned
 from tickets.stack.optimizers import set_learning_rate, stack_states
 from tickets.stack.schedules import learning_rate
 
@@ -77,8 +77,7 @@ class Plain:
 
     def parameters(self) -> Tensors:
         """See Part.parameters."""
-        values = [network.values() for network in self._networks]
-        return {name: torch.stack([own[name] for own in values]) for name in values[0]}
+        return _stacked([network.values() for network in self._networks])
 
     def standing(self, step: int) -> Stack:
         """See Part.standing."""
@@ -86,7 +85,8 @@ class Plain:
         return Stack(
             parameters={name: tensor for name, tensor in values.items() if name in trained},
             buffers={name: tensor for name, tensor in values.items() if name not in trained},
-            masks={name: torch.stack([own.masks[name] for own in self._networks]) for name in self._networks[0].masks},
+            masks=_stacked([own.masks for own in self._networks]),
+            pruned_values=_stacked([own.pruned_values for own in self._networks]),
             optimizer=stack_states(*zip(*((own.optimizer, own.trained) for own in self._networks), strict=True)),
             step=step,
         ).to(torch.device("cpu"))
@@ -104,6 +104,7 @@ class _Network:
         given = {name: tensor[index] for name, tensor in {**stack.parameters, **stack.buffers}.items()}
         self._shapes = {name: (tensor.shape, tensor.dtype) for name, tensor in given.items()}
         self.masks = {name: mask[index] for name, mask in stack.masks.items()}
+        self.pruned_values = {name: values[index] for name, values in stack.pruned_values.items()}
         for name, tensor in _tensors(self.module).items():
             tensor.data = given[name].clone()
         self.trained = {name: one for name, one in self.module.named_parameters() if one.requires_grad}
@@ -114,7 +115,7 @@ class _Network:
                 self.optimizer.state[self.trained[name]][key] = state[index].clone()
 
     def step(self, x: Tensor, y: Tensor, rate: float) -> None:
-        """One step by a batch; a pruned weight, which is 0, gets the gradient 0."""
+        """One step by a batch; a pruned weight gets the gradient 0 and stays what it is."""
         self.module.train()
         self.optimizer.zero_grad()
         functional.cross_entropy(self.module(x), y).backward()
@@ -125,6 +126,7 @@ class _Network:
                 gradient.masked_fill_(~mask, 0.0)
         set_learning_rate(self.optimizer, rate)
         self.optimizer.step()
+        hold_pruned(self.trained, self.masks, self.pruned_values)
 
     def logits(self, x: Tensor) -> Tensor:
         """(n, classes); the buffers are afterwards as they were."""
@@ -149,6 +151,10 @@ class _Network:
                 "trained; parameters and buffers must be there from the beginning, and keep their types and shapes"
             )
         return values
+
+
+def _stacked(networks: Sequence[Tensors]) -> Tensors:
+    return {name: torch.stack([own[name] for own in networks]) for name in networks[0]}
 
 
 def _tensors(module: nn.Module) -> Tensors:

@@ -22,6 +22,7 @@ from tickets.stack.chain import Link, chain_of
 from tickets.stack.feed import Feed, NetworkSeeds
 from tickets.stack.layout import Layout, lay_out_chain
 from tickets.stack.networks import Stack, Tensors
+from tickets.stack.optimizers import state_names
 from tickets.stack.schedules import learning_rate
 from tickets.stack.wiring import Bools, Wiring, wire
 
@@ -261,10 +262,8 @@ def tile_columns(itemsize: int) -> int:
 
 
 def _moment_names(recipe: TrainConfig) -> tuple[str, ...]:
-    """The optimizer's state but for its step count, by torch's names."""
-    if recipe.optimizer == "sgd":
-        return ("momentum_buffer",) if recipe.momentum else ()
-    return ("exp_avg", "exp_avg_sq")
+    """The optimizer's states but for its step count, by torch.optim's names."""
+    return tuple(name for name in state_names(recipe) if name != "step")
 
 
 def _whole(count: int, size: int) -> int:

@@ -13,7 +13,7 @@ from tickets.config import TrainConfig
 from tickets.data import Examples
 from tickets.stack.execution import Execution
 from tickets.stack.feed import Feed, NetworkSeeds
-from tickets.stack.networks import Noise, Stack, Tensors
+from tickets.stack.networks import Noise, Stack, Tensors, hold_pruned
 from tickets.stack.optimizers import OnePerNetwork, make_optimizer, optimizer_state, set_learning_rate
 from tickets.stack.schedules import learning_rate
 
@@ -23,8 +23,9 @@ BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 class Stepwise:
     """See Part. Every weight is held, the pruned ones too.
 
-    A pruned weight is exactly 0.0 after every step: its gradient's bits are cleared before the optimizer sees
-    it (a product with the mask would let a NaN through), and its state starts at zero.
+    A pruned weight is what it should be after every step: its gradient's bits are cleared before the optimizer sees
+    it (a product with the mask would let a NaN through), and its state starts at zero, so that it stays exactly 0.0;
+    `hold_pruned` puts back one that is another value.
     """
 
     def __init__(
@@ -39,7 +40,7 @@ class Stepwise:
         stack = start.to(device)
         self._execution, self._recipe, self._networks = execution, recipe, len(start)
         self._parameters = {name: tensor.requires_grad_() for name, tensor in stack.parameters.items()}
-        self._buffers, self._masks = stack.buffers, stack.masks
+        self._buffers, self._masks, self._pruned_values = stack.buffers, stack.masks, stack.pruned_values
         self._keep_bits = {
             name: _keep_bits(mask, self._parameters[name])
             for name, mask in stack.masks.items()
@@ -81,6 +82,7 @@ class Stepwise:
             self._apart.step(unreached, self._rate)
         else:
             self._optimizer.step()
+        hold_pruned(self._parameters, self._masks, self._pruned_values)
 
     def _part(self, state: Mapping[str, Tensors]) -> None:
         """Go on with an optimizer for each network."""
@@ -98,7 +100,8 @@ class Stepwise:
         """See Part.standing."""
         apart = self._apart
         state = optimizer_state(self._optimizer, self._parameters) if apart is None else apart.state()
-        return Stack(self._parameters, self._buffers, self._masks, state, step).to(torch.device("cpu"))
+        stack = Stack(self._parameters, self._buffers, self._masks, state, step, self._pruned_values)
+        return stack.to(torch.device("cpu"))
 
 
 def _counts_differ(state: Mapping[str, Tensors]) -> bool:

@@ -60,10 +60,12 @@ def choose(
     batch_size: int = 1,
     dtype: torch.dtype = torch.float32,
     draws: str | None = None,
+    pruned: str = "zero",
 ) -> Choice:
     """The strategy for a model on a device.
 
     input_shape, dtype: of an example. draws: why its networks must be trained one after the other, if so.
+    pruned: what a pruned weight is; "initial" is not for `sparse`, which computes with surviving weights alone.
 
     `layered` where the model is a chain of Linear, ReLU and Dropout layers: batched products without autograd. But
     `sparse` on a CPU where there is nothing but ReLU between them: by the surviving weights alone, at a cost that
@@ -96,7 +98,7 @@ def choose(
             f"compute.strategy = {wanted!r}: computes in float32, not in train.precision = 'bf16'; use 'auto'"
         )
     chain = is_layered(module) and precision != "bf16"
-    may_be_sparse = device.type == "cpu" and precision != "bf16" and not jit_is_off()
+    may_be_sparse = device.type == "cpu" and precision != "bf16" and not jit_is_off() and pruned == "zero"
     links = chain_of(module, input_shape) if may_be_sparse else None
     planes = may_be_sparse and not links and bool(convolutions_met(module, input_shape, dtype))
     images = any(link.kernel is not None for link in links or ())
@@ -110,6 +112,11 @@ def choose(
         )
     if wanted == "sparse" and jit_is_off():
         raise InputError(f"compute.strategy = 'sparse': {OFF}, or use 'auto'")
+    if wanted == "sparse" and pruned != "zero":
+        raise InputError(
+            "compute.strategy = 'sparse': computes with surviving weights alone, and pruned weights that keep their "
+            "initial values (pruned = 'initial') are part of the network; use 'auto'"
+        )
     if wanted == "sparse" and not (links or planes):
         raise InputError(
             "compute.strategy = 'sparse': the model must have Conv2d layers (without groups or dilation) or be an "
@@ -175,6 +182,10 @@ def begin(
     build: makes the model anew, for `plain`.
     On a GPU their steps are recorded, where one does what the others do: `vectorised` models draw no random numbers.
     """
+    if strategy == "sparse" and start.pruned_values:
+        raise ValueError(
+            "`sparse` computes with surviving weights alone; it cannot train pruned weights that are not 0"
+        )
     if strategy == "plain":
         assert build is not None
         return Plain(build, start, seeds, examples, recipe, device)

@@ -29,7 +29,7 @@ from tickets.store.reading import (
 from tickets.store.registered import register, rounds_committed
 from tickets.store.saved import Saved
 from tickets.store.status import RunStatus, status
-from tickets.store.ticket import Ticket
+from tickets.store.ticket import Ticket, read_trained
 from tickets.store.verify import Problem, code_named, verify
 from tickets.store.writing import ArmRecord, RoundRecord, write_initial, write_rewind, write_round, write_run
 
@@ -68,6 +68,7 @@ __all__ = [
     "read_round_masks",
     "read_round_table",
     "read_run",
+    "read_trained",
     "read_values",
     "register",
     "replace_file",

@@ -60,8 +60,10 @@ def squeeze(values: Array, mask: Mask) -> Array:
     return values[mask]
 
 
-def expand(survivors: Array, mask: Mask) -> Array:
-    """The whole tensor: surviving values at their places, exactly 0.0 elsewhere; the inverse of `squeeze`.
+def expand(survivors: Array, mask: Mask, elsewhere: Array | None = None) -> Array:
+    """The whole tensor: surviving values at their places, and 0.0 or `elsewhere` at the others.
+
+    Without `elsewhere` the inverse of `squeeze`.
 
     Raises
     ------
@@ -72,7 +74,7 @@ def expand(survivors: Array, mask: Mask) -> Array:
         raise ValueError(
             f"{survivors.shape} surviving values do not fit a mask in which {np.count_nonzero(mask)} survive"
         )
-    values = np.zeros(mask.shape, dtype=survivors.dtype)
+    values = np.zeros(mask.shape, dtype=survivors.dtype) if elsewhere is None else elsewhere.copy()
     values[mask] = survivors
     return values
 

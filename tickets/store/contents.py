@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pandas as pd
 
+from tickets.catalogue import Pruned
 from tickets.store.arrays import Array, Mask, Shapes, decode, decode_shapes, parse_arm_key, unpack
 from tickets.store.layout import Layout
-from tickets.store.reading import Manifest, keeps_own_mask
+from tickets.store.reading import Manifest, keeps_own_mask, manifest_arm
 from tickets.store.tables import SCHEMAS, decode_table
+from tickets.store.writing import same_counts
 
 Network = tuple[int, str, int]  # replicate, arm, draw
 Masks = Mapping[int, Mapping[str, Mask]]  # by replicate and parameter
@@ -81,6 +84,9 @@ def manifest_problems(saved: Round, cohort: list[int] | None) -> Iterator[str]:
     manifest = saved.manifest
     if (manifest["kind"], manifest["round"], manifest["part"]) != ("round", saved.number, saved.part):
         yield f"is the manifest of {manifest['kind']} {manifest['round']}, part {manifest['part']}"
+    for entry in manifest["arms"]:
+        if entry.get("pruned", "zero") not in get_args(Pruned):
+            yield f"arm {entry['arm']!r}: pruned = {entry['pruned']!r} is not one of {', '.join(get_args(Pruned))}"
     if cohort is not None and sorted(saved.replicates) != sorted(cohort):
         yield f"replicates {saved.replicates}, but the cohort's are {cohort}"
 
@@ -100,7 +106,9 @@ def mask_problems(saved: Round, masks: Mapping[Network, Mapping[str, Mask]], of_
         if density != said:
             yield f"replicate {replicate}: density {density}, but the manifest says {said}"
     for network, mask in masks.items():
-        if saved.has_own_mask(network[1]) and _counts(mask) != _counts(of_round.get(network[0], {})):
+        by_tensor = not manifest_arm(saved.manifest, network[1]).get("own_mask")  # a user's rule is free in this
+        wanted_counts = _counts(of_round.get(network[0], {}))
+        if saved.has_own_mask(network[1]) and not same_counts(_counts(mask), wanted_counts, by_tensor):
             yield f"{_named(network)}: {_counts(mask)} survive, but the round's mask has other counts"
 
 

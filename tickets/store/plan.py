@@ -100,11 +100,11 @@ def wanted_arms(run: Run) -> tuple[Pair, ...]:
 
 
 def arm_options(arms: Iterable[ArmConfig]) -> dict[str, dict[str, Any]]:
-    """What decides how each arm trains, by label, for the manifest's "arm_options": its keys but label and draws.
+    """What decides how each arm trains, by label, for the manifest's "arm_options".
 
-    The name is left out where it is the label.
+    These are its keys but label, draws and role. The name is left out where it is the label.
     """
-    options = {arm.label: arm.model_dump(mode="json", exclude={"label", "draws"}) for arm in arms}
+    options = {arm.label: arm.model_dump(mode="json", exclude={"label", "draws", "role"}) for arm in arms}
     return {label: {k: v for k, v in found.items() if (k, v) != ("name", label)} for label, found in options.items()}
 
 
@@ -159,22 +159,27 @@ def _conflicts(run: Run, saved: Sequence[SavedCohort]) -> Iterator[str]:
     now = {arm: _whole(arm, options) for arm, options in arm_options(run.arms).items()}
     trained = ((arm, then) for cohort in saved for found in cohort.rounds.values() for arm, then in found.options)
     for arm, then in trained:
-        for key, value in _whole(arm, then).items():
-            # With no rewinding every arm starts at step 0, whether the campaign says so or not.
-            without_effect = key == "start" and run.rewind.step == 0
-            if arm in now and key in now[arm] and now[arm][key] != value and not without_effect:
+        before, wanted = _whole(arm, then), now.get(arm)
+        if wanted is None:
+            continue
+        own = wanted["name"] not in ARMS
+        for key in {**before, **wanted} if own else before:
+            # With no rewinding every arm of the catalogue starts at step 0, whether the campaign says so or not.
+            without_effect = key == "start" and run.rewind.step == 0 and not own
+            # Manifests of earlier versions lack options of the catalogue's arms that came later.
+            if (key in wanted or own) and wanted.get(key) != before.get(key) and not without_effect:
                 yield (
-                    f"arm {arm!r} was trained here with {key} = {_shown(value)}; the campaign now says "
-                    f"{_shown(now[arm][key])}; what is committed is never changed: use another folder (--out), or give "
-                    "the arm a label of its own"
+                    f"arm {arm!r} was trained here with {key} = {_shown(before.get(key))}; the campaign now says "
+                    f"{_shown(wanted.get(key))}; what is committed is never changed: use another folder (--out), or "
+                    "give the arm a label of its own"
                 )
 
 
 def _whole(arm: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """An arm's options with those that are left out where they are as usual."""
+    """An arm's options with those that are left out at their defaults."""
     name = str(options.get("name", arm))
-    usual = {"biases": ARMS[name].biases} if name in ARMS else {}
-    return {"name": name, **usual, **options}
+    of_name = {"biases": ARMS[name].biases} if name in ARMS else {"mask": None, "values": None}
+    return {"name": name, "pruned": "zero", **of_name, **options}
 
 
 def _shown(value: object) -> str:

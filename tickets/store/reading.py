@@ -62,9 +62,14 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def keeps_own_mask(manifest: Manifest, arm: str) -> bool:
-    """Whether the arm with this label has masks of its own in a round's folder, in addition to the round's."""
-    names = (entry.get("name", arm) for entry in manifest["arms"] if entry["arm"] == arm)
-    return has_own_mask(next(names, arm))
+    """Whether a round's folder holds masks of the arm with this label, and not only the round's."""
+    entry = manifest_arm(manifest, arm)
+    return bool(entry.get("own_mask")) or has_own_mask(str(entry.get("name", arm)))
+
+
+def manifest_arm(manifest: Manifest, arm: str) -> Mapping[str, Any]:
+    """What a round's manifest says of the arm with this label; empty if the arm is not there."""
+    return next((entry for entry in manifest["arms"] if entry["arm"] == arm), {})
 
 
 def file_problem(folder: Path, name: str, manifest: Manifest) -> str | None:

@@ -12,7 +12,15 @@ from tickets.catalogue import MODELS
 from tickets.errors import InputError, nearest
 from tickets.store.arrays import Array, Mask, arm_key, expand, unpack
 from tickets.store.layout import Layout, cohort_folders, round_folder, round_folders
-from tickets.store.reading import Committed, damaged, keeps_own_mask, read_arrays, read_shapes
+from tickets.store.reading import (
+    Committed,
+    damaged,
+    keeps_own_mask,
+    manifest_arm,
+    read_arrays,
+    read_initial,
+    read_shapes,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -22,11 +30,23 @@ if TYPE_CHECKING:
 class Ticket:
     """A ticket, or another arm, of one replicate and round. The arrays are the caller's own to change.
 
-    mask: by prunable parameter, bool, of its full shape. values: every parameter and buffer as training
-    started (pruned weights exactly 0.0). trained: the same after training, None if it was not kept.
-    density: the fraction of the prunable weights that remain, in [0, 1].
-    model, input_shape, classes: what `build` needs, from run.json. trust_code: whether `build` may import and call a
-    model's function that is not of the catalogue.
+    Attributes
+    ----------
+    mask
+        By prunable parameter, bool, of its full shape.
+    values
+        Every parameter and buffer as training started. Pruned weights are what `pruned` says.
+    trained
+        The same after training, None if it was not kept.
+    density
+        The fraction of the prunable weights that remain, in [0, 1].
+    model, input_shape, classes
+        What `build` needs, from run.json.
+    trust_code
+        Whether `build` may import and call a model's function that is not of the catalogue.
+    pruned
+        What pruned weights are: "zero", exactly 0.0; "initial", the initial values of this replicate, before and
+        after training.
     """
 
     run: str
@@ -42,12 +62,13 @@ class Ticket:
     input_shape: tuple[int, ...]
     classes: int
     trust_code: bool = False
+    pruned: str = "zero"
 
     def build(self) -> nn.Module:
         """A new torch.nn.Module at the masked initial values, on the CPU, in training mode.
 
-        The mask is not attached: who trains the network must hold its pruned weights at zero. Needs torch,
-        and for a model of one's own its module. Raises InputError if the model no longer fits the saved
+        The mask is not attached: whoever trains the network must put its pruned weights back after each step. Needs
+        torch, and for a model of one's own its module. Raises InputError if the model no longer fits the saved
         values, and if it is not of the catalogue and the saved run was loaded without `trust_code`: nothing is
         imported or called then.
         """
@@ -98,8 +119,10 @@ def read_ticket(
         else _mask(committed, whole, Layout.TICKET, replicate, 0)
     )
     kept = Layout.TRAINED in committed.manifest(part)["files"]
-    trained = _values(committed, part, Layout.TRAINED, arm, replicate, draw, mask) if kept else {}
-    values = _values(committed, part, Layout.WEIGHTS, arm, replicate, draw, mask)
+    pruned = str(manifest_arm(committed.manifest(part), arm).get("pruned", "zero"))
+    elsewhere = read_initial(part.parent, replicate) if pruned == "initial" else {}
+    trained = _values(committed, part, Layout.TRAINED, arm, replicate, draw, mask, elsewhere) if kept else {}
+    values = _values(committed, part, Layout.WEIGHTS, arm, replicate, draw, mask, elsewhere)
     if not values:
         raise damaged(part / Layout.WEIGHTS, f"arm {arm!r}, replicate {replicate}, draw {draw} is not in it")
     return Ticket(
@@ -115,7 +138,27 @@ def read_ticket(
         model=copy.deepcopy(file["config"]["model"]),
         input_shape=tuple(file["data"]["input_shape"]),
         classes=int(file["data"]["classes"]),
+        pruned=pruned,
     )
+
+
+def read_trained(folder: Path, replicate: int) -> dict[str, Array]:
+    """Every parameter and buffer of a replicate's ticket after its training, from a round's folder.
+
+    Raises
+    ------
+    InputError
+        If the round was committed without the ticket's trained values.
+    """
+    committed = Committed()
+    if Layout.TRAINED not in committed.manifest(folder)["files"]:
+        raise InputError(
+            f"{folder}: has no {Layout.TRAINED}, and an arm's rule reads the trained values of this round "
+            '(origin.trained); they are kept with store.trained = "ticket": with it, train the campaign in another '
+            "folder (--out)"
+        )
+    mask = _mask(committed, folder, Layout.TICKET, replicate, 0)
+    return _values(committed, folder, Layout.TRAINED, Layout.TICKET, replicate, 0, mask, {})
 
 
 def _mask(committed: Committed, folder: Path, arm: str, replicate: int, draw: int) -> dict[str, Mask]:
@@ -135,11 +178,15 @@ def _values(
     replicate: int,
     draw: int,
     mask: Mapping[str, Mask],
+    elsewhere: Mapping[str, Array],
 ) -> dict[str, Array]:
+    """Every parameter and buffer. elsewhere: the values of pruned weights, by parameter; 0 where it has none."""
     path = committed.checked(folder, name)
     arrays = _arrays(path, arm, replicate, draw)
     order = [parameter for parameter in read_shapes(path) if parameter in arrays]
-    return {name: expand(arrays[name], mask[name]) if name in mask else arrays[name] for name in order}
+    return {
+        name: expand(arrays[name], mask[name], elsewhere.get(name)) if name in mask else arrays[name] for name in order
+    }
 
 
 def _arrays(path: Path, arm: str, replicate: int, draw: int) -> dict[str, Array]:

@@ -43,7 +43,9 @@ class RoundRecord:
     """What a cohort trained in a round: all of it (part 0), or arms and draws added later (part 1, 2, ...).
 
     arms: every replicate with every arm and draw. repeated: the arms that have several draws in the campaign.
-    names: of the arms whose label is another, by label, the name in `tickets.catalogue.ARMS`.
+    names: of the arms whose label is another, by label, their names.
+    own_masks: the labels of the arms whose mask is not the round's. pruned: of the arms whose pruned weights are not 0,
+    by label, what they are ("initial").
     units: what the hidden units were like, if they were counted.
     next_masks: by replicate, what the next round starts from; in part 0 only.
     extra: further JSON for the manifest, such as "arm_options" and "fingerprint".
@@ -59,6 +61,8 @@ class RoundRecord:
     units: pd.DataFrame | None = None
     next_masks: Mapping[int, Masks] | None = None
     names: Mapping[str, str] = field(default_factory=dict)
+    own_masks: frozenset[str] = frozenset()
+    pruned: Mapping[str, str] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -173,8 +177,9 @@ def _check(record: RoundRecord, masks: Mapping[int, Masks]) -> None:
         raise ValueError(f"{where}: next masks of replicates {sorted(record.next_masks)}, not {record.replicates}")
     for arm in record.arms:
         mask = masks[arm.replicate]
-        if has_own_mask(record.names.get(arm.arm, arm.arm)):
-            same = _counts(arm.mask) == _counts(mask) and _shapes(arm.mask) == _shapes(mask)
+        if _has_own_mask(record, arm.arm):
+            by_tensor = has_own_mask(record.names.get(arm.arm, arm.arm))
+            same = _shapes(arm.mask) == _shapes(mask) and same_counts(_counts(arm.mask), _counts(mask), by_tensor)
         else:
             same = arm.mask.keys() == mask.keys() and all(np.array_equal(arm.mask[name], mask[name]) for name in mask)
         if not same:
@@ -187,10 +192,7 @@ def _manifest(record: RoundRecord, masks: Mapping[int, Masks]) -> dict[str, Any]
         "round": record.number,
         "part": record.part,
         "replicates": sorted(record.replicates),
-        "arms": [
-            {"arm": arm, "draw": draw, **({"name": record.names[arm]} if arm in record.names else {})}
-            for arm, draw in _pairs(record)
-        ],
+        "arms": [_manifest_arm(record, arm, draw) for arm, draw in _pairs(record)],
         "density": {replicate: density(_counts(mask), _shapes(mask)) for replicate, mask in sorted(masks.items())},
         "surviving": {replicate: _counts(mask) for replicate, mask in sorted(masks.items())},
         "diverged": int(record.rounds["diverged"].sum()),
@@ -199,6 +201,27 @@ def _manifest(record: RoundRecord, masks: Mapping[int, Masks]) -> dict[str, Any]
     if clash:
         raise ValueError(f"the manifest has keys {clash} of its own")
     return own
+
+
+def _manifest_arm(record: RoundRecord, arm: str, draw: int) -> dict[str, Any]:
+    """What the manifest says of a trained arm and draw."""
+    name = record.names.get(arm, arm)
+    return {
+        "arm": arm,
+        "draw": draw,
+        **({"name": name} if name != arm else {}),
+        **({"own_mask": True} if _has_own_mask(record, arm) and not has_own_mask(name) else {}),
+        **({"pruned": record.pruned[arm]} if arm in record.pruned else {}),
+    }
+
+
+def _has_own_mask(record: RoundRecord, arm: str) -> bool:
+    return arm in record.own_masks or has_own_mask(record.names.get(arm, arm))
+
+
+def same_counts(surviving: Mapping[str, int], wanted: Mapping[str, int], by_tensor: bool) -> bool:
+    """Whether as many weights survive: in each tensor, or over all of them."""
+    return surviving == wanted if by_tensor else sum(surviving.values()) == sum(wanted.values())
 
 
 def density(surviving: Mapping[str, int], shapes: Mapping[str, tuple[int, ...]]) -> float:
@@ -211,7 +234,7 @@ def _encode_masks(record: RoundRecord, masks: Mapping[int, Masks]) -> bytes:
     own = {
         f"{arm.replicate}/{_key(record, arm)}/{name}": pack(mask)
         for arm in record.arms
-        if has_own_mask(record.names.get(arm.arm, arm.arm))
+        if _has_own_mask(record, arm.arm)
         for name, mask in arm.mask.items()
     }
     of_round = _ticket_masks(masks) if record.part == 0 else {}

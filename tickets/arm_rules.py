@@ -1,0 +1,275 @@
+"""An arm's two rules with their options: called on copies, and what they return is checked."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tickets.arms import Origin, Start, States, Tensors
+from tickets.catalogue import resolve
+from tickets.config import ArmConfig, TrainConfig
+from tickets.config.rules import broken_rules
+from tickets.errors import InputError, UserCodeError, nearest
+from tickets.stack.optimizers import state_names
+
+MaskRule = Callable[..., dict[str, Tensor]]
+ValueRule = Callable[..., Start | Tensors]
+
+# Keys of `train` that an arm's own recipe may change; the others decide how every network of a run is computed.
+OWN_KEYS = (
+    "optimizer", "learning_rate", "momentum", "weight_decay", "batch_size", "steps", "evaluate_every", "schedule",
+    "milestones", "gamma", "warmup_steps",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ArmRules:
+    """The mask rule and the value rule of an arm, each with the options that it takes.
+
+    Attributes
+    ----------
+    mask
+        ``mask(origin, **mask_options)`` returns {prunable tensor name: bool mask}.
+    values
+        ``values(origin, mask, **value_options)`` returns a `Start`, or every parameter and buffer by name.
+    """
+
+    mask: MaskRule
+    values: ValueRule
+    mask_options: Mapping[str, Any] = field(default_factory=dict)
+    value_options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def rules_of(arm: ArmConfig) -> ArmRules:
+    """The rules of an arm, imported, with its options shared out by the functions' signatures.
+
+    An option goes to each of the two functions that has a parameter of this name.
+
+    Raises
+    ------
+    InputError
+        If a function cannot be imported, if neither takes an option, or if one lacks an option that it needs.
+    """
+    entry = arm.entry
+    rules = resolve(entry.mask), resolve(entry.values)
+    named = [_options(rule, given) for rule, given in zip(rules, (1, 2), strict=True)]
+    allowed = list(dict.fromkeys(name for parameters, _ in named for name in parameters))
+    listed = f"(allowed: {', '.join(allowed)})" if allowed else "(they have no options)"
+    where = f"arm {arm.label!r}"
+    both = f"mask rule {entry.mask!r} and value rule {entry.values!r}"
+    problems = [
+        f"{where}: {key} = {value!r}: {both} have no such option{nearest(key, allowed)} {listed}"
+        for key, value in arm.options.items()
+        if key not in allowed and not any(takes_any for _, takes_any in named)
+    ]
+    for target, (parameters, _) in zip((entry.mask, entry.values), named, strict=True):
+        lacking = [name for name, needed in parameters.items() if needed and name not in arm.options]
+        problems += [f"{where}: {name}: {target!r} needs this option and it is not given" for name in lacking]
+    if problems:
+        raise InputError(problems)
+    of_mask, of_values = (
+        {key: value for key, value in arm.options.items() if takes_any or key in parameters}
+        for parameters, takes_any in named
+    )
+    return ArmRules(*rules, of_mask, of_values)
+
+
+def _options(rule: Callable[..., Any], given: int) -> tuple[dict[str, bool], bool]:
+    """The options of a rule, each with whether it is needed, and whether the rule takes any other too.
+
+    given: how many positional arguments the program gives.
+    """
+    try:
+        parameters = list(inspect.signature(rule).parameters.values())
+    except (TypeError, ValueError):
+        return {}, True
+    places = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)][:given]
+    named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and p not in places]
+    return {p.name: p.default is p.empty for p in named}, any(p.kind is p.VAR_KEYWORD for p in parameters)
+
+
+def apply_rules(rules: ArmRules, origin: Origin, named: str) -> tuple[dict[str, Tensor], Start]:
+    """The mask and the start that an arm's two rules make.
+
+    This package's own rules only read what they are given. Any other rule gets copies, and what it returns is checked.
+
+    Parameters
+    ----------
+    rules
+        The arm's.
+    origin
+        What both can be made from.
+    named
+        The arm and when, for errors.
+
+    Raises
+    ------
+    UserCodeError
+        If a mask is not bool, of another shape, or the masks keep another number of weights than the round's; if
+        values are missing, too many, of another shape or type, or NaN where no training diverged; if the step is not
+        one of the recipe's, the recipe is no TrainConfig or changes what an arm cannot, or the optimizer state is not
+        one that the recipe's optimizer has.
+    """
+    own_mask, own_values = is_own(rules.mask), is_own(rules.values)
+    mask = rules.mask(origin if own_mask else _copied(origin), **copy.deepcopy(dict(rules.mask_options)))
+    if not own_mask:
+        _raise_any(f"{named}: mask rule {_name(rules.mask)}", _wrong_masks(mask, origin))
+    options = copy.deepcopy(dict(rules.value_options))
+    found = rules.values(origin if own_values else _copied(origin), mask if own_values else _cloned(mask), **options)
+    start = Start(found, step=origin.step) if isinstance(found, Mapping) else found
+    if not own_values:
+        _raise_any(f"{named}: value rule {_name(rules.values)}", _wrong_start(start, origin))
+    return dict(mask), start
+
+
+def is_own(rule: Callable[..., Any]) -> bool:
+    """Whether a rule is this package's."""
+    return str(rule.__module__).partition(".")[0] == "tickets"
+
+
+def _raise_any(where: str, problems: Iterator[str]) -> None:
+    found = [f"{where} {problem}" for problem in problems]
+    if found:
+        raise UserCodeError(found)
+
+
+def _copied(origin: Origin) -> Origin:
+    return replace(
+        origin,
+        mask=_cloned(origin.mask),
+        theta0=_cloned(origin.theta0),
+        rewound=_cloned(origin.rewound),
+        optimizer={state: _cloned(tensors) for state, tensors in origin.optimizer.items()},
+    )
+
+
+def _cloned(tensors: Tensors) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in tensors.items()}
+
+
+def _wrong_masks(mask: object, origin: Origin) -> Iterator[str]:
+    wanted = origin.mask
+    if not isinstance(mask, Mapping) or set(mask) != set(wanted):
+        yield f"must return a mask for each of {', '.join(wanted)}, and for nothing else"
+        return
+    shaped = True
+    for name, kept in wanted.items():
+        found = mask[name]
+        if not isinstance(found, Tensor) or (found.dtype, found.shape) != (torch.bool, kept.shape):
+            shaped = False
+            yield f"must return a bool tensor of shape {tuple(kept.shape)} for {name}, not {_shown(found)}"
+    if shaped and _count(mask) != _count(wanted):
+        yield f"keeps {_count(mask)} weights in all, must keep {_count(wanted)} as the round's mask does"
+
+
+def _count(masks: Tensors) -> int:
+    return sum(int(mask.sum()) for mask in masks.values())
+
+
+def _wrong_start(start: object, origin: Origin) -> Iterator[str]:
+    if not isinstance(start, Start):
+        yield f"must return a tickets.arms.Start, or every parameter and buffer by name, not {_shown(start)}"
+        return
+    yield from _wrong_values(start.values, origin)
+    recipe = origin.recipe if start.recipe is None else start.recipe
+    wrong = [] if start.recipe is None else list(_wrong_recipe(start.recipe, origin.recipe))
+    yield from wrong
+    if type(start.step) is not int:
+        yield f"returned step = {start.step!r}, must be a whole number"
+    elif isinstance(recipe, TrainConfig) and not 0 <= start.step < recipe.steps:
+        yield f"returned step = {start.step}, must be 0 to {recipe.steps - 1}: train.steps is {recipe.steps}"
+    if start.optimizer is not None and not wrong:
+        yield from _wrong_optimizer(start.optimizer, recipe, origin)
+
+
+def _wrong_values(values: object, origin: Origin) -> Iterator[str]:
+    wanted = origin.theta0
+    if not isinstance(values, Mapping) or set(values) != set(wanted):
+        yield f"must return every parameter and buffer ({', '.join(wanted)}), and nothing else"
+        return
+    for name, value in wanted.items():
+        found = values[name]
+        if not isinstance(found, Tensor) or (found.dtype, found.shape) != (value.dtype, value.shape):
+            yield f"must return a {value.dtype} tensor of shape {tuple(value.shape)} for {name}, not {_shown(found)}"
+        elif bool(found.isnan().any()) and not _diverged(origin):
+            yield f"returned NaN in {name}"
+
+
+def _diverged(origin: Origin) -> bool:
+    """Whether a training that the values may come from left NaN."""
+    given = [*origin.rewound.values(), *(value for state in origin.optimizer.values() for value in state.values())]
+    if any(bool(tensor.isnan().any()) for tensor in given):
+        return True
+    try:
+        return any(bool(tensor.isnan().any()) for tensor in origin.read_trained().values())
+    except (InputError, LookupError):
+        return False  # the rule could not use them either
+
+
+def _wrong_recipe(recipe: object, run: TrainConfig) -> Iterator[str]:
+    if not isinstance(recipe, TrainConfig):
+        yield f"returned a recipe that is {_shown(recipe)}, must be a tickets.config.TrainConfig, or None for the run's"
+        return
+    fixed = [key for key in type(recipe).model_fields if key not in OWN_KEYS and _get(recipe, key) != _get(run, key)]
+    for key in fixed:
+        yield (
+            f"returned a recipe with {key} = {_get(recipe, key)!r}, must be the run's {_get(run, key)!r} (an arm may "
+            f"change: {', '.join(OWN_KEYS)})"
+        )
+    try:  # model_copy(update=...) checks nothing
+        TrainConfig.model_validate(recipe.model_dump())
+    except ValueError as error:
+        yield f"returned a recipe that is not legal: {error}"
+        return
+    for broken in broken_rules({f"train.{key}": _get(recipe, key) for key in type(recipe).model_fields}):
+        key = broken.key.removeprefix("train.")
+        yield f"returned a recipe with {key} = {_get(recipe, key)!r}: {broken.sentence}"
+
+
+def _get(recipe: TrainConfig, key: str) -> Any:
+    return getattr(recipe, key)
+
+
+def _wrong_optimizer(optimizer: object, recipe: TrainConfig, origin: Origin) -> Iterator[str]:
+    names = state_names(recipe)
+    listed = f"{recipe.optimizer} has {', '.join(names) or 'no state'}"
+    if not isinstance(optimizer, Mapping) or not all(isinstance(state, Mapping) for state in optimizer.values()):
+        yield "must return an optimizer state {state: {parameter: tensor}}, or None for a fresh optimizer"
+        return
+    unknown = [state for state in optimizer if state not in names]
+    if unknown:
+        yield f"returned an optimizer state with {', '.join(map(repr, unknown))}: {listed}"
+    if not unknown and optimizer and len({frozenset(state) for state in optimizer.values()}) > 1:
+        yield "returned optimizer states of different parameters, must be the same for each state"
+    if not unknown and optimizer and (lacking := [name for name in names if name not in optimizer]):
+        yield f"returned an optimizer state without {', '.join(map(repr, lacking))}: {listed}"
+    for state, tensors in optimizer.items():
+        yield from _wrong_state(state, tensors, origin)
+
+
+def _wrong_state(state: str, tensors: States | Tensors, origin: Origin) -> Iterator[str]:
+    for name, found in tensors.items():
+        if name not in origin.parameters:
+            allowed = f"(allowed: {', '.join(origin.parameters)})"
+            yield f"returned the optimizer state {state!r} of {name!r}, which is no trained parameter {allowed}"
+            continue
+        value = origin.theta0[name]
+        shape, dtype = ((), torch.float32) if state == "step" else (tuple(value.shape), value.dtype)
+        if not isinstance(found, Tensor) or (found.dtype, tuple(found.shape)) != (dtype, shape):
+            yield f"must return a {dtype} tensor of shape {shape} for {state!r} of {name}, not {_shown(found)}"
+        elif bool(found.isnan().any()) and not _diverged(origin):
+            yield f"returned NaN in {state!r} of {name}"
+
+
+def _shown(found: object) -> str:
+    return f"{found.dtype} of shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
+
+
+def _name(rule: Callable[..., object]) -> str:
+    return f"{rule.__module__}:{getattr(rule, '__qualname__', type(rule).__name__)}"

@@ -1,0 +1,60 @@
+"""A replicate between two rounds: what the next round starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tickets.seeds import stream
+from tickets.setting import Setting
+from tickets.stack.networks import Tensors
+
+
+@dataclass(frozen=True)
+class Chain:
+    """One replicate before a round. All tensors are on the CPU, by name.
+
+    Attributes
+    ----------
+    replicate
+        Its number.
+    theta0
+        Every parameter and buffer before any training.
+    rewound
+        The same at the rewind step; theta0 until round 0 has passed that step.
+    optimizer
+        The optimizer's state at the rewind step, by state and parameter.
+    masks
+        The round's masks of the prunable tensors, bool.
+    diverged
+        Whether the ticket of an earlier round diverged. The masks that came of it say nothing.
+    read_trained
+        Reads every parameter and buffer of the ticket after the round before; None before round 0.
+    """
+
+    replicate: int
+    theta0: Tensors
+    rewound: Tensors
+    optimizer: dict[str, Tensors]
+    masks: Tensors
+    diverged: bool = False
+    read_trained: Callable[[], Tensors] | None = None
+
+
+def first_chain(setting: Setting, replicate: int) -> Chain:
+    """A replicate before round 0: its initial values, and masks that keep every weight."""
+    theta0 = setting.fresh(stream(setting.run.seed, replicate, "initial"))
+    return Chain(replicate, theta0, theta0, {}, first_masks(setting))
+
+
+def first_masks(setting: Setting) -> Tensors:
+    """The masks of round 0: every weight stays."""
+    return {tensor.name: torch.ones(tensor.shape, dtype=torch.bool) for tensor in setting.prunable}
+
+
+def density(masks: Mapping[str, Tensor]) -> float:
+    """The fraction of the prunable weights that remains."""
+    return sum(int(mask.sum()) for mask in masks.values()) / sum(mask.numel() for mask in masks.values())

@@ -1,0 +1,218 @@
+"""An arm's rules tried on initial values: where its trainings start, and whether it starts as the ticket does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tickets.arm_rules import ArmRules, apply_rules, is_own, rules_of
+from tickets.arms import Origin, Start
+from tickets.config import ArmConfig, Run
+from tickets.errors import InputError, UserCodeError
+from tickets.roles import FRESH_DRAW, ArmStart
+from tickets.seeds import stream
+from tickets.stack.optimizers import state_names
+from tickets.users_code import told
+
+Tensors = Mapping[str, Tensor]
+
+MOVED = 0.01  # the standard deviation of what is added to initial values to stand for trained ones
+WHEN = "tried on initial values, before any training"
+
+
+@dataclass(frozen=True)
+class TriedArm:
+    """What an arm's rules gave on initial values.
+
+    Attributes
+    ----------
+    start
+        Where its trainings start.
+    as_ticket
+        Whether it is a control that starts from the ticket's own mask and values. Of an arm by a fresh draw the
+        prunable tensors alone count, drawn before any training.
+    reads_trained
+        Whether its rules read the trained values of the round before.
+    """
+
+    start: ArmStart
+    as_ticket: bool
+    reads_trained: bool
+
+
+def try_arm(
+    run: Run,
+    arm: ArmConfig,
+    values: tuple[Tensors, Tensors],
+    masks: Tensors,
+    biases: frozenset[str],
+    trained: tuple[str, ...],
+    examples: int,
+) -> TriedArm:
+    """Apply an arm's rules as in round 1; a user's own as in round 0 too.
+
+    Parameters
+    ----------
+    run
+        The run.
+    arm
+        One of its arms.
+    values
+        Every parameter and buffer of two replicates before training; the second stands for a fresh draw.
+    masks
+        A mask of each prunable tensor, by name.
+    biases
+        The names of the biases.
+    trained
+        The names of the trained parameters.
+    examples
+        How many training examples there are.
+
+    Raises
+    ------
+    InputError
+        If an option does not fit the rules, or a rule asks for trained values that the run does not keep.
+    UserCodeError
+        If a rule fails, or returns what it must not.
+    """
+    rules, trial = rules_of(arm), _Trial(run, arm, values, masks, biases, trained)
+    reads: list[None] = []
+    origin = trial.origin(1, reads)
+    mask, start = trial.apply(rules, origin)
+    reads_trained = bool(reads)
+    dense = start if is_own(rules.mask) and is_own(rules.values) else trial.apply(rules, trial.origin(0, reads))[1]
+    dense_step = 0 if dense is start else dense.step
+    for recipe in (start.recipe, dense.recipe):
+        if recipe is not None and recipe.batch_size > examples:
+            raise UserCodeError(
+                f"arm {arm.label!r}: value rule {arm.entry.values!r} returned a recipe with batch_size = "
+                f"{recipe.batch_size}, must be at most {examples}, the number of training examples ({WHEN})"
+            )
+    found = ArmStart(
+        step=start.step,
+        continues=start.continues,
+        before=_steps_before(start, mask, origin, run),
+        steps=(start.recipe or run.train).steps - start.step,
+        dense_steps=(dense.recipe or run.train).steps - dense_step,
+    )
+    return TriedArm(found, trial.is_as_ticket(rules, origin, mask, start), reads_trained)
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """An arm and what its rules are tried on; see `try_arm`."""
+
+    run: Run
+    arm: ArmConfig
+    values: tuple[Tensors, Tensors]
+    masks: Tensors
+    biases: frozenset[str]
+    trained: tuple[str, ...]
+
+    def origin(self, round: int, reads: list[None]) -> Origin:
+        """What the rules get in a round. reads: gets an item each time that a rule reads trained values."""
+        run, (one, other) = self.run, self.values
+        step = run.rewind.step if round else 0
+        rewound = one if step == 0 else moved(one, torch.Generator().manual_seed(0))
+        return Origin(
+            mask=self.masks if round else {name: torch.ones_like(mask) for name, mask in self.masks.items()},
+            theta0=one,
+            rewound=rewound,
+            biases=self.biases,
+            fresh=lambda seed: dict(other),
+            stream=lambda purpose: stream(run.seed, 0, purpose, "trial"),
+            parameters=self.trained,
+            round=round,
+            step=step,
+            optimizer=self._state(step),
+            recipe=run.train,
+            read_trained=(lambda: self._read_trained(reads)) if round else lambda: one,
+        )
+
+    def _state(self, step: int) -> dict[str, dict[str, Tensor]]:
+        """An optimizer state of step `step`."""
+        one = self.values[0]
+
+        def state(name: str, kind: str) -> Tensor:
+            return torch.tensor(float(step)) if kind == "step" else torch.zeros_like(one[name])
+
+        kinds = state_names(self.run.train) if step else ()
+        return {kind: {name: state(name, kind) for name in self.trained} for kind in kinds}
+
+    def _read_trained(self, reads: list[None]) -> dict[str, Tensor]:
+        reads.append(None)
+        if self.run.store.trained == "none":
+            raise InputError(
+                f"arm {self.arm.label!r}: its rules read the trained values of the round before (origin.trained), and "
+                'store.trained = "none" keeps none; write store.trained = "ticket"'
+            )
+        values = moved(self.values[0], torch.Generator().manual_seed(1))
+        return {
+            name: value.masked_fill(~self.masks[name], 0.0) if name in self.masks else value
+            for name, value in values.items()
+        }
+
+    def apply(self, rules: ArmRules, origin: Origin) -> tuple[dict[str, Tensor], Start]:
+        """What the rules make."""
+        named = f"arm {self.arm.label!r}"
+        try:
+            return apply_rules(rules, origin, f"{named} ({WHEN})")
+        except InputError:
+            raise
+        except Exception as error:  # whatever a user's own code raises
+            raise UserCodeError(f"{named}: fails ({WHEN}): {told(error)}") from error
+
+    def is_as_ticket(self, rules: ArmRules, origin: Origin, mask: Tensors, start: Start) -> bool:
+        """Whether the arm is a control that trains as the ticket does, from its mask and values."""
+        entry = self.arm.entry
+        if entry.role != "control" or entry.pruned != "zero" or not _all_equal(mask, origin.mask):
+            return False
+        ticket = Start(origin.rewound, origin.optimizer, origin.step)
+        if not is_own(rules.values) and _course(start, origin) != _course(ticket, origin):
+            return False
+        drawn = entry.values == FRESH_DRAW
+        values, names = (origin.theta0, list(mask)) if drawn else (origin.rewound, list(origin.theta0))
+        return all(_same(start.values[name], values[name], mask.get(name)) for name in names)
+
+
+def _course(start: Start, origin: Origin) -> tuple[object, ...]:
+    """How a training goes on from its values."""
+    return start.step, start.continues, start.recipe or origin.recipe
+
+
+def _steps_before(start: Start, mask: Tensors, origin: Origin, run: Run) -> int:
+    """How many steps the values have been trained: those of the rewind step, of a whole training, or of none."""
+    if start.continues:
+        return start.step
+
+    def are(read: Callable[[], Tensors]) -> bool:
+        try:
+            values = read()
+        except InputError:
+            return False  # it keeps none
+        return all(_same(start.values[name], values[name], kept) for name, kept in mask.items())
+
+    if run.rewind.step > 0 and are(lambda: origin.rewound):
+        return run.rewind.step
+    return run.train.steps if are(origin.read_trained) else 0
+
+
+def _all_equal(one: Tensors, other: Tensors) -> bool:
+    return all(torch.equal(one[name], other[name]) for name in other)
+
+
+def _same(one: Tensor, other: Tensor, mask: Tensor | None) -> bool:
+    return torch.equal(one, other) if mask is None else torch.equal(one[mask], other[mask])
+
+
+def moved(values: Tensors, generator: torch.Generator) -> dict[str, Tensor]:
+    """The values with a little noise, to stand for trained ones."""
+    return {
+        name: value + MOVED * torch.randn(value.shape, generator=generator).to(value.dtype)
+        if value.is_floating_point()
+        else value.clone()
+        for name, value in values.items()
+    }
