@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from tickets import rounds
 from tickets.arms import Origin
-from tickets.catalogue import ARMS, resolve
+from tickets.binding import resolve
+from tickets.catalogue import ARMS
 from tickets.config import ArmConfig, parse_run
 from tickets.data import Examples
 from tickets.errors import InputError

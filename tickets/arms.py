@@ -9,16 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from tickets.binding import with_options
+from tickets.config.types import AddedLater, Biases, BiasesName, Number, Zero
 from tickets.errors import UserCodeError
 from tickets.masks import random_places
 
 Tensors = Mapping[str, Tensor]
-MaskRule = Callable[["Origin"], dict[str, Tensor]]
-ValueRule = Callable[["Origin", Tensors], dict[str, Tensor]]
+MaskRule = Callable[..., dict[str, Tensor]]  # of an origin; its options are keyword arguments
+ValueRule = Callable[..., dict[str, Tensor]]  # of an origin and a mask; its options are keyword arguments
+
+EMPTY: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -32,8 +38,6 @@ class Origin:
     fresh: draws every parameter and buffer anew from the model's own initial distribution, from a seed.
     stream: the seed of this replicate, round and draw for a purpose. The purpose is the rule's, not the arm's,
         so that two arms that share a rule differ in the other one alone.
-    value: the campaign's constant c.
-    zero_biases: whether a start of one size has biases of 0, or theta0's; None: what is usual for the rule.
     """
 
     mask: Tensors
@@ -42,12 +46,10 @@ class Origin:
     biases: frozenset[str]
     fresh: Callable[[int], dict[str, Tensor]]
     stream: Callable[[str], int]
-    value: float
-    zero_biases: bool | None = None
 
 
 def apply_rules(
-    mask_rule: MaskRule, value_rule: ValueRule, origin: Origin, named: str
+    mask_rule: MaskRule, value_rule: ValueRule, origin: Origin, named: str, options: Mapping[str, Any] = EMPTY
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """The mask and the initial values that an arm's two rules make.
 
@@ -64,6 +66,8 @@ def apply_rules(
         What both can be made from.
     named
         The arm and when, for errors.
+    options
+        The options of the arm; each rule gets those that it has parameters for.
 
     Raises
     ------
@@ -72,11 +76,12 @@ def apply_rules(
         missing, too many, of another shape or type, or NaN where no training diverged.
     """
     foreign = value_rule.__module__ != __name__
-    mask = mask_rule(origin if mask_rule.__module__ == __name__ else _copied(origin))
+    make_mask, make_values = with_options(named, named, options, (mask_rule, 1), (value_rule, 2))
+    mask = make_mask(origin if mask_rule.__module__ == __name__ else _copied(origin))
     problems = list(_wrong_masks(mask, origin)) if mask_rule.__module__ != __name__ else []
     if problems:
         raise UserCodeError([f"{named}: mask rule {_name(mask_rule)} {problem}" for problem in problems])
-    values = value_rule(_copied(origin) if foreign else origin, _cloned(mask) if foreign else mask)
+    values = make_values(_copied(origin) if foreign else origin, _cloned(mask) if foreign else mask)
     problems = list(_wrong_values(values, origin)) if foreign else []
     if problems:
         raise UserCodeError([f"{named}: value rule {_name(value_rule)} {problem}" for problem in problems])
@@ -94,17 +99,17 @@ def random_mask(origin: Origin) -> dict[str, Tensor]:
     return {name: random_places(mask, generator) for name, mask in origin.mask.items()}
 
 
-def rewound(origin: Origin, mask: Tensors) -> dict[str, Tensor]:
+def rewound(origin: Origin, mask: Tensors, *, start: Zero | None = None) -> dict[str, Tensor]:
     """The values of the rewind step (Frankle & Carbin 2019; Frankle et al. 2020 for steps past 0)."""
     return dict(origin.rewound)
 
 
-def fresh_draw(origin: Origin, mask: Tensors) -> dict[str, Tensor]:
+def fresh_draw(origin: Origin, mask: Tensors, *, start: Zero | None = None) -> dict[str, Tensor]:
     """Another draw from the model's own initial distribution (Frankle & Carbin 2019, "random reinitialization")."""
     return origin.fresh(origin.stream("fresh_draw"))
 
 
-def shuffled(origin: Origin, mask: Tensors) -> dict[str, Tensor]:
+def shuffled(origin: Origin, mask: Tensors, *, start: Zero | None = None) -> dict[str, Tensor]:
     """The rewound surviving values, permuted among the surviving places of each tensor (Zhou et al. 2019)."""
     generator = torch.Generator().manual_seed(origin.stream("shuffle"))
     values = dict(origin.rewound)
@@ -115,30 +120,41 @@ def shuffled(origin: Origin, mask: Tensors) -> dict[str, Tensor]:
     return values
 
 
-def constant(origin: Origin, mask: Tensors) -> dict[str, Tensor]:
+def constant(
+    origin: Origin,
+    mask: Tensors,
+    *,
+    start: Zero | None = None,
+    value: Number = 0.5,
+    biases: AddedLater[Biases] = "zeros",
+) -> dict[str, Tensor]:
     """Every weight the same number. Every bias is 0: then nothing but the mask tells two units of a layer apart."""
-    return {**_beside(origin, True), **{name: torch.full_like(origin.theta0[name], origin.value) for name in mask}}
+    return {**_beside(origin, biases), **{name: torch.full_like(origin.theta0[name], value) for name in mask}}
 
 
-def sign_constant(origin: Origin, mask: Tensors) -> dict[str, Tensor]:
+def sign_constant(
+    origin: Origin, mask: Tensors, *, start: Zero | None = None, biases: AddedLater[Biases] = "model"
+) -> dict[str, Tensor]:
     """sign(theta0) times the standard deviation of that tensor's dense theta0 (Zhou et al. 2019, "constant")."""
     return {
-        **_beside(origin, False),
+        **_beside(origin, biases),
         **{name: origin.theta0[name].sign() * _spread(origin.theta0[name]) for name in mask},
     }
 
 
-def random_sign_constant(origin: Origin, mask: Tensors) -> dict[str, Tensor]:
+def random_sign_constant(
+    origin: Origin, mask: Tensors, *, start: Zero | None = None, biases: AddedLater[Biases] = "model"
+) -> dict[str, Tensor]:
     """The sizes of `sign_constant` with signs drawn at random (Zhou et al. 2019)."""
     generator = torch.Generator().manual_seed(origin.stream("random_sign"))
     signs = {name: torch.randint(2, kept.shape, generator=generator) * 2.0 - 1.0 for name, kept in mask.items()}
-    return {**_beside(origin, False), **{name: signs[name] * _spread(origin.theta0[name]) for name in mask}}
+    return {**_beside(origin, biases), **{name: signs[name] * _spread(origin.theta0[name]) for name in mask}}
 
 
-def _beside(origin: Origin, usually_zero: bool) -> dict[str, Tensor]:
-    """What a start of one size has beside its weights: theta0, but for biases that are 0."""
-    zero = usually_zero if origin.zero_biases is None else origin.zero_biases
-    return {**origin.theta0, **{name: torch.zeros_like(origin.theta0[name]) for name in origin.biases if zero}}
+def _beside(origin: Origin, biases: BiasesName) -> dict[str, Tensor]:
+    """theta0, with biases of 0 where `biases` is "zeros"."""
+    zeroed = origin.biases if biases == "zeros" else ()
+    return {**origin.theta0, **{name: torch.zeros_like(origin.theta0[name]) for name in zeroed}}
 
 
 def _spread(values: Tensor) -> Tensor:

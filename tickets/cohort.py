@@ -91,7 +91,7 @@ def steps_missing(run: Run, cohort: CohortPlan) -> int:
     total = 0
     for plan in cohort.rounds:
         for arm, _ in _wanted(run, plan):
-            start = 0 if plan.number == 0 or arm.start == 0 else run.rewind.step
+            start = 0 if plan.number == 0 or arm.options.get("start") == 0 else run.rewind.step
             total += len(cohort.replicates) * (run.train.steps - start)
     return total
 

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from tickets.arms import Origin, apply_rules
-from tickets.catalogue import ARMS, resolve
+from tickets.binding import resolve
+from tickets.catalogue import ARMS
 from tickets.config import ArmConfig
 from tickets.measures import Label, curve_rows, diverged, round_rows, unit_rows
 from tickets.process_state import settings_kept
@@ -170,7 +171,7 @@ def next_masks(setting: Setting, ticket: Network, number: int) -> Tensors:
         generator = torch.Generator().manual_seed(seed)
         weights = Weights(ticket.initial[name], ticket.trained[name], generator)
         when = f"round {number}, replicate {replicate}"
-        scores[name] = score_tensor(setting.score, setting.run.prune.score, weights, ticket.mask[name], name, when)
+        scores[name] = score_tensor(setting.score, setting.run.prune.score.name, weights, ticket.mask[name], name, when)
     if setting.run.prune.scope == "global":
         return prune_globally(scores, ticket.mask, setting.run.prune.rate)
     return prune_by_layer(scores, ticket.mask, setting.rates())
@@ -179,7 +180,6 @@ def next_masks(setting: Setting, ticket: Network, number: int) -> Tensors:
 def _enter(setting: Setting, chain: Chain, number: int, arm: ArmConfig, draw: int) -> _Entry:
     """One network of the round, with its mask and its starting values."""
     seed = setting.run.seed
-    entry = ARMS[arm.name]
     origin = Origin(
         mask=chain.masks,
         theta0=chain.theta0,
@@ -187,14 +187,20 @@ def _enter(setting: Setting, chain: Chain, number: int, arm: ArmConfig, draw: in
         biases=setting.biases,
         fresh=setting.fresh,
         stream=lambda purpose: stream(seed, chain.replicate, purpose, number, draw),
-        value=0.0 if arm.value is None else arm.value,
-        zero_biases=arm.biases == "zeros",
     )
     named = f"arm {arm.label!r}, round {number}, replicate {chain.replicate}"
-    mask, values = apply_rules(resolve(entry.mask), resolve(entry.values), origin, named)
-    start = 0 if number == 0 or arm.start == 0 else setting.run.rewind.step
+    mask, values = apply_rules(resolve(arm.mask), resolve(arm.values), origin, named, arm.options)
+    start = 0 if number == 0 or arm.options.get("start") == 0 else setting.run.rewind.step
     label = Label(chain.replicate, number, density(mask), arm.label, draw)
-    return _Entry(label, arm.name, chain, mask, values, start, carries_state=entry.carries_state and start > 0)
+    return _Entry(
+        label,
+        arm.name,
+        chain,
+        mask,
+        values,
+        start,
+        carries_state=arm.name in ARMS and ARMS[arm.name].carries_state and start > 0,
+    )
 
 
 @settings_kept()  # what a forward sets for the whole process ends with its training
@@ -246,7 +252,7 @@ def _train_stack(
 
 def _order(seed: int, entry: _Entry) -> int:
     """What decides a network's data order: one for all of a replicate, but for arms with an order of their own."""
-    if ARMS[entry.arm].own_order:
+    if entry.arm in ARMS and ARMS[entry.arm].own_order:
         return stream(seed, entry.label.replicate, "reorder", entry.label.draw)
     return stream(seed, entry.label.replicate, "order")
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from tickets.arms import Origin, apply_rules
-from tickets.catalogue import ARMS, resolve
+from tickets.binding import resolve
 from tickets.config import ArmConfig, Run
 from tickets.errors import InputError, Problems, UserCodeError
 from tickets.initial import initial_values
@@ -72,7 +72,7 @@ def try_out(
     init = run.model.init.model_dump()
     one, other = (initial_values(build, init, stream(run.seed, replicate, "initial")) for replicate in (0, 1))
     problems = Problems()
-    fresh = [arm.label for arm in run.arms if ARMS[arm.name].values == FRESH_DRAW]
+    fresh = [arm.label for arm in run.arms if arm.values == FRESH_DRAW]
     equal = [tensor for tensor in prunable if torch.equal(one[tensor.name], other[tensor.name])]
     unexpected = [tensor for tensor in equal if not _by_design(run, tensor, one[tensor.name])]
     with problems.noted():
@@ -107,7 +107,7 @@ def _same_start(run: Run, tensors: int) -> str:
 
 def _try_score(run: Run, values: Tensors, prunable: Sequence[Prunable], score: Callable[[Weights], Tensor]) -> None:
     """Score every tensor as if training had moved it a little: a score of how far it moved is no 0 / 0 then."""
-    name = run.prune.score
+    name = run.prune.score.name
     generator = torch.Generator().manual_seed(stream(run.seed, 0, "trial"))
     moved = _moved(values, generator)
     problems: list[str] = []
@@ -132,7 +132,6 @@ def _starts_as_ticket(
 
     Of an arm by a fresh draw the prunable tensors alone count, drawn before any training.
     """
-    entry = ARMS[arm.name]
     masks = {tensor.name: _every_second(tensor.shape) for tensor in prunable}
     rewound = one if run.rewind.step == 0 else _moved(one, torch.Generator().manual_seed(0))
     origin = Origin(
@@ -142,18 +141,17 @@ def _starts_as_ticket(
         biases=biases,
         fresh=lambda seed: dict(other),
         stream=lambda purpose: stream(run.seed, 0, purpose, "trial"),
-        value=0.0 if arm.value is None else arm.value,
-        zero_biases=arm.biases == "zeros",
     )
     try:
-        mask, values = apply_rules(resolve(entry.mask), resolve(entry.values), origin, f"arm {arm.label!r} ({WHEN})")
+        named = f"arm {arm.label!r} ({WHEN})"
+        mask, values = apply_rules(resolve(arm.mask), resolve(arm.values), origin, named, arm.options)
     except InputError:
         raise
     except Exception as error:
         raise _failure(f"arm {arm.label!r}: fails ({WHEN})", error) from error
-    if entry.role != "control" or not all(torch.equal(mask[name], masks[name]) for name in masks):
+    if arm.role != "control" or not all(torch.equal(mask[name], masks[name]) for name in masks):
         return False
-    drawn = entry.values == FRESH_DRAW
+    drawn = arm.values == FRESH_DRAW
     ticket, names = (one, list(masks)) if drawn else (rewound, list(one))
     return all(_same(values[name], ticket[name], masks.get(name)) for name in names)
 

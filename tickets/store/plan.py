@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tickets.catalogue import ARMS
+from tickets.config import ArmConfig
+from tickets.config.named import added_later
 from tickets.errors import InputError
 from tickets.store.layout import Layout, cohort_folders, round_folder, round_folders
 from tickets.store.reading import read_manifest
 
 if TYPE_CHECKING:
-    from tickets.config.schema import ArmConfig, Run
+    from tickets.config import Run
 
 Pair = tuple[str, int]  # arm (its label), draw
 
@@ -104,7 +105,7 @@ def arm_options(arms: Iterable[ArmConfig]) -> dict[str, dict[str, Any]]:
 
     The name is left out where it is the label.
     """
-    options = {arm.label: arm.model_dump(mode="json", exclude={"label", "draws"}) for arm in arms}
+    options = {arm.label: arm.model_dump(mode="json", exclude={"label", "draws", "role"}) for arm in arms}
     return {label: {k: v for k, v in found.items() if (k, v) != ("name", label)} for label, found in options.items()}
 
 
@@ -173,8 +174,7 @@ def _conflicts(run: Run, saved: Sequence[SavedCohort]) -> Iterator[str]:
 def _whole(arm: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """An arm's options with those that are left out where they are as usual."""
     name = str(options.get("name", arm))
-    usual = {"biases": ARMS[name].biases} if name in ARMS else {}
-    return {"name": name, **usual, **options}
+    return {"name": name, **added_later(ArmConfig.form({"name": name})), **options}
 
 
 def _shown(value: object) -> str:
