@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tickets.binding import with_options
+from tickets.binding import shared_options
 from tickets.config.types import AddedLater, Biases, BiasesName, Number, Zero
 from tickets.errors import UserCodeError
 from tickets.masks import random_places
@@ -76,7 +76,7 @@ def apply_rules(
         missing, too many, of another shape or type, or NaN where no training diverged.
     """
     foreign = value_rule.__module__ != __name__
-    make_mask, make_values = with_options(named, named, options, (mask_rule, 1), (value_rule, 2))
+    make_mask, make_values = shared_options(named, named, options, (mask_rule, 1), (value_rule, 2))
     mask = make_mask(origin if mask_rule.__module__ == __name__ else _copied(origin))
     problems = list(_wrong_masks(mask, origin)) if mask_rule.__module__ != __name__ else []
     if problems:

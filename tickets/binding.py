@@ -62,18 +62,41 @@ def bound(
 
 
 def with_options(
-    kind: str, name: str, options: Mapping[str, Any], *functions: tuple[Callable[..., Any], int]
-) -> tuple[Callable[..., Any], ...]:
-    """Functions that the program calls with positional arguments, each with the options that it has parameters for.
+    function: Callable[..., Any], kind: str, name: str, options: Mapping[str, Any], *, positional: int
+) -> Callable[..., Any]:
+    """A function with its options as keyword arguments, to be called with its first parameters.
 
     Parameters
     ----------
+    function
+        The function to be called, such as a score or a probe.
     kind
-        The key of their table in a campaign file, for errors: "prune.score", "arms.mine".
+        The key of its table in a campaign file, for errors: "prune.score".
     name
-        Their name in the campaign file, for errors.
+        The name of the function in the campaign file, for errors.
     options
         Keyword arguments from the campaign file. Each call gets copies of its own.
+    positional
+        How many positional arguments the program gives; the parameters for them are not options.
+
+    Raises
+    ------
+    InputError
+        With every problem: an option that the function does not have, one that it needs and that is missing, and one
+        that only the program may give.
+    """
+    return shared_options(kind, name, options, (function, positional))[0]
+
+
+def shared_options(
+    kind: str, name: str, options: Mapping[str, Any], *functions: tuple[Callable[..., Any], int]
+) -> tuple[Callable[..., Any], ...]:
+    """Several functions of one table, such as the two rules of an arm, each with the options that it has.
+
+    Parameters
+    ----------
+    kind, name, options
+        As for `with_options`.
     *functions
         Each function, and how many positional arguments the program gives it.
 
@@ -85,8 +108,7 @@ def with_options(
     Raises
     ------
     InputError
-        With every problem: an option that none of the functions has, one that a function needs and that is missing, and
-        one that only the program may give.
+        As by `with_options`; an option needs to be one of at least one of the functions.
     """
     signatures = [_signature_of(function, positional) for function, positional in functions]
     _check(kind, name, options, signatures)

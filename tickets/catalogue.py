@@ -7,11 +7,11 @@ neither torch nor any data set's package.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 Role = Literal["ticket", "control", "measurement"]
-PrunedName = Literal["zero", "initial"]  # what the pruned weights of a network are
+Pruned = Literal["zero", "initial"]  # the values of the pruned weights of a network
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class ArmEntry:
     random: bool = False
     carries_state: bool = False
     own_order: bool = False
-    pruned: PrunedName = "zero"
+    pruned: Pruned = "zero"
 
     @property
     def has_own_mask(self) -> bool:
@@ -242,6 +242,22 @@ ARMS: Mapping[str, ArmEntry] = {
     ),
 }
 
+
+def arm_entry(arm: Mapping[str, Any]) -> ArmEntry | None:
+    """The entry of an arm's table in a campaign file or in run.json; None for an unknown name.
+
+    An arm with rules of the user's gets an entry of its own. The rule that it leaves out is the ticket's.
+    """
+    given = {key: arm[key] for key in ("mask", "values", "role", "pruned") if arm.get(key) is not None}
+    if arm["name"] in ARMS:
+        entry = ARMS[arm["name"]]
+        return replace(entry, pruned=given["pruned"]) if "pruned" in given else entry
+    if "mask" not in given and "values" not in given:
+        return None
+    ticket = ARMS["ticket"]
+    return ArmEntry(**{"mask": ticket.mask, "values": ticket.values, **given}, summary="", random=True)
+
+
 SCORES: Mapping[str, Entry] = {
     "magnitude": Entry("tickets.scores:magnitude", "|trained weight|: the smallest go (Han et al. 2015)"),
     "random": Entry("tickets.scores:random", "uniform random numbers: any may go"),
@@ -253,3 +269,8 @@ PROBES: Mapping[str, Entry] = {
         "the distinct units of each hidden layer, at every evaluated step; for chains of Linear layers",
     ),
 }
+
+
+def table_of(probe: str) -> str:
+    """The name of a probe's table: the probe's own, or that of the function in "module:function"."""
+    return probe.rpartition(":")[2]

@@ -103,5 +103,4 @@ def score_function(run: Run) -> Callable[[Weights], Tensor]:
     """The score that a run prunes by: one of the catalogue, or the user's "module:function"."""
     score = run.prune.score
     function = named_function("prune.score", score.name, SCORES)
-    (bound_score,) = with_options("prune.score", score.name, score.options, (function, 1))
-    return bound_score
+    return with_options(function, "prune.score", score.name, score.options, positional=1)

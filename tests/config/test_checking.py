@@ -223,9 +223,9 @@ TOGETHER = [
     ({"arms": ["ticket", {**OWN, "role": "measurement"}], "verdict": {"controls": ["mine"]}}, 'verdict.controls = ["mine"]: mine is the ticket trained again, which measures noise; controls among this campaign\'s arms: none'),
     ({"train": {"loss": "mse", "label_smoothing": 0.1}}, f"train.label_smoothing = 0.1: {CLASSES}"),
     ({"train": {"loss": "mse", "class_weights": [1, 2]}}, f"train.class_weights = [1, 2]: {CLASSES}"),
-    ({"probes": ["units", "units"]}, 'probes[1] = "units": its table would be units.parquet, as that of probes[0]; give each probe once'),
-    ({"probes": ["a:f", {"name": "b:f"}]}, 'probes[1].name = "b:f": its table would be f.parquet, as that of probes[0]; give each probe once'),
-    ({"probes": ["a:curves"]}, 'probes[0] = "a:curves": its table would be curves.parquet, as another of each round; rename the function'),
+    ({"probes": ["units", "units"]}, 'probes[1] = "units": is there already as probes[0]; each probe is measured once; leave one out'),
+    ({"probes": ["a:f", {"name": "b:f"}]}, 'probes[1].name = "b:f": is there already as probes[0]; both tables would be f.parquet; give the function another name'),
+    ({"probes": ["a:curves"]}, 'probes[0] = "a:curves": its table would be curves.parquet, which is taken; give the function another name'),
     *(
         ({"arms": ["ticket", {"name": name, "draws": 2}]}, f"arms[1].draws = 2: must be 1: {name} draws nothing at random ({RANDOM})")
         for name in ("constant", "sign_constant")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from tickets.catalogue import ARMS
+from tickets.catalogue import ARMS, PROBES, table_of
 
 RANDOM_ARMS = tuple(sorted(name for name, arm in ARMS.items() if arm.random))
 
@@ -186,7 +186,12 @@ def broken_rules(values: Mapping[str, Any]) -> Iterator[Broken]:
                 for name, label, role in zip(names, labels, roles, strict=True)
             }
             yield from _controls(called, values.get("verdict.controls", _DEFAULT_CONTROLS))
-    yield from _tables(values)
+    # A short form stands for its name. A name that is wrong has been left out.
+    probes = [
+        one if isinstance(one, str) else values.get(f"probes[{at}].name")
+        for at, one in enumerate(values.get("probes", ()))
+    ]
+    yield from _tables_of_probes(probes)
 
 
 _DEFAULT_CONTROLS = ("reinit",)
@@ -231,21 +236,22 @@ def _arms_together(names: list[str | None], labels: list[str | None]) -> Iterato
         yield Broken("arms", 'must hold "ticket": every other arm is compared with it')
 
 
-def _tables(values: Mapping[str, Any]) -> Iterator[Broken]:
-    """Probes whose tables would have the same file name: `f` for "module:f"."""
-    first: dict[str, str] = {"curves": "", "rounds": ""}
-    for index, probe in enumerate(values.get("probes", ())):
-        key = f"probes[{index}]"
-        name = probe if isinstance(probe, str) else values.get(f"{key}.name")
-        if name is None:
-            continue
-        table = str(name).rpartition(":")[2]
-        if first.get(table):
-            sentence = f"its table would be {table}.parquet, as that of {first[table]}; give each probe once"
-            yield Broken(f"{key}.name", sentence)
-        elif table in first:
-            yield Broken(
-                f"{key}.name", f"its table would be {table}.parquet, as another of each round; rename the function"
-            )
-        else:
-            first[table] = key
+# The other files of a round's folder.
+_RESERVED = ("curves", "rounds", "masks", "next_masks", "weights", "trained", "manifest")
+_MEND = {True: "leave one out", False: "give the function another name"}
+
+
+def _tables_of_probes(names: Sequence[str | None]) -> Iterator[Broken]:
+    """Probes whose tables would have the same file name, on a file system with or without capital letters."""
+    tables = [None if name is None else table_of(name).casefold() for name in names]
+    for index, (name, table) in enumerate(zip(names, tables, strict=True)):
+        key = f"probes[{index}].name"
+        if table is not None and table in tables[:index]:
+            first = tables.index(table)
+            same = name == names[first]
+            why = "each probe is measured once" if same else f"both tables would be {table}.parquet"
+            yield Broken(key, f"is there already as probes[{first}]; {why}; {_MEND[same]}")
+        elif table in _RESERVED:
+            yield Broken(key, f"its table would be {table}.parquet, which is taken; {_MEND[False]}")
+        elif name not in PROBES and table in PROBES:
+            yield Broken(key, f"its table would be that of the probe {table}; {_MEND[False]}")

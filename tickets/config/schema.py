@@ -165,11 +165,10 @@ class Run(Section):
     verdict: VerdictConfig = VerdictConfig()
 
     @property
-    def measured(self) -> tuple[ProbeConfig, ...]:
-        """The probes of the run: those of `probes`, after "units" where `store.units` asks for it."""
-        named = {probe.name for probe in self.probes}
-        units = (ProbeConfig(name="units"),) if self.store.units and "units" not in named else ()
-        return (*units, *self.probes)
+    def every_probe(self) -> tuple[ProbeConfig, ...]:
+        """The probes of the run: those of `probes`, after "units" where `store.units` alone asks for it."""
+        by_store = self.store.units and all(probe.name != "units" for probe in self.probes)
+        return (*([ProbeConfig(name="units")] if by_store else []), *self.probes)
 
     @model_validator(mode="after")
     def _keep_rules(self) -> Run:

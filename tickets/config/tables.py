@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field
 
-from tickets.catalogue import ARMS, DATA, INITS, MODELS, PROBES, SCORES, PrunedName, Role
+from tickets.catalogue import ARMS, DATA, INITS, MODELS, PROBES, SCORES, ArmEntry, Pruned, Role, arm_entry, table_of
 from tickets.config.named import Named, name_if_alone
 from tickets.config.types import (
     AddedLater,
@@ -92,6 +92,11 @@ class ProbeConfig(Named):
     entries = PROBES
     names = OneOf("probe", tuple(PROBES), functions=True)
 
+    @property
+    def table(self) -> str:
+        """The name of its table."""
+        return table_of(self.name)
+
     def shortest(self, table: dict[str, Any]) -> Any:
         """The plain name of a probe without options."""
         return name_if_alone(table)
@@ -120,7 +125,7 @@ class ArmConfig(Named):
     mask: Target = ARMS["ticket"].mask  # the function that makes the masks; default: the round's masks
     values: Target = ARMS["ticket"].values  # the function that makes the values to start from; default: rewound
     role: Role = "control"  # "control" or "measurement"; only the arm of that name is the "ticket"
-    pruned: AddedLater[Annotated[PrunedName, one_of("choice", get_args(PrunedName))]] = "zero"  # pruned weights' values
+    pruned: AddedLater[Annotated[Pruned, one_of("choice", get_args(Pruned))]] = "zero"  # pruned weights' values
 
     @classmethod
     def is_own(cls, table: Mapping[str, Any]) -> bool:
@@ -128,9 +133,11 @@ class ArmConfig(Named):
         return table.get("name") not in ARMS and ("mask" in table or "values" in table)
 
     @property
-    def random(self) -> bool:
-        """Whether it can be drawn more than once in a replicate. Of the user's rules this is not known: they can."""
-        return self.name not in ARMS or ARMS[self.name].random
+    def entry(self) -> ArmEntry:
+        """Its rules, and how it relates to the ticket."""
+        entry = arm_entry(dict(self))
+        assert entry is not None  # the name was checked
+        return entry
 
     def shortest(self, table: dict[str, Any]) -> Any:
         """Without a label that is the name, and without the rules of an arm of the catalogue."""

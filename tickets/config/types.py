@@ -25,6 +25,8 @@ LIST = Field(strict=False)  # accepts TOML's lists as tuples; their elements sta
 ILLEGAL = "illegal"  # the error type of a value of the right type that is not allowed
 UNKNOWN = "unknown"  # the error type of an unknown name
 
+_FINITE = "must be a finite number"  # every number is
+
 
 @dataclass(frozen=True)
 class Legal:
@@ -61,6 +63,12 @@ class OneOf:
     names: tuple[str, ...]
     functions: bool = False
     also: str = ""
+
+    @property
+    def described(self) -> str:
+        """The names, quoted, in their order."""
+        *names, last = (f'"{name}"' for name in self.names)
+        return f"{', '.join(names)} or {last}" if names else last
 
     def __call__(self, value: Any) -> Any:
         """The value itself."""
@@ -114,13 +122,12 @@ def described(annotation: Any) -> str:
         checks = [getattr(mark, "func", None) for mark in arguments[1:]]
         for check in checks:
             if isinstance(check, OneOf):
-                return ", ".join(f'"{name}"' for name in check.names)
+                return check.described
         rules = [check for check in checks if isinstance(check, Legal)]
         if any(rule.short for rule in rules):
             return next(rule.short for rule in rules if rule.short)
-        sentences = [rule.sentence.removeprefix("must be ") for rule in rules]
-        words = [] if sentences and sentences[0].startswith("a ") else [described(arguments[0])]
-        return ", ".join([*words, *sentences])
+        sentences = [rule.sentence.removeprefix("must be ") for rule in rules if rule.sentence != _FINITE]
+        return ", ".join([described(arguments[0]), *sentences])
     if origin is tuple:
         word, comma, rule = described(arguments[0]).partition(", ")
         return f"a list of {word.removeprefix('a ')}s{comma and ', each '}{rule}"
@@ -159,7 +166,7 @@ ADDED_LATER = "added later"
 AddedLater = Annotated[_Any, ADDED_LATER]
 
 # Adding 0.0 turns -0.0 into 0.0, so that equal settings have equal JSON and the same run id.
-Number = Annotated[float, legal("must be a finite number", math.isfinite), AfterValidator(lambda number: number + 0.0)]
+Number = Annotated[float, legal(_FINITE, math.isfinite), AfterValidator(lambda number: number + 0.0)]
 Positive = Annotated[Number, legal("must be greater than 0", lambda number: number > 0)]
 NotNegative = Annotated[Number, legal("must be at least 0", lambda number: number >= 0)]
 Fraction = Annotated[Number, legal("must be between 0 and 1", lambda number: 0 <= number <= 1)]
