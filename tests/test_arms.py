@@ -17,7 +17,8 @@ from tickets.arms import (
     shuffled,
     sign_constant,
 )
-from tickets.catalogue import ARMS, resolve
+from tickets.binding import resolve
+from tickets.catalogue import ARMS
 
 WEIGHT = torch.tensor([[1.0, -2.0, 3.0], [-4.0, 5.0, -6.0]])
 MEAN = torch.tensor([7.0])

@@ -4,7 +4,8 @@ import sys
 import pytest
 
 from tickets import catalogue
-from tickets.catalogue import ARMS, DATA, MODELS, SCORES, resolve
+from tickets.binding import resolve
+from tickets.catalogue import ARMS, DATA, MODELS, SCORES
 from tickets.errors import InputError
 
 TARGETS = [entry.target for table in (MODELS, DATA, SCORES) for entry in table.values()]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import tickets
-from tickets.catalogue import resolve
+from tickets.binding import resolve
 from tickets.errors import InputError
 from tickets.importing import importable
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import copy
-import inspect
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from tickets.arms import Origin, Start, States, Tensors
-from tickets.catalogue import resolve
+from tickets.binding import resolve, shared_options
 from tickets.config import ArmConfig, TrainConfig
 from tickets.config.rules import broken_rules
-from tickets.errors import InputError, UserCodeError, nearest
+from tickets.errors import InputError, UserCodeError
 from tickets.stack.optimizers import state_names
 
 MaskRule = Callable[..., dict[str, Tensor]]
@@ -35,19 +33,21 @@ class ArmRules:
     Attributes
     ----------
     mask
-        ``mask(origin, **mask_options)`` returns {prunable tensor name: bool mask}.
+        ``mask(origin, **options)`` returns {prunable tensor name: bool mask}.
     values
-        ``values(origin, mask, **value_options)`` returns a `Start`, or every parameter and buffer by name.
+        ``values(origin, mask, **options)`` returns a `Start`, or every parameter and buffer by name.
+    make_mask, make_values
+        The same functions, called without options.
     """
 
     mask: MaskRule
     values: ValueRule
-    mask_options: Mapping[str, Any] = field(default_factory=dict)
-    value_options: Mapping[str, Any] = field(default_factory=dict)
+    make_mask: MaskRule
+    make_values: ValueRule
 
 
 def rules_of(arm: ArmConfig) -> ArmRules:
-    """The rules of an arm, imported, with its options shared out by the functions' signatures.
+    """The rules of an arm, imported, with its options.
 
     An option goes to each of the two functions that has a parameter of this name.
 
@@ -56,42 +56,9 @@ def rules_of(arm: ArmConfig) -> ArmRules:
     InputError
         If a function cannot be imported, if neither takes an option, or if one lacks an option that it needs.
     """
-    entry = arm.entry
-    rules = resolve(entry.mask), resolve(entry.values)
-    named = [_options(rule, given) for rule, given in zip(rules, (1, 2), strict=True)]
-    allowed = list(dict.fromkeys(name for parameters, _ in named for name in parameters))
-    listed = f"(allowed: {', '.join(allowed)})" if allowed else "(they have no options)"
-    where = f"arm {arm.label!r}"
-    both = f"mask rule {entry.mask!r} and value rule {entry.values!r}"
-    problems = [
-        f"{where}: {key} = {value!r}: {both} have no such option{nearest(key, allowed)} {listed}"
-        for key, value in arm.options.items()
-        if key not in allowed and not any(takes_any for _, takes_any in named)
-    ]
-    for target, (parameters, _) in zip((entry.mask, entry.values), named, strict=True):
-        lacking = [name for name, needed in parameters.items() if needed and name not in arm.options]
-        problems += [f"{where}: {name}: {target!r} needs this option and it is not given" for name in lacking]
-    if problems:
-        raise InputError(problems)
-    of_mask, of_values = (
-        {key: value for key, value in arm.options.items() if takes_any or key in parameters}
-        for parameters, takes_any in named
-    )
-    return ArmRules(*rules, of_mask, of_values)
-
-
-def _options(rule: Callable[..., Any], given: int) -> tuple[dict[str, bool], bool]:
-    """The options of a rule, each with whether it is needed, and whether the rule takes any other too.
-
-    given: how many positional arguments the program gives.
-    """
-    try:
-        parameters = list(inspect.signature(rule).parameters.values())
-    except (TypeError, ValueError):
-        return {}, True
-    places = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)][:given]
-    named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and p not in places]
-    return {p.name: p.default is p.empty for p in named}, any(p.kind is p.VAR_KEYWORD for p in parameters)
+    mask, values = resolve(arm.mask), resolve(arm.values)
+    bound = shared_options(f"arm {arm.label!r}", arm.name, arm.options, (mask, 1), (values, 2))
+    return ArmRules(mask, values, *bound)
 
 
 def apply_rules(rules: ArmRules, origin: Origin, named: str) -> tuple[dict[str, Tensor], Start]:
@@ -117,11 +84,10 @@ def apply_rules(rules: ArmRules, origin: Origin, named: str) -> tuple[dict[str, 
         one that the recipe's optimizer has.
     """
     own_mask, own_values = is_own(rules.mask), is_own(rules.values)
-    mask = rules.mask(origin if own_mask else _copied(origin), **copy.deepcopy(dict(rules.mask_options)))
+    mask = rules.make_mask(origin if own_mask else _copied(origin))
     if not own_mask:
         _raise_any(f"{named}: mask rule {_name(rules.mask)}", _wrong_masks(mask, origin))
-    options = copy.deepcopy(dict(rules.value_options))
-    found = rules.values(origin if own_values else _copied(origin), mask if own_values else _cloned(mask), **options)
+    found = rules.make_values(origin if own_values else _copied(origin), mask if own_values else _cloned(mask))
     start = Start(found, step=origin.step) if isinstance(found, Mapping) else found
     if not own_values:
         _raise_any(f"{named}: value rule {_name(rules.values)}", _wrong_start(start, origin))

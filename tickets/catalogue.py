@@ -1,45 +1,71 @@
-"""Everything that a campaign file can name: where it lives and what it is, in one line each.
+"""Everything that a campaign file can name: the function and a summary of one line.
 
-The tables are literal and hold no imported objects, so that `tickets list` and the checks of a campaign
-file need neither torch nor any data set's package.
+The tables are literal and hold no imported objects, so that `tickets list` and the checks of a campaign file import
+neither torch nor any data set's package.
 """
 
 from __future__ import annotations
 
-import importlib
-import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from types import ModuleType
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from tickets.errors import InputError, UserCodeError, nearest
-from tickets.importing import mend, refuse_another, which
-from tickets.users_code import not_python, told
+Role = Literal["ticket", "control", "measurement"]
+Pruned = Literal["zero", "initial"]  # the values of the pruned weights of a network
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One thing with a name: `target` is "module:function"; `summary` is the line that `tickets list` prints."""
+    """A model, a data set, an init, a score or a probe that a campaign file can name.
+
+    Parameters
+    ----------
+    target
+        "module:function". The parameters of the function that have a default value are its options in a campaign file;
+        each has a type of `tickets.config.types`, and the module's source says so without being imported.
+    summary
+        The line that `tickets list` prints.
+    defaults
+        Defaults of the keys that every entry of its kind has: `init` of a model, `validation` of a data set, `biases`
+        of an init.
+    """
 
     target: str
     summary: str
+    defaults: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The functions whose options it has."""
+        return (self.target,)
 
-Role = Literal["ticket", "control", "measurement"]
-Pruned = Literal["zero", "initial"]
+    @property
+    def fixed(self) -> Mapping[str, Any]:
+        """Keys that only tables with functions of the user's can give, with the values they have here."""
+        return {}
 
 
 @dataclass(frozen=True)
 class ArmEntry:
-    """One arm: "module:function" of its mask rule and of its value rule.
+    """An arm that a campaign file can name: a mask rule and a value rule.
 
-    role: a control differs from the ticket in its mask or its initial values; a measurement is the ticket trained
-    again, which shows how far two trainings of one network differ. random: the arm can be drawn more than once in
-    a replicate. own_order: its data order is drawn anew for each of its draws, where all other arms of a replicate
-    share one. biases: what the biases are where the option `biases` is not given: "zeros", or "model" for those of
-    theta0; None for arms without this option. pruned: what a pruned weight is while the network trains: 0, or its
-    initial value, theta0.
+    Parameters
+    ----------
+    mask
+        "module:function" of its mask rule.
+    values
+        "module:function" of its value rule.
+    summary
+        The line that `tickets list` prints.
+    role
+        A control differs from the ticket in its mask or its initial values. A measurement is the ticket trained again:
+        it shows how far two trainings of one network differ.
+    random
+        Whether it can be drawn more than once in a replicate.
+    own_order
+        Whether each of its draws has a data order of its own. All other arms of a replicate share one.
+    pruned
+        The values of the pruned weights, unless the campaign file says otherwise.
     """
 
     mask: str
@@ -48,39 +74,101 @@ class ArmEntry:
     role: Role = "control"
     random: bool = False
     own_order: bool = False
-    biases: Literal["model", "zeros"] | None = None
     pruned: Pruned = "zero"
 
     @property
     def has_own_mask(self) -> bool:
-        """Whether its mask is another one than the round's."""
+        """Whether its mask is not the round's."""
         return self.mask != ARMS["ticket"].mask
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The functions whose options it has."""
+        return (self.mask, self.values)
+
+    @property
+    def defaults(self) -> Mapping[str, Any]:
+        """Defaults of the keys that every arm has."""
+        return {"pruned": self.pruned}
+
+    @property
+    def fixed(self) -> Mapping[str, Any]:
+        """Keys that only arms with rules of the user's can give, with the values they have here."""
+        return {"mask": self.mask, "values": self.values, "role": self.role}
 
 
 MODELS: Mapping[str, Entry] = {
-    "mlp": Entry("tickets.models.mlp:mlp", "fully connected, ReLU; hidden layers of any `widths`"),
-    "lenet_300_100": Entry("tickets.models.mlp:lenet_300_100", "fully connected 300-100 (Frankle & Carbin 2019)"),
-    "conv2": Entry("tickets.models.conv:conv2", "2 convolutions (64), 3 fully connected layers; optional `dropout`"),
+    "mlp": Entry("tickets.models.mlp:mlp", "fully connected, ReLU; hidden layers of any widths", {"init": "pytorch"}),
+    "lenet_300_100": Entry(
+        "tickets.models.mlp:lenet_300_100",
+        "fully connected 300-100 (Frankle & Carbin 2019)",
+        {"init": "glorot_normal"},
+    ),
+    "conv2": Entry(
+        "tickets.models.conv:conv2",
+        "2 convolutions (64), 3 fully connected layers",
+        {"init": "glorot_normal"},
+    ),
     "conv4": Entry(
-        "tickets.models.conv:conv4", "4 convolutions (64, 128), 3 fully connected layers; optional `dropout`"
+        "tickets.models.conv:conv4",
+        "4 convolutions (64, 128), 3 fully connected layers",
+        {"init": "glorot_normal"},
     ),
     "conv6": Entry(
         "tickets.models.conv:conv6",
-        "6 convolutions (64, 128, 256), 3 fully connected layers; optional `dropout`",
+        "6 convolutions (64, 128, 256), 3 fully connected layers",
+        {"init": "glorot_normal"},
     ),
-    "resnet20": Entry("tickets.models.resnet:resnet20", "20-layer CIFAR ResNet with batch normalisation"),
+    "resnet20": Entry(
+        "tickets.models.resnet:resnet20",
+        "20-layer CIFAR ResNet with batch normalisation",
+        {"init": "kaiming_normal"},
+    ),
+}
+
+INITS: Mapping[str, Entry] = {
+    "pytorch": Entry("tickets.initial:pytorch", "the values of the module's own constructor", {"biases": "model"}),
+    "glorot_normal": Entry("tickets.initial:glorot_normal", "N(0, 2 / (fan_in + fan_out)) (Glorot & Bengio 2010)"),
+    "glorot_uniform": Entry("tickets.initial:glorot_uniform", "uniform, with the variance of glorot_normal"),
+    "kaiming_normal": Entry("tickets.initial:kaiming_normal", "N(0, 2 / fan_in) (He et al. 2015)"),
+    "kaiming_uniform": Entry("tickets.initial:kaiming_uniform", "uniform, with the variance of kaiming_normal"),
+    "constant": Entry("tickets.initial:constant", "every weight the same number"),
+    "zeros": Entry("tickets.initial:zeros", "every weight 0"),
+    "sign_constant": Entry(
+        "tickets.initial:sign_constant",
+        "+scale or -scale at random; without a scale, the deviation of glorot_normal",
+    ),
+    "uniform": Entry("tickets.initial:uniform", "uniform between -scale and scale"),
+    "normal": Entry("tickets.initial:normal", "normal with mean 0 and standard deviation scale"),
+    "orthogonal": Entry("tickets.initial:orthogonal", "orthonormal rows or columns, times gain (Saxe et al. 2014)"),
+    "dct": Entry("tickets.initial:dct", "cosines, the same for every seed, with the variance of glorot_normal"),
 }
 
 DATA: Mapping[str, Entry] = {
-    "mnist1d": Entry("tickets.data.mnist1d:mnist1d", "MNIST-1D, made on the spot: 4,000 + 1,000 signals of length 40"),
-    "digits": Entry("tickets.data.digits:digits", "scikit-learn's 8x8 digits: 1,297 + 500 images, no download"),
-    "mnist": Entry("tickets.data.idx:mnist", "MNIST from its IDX files, also torchvision's: 60,000 + 10,000 images"),
+    "mnist1d": Entry(
+        "tickets.data.mnist1d:mnist1d",
+        "MNIST-1D, generated: 4,000 + 1,000 signals of length 40",
+        {"validation": 500},
+    ),
+    "digits": Entry(
+        "tickets.data.digits:digits",
+        "scikit-learn's 8x8 digits: 1,297 + 500 images, no download",
+        {"validation": 200},
+    ),
+    "mnist": Entry(
+        "tickets.data.idx:mnist",
+        "MNIST from its IDX files, also torchvision's: 60,000 + 10,000 images",
+        {"validation": 5000},
+    ),
     "fashion_mnist": Entry(
-        "tickets.data.idx:fashion_mnist", "Fashion-MNIST from its IDX files, also torchvision's: 60,000 + 10,000 images"
+        "tickets.data.idx:fashion_mnist",
+        "Fashion-MNIST from its IDX files, also torchvision's: 60,000 + 10,000 images",
+        {"validation": 5000},
     ),
     "cifar10": Entry(
         "tickets.data.cifar10:cifar10",
-        "CIFAR-10 from its binary files: 50,000 + 10,000 images; optional `augment`",
+        "CIFAR-10 from its binary files: 50,000 + 10,000 images",
+        {"validation": 5000},
     ),
 }
 
@@ -95,7 +183,7 @@ ARMS: Mapping[str, ArmEntry] = {
         mask="tickets.arms:round_mask",
         values="tickets.arms:fresh_draw",
         random=True,
-        summary="the round's mask, a fresh draw from the model's initial distribution (`start = 0`: all steps)",
+        summary="the round's mask, a fresh draw from the model's initial distribution",
     ),
     "shuffle": ArmEntry(
         mask="tickets.arms:round_mask",
@@ -106,21 +194,18 @@ ARMS: Mapping[str, ArmEntry] = {
     "constant": ArmEntry(
         mask="tickets.arms:round_mask",
         values="tickets.arms:constant",
-        biases="zeros",
-        summary="the round's mask, every weight the same `value` (0.5), biases 0 (or `biases = 'model'`)",
+        summary="the round's mask, every weight the same value",
     ),
     "sign_constant": ArmEntry(
         mask="tickets.arms:round_mask",
         values="tickets.arms:sign_constant",
-        biases="model",
-        summary="the round's mask, sign(theta0) x std of the tensor's theta0, biases of theta0 (or 'zeros')",
+        summary="the round's mask, sign(theta0) x the standard deviation of the tensor's theta0",
     ),
     "random_sign_constant": ArmEntry(
         mask="tickets.arms:round_mask",
         values="tickets.arms:random_sign_constant",
         random=True,
-        biases="model",
-        summary="the round's mask, sign_constant with signs drawn at random, biases of theta0 (or 'zeros')",
+        summary="the round's mask, sign_constant with signs drawn at random",
     ),
     "random_mask": ArmEntry(
         mask="tickets.arms:random_mask",
@@ -146,16 +231,15 @@ ARMS: Mapping[str, ArmEntry] = {
         mask="tickets.arms:round_mask",
         values="tickets.arms:rewound",
         role="measurement",
-        summary="the ticket once more, data order and all: what rounding alone does",
+        summary="the ticket once more, in the same data order: the effect of rounding alone",
     ),
 }
 
 
 def arm_entry(arm: Mapping[str, Any]) -> ArmEntry | None:
-    """What the table of an arm in a campaign file, or in run.json, stands for; None for a name that nothing has.
+    """The entry of an arm's table in a campaign file or in run.json; None for an unknown name.
 
-    An arm that is not of the catalogue names its own mask rule or value rule. The rule that it leaves out is the
-    ticket's.
+    An arm with rules of the user's gets an entry of its own. The rule that it leaves out is the ticket's.
     """
     given = {key: arm[key] for key in ("mask", "values", "role", "pruned") if arm.get(key) is not None}
     if arm["name"] in ARMS:
@@ -172,43 +256,14 @@ SCORES: Mapping[str, Entry] = {
     "random": Entry("tickets.scores:random", "uniform random numbers: any may go"),
 }
 
-
-def resolve(target: str) -> Callable[..., Any]:
-    """The function that "module:function" names, imported now; it is not called.
-
-    Raises InputError, saying which half is wrong, if there is no such module or function, or if what is there is
-    compiled or comes with Python itself; UserCodeError if importing the module fails.
-    """
-    module_name, _, function_name = target.partition(":")
-    refuse_another(module_name, target)
-    try:
-        module = _imported(module_name)
-    except ModuleNotFoundError as error:
-        raise UserCodeError(
-            f"{target!r}: cannot import {module_name!r} ({told(error)}); {mend(module_name, error)}"
-        ) from error
-    except (Exception, SystemExit) as error:  # whatever the user's module does as it is imported
-        raise UserCodeError(f"{target!r}: importing {module_name!r} fails ({told(error)}); mend the module") from error
-    found: Callable[..., Any] | None = getattr(module, function_name, None)
-    if not callable(found):
-        names = [name for name, value in vars(module).items() if callable(value)]
-        raise InputError(
-            f"{target!r}: module {module_name!r} has no function {function_name!r}"
-            f"{nearest(function_name, names)}{which(module)}"
-        )
-    if reason := not_python(found):
-        raise InputError(
-            f"{target!r}: {reason}, and it was not called; name a function or class written in Python, "
-            "in a module of your own"
-        )
-    return found
+PROBES: Mapping[str, Entry] = {
+    "units": Entry(
+        "tickets.stack.units:measure_units",
+        "the distinct units of each hidden layer, at every evaluated step; for chains of Linear layers",
+    ),
+}
 
 
-def _imported(name: str) -> ModuleType:
-    """The module; what it sets for the whole process as it is imported (a default dtype, say) ends with its import."""
-    if name in sys.modules:
-        return sys.modules[name]
-    from tickets.process_state import settings_kept  # needs torch, as all that is named in the tables does
-
-    with settings_kept():
-        return importlib.import_module(name)
+def table_of(probe: str) -> str:
+    """The name of a probe's table: the probe's own, or that of the function in "module:function"."""
+    return probe.rpartition(":")[2]

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from tickets.config import Campaign, Run, read_campaign, resolved, run_id, with_validation
-from tickets.config.variants import VALIDATION
+from tickets.config.tables import VALIDATION
 from tickets.earlier import check_earlier
 from tickets.errors import InputError, Problems, UserCodeError, nearest
 from tickets.execution_plan import Plan, needs_initial, plan_execution

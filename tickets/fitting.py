@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from tickets.catalogue import MODELS, SCORES, resolve
+from tickets.binding import named_function, with_options
+from tickets.catalogue import MODELS, SCORES
 from tickets.config import Run
 from tickets.coverage import Coverage
 from tickets.errors import InputError
@@ -101,5 +102,6 @@ def _fresh(build: Callable[[], nn.Module], run: Run) -> Callable[[int], dict[str
 
 def score_function(run: Run) -> Callable[[Weights], Tensor]:
     """The score that a run prunes by: one of the catalogue, or the user's "module:function"."""
-    name = run.prune.score
-    return resolve(SCORES[name].target if name in SCORES else name)
+    score = run.prune.score
+    function = named_function("prune.score", score.name, SCORES)
+    return with_options(function, "prune.score", score.name, score.options, positional=1)

@@ -11,6 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from tickets.binding import resolve
+from tickets.catalogue import INITS
+from tickets.config.types import Number, Positive
 from tickets.errors import InputError, nearest
 from tickets.process_state import standard_state
 from tickets.random_state import seed_generators
@@ -40,7 +43,7 @@ def kaiming_uniform(weight: Tensor) -> None:
     nn.init.kaiming_uniform_(weight, mode="fan_in", nonlinearity="relu")
 
 
-def constant(weight: Tensor, *, value: float = 0.5) -> None:
+def constant(weight: Tensor, *, value: Number = 0.5) -> None:
     """Every weight `value`, so that the units of a layer are alike until a mask tells them apart. Variance 0."""
     nn.init.constant_(weight, value)
 
@@ -50,7 +53,7 @@ def zeros(weight: Tensor) -> None:
     nn.init.zeros_(weight)
 
 
-def sign_constant(weight: Tensor, *, scale: float | None = None) -> None:
+def sign_constant(weight: Tensor, *, scale: Positive | None = None) -> None:
     """+scale or -scale, each with probability 1/2 (the "signed constant" of Zhou et al. 2019). Variance scale**2.
 
     scale: > 0; None: the standard deviation of `glorot_normal`, sqrt(2 / (fan_in + fan_out)).
@@ -59,17 +62,17 @@ def sign_constant(weight: Tensor, *, scale: float | None = None) -> None:
     weight.bernoulli_(0.5).mul_(2).sub_(1).mul_(size)
 
 
-def uniform(weight: Tensor, *, scale: float = 0.05) -> None:
+def uniform(weight: Tensor, *, scale: Positive = 0.05) -> None:
     """U(-scale, scale), whatever the fans. Variance scale**2 / 3."""
     nn.init.uniform_(weight, -scale, scale)
 
 
-def normal(weight: Tensor, *, scale: float = 0.05) -> None:
+def normal(weight: Tensor, *, scale: Positive = 0.05) -> None:
     """N(0, scale**2), whatever the fans. Variance scale**2."""
     nn.init.normal_(weight, 0.0, scale)
 
 
-def orthogonal(weight: Tensor, *, gain: float = 1.0) -> None:
+def orthogonal(weight: Tensor, *, gain: Positive = 1.0) -> None:
     """gain x a uniformly drawn matrix with orthonormal rows, or columns if there are more rows (Saxe et al. 2014).
 
     Of the weight as a matrix (out, everything else). Variance gain**2 / max(rows, columns).
@@ -102,22 +105,6 @@ def dct(weight: Tensor) -> None:
     weight.copy_(values.reshape(weight.shape))
 
 
-# Each fills a weight in place, from torch's global generator; options are its keyword arguments.
-INITS: Mapping[str, Callable[..., None]] = {
-    "pytorch": pytorch,
-    "glorot_normal": glorot_normal,
-    "glorot_uniform": glorot_uniform,
-    "kaiming_normal": kaiming_normal,
-    "kaiming_uniform": kaiming_uniform,
-    "constant": constant,
-    "zeros": zeros,
-    "sign_constant": sign_constant,
-    "uniform": uniform,
-    "normal": normal,
-    "orthogonal": orthogonal,
-    "dct": dct,
-}
-
 _DRAWN = (
     nn.Linear,
     nn.Conv1d,
@@ -145,11 +132,11 @@ def initial_values(build: Callable[[], nn.Module], init: str | Mapping[str, Any]
     name = table.pop("name")
     if name not in INITS:
         raise InputError(f"model.init = {name!r}: unknown{nearest(name, INITS)} (allowed: {', '.join(INITS)})")
-    biases = table.pop("biases", "model" if name == "pytorch" else "zeros")
+    biases = table.pop("biases", INITS[name].defaults.get("biases", "zeros"))
     with standard_state(), torch.device("cpu"), torch.no_grad():
         seed_generators(seed)
         module = build()
-        draw = None if name == "pytorch" else partial(INITS[name], **table)
+        draw = None if name == "pytorch" else partial(resolve(INITS[name].target), **table)
         _redraw(module, draw, zero_biases=biases == "zeros")
     tensors = [*module.named_parameters(), *module.named_buffers()]
     return {name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors}

@@ -152,7 +152,7 @@ def next_masks(setting: Setting, ticket: Network, number: int) -> Tensors:
         generator = torch.Generator().manual_seed(seed)
         weights = Weights(ticket.initial[name], ticket.trained[name], generator)
         when = f"round {number}, replicate {replicate}"
-        scores[name] = score_tensor(setting.score, setting.run.prune.score, weights, ticket.mask[name], name, when)
+        scores[name] = score_tensor(setting.score, setting.run.prune.score.name, weights, ticket.mask[name], name, when)
     if setting.run.prune.scope == "global":
         return prune_globally(scores, ticket.mask, setting.run.prune.rate)
     return prune_by_layer(scores, ticket.mask, setting.rates())

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from tickets.catalogue import DATA
 from tickets.config import DataConfig
-from tickets.config.variants import VALIDATION
+from tickets.config.tables import VALIDATION
 from tickets.data import Dataset, Examples, load_dataset, split
 from tickets.data.dataset import digest
 from tickets.errors import InputError, UserCodeError

@@ -130,7 +130,7 @@ def _same_start(run: Run, tensors: int) -> str:
 
 def _try_score(run: Run, values: Tensors, prunable: Sequence[Prunable], score: Callable[[Weights], Tensor]) -> None:
     """Score every tensor as if training had moved it a little: a score of how far it moved is no 0 / 0 then."""
-    name = run.prune.score
+    name = run.prune.score.name
     generator = torch.Generator().manual_seed(stream(run.seed, 0, "trial"))
     trained = moved(values, generator)
     problems: list[str] = []

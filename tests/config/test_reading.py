@@ -101,7 +101,11 @@ def test_a_setting_leaves_the_table_it_is_given_alone() -> None:
 def test_settings_of_a_file(file: Path) -> None:
     settings = ["model.widths=[50]", "train.optimizer=sgd", "train.momentum=0.9", "data=digits", "rounds=2"]
     run = read_campaign(file, settings).runs[0]
-    assert (run.model.options, run.train.optimizer, run.train.momentum) == ({"widths": (50,)}, "sgd", 0.9)
+    assert (run.model.options, run.train.optimizer, run.train.momentum) == (
+        {"widths": (50,), "dropout": 0.0},
+        "sgd",
+        0.9,
+    )
     assert (run.data.name, run.rounds, run.train.steps) == ("digits", 2, 200)
 
 

@@ -73,8 +73,8 @@ def test_data(data: object, validation: int, options: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("model", "init", "options"),
     [
-        ("mlp", "pytorch", {"widths": (100, 100)}),
-        ({"name": "mlp", "widths": []}, "pytorch", {"widths": ()}),
+        ("mlp", "pytorch", {"widths": (100, 100), "dropout": 0.0}),
+        ({"name": "mlp", "widths": []}, "pytorch", {"widths": (), "dropout": 0.0}),
         ("lenet_300_100", "glorot_normal", {}),
         ("conv2", "glorot_normal", {"dropout": 0.0}),
         ("conv4", "glorot_normal", {"dropout": 0.0}),
@@ -110,7 +110,7 @@ def test_an_init_has_one_form_however_it_was_written(name: str, options: dict[st
         parse_run({**BASE, "model": {"name": "mlp", "init": init}})
         for init in (name, {"name": name}, {"name": name, **options})
     ]
-    assert runs[0].model.init.options == options
+    assert runs[0].model.init.table == {"name": name, **options}
     assert runs[0] == runs[1] == runs[2]
     # Options of its own are written out, or an id would not notice that a default was changed.
     form = name if options.keys() == {"biases"} else {"name": name, **options}
@@ -151,7 +151,10 @@ def test_rates_that_are_not_given_follow(prune: dict[str, float], rates: tuple[f
 
 def test_arms_short_and_long() -> None:
     arms = ["ticket", {"name": "reinit", "draws": 3, "start": 0}, "constant", {"name": "sign_constant"}]
-    found = [(arm.name, arm.draws, arm.start, arm.value) for arm in parse_run({**BASE, "arms": arms}).arms]
+    found = [
+        (arm.name, arm.draws, *(arm.options.get(key) for key in ("start", "value")))
+        for arm in parse_run({**BASE, "arms": arms}).arms
+    ]
     assert found == [
         ("ticket", 1, None, None),
         ("reinit", 3, 0, None),
@@ -159,7 +162,7 @@ def test_arms_short_and_long() -> None:
         ("sign_constant", 1, None, None),
     ]
     (_, constant) = parse_run({**BASE, "arms": ["ticket", {"name": "constant", "value": -2}]}).arms
-    assert constant.value == -2.0
+    assert constant.options["value"] == -2.0
 
 
 def test_one_arm_may_stand_there_twice_under_labels() -> None:
@@ -178,7 +181,7 @@ def test_one_arm_may_stand_there_twice_under_labels() -> None:
 def test_the_biases_of_constant_starts_are_each_arms_own_unless_given() -> None:
     arms = ["ticket", "constant", "sign_constant", "random_sign_constant"]
     found = parse_run({**BASE, "arms": arms}).arms
-    assert [arm.biases for arm in found] == [None, "zeros", "model", "model"]
+    assert [arm.options.get("biases") for arm in found] == [None, "zeros", "model", "model"]
     assert not any("biases" in arm.model_dump() for arm in found)
     other = {"name": "sign_constant", "biases": "zeros"}
     (_, changed) = parse_run({**BASE, "arms": ["ticket", other]}).arms

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tickets.config import expand, parse_campaign
+from tickets.config import parse_campaign
 from tickets.errors import InputError
 
 BASE = {"name": "x", "data": "mnist1d", "model": "mlp"}
@@ -19,13 +19,13 @@ def lines(**changed: Any) -> list[str]:
 
 
 def test_no_sweep_is_one_run() -> None:
-    (run,) = expand(parse_campaign(BASE))
+    (run,) = parse_campaign(BASE).runs
     assert run.model_dump() == parse_campaign(BASE).runs[0].model_dump()
 
 
 def test_the_last_key_is_the_fastest() -> None:
     sweep = {"train.learning_rate": [1e-2, 1e-3], "seed": [0, 1, 2]}
-    runs = expand(parse_campaign({**BASE, "sweep": sweep}))
+    runs = parse_campaign({**BASE, "sweep": sweep}).runs
     found = [(run.train.learning_rate, run.seed) for run in runs]
     assert found == [(1e-2, 0), (1e-2, 1), (1e-2, 2), (1e-3, 0), (1e-3, 1), (1e-3, 2)]
 
@@ -39,11 +39,11 @@ def test_keys_with_and_without_quotes(key: str) -> None:
 
 
 def test_models_names_and_keys_of_models() -> None:
-    runs = expand(parse_campaign({**BASE, "sweep": {"model": ["mlp", {"name": "conv2", "dropout": 0.5}]}}))
+    runs = parse_campaign({**BASE, "sweep": {"model": ["mlp", {"name": "conv2", "dropout": 0.5}]}}).runs
     assert [run.model.name for run in runs] == ["mlp", "conv2"]
     # The shorter key comes first into the table, whichever is swept first.
     sweep = {"data.validation": [7, 8], "data": ["mnist", "digits"]}
-    runs = expand(parse_campaign({**BASE, "sweep": sweep}))
+    runs = parse_campaign({**BASE, "sweep": sweep}).runs
     assert [(run.data.validation, run.data.name) for run in runs] == [
         (7, "mnist"),
         (7, "digits"),
@@ -53,34 +53,34 @@ def test_models_names_and_keys_of_models() -> None:
 
 
 def test_what_is_swept_need_not_be_given_outside() -> None:
-    runs = expand(parse_campaign({"name": "x", "sweep": {"data": ["mnist1d", "digits"], "model": ["mlp"]}}))
+    runs = parse_campaign({"name": "x", "sweep": {"data": ["mnist1d", "digits"], "model": ["mlp"]}}).runs
     assert [(run.data.name, run.data.validation) for run in runs] == [("mnist1d", 500), ("digits", 200)]
 
 
 def test_rates_follow_the_swept_rate() -> None:
-    runs = expand(parse_campaign({**BASE, "sweep": {"prune.rate": [0.1, 0.5]}}))
+    runs = parse_campaign({**BASE, "sweep": {"prune.rate": [0.1, 0.5]}}).runs
     assert [run.prune.output_rate for run in runs] == [0.1, 0.5]
-    runs = expand(parse_campaign({**BASE, "rounds": 1, "sweep": {"prune.density": [0.1, 0.5]}}))
+    runs = parse_campaign({**BASE, "rounds": 1, "sweep": {"prune.density": [0.1, 0.5]}}).runs
     assert [run.prune.rate for run in runs] == [0.9, 0.5]
 
 
 def test_options_of_a_users_function_can_be_swept() -> None:
-    runs = expand(parse_campaign({**BASE, "model": "a:b", "sweep": {"model.depth.left": [1, 2]}}))
+    runs = parse_campaign({**BASE, "model": "a:b", "sweep": {"model.depth.left": [1, 2]}}).runs
     assert [run.model.options for run in runs] == [{"depth": {"left": 1}}, {"depth": {"left": 2}}]
 
 
 def test_inits_and_their_options_can_be_swept() -> None:
     sweep = {"model.init": ["zeros", {"name": "constant", "value": 0.25}, {"name": "constant"}]}
-    runs = expand(parse_campaign({**BASE, "sweep": sweep}))
+    runs = parse_campaign({**BASE, "sweep": sweep}).runs
     found = [run.model_dump()["model"]["init"] for run in runs]
     constants = [{"name": "constant", "biases": "zeros", "value": value} for value in (0.25, 0.5)]
     assert found == ["zeros", *constants]
     # The shorter key comes first into the table here too.
     sweep = {"model.init.biases": ["model", "zeros"], "model.init": ["constant"]}
-    runs = expand(parse_campaign({**BASE, "sweep": sweep}))
-    assert [run.model.init.options for run in runs] == [
-        {"biases": "model", "value": 0.5},
-        {"biases": "zeros", "value": 0.5},
+    runs = parse_campaign({**BASE, "sweep": sweep}).runs
+    assert [run.model.init.table for run in runs] == [
+        {"name": "constant", "biases": "model", "value": 0.5},
+        {"name": "constant", "biases": "zeros", "value": 0.5},
     ]
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tickets.catalogue import INITS as RULES
 from tickets.config import Campaign, parse_campaign, read_campaign, to_toml
-from tickets.config.telling import VARIANTS
 
 BASE: dict[str, Any] = {"name": "x", "data": "mnist1d", "model": "mlp"}
 
@@ -136,7 +136,7 @@ OPTIONS = st.recursive(
 )
 KEYS = TEXT.filter(lambda key: key not in ("name", "validation", "init", "folder"))
 SHARE = st.floats(0, 1)
-INIT_NAMES = st.sampled_from(list(VARIANTS["model.init"]))
+INIT_NAMES = st.sampled_from(list(RULES))
 BIASES = st.sampled_from(["zeros", "model"])
 SCALE = st.floats(0, 10, exclude_min=True)
 INITS = st.one_of(

@@ -47,9 +47,6 @@ def options(
     """Options of the command itself."""
 
 
-KINDS = ("models", "data", "arms", "scores")  # what `tickets list` can list, from tickets.catalogue
-
-
 @app.command(short_help="Run, or go on with, a campaign.")
 def run(
     file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="The campaign file.")],
@@ -237,23 +234,20 @@ def verify(folder: Folder, as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
-@app.command("list", short_help="List the models, data sets, arms or scores that there are.")
+@app.command("list", short_help="List the models, data sets, inits, arms, scores or probes that there are.")
 def list_names(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="models, data, arms or scores.")], as_json: AsJson = False
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="models, data, inits, arms, scores or probes.")],
+    as_json: AsJson = False,
 ) -> None:
-    """List what a campaign file can name, one line each."""
-    from tickets import catalogue
-    from tickets.command_line.terminal import make_console, say
+    """List what a campaign file can name: a summary of each, and its options with their defaults."""
+    from tickets.command_line.listing import KINDS, print_names, records
 
     if kind not in KINDS:
         raise InputError(f"tickets list {kind}: must be one of {', '.join(KINDS)}{nearest(kind, KINDS)}")
-    table = getattr(catalogue, kind.upper())
     if as_json:
-        _print_json([{"name": name, "summary": entry.summary} for name, entry in table.items()])
-        return
-    width, console = max(map(len, table)), make_console()
-    for name, entry in table.items():
-        say(console, f"{name:<{width}}  {entry.summary}", indent=width + 2)
+        _print_json(records(kind))
+    else:
+        print_names(kind)
 
 
 @app.command(short_help="Download a data set, checked against its checksums.")

@@ -1,11 +1,10 @@
-"""What a campaign file says: read, checked, expanded into runs, named, and written back."""
+"""Campaign files: reading, checking, expanding into runs, naming runs, and writing back."""
 
 from tickets.config.checking import parse_run
 from tickets.config.identity import SCHEMA_VERSION, identity, run_id
 from tickets.config.reading import parse_campaign, read_campaign
 from tickets.config.resolving import resolved, same_but_for_validation, with_validation
 from tickets.config.schema import (
-    ArmConfig,
     Campaign,
     ComputeConfig,
     PruneConfig,
@@ -14,8 +13,7 @@ from tickets.config.schema import (
     StoreConfig,
     TrainConfig,
 )
-from tickets.config.sweep import expand
-from tickets.config.variants import DataConfig, ModelConfig
+from tickets.config.tables import ArmConfig, DataConfig, InitConfig, ModelConfig, ProbeConfig, ScoreConfig
 from tickets.config.writing import to_toml
 
 __all__ = [
@@ -24,13 +22,15 @@ __all__ = [
     "Campaign",
     "ComputeConfig",
     "DataConfig",
+    "InitConfig",
     "ModelConfig",
+    "ProbeConfig",
     "PruneConfig",
     "RewindConfig",
     "Run",
+    "ScoreConfig",
     "StoreConfig",
     "TrainConfig",
-    "expand",
     "identity",
     "parse_campaign",
     "parse_run",

@@ -1,4 +1,4 @@
-"""From a table to a Run, or to every problem in it."""
+"""From a table to a Run, or to every error in it."""
 
 from __future__ import annotations
 
@@ -9,24 +9,37 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticUndefined
 
-from tickets.config.legal import as_arm
+from tickets.config.messages import NAMED, SECTIONS, Problem, Told, problems_of, shown
 from tickets.config.rules import broken_rules, flat
-from tickets.config.schema import ArmConfig, Run
-from tickets.config.telling import SECTIONS, Problem, Told, problems_of, shown
+from tickets.config.schema import Run
+from tickets.config.types import as_table
 from tickets.errors import InputError
+
+_LISTS = {key: named for key, named in NAMED.items() if key in ("arms", "probes")}  # of tables that name a function
+_NAME = re.compile(rf"({'|'.join(map(re.escape, sorted(NAMED, key=len, reverse=True)))})(?:\[(\d+)\])?\.name")
 
 
 def parse_run(table: Mapping[str, Any], told: Told = Problem.line) -> Run:
-    """The Run that a table describes: a campaign file's without its sweep, or what a Run's model_dump gives.
+    """The Run that a table describes.
 
-    told: makes a line of a problem. Raises InputError with every problem: those of single keys, then those of keys
-    that do not go together, as far as these can be judged.
+    Parameters
+    ----------
+    table
+        A campaign file's table without its sweep, or what a Run's model_dump returns.
+    told
+        Makes a line of an error.
+
+    Raises
+    ------
+    InputError
+        With every error: those of single keys, then those of keys that do not go together, as far as these can be
+        judged.
     """
     table = {key: _plain(value) for key, value in table.items()}
     try:
         return Run.model_validate(table)
     except ValidationError as error:
-        found = list(problems_of(error))
+        found = list(problems_of(error, table))
     written = flat(table)
     values = {
         key: value
@@ -49,31 +62,39 @@ def _plain(value: Any) -> Any:
 
 def _with_defaults(table: Mapping[str, Any]) -> dict[str, Any]:
     """The table with the defaults that do not depend on other keys, and short forms written out."""
-    full = {**_defaults(Run), **table}
+    # A key with a dot in it is unknown, and is not the key of a section.
+    full = {**_defaults(Run), **{key: value for key, value in table.items() if "." not in key}}
     for name, model in SECTIONS.items():
         given = table.get(name, {})
         full[name] = {**_defaults(model), **given} if isinstance(given, Mapping) else given
-    if isinstance(full["arms"], list | tuple):
-        arms = [as_arm(arm) for arm in full["arms"]]
-        full["arms"] = [{**_defaults(ArmConfig), **arm} if isinstance(arm, Mapping) else arm for arm in arms]
+    for name, named in _LISTS.items():
+        if isinstance(full[name], list | tuple):
+            tables = [as_table(one) for one in full[name]]
+            full[name] = [{**_defaults(named), **one} if isinstance(one, Mapping) else one for one in tables]
     return full
 
 
 def _defaults(model: type[BaseModel]) -> dict[str, Any]:
-    return {key: field.default for key, field in model.model_fields.items() if field.default is not PydanticUndefined}
+    found = {}
+    for key, field in model.model_fields.items():
+        if not field.default_factory_takes_validated_data:
+            default = field.get_default(call_default_factory=True)
+            if default is not PydanticUndefined:
+                found[key] = _plain(default)
+    return found
 
 
 def _spoiled(key: str, wrong: str) -> bool:
-    """Whether the value at `key` cannot be judged because what is at `wrong` is wrong."""
+    """Whether the value at `key` cannot be judged because of an error at `wrong`."""
     if key == wrong or key.startswith((f"{wrong}.", f"{wrong}[")):
         return True
-    # A list of numbers is spoiled by one of them; the list of arms is judged arm by arm.
-    return key != "arms" and wrong.startswith(f"{key}[")
+    # A list of numbers is spoiled by one of them; arms and probes are judged one by one.
+    return key not in _LISTS and wrong.startswith(f"{key}[")
 
 
 def _as_written(problem: Problem, table: Mapping[str, Any]) -> Problem:
-    """The problem under the key that the file has: `data`, not `data.name`, if the short form was used."""
-    place = re.fullmatch(r"(data|model|model\.init|arms)(?:\[(\d+)\])?\.name", problem.key)
+    """The error under the key that the file has: `data`, not `data.name`, if the short form was used."""
+    place = _NAME.fullmatch(problem.key)
     if place is None:
         return problem
     written = flat(table).get(place[1])

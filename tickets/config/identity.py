@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 from tickets.config.schema import Run
-from tickets.config.variants import VALIDATION
+from tickets.config.tables import VALIDATION
 
 SCHEMA_VERSION = 1  # raised when saved runs change their meaning; part of every run's id
 

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tickets.config.legal import kind_of
+from tickets.config.messages import Problem, Told, shown
 from tickets.config.schema import Campaign
 from tickets.config.settings import blamed, with_setting
 from tickets.config.sweep import read_sweep, runs_of
-from tickets.config.telling import Problem, Told, shown
+from tickets.config.types import kind_of
 from tickets.errors import InputError, nearest
 
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from tickets.config.identity import identity
-from tickets.config.legal import as_table
 from tickets.config.schema import Campaign, Run
+from tickets.config.types import as_table
 
 
 def with_validation(run: Run, count: int | None) -> Run:

@@ -11,10 +11,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from tickets.catalogue import ARMS
+from tickets.catalogue import ARMS, PROBES, table_of
 
 RANDOM_ARMS = tuple(sorted(name for name, arm in ARMS.items() if arm.random))
-CONSTANT_STARTS = tuple(name for name, arm in ARMS.items() if arm.biases is not None)
 
 
 class Broken(NamedTuple):
@@ -83,6 +82,12 @@ def _one_shot(rounds: int, density: float | None) -> str | None:
     return f"prunes once, so it needs rounds = 1, not {rounds}; with more rounds give prune.rate instead"
 
 
+def _classes_only(loss: str, value: object) -> str | None:
+    if loss == "cross_entropy" or not value:
+        return None
+    return f'only loss "cross_entropy" has it, not "{loss}"; leave it out or write loss = "cross_entropy"'
+
+
 def _no_folder(folder: object) -> str | None:
     return "cannot be an option: it is the data folder, given by --data, data_folder or TICKETS_DATA"
 
@@ -97,12 +102,14 @@ RULES = (
     Rule(("prune.density", "prune.rate"), _rate),
     Rule(("rounds", "prune.density"), _one_shot),
     Rule(("data.folder",), _no_folder),
+    Rule(("train.loss", "train.label_smoothing"), _classes_only),
+    Rule(("train.loss", "train.class_weights"), _classes_only),
 )
 
 
 def _draws(name: str, draws: int) -> str | None:
-    if draws == 1 or name in RANDOM_ARMS or name not in ARMS:
-        return None
+    if draws == 1 or name not in ARMS or name in RANDOM_ARMS:
+        return None  # whether a rule of the user's draws at random is not known
     return f"must be 1: {name} draws nothing at random (arms that do: {', '.join(RANDOM_ARMS)})"
 
 
@@ -112,10 +119,17 @@ def _start(name: str, start: int | None) -> str | None:
     return "only a control can start at step 0; the ticket starts at rewind.step; leave start out"
 
 
-def _value(name: str, value: float | None) -> str | None:
-    if value is None or name == "constant":
+def _pruned(name: str, pruned: str) -> str | None:
+    if pruned == "zero" or name != "ticket":
         return None
-    return f"only the arm constant takes a value, not {name}; leave it out"
+    return "the ticket's pruned weights are 0; only other arms have a choice; leave pruned out"
+
+
+_DENSE = "dense"
+
+
+def _name(name: str) -> str | None:
+    return "is the name of the ticket of round 0; give another name" if name == _DENSE else None
 
 
 def _label(name: str, label: str) -> str | None:
@@ -123,50 +137,19 @@ def _label(name: str, label: str) -> str | None:
         return None
     if name == "ticket":
         return 'the ticket is called "ticket" in every table; leave label out'
-    if label == "dense":
-        return "is what the ticket of round 0 is called; give another label"
+    if label == _DENSE:
+        return "is the name of the ticket of round 0; give another label"
     if label in ARMS:
-        return f"is the name of another arm; give another label, e.g. {name}_2"
+        return f"is the name of an arm of the catalogue; give another label, e.g. {name}_2"
     return None
 
 
-def _biases(name: str, biases: str | None) -> str | None:
-    if biases is None or name not in ARMS or ARMS[name].biases is not None:
-        return None
-    return f"only starts of one size have a choice ({', '.join(CONSTANT_STARTS)}), not {name}; leave it out"
-
-
-def _own_rule(name: str, rule: str | None) -> str | None:
-    if name not in ARMS or rule is None:
-        return None
-    return f"{name} has rules of its own; give an arm with other rules another name"
-
-
-def _own_name(name: str) -> str | None:
-    return "is what the ticket of round 0 is called; give another name" if name == "dense" else None
-
-
-def _role(name: str, role: str | None) -> str | None:
-    return "only an arm with rules of its own has one; leave it out" if name in ARMS and role is not None else None
-
-
-def _pruned(name: str, pruned: str) -> str | None:
-    if pruned == "zero" or name != "ticket":
-        return None
-    return "the ticket's pruned weights are 0; leave it out"
-
-
 ARM_RULES = (
-    Rule(("name",), _own_name),
-    Rule(("name", "mask"), _own_rule),
-    Rule(("name", "values"), _own_rule),
-    Rule(("name", "role"), _role),
-    Rule(("name", "pruned"), _pruned),
+    Rule(("name",), _name),
     Rule(("name", "label"), _label),
     Rule(("name", "draws"), _draws),
     Rule(("name", "start"), _start),
-    Rule(("name", "value"), _value),
-    Rule(("name", "biases"), _biases),
+    Rule(("name", "pruned"), _pruned),
 )
 
 
@@ -195,26 +178,34 @@ def broken_rules(values: Mapping[str, Any]) -> Iterator[Broken]:
             if sentence is not None:
                 yield Broken(rule.keys[-1], sentence, rule.keys[:-1])
     if "arms" in values:
-        names, labels, own = ([values.get(f"{at}.{key}") for at in places] for key in ("name", "label", "role"))
+        names, labels, roles = ([values.get(f"{at}.{key}") for at in places] for key in ("name", "label", "role"))
         yield from _arms_together(names, labels)
-        yield from _controls(names, labels, own, values.get("verdict.controls", _DEFAULT_CONTROLS))
+        if all(name is not None for name in names):
+            called = {
+                str(label or name): _role(str(name), role)
+                for name, label, role in zip(names, labels, roles, strict=True)
+            }
+            yield from _controls(called, values.get("verdict.controls", _DEFAULT_CONTROLS))
+    # A short form stands for its name. A name that is wrong has been left out.
+    probes = [
+        one if isinstance(one, str) else values.get(f"probes[{at}].name")
+        for at, one in enumerate(values.get("probes", ()))
+    ]
+    yield from _tables_of_probes(probes)
 
 
 _DEFAULT_CONTROLS = ("reinit",)
 
 
-def _controls(
-    names: Sequence[str | None],
-    labels: Sequence[str | None],
-    own_roles: Sequence[str | None],
-    controls: Sequence[Any],
-) -> Iterator[Broken]:
-    if None in names or tuple(controls) == _DEFAULT_CONTROLS:
+def _role(name: str, role: str | None) -> str:
+    """The role of an arm: its entry's in the catalogue, or the one that a user's arm was given."""
+    return ARMS[name].role if name in ARMS else role or "control"
+
+
+def _controls(roles: Mapping[str, str], controls: Sequence[Any]) -> Iterator[Broken]:
+    """Errors in the arms that decide the verdict, given the role of each arm by label."""
+    if tuple(controls) == _DEFAULT_CONTROLS:
         return  # by default nothing is asked of `arms`: without reinit the answer is `cannot tell`
-    roles = {}
-    for name, label, own in zip(names, labels, own_roles, strict=True):
-        entry = ARMS.get(str(name))
-        roles[str(label or name)] = entry.role if entry is not None else own or "control"
     there = [label for label, role in roles.items() if role == "control"]
     allowed = f"controls among this campaign's arms: {', '.join(there) or 'none'}"
     if not controls:
@@ -243,3 +234,24 @@ def _arms_together(names: list[str | None], labels: list[str | None]) -> Iterato
     # A name that could not be read may have been meant as the ticket; its own line says enough.
     if "ticket" not in names and None not in names:
         yield Broken("arms", 'must hold "ticket": every other arm is compared with it')
+
+
+# The other files of a round's folder.
+_RESERVED = ("curves", "rounds", "masks", "next_masks", "weights", "trained", "manifest")
+_MEND = {True: "leave one out", False: "give the function another name"}
+
+
+def _tables_of_probes(names: Sequence[str | None]) -> Iterator[Broken]:
+    """Probes whose tables would have the same file name, on a file system with or without capital letters."""
+    tables = [None if name is None else table_of(name).casefold() for name in names]
+    for index, (name, table) in enumerate(zip(names, tables, strict=True)):
+        key = f"probes[{index}].name"
+        if table is not None and table in tables[:index]:
+            first = tables.index(table)
+            same = name == names[first]
+            why = "each probe is measured once" if same else f"both tables would be {table}.parquet"
+            yield Broken(key, f"is there already as probes[{first}]; {why}; {_MEND[same]}")
+        elif table in _RESERVED:
+            yield Broken(key, f"its table would be {table}.parquet, which is taken; {_MEND[False]}")
+        elif name not in PROBES and table in PROBES:
+            yield Broken(key, f"its table would be that of the probe {table}; {_MEND[False]}")

@@ -7,9 +7,9 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tickets.config.messages import Problem
 from tickets.config.rules import flat
 from tickets.config.sweep import flat_sweep, with_key
-from tickets.config.telling import Problem
 from tickets.errors import InputError
 
 

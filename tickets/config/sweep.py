@@ -8,17 +8,14 @@ from typing import Any
 
 from tickets.config.checking import parse_run
 from tickets.config.identity import IDENTITY_KEYS, run_id
-from tickets.config.legal import as_table, kind_of
-from tickets.config.schema import Campaign, Run
-from tickets.config.telling import SECTION_KEYS, TOP_KEYS, VARIANTS, Problem, Told, dotted, shown
+from tickets.config.messages import NAMED, SECTION_KEYS, TOP_KEYS, Problem, Told, dotted, shown
+from tickets.config.schema import Run
+from tickets.config.types import as_table, kind_of
 from tickets.errors import InputError, nearest
 
 Sweep = Mapping[str, tuple[Any, ...]]
 
-
-def expand(campaign: Campaign) -> tuple[Run, ...]:
-    """A campaign's runs: the product of its sweep's values in the file's order, the last key fastest."""
-    return campaign.runs
+_TABLES = tuple(f"{key}." for key in NAMED if key.partition(".")[0] in IDENTITY_KEYS)  # their keys can be swept
 
 
 def runs_of(table: Mapping[str, Any], sweep: Sweep, told: Told = Problem.line) -> tuple[Run, ...]:
@@ -83,7 +80,7 @@ def with_key(table: Mapping[str, Any], key: str, value: Any, told: Told = Proble
 
 
 def _placed(table: Any, at: str, key: str, value: Any, told: Told) -> dict[str, Any]:
-    if at in VARIANTS:
+    if at in NAMED:
         table = as_table(table)
     if not isinstance(table, Mapping):
         sentence = f"{at} = {shown(table)} is {kind_of(table)}, which has no keys"
@@ -112,8 +109,8 @@ def _wrong_key(key: str) -> str | None:
     sweepable = f"can be swept: {', '.join(sorted(IDENTITY_KEYS))}, and the keys in them"
     known = (*TOP_KEYS, *SECTION_KEYS)
     first = key.partition(".")[0]
-    if (first in VARIANTS and all(key.split("."))) or (key in known and first in IDENTITY_KEYS):
-        return None  # whether data or model has such a key is for the variant to say
+    if (key in known and first in IDENTITY_KEYS) or (all(key.split(".")) and key.startswith(_TABLES)):
+        return None  # whether such a table has the key depends on its name
     if key in known:
         return (
             f"does not make separate runs, since it changes no ticket's numbers ({sweepable}); "

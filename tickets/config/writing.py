@@ -7,7 +7,6 @@ from typing import Any
 
 import tomli_w
 
-from tickets.config.inits import InitTable
 from tickets.config.schema import Campaign
 
 
@@ -20,7 +19,8 @@ def to_toml(campaign: Campaign) -> str:
     tables = [run.model_dump(mode="json", exclude_none=True) for run in campaign.runs]
     if any(key.startswith("model.init.") for key in campaign.sweep):
         for run, dumped in zip(campaign.runs, tables, strict=True):  # a run at a default has a plain name
-            dumped["model"]["init"] = _written_out(run.model.init)
+            table = run.model.init.table
+            dumped["model"]["init"] = {key: value for key, value in table.items() if value is not None}
     table = _shared(tables)
     if any(run.prune.density is not None for run in campaign.runs):
         table["prune"].pop("rate", None)  # the file says one or the other
@@ -29,10 +29,6 @@ def to_toml(campaign: Campaign) -> str:
     folder = {} if campaign.data_folder is None else {"data_folder": campaign.data_folder}
     sweep = {"sweep": {key: list(values) for key, values in campaign.sweep.items()}} if campaign.sweep else {}
     return tomli_w.dumps({"name": campaign.name, **folder, **table, **sweep})
-
-
-def _written_out(init: InitTable) -> dict[str, Any]:
-    return {"name": init.name, **{key: value for key, value in init.options.items() if value is not None}}
 
 
 def _shared(tables: list[dict[str, Any]]) -> dict[str, Any]:

@@ -14,23 +14,24 @@ from collections.abc import Sequence
 
 from torch import nn
 
+from tickets.config.types import FractionBelowOne
 from tickets.errors import InputError
 from tickets.models.dropout import rate_problems
 
 _HIDDEN = 256
 
 
-def conv2(input_shape: Sequence[int], classes: int, dropout: float = 0.0) -> nn.Sequential:
+def conv2(input_shape: Sequence[int], classes: int, dropout: FractionBelowOne = 0.0) -> nn.Sequential:
     """Conv-2 for (channels, height, width), sides even; `dropout` after each hidden fully connected layer."""
     return _conv("conv2", (64,), input_shape, classes, dropout)
 
 
-def conv4(input_shape: Sequence[int], classes: int, dropout: float = 0.0) -> nn.Sequential:
+def conv4(input_shape: Sequence[int], classes: int, dropout: FractionBelowOne = 0.0) -> nn.Sequential:
     """Conv-4 for (channels, height, width), sides multiples of 4; `dropout` as in `conv2`."""
     return _conv("conv4", (64, 128), input_shape, classes, dropout)
 
 
-def conv6(input_shape: Sequence[int], classes: int, dropout: float = 0.0) -> nn.Sequential:
+def conv6(input_shape: Sequence[int], classes: int, dropout: FractionBelowOne = 0.0) -> nn.Sequential:
     """Conv-6 for (channels, height, width), sides multiples of 8; `dropout` as in `conv2`."""
     return _conv("conv6", (64, 128, 256), input_shape, classes, dropout)
 

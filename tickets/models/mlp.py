@@ -9,11 +9,17 @@ from collections.abc import Sequence
 
 from torch import nn
 
+from tickets.config.types import AddedLater, CountsFromOne, FractionBelowOne
 from tickets.errors import InputError
 from tickets.models.dropout import rate_problems
 
 
-def mlp(input_shape: Sequence[int], classes: int, widths: Sequence[int], dropout: float = 0.0) -> nn.Sequential:
+def mlp(
+    input_shape: Sequence[int],
+    classes: int,
+    widths: CountsFromOne = (100, 100),
+    dropout: AddedLater[FractionBelowOne] = 0.0,
+) -> nn.Sequential:
     """Flatten, then Linear and ReLU for each of `widths`, then Linear to `classes`.
 
     (b, *input_shape) to (b, classes) logits. No widths at all make a linear classifier. The modules are

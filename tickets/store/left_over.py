@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tickets.config import Run, expand, parse_run, read_campaign, run_id, same_but_for_validation
+from tickets.config import Run, parse_run, read_campaign, run_id, same_but_for_validation
 from tickets.errors import InputError
 from tickets.store.layout import Layout, run_folders
 from tickets.store.plan import SavedCohort, wanted_arms
@@ -64,7 +64,7 @@ def asked_runs(folder: Path) -> dict[str, Run]:
         If the file is damaged.
     """
     file = folder / Layout.CAMPAIGN
-    runs = expand(read_campaign(file)) if file.is_file() else ()
+    runs = read_campaign(file).runs if file.is_file() else ()
     saved: list[Run] = []
     if any(run.data.validation is None for run in runs):
         saved = [run for run in map(_saved, run_folders(folder)) if run is not None]

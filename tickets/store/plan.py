@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tickets.catalogue import ARMS
+from tickets.config import ArmConfig
+from tickets.config.named import added_later
 from tickets.errors import InputError
 from tickets.store.layout import Layout, cohort_folders, round_folder, round_folders
 from tickets.store.reading import read_manifest
 
 if TYPE_CHECKING:
-    from tickets.config.schema import ArmConfig, Run
+    from tickets.config import Run
 
 Pair = tuple[str, int]  # arm (its label), draw
 
@@ -178,8 +180,7 @@ def _conflicts(run: Run, saved: Sequence[SavedCohort]) -> Iterator[str]:
 def _whole(arm: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """An arm's options with those that are left out at their defaults."""
     name = str(options.get("name", arm))
-    of_name = {"biases": ARMS[name].biases} if name in ARMS else {"mask": None, "values": None}
-    return {"name": name, "pruned": "zero", **of_name, **options}
+    return {"name": name, **added_later(ArmConfig.form({"name": name})), **options}
 
 
 def _shown(value: object) -> str:

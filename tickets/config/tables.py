@@ -1,0 +1,150 @@
+"""The tables of a campaign file that name a function: data, model and its init, the score, arms and probes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, get_args
+
+from pydantic import Field
+
+from tickets.catalogue import ARMS, DATA, INITS, MODELS, PROBES, SCORES, ArmEntry, Pruned, Role, arm_entry, table_of
+from tickets.config.named import Named, name_if_alone
+from tickets.config.types import (
+    AddedLater,
+    Biases,
+    CountFromOne,
+    Label,
+    OneOf,
+    Target,
+    one_of,
+)
+
+VALIDATION = 1000  # examples that a user's data set holds out by default, unless it is small (tickets.source)
+OWN_RULES = 'or a name of your own with mask or values = "module:function"'
+
+OwnRole = Literal["control", "measurement"]
+
+
+class DataConfig(Named):
+    """A data set, and the number of its training examples that are held out for validation."""
+
+    entries = DATA
+    names = OneOf("data set", tuple(DATA), functions=True)
+
+    # Examples, >= 1; taken from the training set, never from the test set. None, of a user's function: VALIDATION, or a
+    # tenth of fewer than 5,000, known once the data is loaded.
+    validation: CountFromOne | None = None
+
+
+class InitConfig(Named):
+    """The rule for the initial weights and biases; the functions are in tickets/initial.py.
+
+    Normalisation parameters keep the values that the model's constructor gives them.
+    """
+
+    entries = INITS
+    names = OneOf("init", tuple(INITS))
+
+    biases: Biases = "zeros"  # "zeros", or "model": as the module's own constructor draws them
+
+    @classmethod
+    def is_own(cls, table: Mapping[str, Any]) -> bool:
+        """False: there is no init by a function of the user's."""
+        return False
+
+    @property
+    def table(self) -> dict[str, Any]:
+        """The init with every key, also those that are at their defaults."""
+        return {"name": self.name, "biases": self.biases, **self.options}
+
+    def shortest(self, table: dict[str, Any]) -> Any:
+        """The plain name where the rule has no options and its biases are at their default.
+
+        Options are always written: a run id without them would not change with their defaults.
+        """
+        default = self.form(table).model_fields["biases"].default
+        return self.name if not self.options and self.biases == default else table
+
+
+class ModelConfig(Named):
+    """A network, and the rule for its initial weights."""
+
+    entries = MODELS
+    names = OneOf("model", tuple(MODELS), functions=True)
+
+    init: InitConfig = Field(default_factory=lambda: InitConfig(name="pytorch"))
+
+
+class ScoreConfig(Named):
+    """A score by which a round prunes."""
+
+    entries = SCORES
+    names = OneOf("score", tuple(SCORES), functions=True)
+
+    def shortest(self, table: dict[str, Any]) -> Any:
+        """The plain name of a score without options."""
+        return name_if_alone(table)
+
+
+class ProbeConfig(Named):
+    """A probe that measures a round's networks."""
+
+    entries = PROBES
+    names = OneOf("probe", tuple(PROBES), functions=True)
+
+    @property
+    def table(self) -> str:
+        """The name of its table."""
+        return table_of(self.name)
+
+    def shortest(self, table: dict[str, Any]) -> Any:
+        """The plain name of a probe without options."""
+        return name_if_alone(table)
+
+
+def _label(checked: dict[str, Any]) -> str:
+    # The name is not there if it was illegal; that is a problem of its own, and this value is never seen.
+    return str(checked.get("name", ""))
+
+
+class ArmConfig(Named):
+    """One of a round's arms: an arm of the catalogue, or one with a mask rule or value rule of the user's.
+
+    An arm of the catalogue has the rules and the role of its entry; they are keys of the user's arms alone.
+    """
+
+    entries = ARMS
+    names = OneOf("arm", tuple(ARMS), also=OWN_RULES)
+    own_types: ClassVar[Mapping[str, Any]] = {
+        "name": Label,
+        "role": Annotated[str, one_of("role", get_args(OwnRole))],
+    }
+
+    label: Label = Field(default_factory=_label)  # its name in tables, columns and keys of files; default: name
+    draws: CountFromOne = 1  # repetitions within a replicate, >= 1; 1 for arms that draw nothing at random
+    mask: Target = ARMS["ticket"].mask  # the function that makes the masks; default: the round's masks
+    values: Target = ARMS["ticket"].values  # the function that makes the values to start from; default: rewound
+    role: Role = "control"  # "control" or "measurement"; only the arm of that name is the "ticket"
+    pruned: AddedLater[Annotated[Pruned, one_of("choice", get_args(Pruned))]] = "zero"  # pruned weights' values
+
+    @classmethod
+    def is_own(cls, table: Mapping[str, Any]) -> bool:
+        """Whether a table has a mask rule or a value rule of the user's."""
+        return table.get("name") not in ARMS and ("mask" in table or "values" in table)
+
+    @property
+    def entry(self) -> ArmEntry:
+        """Its rules, and how it relates to the ticket."""
+        entry = arm_entry(dict(self))
+        assert entry is not None  # the name was checked
+        return entry
+
+    def shortest(self, table: dict[str, Any]) -> Any:
+        """Without a label that is the name, and without the rules of an arm of the catalogue."""
+        if table.get("label") == self.name:
+            del table["label"]
+        if self.name not in ARMS:
+            return table
+        # Saved runs have a `value` for every arm: null for those without this option.
+        table = {key: value for key, value in table.items() if key not in ARMS[self.name].fixed}
+        return {**table, "value": self.options.get("value")}
