@@ -183,9 +183,7 @@ def begin(
     On a GPU their steps are recorded, where one does what the others do: `vectorised` models draw no random numbers.
     """
     if strategy == "sparse" and start.pruned_values:
-        raise ValueError(
-            "`sparse` computes with surviving weights alone; it cannot train pruned weights that are not 0"
-        )
+        raise ValueError("`sparse` computes with surviving weights alone, so pruned weights must be 0")
     if strategy == "plain":
         assert build is not None
         return Plain(build, start, seeds, examples, recipe, device)
