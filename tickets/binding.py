@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,7 +38,57 @@ def bound(
     parameters = _parameters(function)
     if parameters is None:
         return _Call(function, options, {})
-    named = {p.name: p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    named = _named(parameters)
+    _check(parameters, kind, name, options, given)
+    passed = {
+        key: value
+        for key, value in given.items()
+        if key in named and (value is not None or named[key].default is inspect.Parameter.empty)
+    }
+    return _Call(function, options, passed)
+
+
+def with_options(
+    function: Callable[..., Any], kind: str, name: str, options: Mapping[str, Any], *, positional: int
+) -> Callable[..., Any]:
+    """`function` with `options` as keyword arguments, to be called with its first parameters.
+
+    Parameters
+    ----------
+    function
+        Any function.
+    kind, name
+        What it is and what it is called, for errors.
+    options
+        Keyword arguments.
+    positional
+        How many parameters the program itself passes, by position; they are no options.
+
+    Raises
+    ------
+    InputError
+        With every option that the function does not have, and every one that it needs and that is not given.
+    """
+    parameters = _parameters(function)
+    if parameters is not None:
+        given = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)][:positional]
+        _check(parameters, kind, name, options, given)
+    return _Call(function, options, {}) if options else function
+
+
+def _named(parameters: Sequence[inspect.Parameter]) -> dict[str, inspect.Parameter]:
+    return {p.name: p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+
+
+def _check(
+    parameters: Sequence[inspect.Parameter],
+    kind: str,
+    name: str,
+    options: Mapping[str, Any],
+    given: Collection[str],
+) -> None:
+    """Raise InputError for options that a function with these parameters does not have, or lacks."""
+    named = _named(parameters)
     takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)
     allowed = [key for key in named if key not in given]
     listed = f"(allowed: {', '.join(allowed)})" if allowed else "(it has no options)"
@@ -55,13 +105,6 @@ def bound(
     if problems:
         raise InputError(problems)
 
-    passed = {
-        key: value
-        for key, value in given.items()
-        if key in named and (value is not None or named[key].default is inspect.Parameter.empty)
-    }
-    return _Call(function, options, passed)
-
 
 @dataclass(frozen=True)
 class _Call:
@@ -71,8 +114,8 @@ class _Call:
     options: Mapping[str, Any]
     given: Mapping[str, Any]
 
-    def __call__(self) -> Any:
-        return self.function(**copy.deepcopy(dict(self.options)), **self.given)
+    def __call__(self, *arguments: Any) -> Any:
+        return self.function(*arguments, **copy.deepcopy(dict(self.options)), **self.given)
 
 
 def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter] | None:

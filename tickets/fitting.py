@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from tickets.catalogue import MODELS, SCORES, resolve
+from tickets.catalogue import MODELS
 from tickets.config import Run
 from tickets.coverage import Coverage
 from tickets.errors import InputError
@@ -16,7 +16,7 @@ from tickets.models import factory
 from tickets.models.chance import Draws, check_chance, draws_of
 from tickets.models.trainable import check_trainable
 from tickets.process_state import standard_state
-from tickets.scores import Weights
+from tickets.scores import Score, named_score
 from tickets.source import Source, as_taken
 from tickets.stack.architecture import Prunable, bias_names, coverage, prunable
 from tickets.stack.units import HiddenLayer, hidden_layers
@@ -84,7 +84,8 @@ def fit(run: Run, source: Source) -> Fitted:
         draws = draws_of(build, source.examples.train_inputs[:TRIED])
         if run.model.name not in MODELS:
             check_chance(draws, _fresh(build, run), run.model.name)
-        trial = try_out(run, build, found, bias_names(module, found), score) if score else Trial()
+        biases = bias_names(module, found)
+        trial = try_out(run, build, source.examples, found, biases, score) if score else Trial()
     except InputError as error:
         raise type(error)([*problems, *error.problems]) from error
     if problems:
@@ -98,7 +99,6 @@ def _fresh(build: Callable[[], nn.Module], run: Run) -> Callable[[int], dict[str
     return lambda seed: initial_values(build, run.model.init.model_dump(), seed)
 
 
-def score_function(run: Run) -> Callable[[Weights], Tensor]:
-    """The score that a run prunes by: one of the catalogue, or the user's "module:function"."""
-    name = run.prune.score
-    return resolve(SCORES[name].target if name in SCORES else name)
+def score_function(run: Run) -> Score:
+    """The score that a run prunes by, with its options: one of the catalogue, or the user's "module:function"."""
+    return named_score(run.prune.score.name, run.prune.score.options)

@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 from tickets.arms import Origin, apply_rules
+from tickets.candidate import Ends
 from tickets.catalogue import ARMS, resolve
 from tickets.config import ArmConfig
 from tickets.measures import Label, curve_rows, diverged, round_rows, unit_rows
 from tickets.process_state import settings_kept
-from tickets.pruning import prune_by_layer, prune_globally
-from tickets.scores import Weights, score_tensor
 from tickets.seeds import stream
+from tickets.selection import next_masks
 from tickets.setting import Setting
 from tickets.stack.feed import NetworkSeeds
 from tickets.stack.memory import evaluation_chunk
@@ -143,13 +143,16 @@ def train_round(
         ticket = next((n for n in networks if n.label.arm == "ticket" and n.label.replicate == chain.replicate), None)
         if ticket is not None:
             row = table[(table["arm"] == "ticket") & (table["replicate"] == chain.replicate)]
+            failed = bool(row["diverged"].item())
+            ends = Ends(ticket.initial, ticket.trained)
+            candidate = setting.candidates.after_round(number, chain.replicate, ends, ticket.mask, setting.prunable)
             after.append(
                 replace(
                     chain,
                     rewound=rewound,
                     optimizer=optimizer,
-                    masks=next_masks(setting, ticket, number),
-                    diverged=bool(row["diverged"].item()),
+                    masks=next_masks(setting.score, candidate, setting.run.prune.score.name, diverged=failed),
+                    diverged=failed,
                 )
             )
     return RoundResult(
@@ -159,21 +162,6 @@ def train_round(
         units=pd.concat(units, ignore_index=True) if units else None,
         chains=tuple(after),
     )
-
-
-def next_masks(setting: Setting, ticket: Network, number: int) -> Tensors:
-    """The masks of the round after `number`, from what its ticket was trained to."""
-    replicate = ticket.label.replicate
-    scores = {}
-    for name in ticket.mask:
-        seed = stream(setting.run.seed, replicate, "score", number, name)
-        generator = torch.Generator().manual_seed(seed)
-        weights = Weights(ticket.initial[name], ticket.trained[name], generator)
-        when = f"round {number}, replicate {replicate}"
-        scores[name] = score_tensor(setting.score, setting.run.prune.score, weights, ticket.mask[name], name, when)
-    if setting.run.prune.scope == "global":
-        return prune_globally(scores, ticket.mask, setting.run.prune.rate)
-    return prune_by_layer(scores, ticket.mask, setting.rates())
 
 
 def _enter(setting: Setting, chain: Chain, number: int, arm: ArmConfig, draw: int) -> _Entry:
@@ -189,6 +177,14 @@ def _enter(setting: Setting, chain: Chain, number: int, arm: ArmConfig, draw: in
         stream=lambda purpose: stream(seed, chain.replicate, purpose, number, draw),
         value=0.0 if arm.value is None else arm.value,
         zero_biases=arm.biases == "zeros",
+        candidate=lambda scope: setting.candidates.at_start(
+            number,
+            chain.replicate,
+            chain.theta0,
+            chain.masks,
+            scope,
+            stream(seed, chain.replicate, "score", number, draw),
+        ),
     )
     named = f"arm {arm.label!r}, round {number}, replicate {chain.replicate}"
     mask, values = apply_rules(resolve(entry.mask), resolve(entry.values), origin, named)

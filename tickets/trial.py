@@ -13,14 +13,18 @@ import torch
 from torch import Tensor, nn
 
 from tickets.arms import Origin, apply_rules
+from tickets.candidate import Ends
 from tickets.catalogue import ARMS, resolve
 from tickets.config import ArmConfig, Run
+from tickets.data import Examples
 from tickets.errors import InputError, Problems, UserCodeError
 from tickets.initial import initial_values
 from tickets.random_state import untouched_generators
 from tickets.roles import FRESH_DRAW, NOT_DRAWN, like_ticket_sentence
-from tickets.scores import Weights, score_tensor
+from tickets.scores import Score
+from tickets.scoring import scores_of
 from tickets.seeds import stream
+from tickets.selection import Candidates
 from tickets.stack.architecture import Prunable
 from tickets.users_code import told
 
@@ -44,9 +48,10 @@ class Trial:
 def try_out(
     run: Run,
     build: Callable[[], nn.Module],
+    examples: Examples,
     prunable: Sequence[Prunable],
     biases: frozenset[str],
-    score: Callable[[Weights], Tensor],
+    score: Score,
 ) -> Trial:
     """Make two replicates' initial values, score them, and apply every arm's rules to them.
 
@@ -56,6 +61,8 @@ def try_out(
         The run that is to be trained.
     build
         Makes one network, with values of its constructor's.
+    examples
+        The data.
     prunable
         The network's prunable tensors.
     biases
@@ -71,6 +78,7 @@ def try_out(
     """
     init = run.model.init.model_dump()
     one, other = (initial_values(build, init, stream(run.seed, replicate, "initial")) for replicate in (0, 1))
+    candidates = Candidates(run, build, examples, torch.device("cpu"))
     problems = Problems()
     fresh = [arm.label for arm in run.arms if ARMS[arm.name].values == FRESH_DRAW]
     equal = [tensor for tensor in prunable if torch.equal(one[tensor.name], other[tensor.name])]
@@ -79,10 +87,12 @@ def try_out(
         if unexpected and len(equal) == len(prunable) and (run.replicates > 1 or fresh):
             raise InputError(_same_start(run, len(prunable)))
     with problems.noted():
-        _try_score(run, one, prunable, score)
+        _try_score(run, candidates, one, prunable, score)
     like: tuple[str, ...] = ()
     with problems.noted(), untouched_generators():
-        like = tuple(arm.label for arm in run.arms if _starts_as_ticket(run, arm, one, other, prunable, biases))
+        like = tuple(
+            arm.label for arm in run.arms if _starts_as_ticket(run, candidates, arm, one, other, prunable, biases)
+        )
     problems.raise_any()
     drawn = len(equal) < len(prunable)
     same_values = () if drawn else tuple(label for label in fresh if label not in like)
@@ -105,28 +115,23 @@ def _same_start(run: Run, tensors: int) -> str:
     )
 
 
-def _try_score(run: Run, values: Tensors, prunable: Sequence[Prunable], score: Callable[[Weights], Tensor]) -> None:
-    """Score every tensor as if training had moved it a little: a score of how far it moved is no 0 / 0 then."""
-    name = run.prune.score
+def _try_score(run: Run, candidates: Candidates, values: Tensors, prunable: Sequence[Prunable], score: Score) -> None:
+    """Score the network as if training had moved it a little: a score of how far it moved is no 0 / 0 then."""
     generator = torch.Generator().manual_seed(stream(run.seed, 0, "trial"))
-    moved = _moved(values, generator)
-    problems: list[str] = []
-    for tensor in prunable:
-        weights = Weights(values[tensor.name].clone(), moved[tensor.name], generator)
-        alive = torch.ones(tensor.shape, dtype=torch.bool)
-        try:
-            with untouched_generators():
-                score_tensor(score, name, weights, alive, tensor.name, WHEN)
-        except InputError as error:
-            problems += error.problems
-        except Exception as error:
-            raise _failure(f"prune.score = {name!r}: fails on {tensor.name} ({WHEN})", error) from error
-    if problems:
-        raise UserCodeError(problems)
+    ends = Ends(values, _moved(values, generator))
+    mask = {tensor.name: torch.ones(tensor.shape, dtype=torch.bool) for tensor in prunable}
+    candidate = candidates.after_round(0, 0, ends, mask, prunable)
+    scores_of(score, candidate, f"prune.score = {run.prune.score.name!r}", WHEN)
 
 
 def _starts_as_ticket(
-    run: Run, arm: ArmConfig, one: Tensors, other: Tensors, prunable: Sequence[Prunable], biases: frozenset[str]
+    run: Run,
+    candidates: Candidates,
+    arm: ArmConfig,
+    one: Tensors,
+    other: Tensors,
+    prunable: Sequence[Prunable],
+    biases: frozenset[str],
 ) -> bool:
     """Whether a control starts from the ticket's own mask and values. Half of the weights are masked here.
 
@@ -144,6 +149,7 @@ def _starts_as_ticket(
         stream=lambda purpose: stream(run.seed, 0, purpose, "trial"),
         value=0.0 if arm.value is None else arm.value,
         zero_biases=arm.biases == "zeros",
+        candidate=lambda scope: candidates.at_start(0, 0, one, masks, scope, stream(run.seed, 0, "score", "trial")),
     )
     try:
         mask, values = apply_rules(resolve(entry.mask), resolve(entry.values), origin, f"arm {arm.label!r} ({WHEN})")

@@ -73,7 +73,7 @@ def _spoiled(key: str, wrong: str) -> bool:
 
 def _as_written(problem: Problem, table: Mapping[str, Any]) -> Problem:
     """The problem under the key that the file has: `data`, not `data.name`, if the short form was used."""
-    place = re.fullmatch(r"(data|model|model\.init|arms)(?:\[(\d+)\])?\.name", problem.key)
+    place = re.fullmatch(r"(data|model|model\.init|prune\.score|arms)(?:\[(\d+)\])?\.name", problem.key)
     if place is None:
         return problem
     written = flat(table).get(place[1])

@@ -31,6 +31,7 @@ from tickets.config.legal import (
     Label,
     NotNegative,
     Number,
+    Option,
     Positive,
     PositiveFraction,
     Seed,
@@ -40,7 +41,7 @@ from tickets.config.legal import (
     one_of,
 )
 from tickets.config.rules import broken_rules, flat, pruned_share
-from tickets.config.variants import LIST, DataConfig, ModelConfig
+from tickets.config.variants import LIST, STRICT_WITH_OPTIONS, DataConfig, ModelConfig
 from tickets.errors import InputError
 
 OptimizerName = Literal["sgd", "adam", "adamw"]
@@ -57,7 +58,7 @@ Scope = Annotated[ScopeName, one_of("scope", get_args(ScopeName))]
 Kept = Annotated[KeptName, one_of("choice", get_args(KeptName))]
 Strategy = Annotated[StrategyName, one_of("strategy", get_args(StrategyName))]
 ArmName = Annotated[str, one_of("arm", ARMS)]
-Score = Annotated[str, one_of("score", SCORES, functions=True)]
+ScoreName = Annotated[str, one_of("score", SCORES, functions=True)]
 
 
 def _constant_value(checked: dict[str, Any]) -> float | None:
@@ -130,12 +131,31 @@ class TrainConfig(BaseModel):
         return {key: value for key, value in dumped.items() if key not in left_out or value != left_out[key]}
 
 
+class ScoreConfig(BaseModel):
+    """What ranks the weights; a plain string is short for a table with that name, further keys are its options."""
+
+    model_config = STRICT_WITH_OPTIONS
+    __pydantic_extra__: dict[str, Option]
+
+    name: ScoreName
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The keyword arguments of the score."""
+        return dict(self.__pydantic_extra__ or {})
+
+    @model_serializer(mode="wrap")
+    def _as_name(self, whole: SerializerFunctionWrapHandler) -> Any:
+        # Without options always a plain string: one setting has one form, and one run id.
+        return whole(self) if self.__pydantic_extra__ else self.name
+
+
 class PruneConfig(BaseModel):
     """What goes in each round. Rates that are not given are filled in: a PruneConfig holds every number."""
 
     model_config = STRICT
 
-    score: Score = "magnitude"
+    score: Annotated[ScoreConfig, BeforeValidator(as_table)] = ScoreConfig(name="magnitude")
     scope: Scope = "layer"
     density: PositiveFraction | None = None  # one-shot: what is to remain, in (0, 1]; stands for rate = 1 - density
     rate: Fraction = Field(default_factory=_rate)  # share of the survivors that goes, in [0, 1]; default 0.2
