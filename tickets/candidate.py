@@ -141,8 +141,6 @@ class Candidate:
         ValueError
             If there are not so many examples, of each class; if both are given; or if the targets are no classes.
         """
-        if examples is not None and per_class is not None:
-            raise ValueError(f"batch(examples={examples}, per_class={per_class}): give only one")
         return self._evaluator.batch(examples, per_class)
 
     def gradients(

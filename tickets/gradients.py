@@ -27,7 +27,7 @@ Tensors = Mapping[str, Tensor]
 def objective_value(how: Evaluation, values: Tensors) -> float:
     """The objective's mean over the batch, at the given values of every parameter and buffer."""
     with _computing(how.device):
-        losses = [share * float(_loss(how, module, batch)) for module, batch, share in _pieces(how, values)]
+        losses = [share * float(_loss(how, module, batch).detach()) for module, batch, share in _pieces(how, values)]
     return math.fsum(losses)
 
 
