@@ -38,6 +38,8 @@ NAMED: Mapping[str, tuple[str, Iterable[str], bool]] = {
 TOP_KEYS = (*Run.model_fields, "data_folder", "sweep")  # the last two are the file's and not a run's
 SECTION_KEYS = tuple(f"{section}.{key}" for section, model in SECTIONS.items() for key in model.model_fields)
 
+SCORE = ("prune", "score")
+
 Place = tuple[int | str, ...]
 Told = Callable[["Problem"], str]  # a problem as a line of an InputError
 
@@ -108,7 +110,7 @@ def _told(place: Place, details: ErrorDetails) -> Problem:
         "string_type": "a string",
         "bool_type": "true or false",
         "tuple_type": "a list",
-        "model_type": "a name or a table" if place[0] == "arms" else "a table",
+        "model_type": "a name or a table" if place[0] == "arms" or place == SCORE else "a table",
     }
     return Problem(key, shown(value), f"must be {wanted.get(kind, 'of another kind')}, not {kind_of(value)}")
 
@@ -143,6 +145,8 @@ def _unknown_key(place: Place) -> str:
 def _missing(place: Place) -> str:
     if place[0] == "arms":
         return f"missing; name an arm ({listed(catalogue.ARMS)})"
+    if place[:2] == SCORE:
+        return f"missing; name a score ({listed(catalogue.SCORES, functions=True)})"
     if place[0] in NAMED:
         noun, entries, functions = NAMED[str(place[0])]
         return f"missing; name {noun} ({listed(entries, functions)})"
