@@ -269,6 +269,27 @@ def test_dropout_draws_in_training_mode_alone_and_another_mask_for_another_repli
     assert torch.equal(one.logits(examples=batch), other.logits(examples=batch))
 
 
+def test_networks_are_evaluated_in_one_thread() -> None:
+    class Threads(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.out = nn.Linear(4, CLASSES)
+
+        def forward(self, x: Tensor) -> Tensor:
+            assert torch.get_num_threads() == 1
+            return self.out(x)
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        candidate = after_round(Threads, inputs_of(4))
+        candidate.hessian_product(candidate.gradients())
+        candidate.logits()
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
+
+
 def test_the_state_of_the_process_decides_no_bit_and_is_left_as_it_was() -> None:
     candidate, threads = after_round(mlp, inputs_of(4)), torch.get_num_threads()
     expected, loss = candidate.gradients(), candidate.loss()

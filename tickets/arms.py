@@ -22,7 +22,7 @@ MaskRule = Callable[["Origin"], dict[str, Tensor]]
 ValueRule = Callable[["Origin", Tensors], dict[str, Tensor]]
 
 
-def _no_candidate(scope: str) -> Candidate:
+def _no_candidate(scope: str = "global") -> Candidate:
     raise NotImplementedError("this origin has no candidate")
 
 
@@ -39,9 +39,9 @@ class Origin:
         so that two arms that share a rule differ in the other one alone.
     value: the campaign's constant c.
     zero_biases: whether a start of one size has biases of 0, or theta0's; None: what is usual for the rule.
-    candidate: from a scope ("global" or "layer"), the network before any training and pruning, as a score sees it,
-        for masks that are computed from theta0: `tickets.selection.mask_at_start(score, origin.candidate("global"))`.
-        As many weights are to remain as the round's mask keeps, in all tensors together or in each.
+    candidate: the network before any training and pruning, as a score sees it, for masks that are computed from theta0:
+        `tickets.selection.mask_at_start(score, origin.candidate())`. As many weights remain as the round's mask keeps:
+        in all tensors together, or in each with `origin.candidate("layer")`.
     """
 
     mask: Tensors
@@ -52,7 +52,7 @@ class Origin:
     stream: Callable[[str], int]
     value: float
     zero_biases: bool | None = None
-    candidate: Callable[[str], Candidate] = _no_candidate
+    candidate: Callable[..., Candidate] = _no_candidate
 
 
 def apply_rules(

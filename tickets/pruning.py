@@ -131,6 +131,6 @@ def _after(surviving: int, rate: float) -> int:
 
 
 def _on_the_way(surviving: int, remaining: int, fraction: float) -> int:
-    if fraction == 1 or surviving == 0:  # the power need not give the last count to the weight
-        return remaining
+    if surviving == 0:
+        return 0
     return round(surviving * math.pow(remaining / surviving, fraction))

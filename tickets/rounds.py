@@ -177,7 +177,7 @@ def _enter(setting: Setting, chain: Chain, number: int, arm: ArmConfig, draw: in
         stream=lambda purpose: stream(seed, chain.replicate, purpose, number, draw),
         value=0.0 if arm.value is None else arm.value,
         zero_biases=arm.biases == "zeros",
-        candidate=lambda scope: setting.candidates.at_start(
+        candidate=lambda scope="global": setting.candidates.at_start(
             number,
             chain.replicate,
             chain.theta0,

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from tickets.binding import named_function, with_options
-from tickets.candidate import Candidate, Weights
+from tickets.candidate import Batch, Candidate, Weights
 from tickets.catalogue import SCORES
 
-__all__ = ["Score", "Weights", "by_tensor", "magnitude", "named_score", "random"]
+__all__ = ["Batch", "Candidate", "Score", "Weights", "by_tensor", "magnitude", "named_score", "random"]
 
 Score = Callable[[Candidate], Mapping[str, Tensor]]
 

@@ -149,7 +149,9 @@ def _starts_as_ticket(
         stream=lambda purpose: stream(run.seed, 0, purpose, "trial"),
         value=0.0 if arm.value is None else arm.value,
         zero_biases=arm.biases == "zeros",
-        candidate=lambda scope: candidates.at_start(0, 0, one, masks, scope, stream(run.seed, 0, "score", "trial")),
+        candidate=lambda scope="global": candidates.at_start(
+            0, 0, one, masks, scope, stream(run.seed, 0, "score", "trial")
+        ),
     )
     try:
         mask, values = apply_rules(resolve(entry.mask), resolve(entry.values), origin, f"arm {arm.label!r} ({WHEN})")
