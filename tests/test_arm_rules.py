@@ -8,6 +8,7 @@ import torch
 
 from tickets.arm_rules import ArmRules, apply_rules, rules_of
 from tickets.arms import Origin, Start, rewound, round_mask
+from tickets.binding import shared_options
 from tickets.config import ArmConfig, TrainConfig, parse_run
 from tickets.errors import InputError, UserCodeError
 
@@ -46,7 +47,9 @@ def nothing_given_is_changed():
 
 
 def applied(masks=round_mask, values=rewound, where=None, **options):
-    return apply_rules(ArmRules(masks, values, options.pop("mask_options", {}), options), where or origin(), NAMED)
+    given = {**options.pop("mask_options", {}), **options}
+    bound = shared_options("arm 'mine'", "mine", given, (masks, 1), (values, 2))
+    return apply_rules(ArmRules(masks, values, *bound), where or origin(), NAMED)
 
 
 # Copies
@@ -220,27 +223,27 @@ MASKS, VALUES, ANY = (f"{__name__}:{name}" for name in ("one_mask", "any_values"
 def test_each_rule_gets_the_options_that_its_signature_takes():
     rules = rules_of(arm(mask=MASKS, values=VALUES, scale=2, keep=0.1, both=3))
     assert (rules.mask, rules.values) == (one_mask, any_values)
-    assert rules.mask_options == {"keep": 0.1, "both": 3}
-    assert rules.value_options == {"scale": 2, "both": 3}
-    assert rules_of(arm(values=ANY, x=1)).value_options == {"x": 1}
+    assert rules.make_mask.options == {"keep": 0.1, "both": 3}
+    assert rules.make_values.options == {"scale": 2, "both": 3}
+    assert rules_of(arm(values=ANY, x=1)).make_values.options == {"x": 1}
     assert rules_of(arm(values=ANY, x=1)).mask is round_mask
     assert rules_of(arm(mask=MASKS)).values is rewound
 
 
 def test_the_catalogues_options_are_their_rules_parameters():
-    assert rules_of(ArmConfig(name="constant", value=0.1, biases="model", start=0)).value_options == {
+    assert rules_of(ArmConfig(name="constant", value=0.1, biases="model", start=0)).make_values.options == {
         "value": 0.1, "biases": "model", "start": 0,
     }  # fmt: skip
-    assert rules_of(ArmConfig(name="random_mask")).value_options == {}
-    assert rules_of(ArmConfig(name="random_mask", start=0)).value_options == {"start": 0}
+    assert rules_of(ArmConfig(name="random_mask")).make_values.options == {"start": None}
+    assert rules_of(ArmConfig(name="random_mask", start=0)).make_values.options == {"start": 0}
 
 
 @pytest.mark.parametrize(
     ("table", "says"),
     [
-        ({"mask": MASKS, "values": VALUES, "scale": 1, "kep": 2}, "arm 'mine': kep = 2: mask rule '"),
+        ({"mask": MASKS, "values": VALUES, "scale": 1, "kep": 2}, "arm 'mine'.kep = 2: 'mine' has no such option"),
         ({"mask": MASKS, "values": VALUES, "scale": 1, "kep": 2}, "did you mean 'keep'? (allowed: keep, both, scale)"),
-        ({"mask": MASKS, "values": VALUES}, f"arm 'mine': scale: '{VALUES}' needs this option and it is not given"),
+        ({"mask": MASKS, "values": VALUES}, "arm 'mine'.scale: 'mine' needs this option and it is not given"),
         ({"values": f"{__name__}:nothing"}, "has no function 'nothing'"),
     ],
 )  # fmt: skip

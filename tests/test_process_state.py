@@ -237,7 +237,9 @@ def test_what_a_score_or_a_training_sets_is_not_set_in_the_next_one(train: Any, 
     source = """
 import torch
 from torch import nn
+from tickets.scores import by_tensor
 found = []
+@by_tensor
 def score(weights):
     found.append(torch.get_default_dtype())
     torch.set_default_dtype(torch.float64)

@@ -16,15 +16,19 @@ from torch import Tensor, nn
 
 from tickets import groups
 from tickets.arms import Origin
-from tickets.catalogue import ARMS, resolve
+from tickets.binding import resolve
+from tickets.catalogue import ARMS
 from tickets.chains import Chain, density, first_chain, first_masks
 from tickets.config import ArmConfig, parse_run
 from tickets.data import Examples
 from tickets.errors import InputError
 from tickets.execution_plan import plan_execution
 from tickets.fitting import fit
+from tickets.pruning import Budget
 from tickets.rounds import Network, RoundResult, train_round
+from tickets.scores import by_tensor
 from tickets.seeds import stream
+from tickets.selection import budget_after
 from tickets.setting import Setting, make_setting
 from tickets.source import Source
 from tickets.stack.optimizers import make_optimizer
@@ -47,6 +51,7 @@ def conv_net(input_shape: tuple[int, ...], classes: int) -> nn.Sequential:
     )  # fmt: skip
 
 
+@by_tensor
 def signs_kept(weights: Any) -> Tensor:
     """A score of the user's own: only what it was trained to, with its sign."""
     return weights.trained
@@ -209,7 +214,9 @@ def test_what_is_excluded_is_neither_masked_nor_counted() -> None:
 def test_convolutions_and_the_output_layer_have_their_own_rates() -> None:
     prune = {"rate": 0.2, "conv_rate": 0.5, "output_rate": 0.1}
     setting = setting_of(model={"name": f"{__name__}:conv_net"}, prune=prune)
-    assert setting.rates() == {"1.weight": 0.5, "4.weight": 0.2, "6.weight": 0.1}
+    assert budget_after(setting.run.prune, setting.prunable, first_masks(setting)) == Budget(
+        147, {"1.weight": 6, "4.weight": 128, "6.weight": 15 - round(1.5)}
+    )
     first, second = rounds_of(setting, 1)
     assert counts(of(first, "ticket").mask) == [12, 160, 15]
     assert counts(of(second, "ticket").mask) == [6, 128, 15 - round(1.5)]

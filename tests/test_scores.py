@@ -1,94 +1,105 @@
-"""A score gets copies, and what it returns is checked."""
+"""Scores by name, with options, and of one tensor's weights."""
 
 from __future__ import annotations
 
-import math
 import re
-from typing import Any
 
 import pytest
 import torch
+from candidates import after_round, at_start, inputs_of
 from torch import Tensor, nn
 
+from tickets.candidate import Candidate
 from tickets.errors import InputError
-from tickets.scores import Weights, magnitude, random, score_tensor
-
-ALIVE = torch.tensor([[True, True, False], [True, True, True]])
-
-
-def weights(trained: float | None = None) -> Weights:
-    values = torch.arange(6.0).reshape(2, 3)
-    moved = values + 1
-    if trained is not None:
-        moved[0, 0] = trained
-    return Weights(values, moved, torch.Generator().manual_seed(0))
+from tickets.scores import Weights, by_tensor, magnitude, named_score, random
+from tickets.seeds import stream
 
 
-def scored(score: Any, given: Weights | None = None) -> Tensor:
-    return score_tensor(score, "m:f", given or weights(), ALIVE, "fc.weight", "round 3, replicate 1")
+def net() -> nn.Module:
+    return nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 3))
 
 
-def test_the_scores_of_the_catalogue() -> None:
-    assert scored(magnitude).tolist() == [[1, 2, 3], [4, 5, 6]]
-    assert torch.equal(scored(random), torch.rand(2, 3, generator=torch.Generator().manual_seed(0)))
+@by_tensor
+def weighted(weights: Weights, *, scale: float, sign: int = 1) -> Tensor:
+    """A score with options."""
+    return sign * scale * weights.trained
 
 
-def test_a_score_that_writes_into_its_tensors_changes_nothing() -> None:
-    given = weights()
+def of_candidate(candidate: Candidate, scale: float = 1.0) -> dict[str, Tensor]:
+    return {name: scale * value for name, value in candidate.trained.items()}
 
-    def writes(some: Weights) -> Tensor:
-        some.initial.fill_(7)
-        return some.trained.neg_()
 
-    assert scored(writes, given).tolist() == [[-1, -2, -3], [-4, -5, -6]]
-    assert given.initial.tolist() == [[0, 1, 2], [3, 4, 5]]
-    assert given.trained.tolist() == [[1, 2, 3], [4, 5, 6]]
+def test_magnitude_is_the_size_of_the_trained_weights() -> None:
+    candidate = after_round(net, inputs_of(4))
+    scores = magnitude(candidate)
+    assert list(scores) == ["0.weight", "2.weight"]
+    for name, score in scores.items():
+        assert torch.equal(score, candidate.trained[name].abs())
+        assert not torch.equal(score, candidate.initial[name].abs())
+
+
+def test_random_numbers_are_those_of_the_replicate_the_round_and_the_tensor() -> None:
+    scores = random(after_round(net, inputs_of(4), number=3, replicate=2, seed=7))
+    for name, score in scores.items():
+        generator = torch.Generator().manual_seed(stream(7, 2, "score", 3, name))
+        assert torch.equal(score, torch.rand(score.shape, generator=generator))
+
+
+def test_random_numbers_at_the_start_follow_from_the_seed_that_is_given() -> None:
+    one, same, other = (random(at_start(net, inputs_of(4), seed=seed))["0.weight"] for seed in (1, 1, 2))
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+
+
+def test_by_tensor_gives_each_tensors_weights_and_options() -> None:
+    mask = {"0.weight": torch.arange(12).reshape(3, 4) % 2 == 0, "2.weight": torch.ones(3, 3, dtype=torch.bool)}
+    candidate, seen = after_round(net, inputs_of(4), mask=mask), []
+
+    @by_tensor
+    def looks(weights: Weights, *, option: int) -> Tensor:
+        """Documented."""
+        seen.append((weights, option))
+        return weights.trained
+
+    assert (looks.__name__, looks.__doc__) == ("looks", "Documented.")
+    assert torch.equal(looks(candidate, option=3)["2.weight"], candidate.trained["2.weight"])
+    for (weights, option), name in zip(seen, mask, strict=True):
+        assert option == 3
+        assert torch.equal(weights.initial, candidate.initial[name])
+        assert torch.equal(weights.trained, candidate.trained[name])
+        assert torch.equal(weights.mask, mask[name])
+        assert not (weights.trained[~mask[name]] != 0).any()
+
+
+@pytest.mark.parametrize("name", ["weighted", "of_candidate"])
+def test_options_are_passed_by_name(name: str) -> None:
+    candidate = after_round(net, inputs_of(4))
+    scores = named_score(f"{__name__}:{name}", {"scale": 2.0})(candidate)
+    assert torch.equal(scores["0.weight"], 2 * candidate.trained["0.weight"])
 
 
 @pytest.mark.parametrize(
-    ("score", "told"),
+    ("name", "options", "told"),
     [
-        (lambda some: [1, 2], "returned a list, must return a tensor of shape (2, 3),"),
-        (lambda some: None, "returned a NoneType, must return a tensor of shape (2, 3),"),
-        (lambda some: some.trained.abs().numpy(), "returned a ndarray, must return a tensor of shape (2, 3),"),
-        (lambda some: some.trained[0], "returned a tensor of shape (3,), must be (2, 3), one number for each weight,"),
-        (lambda some: some.trained.sum(), "returned a tensor of shape (), must be (2, 3), one number for each weight,"),
-        (lambda some: some.trained.T, "returned a tensor of shape (3, 2), must be (2, 3), one number for each weight,"),
-        (lambda some: some.trained + 1j, "returned numbers of type torch.complex64, must be real"),
-        (lambda some: some.trained > 2, "returned numbers of type torch.bool, must be real"),
         (
-            lambda some: some.trained.to("meta"),
-            "returned a tensor that is meta, must return an ordinary tensor on the cpu,",
+            f"{__name__}:weighted",
+            {},
+            "prune.score.scale: '{}' needs this option and it is not given (allowed",
         ),
-        (lambda some: some.trained.to_sparse(), "returned a tensor that is torch.sparse_coo, must return an ordinary"),
         (
-            lambda some: (some.initial - 3).sqrt(),
-            "returned NaN for 2 of 5 surviving weights, must be a number for each,",
+            f"{__name__}:weighted",
+            {"scale": 1, "sing": 2},
+            "prune.score.sing = 2: '{}' has no such option; did",
         ),
+        (
+            f"{__name__}:of_candidate",
+            {"candidate": 1},
+            "prune.score.candidate = 1: '{}' gets 'candidate' from the",
+        ),
+        ("magnitude", {"scale": 2}, "prune.score.scale = 2: '{}' has no such option (it has no options)"),
+        ("magnitud", {}, "prune.score = '{}': unknown; did you mean 'magnitude'?"),
     ],
 )
-def test_what_is_no_score_names_the_function_the_tensor_and_the_round(score: Any, told: str) -> None:
-    with pytest.raises(InputError, match=re.escape(f"prune.score = 'm:f': {told}")) as caught:
-        scored(score)
-    assert str(caught.value).endswith("for fc.weight (round 3, replicate 1)")
-
-
-@pytest.mark.parametrize("dtype", [torch.int64, torch.uint8, torch.float16, torch.bfloat16, torch.float64])
-def test_every_real_type_is_a_score(dtype: torch.dtype) -> None:
-    assert scored(lambda some: some.trained.to(dtype)).tolist() == [[1, 2, 3], [4, 5, 6]]
-
-
-def test_infinite_scores_rank_and_parameters_are_scores() -> None:
-    assert scored(lambda some: some.trained / 0)[0, 0] == math.inf
-    assert not scored(lambda some: nn.Parameter(some.trained)).requires_grad
-
-
-def test_nan_where_a_weight_is_pruned_does_not_matter() -> None:
-    found = scored(lambda some: torch.where(ALIVE, some.trained, torch.nan))
-    assert found.isnan().sum() == 1
-
-
-@pytest.mark.parametrize("lost", [math.nan, math.inf])
-def test_a_training_that_diverged_may_have_scores_of_nan(lost: float) -> None:
-    given = weights(lost)
-    assert torch.equal(scored(lambda some: some.trained * 0, given).isnan(), (given.trained * 0).isnan())
+def test_wrong_options_are_refused(name: str, options: dict[str, object], told: str) -> None:
+    with pytest.raises(InputError, match=re.escape(told.format(name))):
+        named_score(name, options)

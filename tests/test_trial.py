@@ -14,7 +14,7 @@ from tickets.config import parse_run
 from tickets.data import Examples
 from tickets.errors import InputError
 from tickets.fitting import Fitted, fit
-from tickets.scores import Weights
+from tickets.scores import Weights, by_tensor
 from tickets.source import Source
 
 FIXED = torch.randn(4, 6, generator=torch.Generator().manual_seed(1))
@@ -167,33 +167,40 @@ def test_a_constant_init_beside_included_weights_that_the_constructor_draws() ->
 CALLED: list[Weights] = []
 
 
+@by_tensor
 def remembers(weights: Weights) -> Tensor:
     CALLED.append(weights)
     return weights.trained.abs()
 
 
+@by_tensor
 def writes(weights: Weights) -> Tensor:
     weights.initial.fill_(7)
     return weights.trained.mul_(0)
 
 
+@by_tensor
 def relative_movement(weights: Weights) -> Tensor:
     moved = (weights.trained - weights.initial).abs()
     return moved / moved.max()
 
 
+@by_tensor
 def nan(weights: Weights) -> Tensor:
     return weights.trained * torch.nan
 
 
+@by_tensor
 def flat(weights: Weights) -> Tensor:
     return weights.trained.flatten()
 
 
+@by_tensor
 def fails(weights: Weights) -> Tensor:
     raise ZeroDivisionError("by hand")
 
 
+@by_tensor
 def draws(weights: Weights) -> Tensor:
     return torch.rand_like(weights.trained)
 
@@ -203,7 +210,7 @@ def draws(weights: Weights) -> Tensor:
     [
         ("nan", "returned NaN for 24 of 24 surviving weights, must be a number for each, for 0.weight"),
         ("flat", "returned a tensor of shape (24,), must be (4, 6), one number for each weight, for 0.weight"),
-        ("fails", "fails on 0.weight (tried on initial values, before any training): ZeroDivisionError: by hand"),
+        ("fails", "fails (tried on initial values, before any training): ZeroDivisionError: by hand"),
     ],
 )
 def test_a_score_that_cannot_be_is_refused_before_any_training(score: str, told: str) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from tickets.candidate import Candidate
 from tickets.config import TrainConfig
 from tickets.config.types import AddedLater, Biases, Number, Zero
 from tickets.masks import random_places
@@ -54,6 +55,10 @@ def _nothing_trained() -> Tensors:
     raise LookupError("this Origin has no trained values")
 
 
+def _no_candidate(scope: str = "global") -> Candidate:
+    raise NotImplementedError("this origin has no candidate")
+
+
 @dataclass(frozen=True)
 class Origin:
     """What one arm of one replicate, round and draw can be made from. All tensors are on the CPU, by name.
@@ -85,6 +90,10 @@ class Origin:
         The run's `train`.
     read_trained
         Reads what `trained` returns.
+    candidate
+        ``candidate(scope="global")`` is the network before training and pruning, as a score sees it, for masks that are
+        computed from theta0: ``tickets.selection.mask_at_start("snip", origin.candidate())``. As many weights remain as
+        the round's mask keeps, in all tensors together, or in each tensor with ``scope="layer"``.
     """
 
     mask: Tensors
@@ -99,6 +108,7 @@ class Origin:
     optimizer: States = field(default_factory=dict)
     recipe: TrainConfig = field(default_factory=TrainConfig)
     read_trained: Callable[[], Tensors] = _nothing_trained
+    candidate: Callable[..., Candidate] = _no_candidate
 
     @property
     def trained(self) -> dict[str, Tensor]:

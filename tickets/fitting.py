@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from tickets.binding import named_function, with_options
-from tickets.catalogue import MODELS, SCORES
+from tickets.catalogue import MODELS
 from tickets.config import Run
 from tickets.coverage import Coverage
 from tickets.errors import InputError
@@ -17,7 +16,7 @@ from tickets.models import factory
 from tickets.models.chance import Draws, check_chance, draws_of
 from tickets.models.trainable import check_trainable
 from tickets.process_state import standard_state
-from tickets.scores import Weights
+from tickets.scores import Score, named_score
 from tickets.source import Source, as_taken
 from tickets.stack.architecture import Prunable, bias_names, coverage, prunable
 from tickets.stack.units import HiddenLayer, hidden_layers
@@ -86,7 +85,8 @@ def fit(run: Run, source: Source) -> Fitted:
         if run.model.name not in MODELS:
             check_chance(draws, _fresh(build, run), run.model.name)
         learns = tuple(name for name, parameter in module.named_parameters() if parameter.requires_grad)
-        trial = try_out(run, build, found, bias_names(module, found), learns, count, score) if score else Trial()
+        biases = bias_names(module, found)
+        trial = try_out(run, build, source.examples, found, biases, learns, score) if score else Trial()
     except InputError as error:
         raise type(error)([*problems, *error.problems]) from error
     if problems:
@@ -100,8 +100,6 @@ def _fresh(build: Callable[[], nn.Module], run: Run) -> Callable[[int], dict[str
     return lambda seed: initial_values(build, run.model.init.model_dump(), seed)
 
 
-def score_function(run: Run) -> Callable[[Weights], Tensor]:
-    """The score that a run prunes by: one of the catalogue, or the user's "module:function"."""
-    score = run.prune.score
-    function = named_function("prune.score", score.name, SCORES)
-    return with_options(function, "prune.score", score.name, score.options, positional=1)
+def score_function(run: Run) -> Score:
+    """The score that a run prunes by, with its options: one of the catalogue, or the user's "module:function"."""
+    return named_score(run.prune.score.name, run.prune.score.options)

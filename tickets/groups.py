@@ -96,6 +96,14 @@ def enter(setting: Setting, chain: Chain, number: int, arm: ArmConfig, draw: int
         optimizer=chain.optimizer,
         recipe=run.train,
         read_trained=chain.read_trained or (lambda: chain.theta0),
+        candidate=lambda scope="global": setting.candidates.at_start(
+            number,
+            chain.replicate,
+            chain.theta0,
+            chain.masks,
+            scope,
+            stream(run.seed, chain.replicate, "score", number, draw),
+        ),
     )
     mask, start = apply_rules(rules_of(arm), origin, f"arm {arm.label!r}, round {number}, replicate {chain.replicate}")
     label = Label(chain.replicate, number, density(mask), arm.label, draw)

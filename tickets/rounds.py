@@ -7,15 +7,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-import torch
 
+from tickets.candidate import Ends
 from tickets.chains import Chain
 from tickets.config import ArmConfig
 from tickets.groups import Group, enter, group, train_group
 from tickets.measures import Label, curve_rows, diverged, round_rows, unit_rows
-from tickets.pruning import prune_by_layer, prune_globally
-from tickets.scores import Weights, score_tensor
-from tickets.seeds import stream
+from tickets.selection import next_masks
 from tickets.setting import Setting
 from tickets.stack.networks import Stack, Tensors
 from tickets.stack.training import Trained
@@ -100,7 +98,7 @@ def train_round(
             advance(
                 chain,
                 tickets[chain.replicate],
-                next_masks(setting, tickets[chain.replicate], number),
+                _next_masks(setting, tickets[chain.replicate], number, chain.replicate in lost),
                 at_rewind.get(chain.replicate),
                 chain.replicate in lost,
             )
@@ -143,19 +141,12 @@ def advance(
     )
 
 
-def next_masks(setting: Setting, ticket: Network, number: int) -> Tensors:
-    """The masks of the round after `number`, from what its ticket was trained to."""
+def _next_masks(setting: Setting, ticket: Network, number: int, diverged: bool) -> Tensors:
+    """The masks of the round after `number`."""
+    ends = Ends(ticket.initial, ticket.trained)
     replicate = ticket.label.replicate
-    scores = {}
-    for name in ticket.mask:
-        seed = stream(setting.run.seed, replicate, "score", number, name)
-        generator = torch.Generator().manual_seed(seed)
-        weights = Weights(ticket.initial[name], ticket.trained[name], generator)
-        when = f"round {number}, replicate {replicate}"
-        scores[name] = score_tensor(setting.score, setting.run.prune.score.name, weights, ticket.mask[name], name, when)
-    if setting.run.prune.scope == "global":
-        return prune_globally(scores, ticket.mask, setting.run.prune.rate)
-    return prune_by_layer(scores, ticket.mask, setting.rates())
+    candidate = setting.candidates.after_round(number, replicate, ends, ticket.mask, setting.prunable)
+    return next_masks(setting.score, candidate, setting.run.prune.score.name, diverged=diverged)
 
 
 def _measured(setting: Setting, run: str, group: Group, start: Stack, outcome: Trained) -> _Outcome:

@@ -14,7 +14,8 @@ from tickets.data import Examples
 from tickets.execution_plan import Plan
 from tickets.fitting import Fitted, score_function
 from tickets.process_state import standard_state
-from tickets.scores import Weights
+from tickets.scores import Score
+from tickets.selection import Candidates
 from tickets.stack.architecture import Prunable, bias_names
 from tickets.stack.chain import chain_of
 from tickets.stack.convolutions import convolutions_met
@@ -38,7 +39,8 @@ class Setting:
     parameters: tuple[str, ...]
     prunable: tuple[Prunable, ...]
     hidden: tuple[HiddenLayer, ...]
-    score: Callable[[Weights], Tensor]
+    score: Score
+    candidates: Candidates
     module: nn.Module
     plan: Plan
     pixels: Mapping[str, int]
@@ -55,32 +57,23 @@ class Setting:
         """The parameters that are biases, less those that are frozen."""
         return bias_names(self.module, self.prunable)
 
-    def rates(self) -> dict[str, float]:
-        """The share of its surviving weights that each prunable tensor loses in a round, in layer scope."""
-        prune = self.run.prune
-
-        def rate(tensor: Prunable) -> float:
-            if tensor.output:
-                return prune.output_rate
-            return prune.conv_rate if tensor.convolution else prune.rate
-
-        return {tensor.name: rate(tensor) for tensor in self.prunable}
-
 
 @standard_state()
 def make_setting(fitted: Fitted, plan: Plan, device: torch.device) -> Setting:
     """Everything that the rounds of a run need, with its examples on the device."""
     run, module = fitted.run, fitted.module
     shape, dtype = fitted.source.examples.input_shape, fitted.source.examples.train_inputs.dtype
+    examples = on_device(fitted.source.examples, device)
     return Setting(
         run=run,
-        examples=on_device(fitted.source.examples, device),
+        examples=examples,
         build=fitted.build,
         fresh=fitted.fresh,
         parameters=fitted.trained,
         prunable=fitted.prunable,
         hidden=fitted.hidden,
         score=score_function(run),
+        candidates=Candidates(run, fitted.build, examples, device),
         module=module.to(device),
         plan=plan,
         pixels=_pixels(module, shape, dtype),

@@ -13,16 +13,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tickets.candidate import Ends
 from tickets.config import Run
-from tickets.errors import InputError, Problems, UserCodeError
+from tickets.data import Examples
+from tickets.errors import InputError, Problems
 from tickets.initial import initial_values
 from tickets.random_state import untouched_generators
 from tickets.roles import FRESH_DRAW, NOT_DRAWN, ArmStart, like_ticket_sentence
-from tickets.scores import Weights, score_tensor
+from tickets.scores import Score
+from tickets.scoring import scores_of
 from tickets.seeds import stream
+from tickets.selection import Candidates
 from tickets.stack.architecture import Prunable
 from tickets.trial_of_arms import WHEN, TriedArm, moved, try_arm
-from tickets.users_code import told
 
 Tensors = Mapping[str, Tensor]
 
@@ -58,11 +61,11 @@ class Trial:
 def try_out(
     run: Run,
     build: Callable[[], nn.Module],
+    examples: Examples,
     prunable: Sequence[Prunable],
     biases: frozenset[str],
     trained: tuple[str, ...],
-    examples: int,
-    score: Callable[[Weights], Tensor],
+    score: Score,
 ) -> Trial:
     """Make two replicates' initial values, score them, and apply every arm's rules to them.
 
@@ -72,6 +75,8 @@ def try_out(
         The run that is to be trained.
     build
         Makes one network, with values of its constructor's.
+    examples
+        The data.
     prunable
         The network's prunable tensors.
     biases
@@ -91,6 +96,7 @@ def try_out(
     """
     init = run.model.init.model_dump()
     one, other = (initial_values(build, init, stream(run.seed, replicate, "initial")) for replicate in (0, 1))
+    candidates = Candidates(run, build, examples, torch.device("cpu"))
     problems = Problems()
     fresh = [arm.label for arm in run.arms if arm.entry.values == FRESH_DRAW]
     equal = [tensor for tensor in prunable if torch.equal(one[tensor.name], other[tensor.name])]
@@ -99,12 +105,12 @@ def try_out(
         if unexpected and len(equal) == len(prunable) and (run.replicates > 1 or fresh):
             raise InputError(_same_start(run, len(prunable)))
     with problems.noted():
-        _try_score(run, one, prunable, score)
+        _try_score(run, candidates, one, prunable, score)
     tried: dict[str, TriedArm] = {}
     for arm in run.arms:
         with problems.noted(), untouched_generators():
             masks = {tensor.name: _every_second(tensor.shape) for tensor in prunable}
-            tried[arm.label] = try_arm(run, arm, (one, other), masks, biases, trained, examples)
+            tried[arm.label] = try_arm(run, arm, candidates, (one, other), masks, biases, trained)
     problems.raise_any()
     like = tuple(label for label, arm in tried.items() if arm.as_ticket)
     drawn = len(equal) < len(prunable)
@@ -128,25 +134,13 @@ def _same_start(run: Run, tensors: int) -> str:
     )
 
 
-def _try_score(run: Run, values: Tensors, prunable: Sequence[Prunable], score: Callable[[Weights], Tensor]) -> None:
-    """Score every tensor as if training had moved it a little: a score of how far it moved is no 0 / 0 then."""
-    name = run.prune.score.name
+def _try_score(run: Run, candidates: Candidates, values: Tensors, prunable: Sequence[Prunable], score: Score) -> None:
+    """Score the network as if training had changed its weights slightly, so that a change is not 0."""
     generator = torch.Generator().manual_seed(stream(run.seed, 0, "trial"))
-    trained = moved(values, generator)
-    problems: list[str] = []
-    for tensor in prunable:
-        weights = Weights(values[tensor.name].clone(), trained[tensor.name], generator)
-        alive = torch.ones(tensor.shape, dtype=torch.bool)
-        try:
-            with untouched_generators():
-                score_tensor(score, name, weights, alive, tensor.name, WHEN)
-        except InputError as error:
-            problems += error.problems
-        except Exception as error:
-            what = f"prune.score = {name!r}: fails on {tensor.name} ({WHEN})"
-            raise UserCodeError(f"{what}: {told(error)}") from error
-    if problems:
-        raise UserCodeError(problems)
+    ends = Ends(values, moved(values, generator))
+    mask = {tensor.name: torch.ones(tensor.shape, dtype=torch.bool) for tensor in prunable}
+    candidate = candidates.after_round(0, 0, ends, mask, prunable)
+    scores_of(score, candidate, f"prune.score = {run.prune.score.name!r}", WHEN)
 
 
 def _every_second(shape: tuple[int, ...]) -> Tensor:

@@ -14,6 +14,7 @@ from tickets.config import ArmConfig, Run
 from tickets.errors import InputError, UserCodeError
 from tickets.roles import FRESH_DRAW, ArmStart
 from tickets.seeds import stream
+from tickets.selection import Candidates
 from tickets.stack.optimizers import state_names
 from tickets.users_code import told
 
@@ -46,11 +47,11 @@ class TriedArm:
 def try_arm(
     run: Run,
     arm: ArmConfig,
+    candidates: Candidates,
     values: tuple[Tensors, Tensors],
     masks: Tensors,
     biases: frozenset[str],
     trained: tuple[str, ...],
-    examples: int,
 ) -> TriedArm:
     """Apply an arm's rules as in round 1; a user's own as in round 0 too.
 
@@ -60,6 +61,8 @@ def try_arm(
         The run.
     arm
         One of its arms.
+    candidates
+        Makes the run's candidates, for masks that are computed from theta0.
     values
         Every parameter and buffer of two replicates before training; the second stands for a fresh draw.
     masks
@@ -68,8 +71,6 @@ def try_arm(
         The names of the biases.
     trained
         The names of the trained parameters.
-    examples
-        How many training examples there are.
 
     Raises
     ------
@@ -78,7 +79,8 @@ def try_arm(
     UserCodeError
         If a rule fails, or returns what it must not.
     """
-    rules, trial = rules_of(arm), _Trial(run, arm, values, masks, biases, trained)
+    rules, trial = rules_of(arm), _Trial(run, arm, candidates, values, masks, biases, trained)
+    examples = len(candidates.examples.train_labels)
     reads: list[None] = []
     origin = trial.origin(1, reads)
     mask, start = trial.apply(rules, origin)
@@ -107,6 +109,7 @@ class _Trial:
 
     run: Run
     arm: ArmConfig
+    candidates: Candidates
     values: tuple[Tensors, Tensors]
     masks: Tensors
     biases: frozenset[str]
@@ -117,8 +120,10 @@ class _Trial:
         run, (one, other) = self.run, self.values
         step = run.rewind.step if round else 0
         rewound = one if step == 0 else moved(one, torch.Generator().manual_seed(0))
+        masks = self.masks if round else {name: torch.ones_like(mask) for name, mask in self.masks.items()}
+        seed = stream(run.seed, 0, "score", "trial")
         return Origin(
-            mask=self.masks if round else {name: torch.ones_like(mask) for name, mask in self.masks.items()},
+            mask=masks,
             theta0=one,
             rewound=rewound,
             biases=self.biases,
@@ -130,6 +135,7 @@ class _Trial:
             optimizer=self._state(step),
             recipe=run.train,
             read_trained=(lambda: self._read_trained(reads)) if round else lambda: one,
+            candidate=lambda scope="global": self.candidates.at_start(round, 0, one, masks, scope, seed),
         )
 
     def _state(self, step: int) -> dict[str, dict[str, Tensor]]:

@@ -97,7 +97,7 @@ def what_was_run(rounds: pd.DataFrame, file: Mapping[str, Any]) -> str:
         f" beside {listed(controls)}; " if controls else " without controls; ",
         f"{counted(rounds['replicate'].nunique(), 'replicate')}, {counted(rounds['round'].nunique(), 'round')} ",
         f"down to density {last:.4f}, {counted(len(rounds), 'training')} of {train['steps']:,} steps ",
-        f"({train['optimizer']}, learning rate {train['learning_rate']:g}). Pruned by {prune['score']}, ",
+        f"({train['optimizer']}, learning rate {train['learning_rate']:g}). Pruned by {_text(prune['score'])}, ",
         "over all tensors at once" if prune["scope"] == "global" else "layer by layer",
         f", rewound to step {config['rewind']['step']}.",
     ]
