@@ -158,6 +158,18 @@ SCORES: Mapping[str, Entry] = {
     "random": Entry("tickets.scores:random", "uniform random numbers: any may go"),
 }
 
+PROBES: Mapping[str, Entry] = {
+    "units": Entry(
+        "tickets.probes.units:units",
+        "distinct hidden units, distances between examples and effective rank, by layer, at each evaluated step",
+    ),
+}
+
+
+def table_of(probe: str) -> str:
+    """The name of a probe's table: the probe's own, or that of the function in "module:function"."""
+    return probe.rpartition(":")[2]
+
 
 def resolve(target: str) -> Callable[..., Any]:
     """The function that "module:function" names, imported now; it is not called.

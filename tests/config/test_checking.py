@@ -27,7 +27,7 @@ INITS = (
     "pytorch, sign_constant, uniform, zeros"
 )
 TOP = (
-    "allowed: arms, cohort_size, compute, data, data_folder, model, name, prune, replicates, rewind, rounds, "
+    "allowed: arms, cohort_size, compute, data, data_folder, model, name, probes, prune, replicates, rewind, rounds, "
     "seed, store, sweep, train, verdict"
 )
 TRAIN = (

@@ -47,7 +47,7 @@ def options(
     """Options of the command itself."""
 
 
-KINDS = ("models", "data", "arms", "scores")  # what `tickets list` can list, from tickets.catalogue
+KINDS = ("models", "data", "arms", "scores", "probes")  # what `tickets list` can list, from tickets.catalogue
 
 
 @app.command(short_help="Run, or go on with, a campaign.")
@@ -237,9 +237,9 @@ def verify(folder: Folder, as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
-@app.command("list", short_help="List the models, data sets, arms or scores that there are.")
+@app.command("list", short_help="List the models, data sets, arms, scores or probes that there are.")
 def list_names(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="models, data, arms or scores.")], as_json: AsJson = False
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="models, data, arms, scores or probes.")], as_json: AsJson = False
 ) -> None:
     """List what a campaign file can name, one line each."""
     from tickets import catalogue

@@ -56,6 +56,8 @@ def _with_defaults(table: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(full["arms"], list | tuple):
         arms = [as_table(arm) for arm in full["arms"]]
         full["arms"] = [{**_defaults(ArmConfig), **arm} if isinstance(arm, Mapping) else arm for arm in arms]
+    if isinstance(full["probes"], list | tuple):
+        full["probes"] = [as_table(probe) for probe in full["probes"]]
     return full
 
 
@@ -73,7 +75,7 @@ def _spoiled(key: str, wrong: str) -> bool:
 
 def _as_written(problem: Problem, table: Mapping[str, Any]) -> Problem:
     """The problem under the key that the file has: `data`, not `data.name`, if the short form was used."""
-    place = re.fullmatch(r"(data|model|model\.init|arms)(?:\[(\d+)\])?\.name", problem.key)
+    place = re.fullmatch(r"(data|model|model\.init|arms|probes)(?:\[(\d+)\])?\.name", problem.key)
     if place is None:
         return problem
     written = flat(table).get(place[1])

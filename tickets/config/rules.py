@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from tickets.catalogue import ARMS
+from tickets.catalogue import ARMS, PROBES, table_of
 
 RANDOM_ARMS = tuple(sorted(name for name, arm in ARMS.items() if arm.random))
 CONSTANT_STARTS = tuple(name for name, arm in ARMS.items() if arm.biases is not None)
@@ -173,6 +173,8 @@ def broken_rules(values: Mapping[str, Any]) -> Iterator[Broken]:
         names, labels = ([values.get(f"{at}.{key}") for at in places] for key in ("name", "label"))
         yield from _arms_together(names, labels)
         yield from _controls(names, labels, values.get("verdict.controls", _DEFAULT_CONTROLS))
+    if "probes" in values:
+        yield from _tables_of_probes([_name_of(probe) for probe in values["probes"]])
 
 
 _DEFAULT_CONTROLS = ("reinit",)
@@ -210,3 +212,30 @@ def _arms_together(names: list[str | None], labels: list[str | None]) -> Iterato
     # A name that could not be read may have been meant as the ticket; its own line says enough.
     if "ticket" not in names and None not in names:
         yield Broken("arms", 'must hold "ticket": every other arm is compared with it')
+
+
+# The other files of a round's folder.
+_RESERVED = ("curves", "rounds", "masks", "next_masks", "weights", "trained", "manifest")
+
+
+def _name_of(probe: Any) -> Any:
+    return probe.get("name") if isinstance(probe, Mapping) else probe
+
+
+def _tables_of_probes(names: Sequence[Any]) -> Iterator[Broken]:
+    """Each probe has a file of its own, also where a file system does not tell capital letters from small ones."""
+    tables = [table_of(name).casefold() if isinstance(name, str) else None for name in names]
+    for index, (name, table) in enumerate(zip(names, tables, strict=True)):
+        key = f"probes[{index}].name"
+        if table in tables[:index] and table is not None:
+            first = tables.index(table)
+            same = name == names[first]
+            why = "each probe is measured once" if same else f"both tables would be {table}.parquet"
+            yield Broken(key, f"is there already as probes[{first}]; {why}; {_MEND[same]}")
+        elif table in _RESERVED:
+            yield Broken(key, f"its table would be {table}.parquet, which is taken; {_MEND[False]}")
+        elif name not in PROBES and table in PROBES:
+            yield Broken(key, f"its table would be that of the probe {table}; {_MEND[False]}")
+
+
+_MEND = {True: "leave one out", False: "give the function another name"}

@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from tickets.catalogue import ARMS, SCORES
+from tickets.catalogue import ARMS, PROBES, SCORES
 from tickets.config.inits import Biases, BiasesName
 from tickets.config.legal import (
     STRICT,
@@ -31,6 +31,7 @@ from tickets.config.legal import (
     Label,
     NotNegative,
     Number,
+    Option,
     Positive,
     PositiveFraction,
     Seed,
@@ -40,7 +41,7 @@ from tickets.config.legal import (
     one_of,
 )
 from tickets.config.rules import broken_rules, flat, pruned_share
-from tickets.config.variants import LIST, DataConfig, ModelConfig
+from tickets.config.variants import LIST, STRICT_WITH_OPTIONS, DataConfig, ModelConfig
 from tickets.errors import InputError
 
 OptimizerName = Literal["sgd", "adam", "adamw"]
@@ -58,6 +59,7 @@ Kept = Annotated[KeptName, one_of("choice", get_args(KeptName))]
 Strategy = Annotated[StrategyName, one_of("strategy", get_args(StrategyName))]
 ArmName = Annotated[str, one_of("arm", ARMS)]
 Score = Annotated[str, one_of("score", SCORES, functions=True)]
+ProbeName = Annotated[str, one_of("probe", PROBES, functions=True)]
 
 
 def _constant_value(checked: dict[str, Any]) -> float | None:
@@ -168,6 +170,25 @@ class StoreConfig(BaseModel):
     units: bool = False  # whether hidden units are counted at each evaluated step; for chains of Linear layers
 
 
+class ProbeConfig(BaseModel):
+    """A probe; a plain string is short for a table with that name. Further keys are options of its function."""
+
+    model_config = STRICT_WITH_OPTIONS
+    __pydantic_extra__: dict[str, Option]
+
+    name: ProbeName
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The keyword arguments of its function: all keys but name."""
+        return self.model_dump(exclude={"name"})
+
+    @model_serializer(mode="wrap")
+    def _as_name(self, whole: SerializerFunctionWrapHandler) -> Any:
+        dumped = whole(self)
+        return dumped["name"] if dumped.keys() == {"name"} else dumped
+
+
 class VerdictConfig(BaseModel):
     """How "is there a winning ticket?" is answered; it changes no number that is saved."""
 
@@ -205,12 +226,25 @@ class Run(BaseModel):
         ArmConfig(name="reinit"),
         ArmConfig(name="random_mask"),
     )
+    probes: Annotated[tuple[Annotated[ProbeConfig, BeforeValidator(as_table)], ...], LIST] = ()
     train: TrainConfig = TrainConfig()
     prune: PruneConfig = PruneConfig()
     rewind: RewindConfig = RewindConfig()
     store: StoreConfig = StoreConfig()
     compute: ComputeConfig = ComputeConfig()
     verdict: VerdictConfig = VerdictConfig()
+
+    @property
+    def every_probe(self) -> tuple[ProbeConfig, ...]:
+        """What is measured of each round: `probes`, after "units" where `store.units` alone asks for it."""
+        by_store = self.store.units and all(probe.name != "units" for probe in self.probes)
+        return (*([ProbeConfig(name="units")] if by_store else []), *self.probes)
+
+    @model_serializer(mode="wrap")
+    def _without_the_default(self, whole: SerializerFunctionWrapHandler) -> Any:
+        # No probe is always written as no key, as in the runs that were saved before there were any.
+        dumped = whole(self)
+        return {key: value for key, value in dumped.items() if key != "probes" or value}
 
     @model_validator(mode="after")
     def _keep_rules(self) -> Run:

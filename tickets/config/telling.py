@@ -108,7 +108,7 @@ def _told(place: Place, details: ErrorDetails) -> Problem:
         "string_type": "a string",
         "bool_type": "true or false",
         "tuple_type": "a list",
-        "model_type": "a name or a table" if place[0] == "arms" else "a table",
+        "model_type": "a name or a table" if place[0] in ("arms", "probes") else "a table",
     }
     return Problem(key, shown(value), f"must be {wanted.get(kind, 'of another kind')}, not {kind_of(value)}")
 
@@ -143,6 +143,8 @@ def _unknown_key(place: Place) -> str:
 def _missing(place: Place) -> str:
     if place[0] == "arms":
         return f"missing; name an arm ({listed(catalogue.ARMS)})"
+    if place[0] == "probes":
+        return f"missing; name a probe ({listed(catalogue.PROBES, functions=True)})"
     if place[0] in NAMED:
         noun, entries, functions = NAMED[str(place[0])]
         return f"missing; name {noun} ({listed(entries, functions)})"
