@@ -14,7 +14,9 @@ from torch import Tensor
 
 from tickets.config import ArmConfig, Run
 from tickets.listener import RoundDone
-from tickets.rounds import Chain, Network, RoundResult, density, first_chain, first_masks, train_round
+from tickets.probes import Probe, record_of
+from tickets.probes.stored import Stored
+from tickets.rounds import Chain, Network, RoundResult, context_of, density, first_chain, first_masks, train_round
 from tickets.setting import Setting
 from tickets.stack.networks import Tensors
 from tickets.store import (
@@ -66,10 +68,11 @@ def train_cohort(
     for plan in work.cohort.rounds:
         if not chains:  # the first plan, or after a part: a part ends no round
             chains = _chains(setting, folder, plan.number)
-        result = train_round(setting, work.run_id, chains, plan.number, _wanted(work.run, plan), tick)
+        earlier = Stored(folder, plan, context_of(setting)).networks
+        result = train_round(setting, work.run_id, chains, plan.number, _wanted(work.run, plan), tick, earlier)
         if plan.number == 0 and plan.part == 0 and work.run.rewind.step > 0:
             _commit_rewind(folder, result.chains)
-        committed = write_round(folder, _record(work, plan, chains, result))
+        committed = write_round(folder, _record(work, plan, chains, result, setting.probes))
         seconds = float(result.rounds["seconds"].sum())
         append_event(
             work.folder / Layout.LOG,
@@ -126,7 +129,9 @@ def _chains(setting: Setting, folder: Path, number: int) -> tuple[Chain, ...]:
     )
 
 
-def _record(work: CohortWork, plan: RoundPlan, chains: Sequence[Chain], result: RoundResult) -> RoundRecord:
+def _record(
+    work: CohortWork, plan: RoundPlan, chains: Sequence[Chain], result: RoundResult, probes: Sequence[Probe]
+) -> RoundRecord:
     """A round as the store takes it."""
     kept = work.run.store.trained
     is_whole = plan.part == 0
@@ -148,7 +153,8 @@ def _record(work: CohortWork, plan: RoundPlan, chains: Sequence[Chain], result: 
         names={arm.label: arm.name for arm in work.run.arms if arm.label != arm.name},
         curves=result.curves,
         rounds=result.rounds,
-        units=result.units,
+        tables=result.tables,
+        probes=record_of(probes),
         next_masks={chain.replicate: _arrays(chain.masks) for chain in result.chains} if is_whole else None,
         extra={"arm_options": arm_options(work.run.arms), "fingerprint": work.fingerprint},
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +15,9 @@ from torch import Tensor
 from tickets.arms import Origin, apply_rules
 from tickets.catalogue import ARMS, resolve
 from tickets.config import ArmConfig
-from tickets.measures import Label, curve_rows, diverged, round_rows, unit_rows
+from tickets.measures import Label, curve_rows, diverged, round_rows
+from tickets.probes import Context, Networks
+from tickets.probes.measuring import Earlier, Measurements
 from tickets.process_state import settings_kept
 from tickets.pruning import prune_by_layer, prune_globally
 from tickets.scores import Weights, score_tensor
@@ -26,7 +28,6 @@ from tickets.stack.memory import evaluation_chunk
 from tickets.stack.networks import Stack, Tensors, stack_networks
 from tickets.stack.strategies import SPARSE_CHUNK, begin
 from tickets.stack.training import Trained, train
-from tickets.stack.units import measure_units
 
 
 @dataclass(frozen=True)
@@ -60,14 +61,13 @@ class Network:
 class RoundResult:
     """What a round gives: its networks and measurements, and each replicate's chain for the round after.
 
-    units: of the hidden units, None unless the run has them counted. chains is empty when the ticket was not
-    among the arms.
+    tables: of the run's probes, by name. chains is empty when the ticket was not among the arms.
     """
 
     networks: tuple[Network, ...]
     curves: pd.DataFrame
     rounds: pd.DataFrame
-    units: pd.DataFrame | None
+    tables: Mapping[str, pd.DataFrame]
     chains: tuple[Chain, ...]
 
 
@@ -107,27 +107,28 @@ def train_round(
     number: int,
     arms: Sequence[tuple[ArmConfig, int]],
     tick: Callable[[int], None] = lambda networks: None,
+    earlier: Earlier = lambda round, trained: None,
 ) -> RoundResult:
     """Train the given arms and draws of one round for all replicates in lockstep.
 
     run: the run's id, for the rows. number: the round's. arms: (arm, draw) pairs. In round 0 every arm has the
     full schedule; later each starts at the rewind step, or at 0 where the arm says so. Networks that start at
-    different steps, or with and without an optimizer state, are different stacks.
+    different steps, or with and without an optimizer state, are different stacks. earlier: what the run's probes get
+    of earlier rounds; see `Networks.earlier`.
     """
     entries = [_enter(setting, chain, number, arm, draw) for chain in chains for arm, draw in arms]
     stacks: dict[tuple[int, bool], list[_Entry]] = defaultdict(list)
     for entry in entries:
         stacks[entry.start, entry.carries_state].append(entry)
-    networks, curves, rounds, units, kept = [], [], [], [], {}
+    measured = _measurements(setting, run, number, earlier)
+    networks, curves, rounds, kept = [], [], [], {}
     for (start, carries_state), members in stacks.items():
-        outcome = _train_stack(setting, members, start, carries_state, number, tick)
+        outcome = _train_stack(setting, members, start, carries_state, number, measured, tick)
         labels = [entry.label for entry in members]
         lost = diverged(outcome.curves, outcome.stack, setting.examples.classes)
         lost |= np.array([entry.chain.diverged for entry in members])
         curves.append(curve_rows(run, labels, outcome.curves))
         rounds.append(round_rows(run, labels, outcome.curves, lost, outcome.seconds))
-        if outcome.measured is not None:
-            units.append(unit_rows(run, labels, outcome.curves.steps, setting.hidden, outcome.measured))
         for index, entry in enumerate(members):
             initial = _masked(entry.values, entry.mask)
             networks.append(Network(entry.label, entry.mask, initial, outcome.stack.network(index)))
@@ -136,6 +137,7 @@ def train_round(
                     outcome.kept.network(index),
                     outcome.kept.optimizer_state(index),
                 )
+    measured.afterwards(networks)
     table = pd.concat(rounds, ignore_index=True)
     after = []
     for chain in chains:
@@ -156,7 +158,7 @@ def train_round(
         networks=tuple(networks),
         curves=pd.concat(curves, ignore_index=True),
         rounds=table,
-        units=pd.concat(units, ignore_index=True) if units else None,
+        tables=measured.tables(),
         chains=tuple(after),
     )
 
@@ -174,6 +176,23 @@ def next_masks(setting: Setting, ticket: Network, number: int) -> Tensors:
     if setting.run.prune.scope == "global":
         return prune_globally(scores, ticket.mask, setting.run.prune.rate)
     return prune_by_layer(scores, ticket.mask, setting.rates())
+
+
+def context_of(setting: Setting) -> Context:
+    """What the run's probes get of it."""
+    chunk = evaluation_chunk(1, setting.activations, setting.run.train.batch_size, setting.device)
+    return Context(setting.run, setting.examples, setting.build, setting.module, setting.device, chunk)
+
+
+def _measurements(setting: Setting, run: str, number: int, earlier: Earlier) -> Measurements:
+    def after(networks: Networks, place: int) -> Tensors:
+        mask, initial, trained = (
+            {name: tensor[place].to("cpu", copy=True) for name, tensor in tensors.items()}
+            for tensors in (networks.masks, networks.initial, networks.values)
+        )
+        return next_masks(setting, Network(networks.labels[place], mask, initial, trained), number)
+
+    return Measurements(run, setting.probes, context_of(setting), earlier, after)
 
 
 def _enter(setting: Setting, chain: Chain, number: int, arm: ArmConfig, draw: int) -> _Entry:
@@ -204,6 +223,7 @@ def _train_stack(
     start: int,
     carries_state: bool,
     number: int,
+    measured: Measurements,
     tick: Callable[[int], None],
 ) -> Trained:
     """Train networks that start at the same step as one stack."""
@@ -236,9 +256,7 @@ def _train_stack(
         networks_at_once=setting.plan.networks_at_once,
         chunk=SPARSE_CHUNK if strategy == "sparse" and not setting.has_images else whole,
         keep_step=run.rewind.step if number == 0 and run.rewind.step > 0 else None,
-        measure=functools.partial(measure_units, setting.hidden, x=setting.examples.validation_inputs)
-        if run.store.units
-        else None,
+        observe=measured.observer([entry.label for entry in members], stack),
         device=setting.device,
         tick=tick,
     )

@@ -239,7 +239,8 @@ def verify(folder: Folder, as_json: AsJson = False) -> None:
 
 @app.command("list", short_help="List the models, data sets, arms, scores or probes that there are.")
 def list_names(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="models, data, arms, scores or probes.")], as_json: AsJson = False
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="models, data, arms, scores or probes.")],
+    as_json: AsJson = False,
 ) -> None:
     """List what a campaign file can name, one line each."""
     from tickets import catalogue

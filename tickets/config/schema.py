@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from tickets.catalogue import ARMS, PROBES, SCORES
+from tickets.catalogue import ARMS, PROBES, SCORES, table_of
 from tickets.config.inits import Biases, BiasesName
 from tickets.config.legal import (
     STRICT,
@@ -182,6 +182,11 @@ class ProbeConfig(BaseModel):
     def options(self) -> dict[str, Any]:
         """The keyword arguments of its function: all keys but name."""
         return self.model_dump(exclude={"name"})
+
+    @property
+    def table(self) -> str:
+        """The name of its table."""
+        return table_of(self.name)
 
     @model_serializer(mode="wrap")
     def _as_name(self, whole: SerializerFunctionWrapHandler) -> Any:

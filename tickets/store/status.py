@@ -12,6 +12,7 @@ from tickets.errors import InputError
 from tickets.store.layout import Layout, run_folders
 from tickets.store.left_over import asked_runs, left_over, networks_of, runs_left_over
 from tickets.store.log import read_events
+from tickets.store.measured import unmeasured
 from tickets.store.plan import SavedCohort, plan, survey, wanted_arms
 from tickets.store.prunable import read_coverage
 from tickets.store.reading import read_json
@@ -30,6 +31,7 @@ class RunStatus:
     asked: whether campaign.toml asks for the run; else it is measured by its own run.json.
     coverage: which of the network's weights are prunable, as `Coverage.as_json` gives it; None if no file says so.
     left_over: what of the run is saved and no longer in the campaign file, a line a kind.
+    unmeasured: the probes whose tables some committed rounds lack, a line each.
     """
 
     run: str
@@ -46,6 +48,7 @@ class RunStatus:
     asked: bool
     coverage: dict[str, Any] | None = None
     left_over: list[str] = field(default_factory=list)
+    unmeasured: list[str] = field(default_factory=list)
 
 
 def status(folder: str | Path) -> list[RunStatus]:
@@ -140,6 +143,7 @@ def _status(name: str, run: Run, folder: Path, asked: bool) -> RunStatus:
         asked=asked,
         coverage=_coverage(folder),
         left_over=left_over(run, networks_of(saved)),
+        unmeasured=unmeasured(run, folder),
     )
 
 
