@@ -81,7 +81,7 @@ class Measurements:
         if not self._at_steps:
             return None
         begun: dict[int, tuple[Tensors, Tensors]] = {}
-        carries: dict[tuple[str, int], dict[str, Any]] = {}
+        carries: dict[tuple[str, int], dict[str, torch.Tensor]] = {}
 
         def observe(part: slice, step: int, values: Tensors) -> None:
             if part.start not in begun:
@@ -124,7 +124,7 @@ class Measurements:
         values: Tensors,
         initial: Tensors,
         masks: Tensors,
-        carry: dict[str, Any],
+        carry: dict[str, torch.Tensor],
     ) -> Networks:
         return Networks(
             labels,

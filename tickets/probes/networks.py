@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -71,8 +70,8 @@ class Networks:
     context
         What all networks of the run have in common.
     carry
-        A dict of the probe's own. At the first evaluated step of these networks it is empty; what is written to it is
-        there at their next one.
+        Tensors of the probe's own, by name. It is empty at the first evaluated step of these networks; what is written
+        to it there is in it at their next one.
     """
 
     labels: tuple[Label, ...]
@@ -81,7 +80,7 @@ class Networks:
     initial: Tensors
     masks: Tensors
     context: Context
-    carry: dict[str, Any] = field(default_factory=dict)
+    carry: dict[str, Tensor] = field(default_factory=dict)
     _probe: str = ""
     _earlier: Callable[[int, bool], Networks | None] = lambda round, trained: None
     _next_masks: Callable[[Networks, int], Mapping[str, Tensor]] | None = None
@@ -254,7 +253,7 @@ class Networks:
 
 def _load(module: nn.Module, values: Tensors, network: int) -> None:
     for name, tensor in (*module.named_parameters(), *module.named_buffers()):
-        tensor.data = values[name][network].to(tensor.device, copy=True)
+        tensor.data = values[name][network].to(tensor.device, tensor.dtype, copy=True)
 
 
 def _count(tensors: Tensors) -> int:

@@ -121,6 +121,11 @@ class Probe:
             raise UserCodeError([f"probe {self.name!r} ({when}): {problem}" for problem in error.problems]) from error
         except Exception as error:
             raise UserCodeError(f"probe {self.name!r} fails ({when}): {told(error)}{_hint(networks)}") from error
+        if wrong := [name for name, kept in networks.carry.items() if not isinstance(kept, Tensor)]:
+            raise UserCodeError(
+                f"probe {self.name!r} ({when}): networks.carry[{wrong[0]!r}] is a "
+                f"{type(networks.carry[wrong[0]]).__name__}, must be a tensor"
+            )
         if _versions(networks) != before:
             raise UserCodeError(f"probe {self.name!r} ({when}): writes to networks.examples; write to a clone of them")
         try:

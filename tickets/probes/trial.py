@@ -129,7 +129,7 @@ def _tried(probe: Probe, made: _Made) -> Probe:
     before = [tensor.clone() for tensor in _tensors(made.context.examples)]
     columns: dict[str, str] | None = None
     for number, diverged in [*((number, False) for number in numbers), (0, True)]:
-        carry: dict[str, object] = {}
+        carry: dict[str, Tensor] = {}
         for step in (0, last) if probe.at_steps else (last,):
             networks = replace(made.networks(number, step, diverged), carry=carry)
             when = f"{WHEN}: round {number}, step {step}" + (", one network diverged" if diverged else "")
