@@ -9,12 +9,9 @@ import pandas as pd
 import pytest
 import torch
 
-from tickets.measures import HOPELESS, Label, curve_rows, diverged, round_rows, unit_rows
-from tickets.models.mlp import mlp
+from tickets.measures import HOPELESS, Label, curve_rows, diverged, round_rows
 from tickets.stack.evaluation import METRICS, Curves
 from tickets.stack.networks import Stack
-from tickets.stack.units import MEASURES, hidden_layers
-from tickets.store.tables import UNITS
 
 NAN, INF = math.nan, math.inf
 CURVES = [
@@ -147,25 +144,3 @@ def test_a_loss_that_began_higher_than_it_ends_is_not_hopeless() -> None:
     assert lost([[high, high, high], [high, np.nextafter(high, 0), np.nextafter(high, INF)]]) == [False, False, True]
     # What counts is the last step, not one on the way.
     assert lost([[1.0], [high], [1.0]]) == [False]
-
-
-def test_unit_rows_are_networks_steps_and_layers() -> None:
-    first, second = hidden_layers(mlp((3,), 2, [4, 5]))
-    other = Label(replicate=5, round=2, density=0.5, arm="reinit", draw=1)
-    values = torch.arange(2 * 2 * 2 * 7, dtype=torch.float64).view(2, 2, 2, 7)  # (steps, networks, layers, measures)
-    rows = unit_rows("r", [TICKET, other], torch.tensor([0, 50]), [first, second], values)
-    assert list(rows.columns) == UNITS.names
-    assert rows["replicate"].tolist() == [4] * 4 + [5] * 4
-    assert rows["arm"].tolist() == ["ticket"] * 4 + ["reinit"] * 4
-    assert rows["step"].tolist() == [0, 0, 50, 50] * 2
-    assert rows["layer"].tolist() == ["1", "3"] * 4
-    assert rows["width"].tolist() == [4, 5] * 4
-    # Of the second network at step 50: the second layer's are values[1, 1, 1], the last seven numbers.
-    assert rows.iloc[-1][list(MEASURES)].tolist() == list(range(49, 56))
-    assert rows.iloc[1]["distinct"] == 7.0, "values[0, 0, 1, 0]"
-
-
-def test_unit_rows_of_a_network_without_hidden_layers() -> None:
-    rows = unit_rows("r", [TICKET], torch.tensor([0, 50]), [], torch.empty(2, 1, 0, 7, dtype=torch.float64))
-    assert list(rows.columns) == UNITS.names
-    assert rows.empty

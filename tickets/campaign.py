@@ -37,6 +37,7 @@ from tickets.store import (
     runs_left_over,
     survey,
     sweep_temporary,
+    unmeasured,
     write_run,
 )
 from tickets.work import Trainer, Work
@@ -221,9 +222,10 @@ def _changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 
 def _left_over(folder: Path, runs: Mapping[str, Run]) -> Iterator[str]:
-    """What is saved and no longer in the campaign: a line a kind."""
+    """What is saved and no longer in the campaign, and what committed rounds lack: a line a kind."""
     for name, one in runs.items():
         yield from (f"{name}: {line}" for line in left_over(one, networks_of(survey(folder / name))))
+        yield from (f"{name}: {line}" for line in unmeasured(one, folder / name))
     yield from runs_left_over((path.name for path in run_folders(folder)), runs)
 
 

@@ -258,8 +258,8 @@ SCORES: Mapping[str, Entry] = {
 
 PROBES: Mapping[str, Entry] = {
     "units": Entry(
-        "tickets.stack.units:measure_units",
-        "the distinct units of each hidden layer, at every evaluated step; for chains of Linear layers",
+        "tickets.probes.units:units",
+        "distinct hidden units, distances between examples and effective rank, by layer, at each evaluated step",
     ),
 }
 

@@ -20,6 +20,7 @@ from tickets.execution_plan import Plan, needs_initial, plan_execution
 from tickets.fitting import Fitted, fit
 from tickets.guard import guarded
 from tickets.network import Carried, Kept, carry_on, look_at
+from tickets.probes import record_of
 from tickets.source import Source, default_validation, load_source
 from tickets.sources import named_functions
 from tickets.stack.jit import OFF, jit_is_off
@@ -27,6 +28,7 @@ from tickets.store import (
     CohortPlan,
     Layout,
     append_event,
+    check_measured,
     cohort_folder,
     cohort_folders,
     read_initial,
@@ -144,6 +146,8 @@ def plan_all(
                 )
             if saved is not None:
                 _check_tensors(folder / name, one)
+                columns = {probe.table: probe.columns for probe in one.probes}
+                check_measured(folder / name, record_of(one.probes), columns)
             if saved is not None and saved["config"]["compute"] == one.run.compute.model_dump(mode="json"):
                 plans[name] = _with_initial(Plan.of_record(saved["execution"]), one, device, workers)
                 if jit_is_off() and (plans[name].strategy == "sparse" or plans[name].sparse_up_to > 0):

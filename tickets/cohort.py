@@ -15,8 +15,10 @@ from torch import Tensor
 from tickets.chains import Chain, density, first_chain, first_masks
 from tickets.config import ArmConfig, Run
 from tickets.listener import RoundDone
+from tickets.probes import Probe, record_of
+from tickets.probes.stored import Stored
 from tickets.roles import ArmStart
-from tickets.rounds import Network, RoundResult, train_round
+from tickets.rounds import Network, RoundResult, context_of, train_round
 from tickets.setting import Setting
 from tickets.stack.networks import Tensors
 from tickets.store import (
@@ -69,10 +71,11 @@ def train_cohort(
     for plan in work.cohort.rounds:
         if not chains:  # the first plan, or after a part: a part ends no round
             chains = _chains(setting, folder, plan.number)
-        result = train_round(setting, work.run_id, chains, plan.number, _wanted(work.run, plan), tick)
+        earlier = Stored(folder, plan, context_of(setting)).networks
+        result = train_round(setting, work.run_id, chains, plan.number, _wanted(work.run, plan), tick, earlier)
         if plan.number == 0 and plan.part == 0 and work.run.rewind.step > 0:
             _commit_rewind(folder, result.chains)
-        committed = write_round(folder, _record(work, plan, chains, result))
+        committed = write_round(folder, _record(work, plan, chains, result, setting.probes))
         seconds = float(result.rounds["seconds"].sum())
         append_event(
             work.folder / Layout.LOG,
@@ -143,7 +146,9 @@ def _reader(folder: Path, replicate: int) -> Callable[[], Tensors]:
     return lambda: _tensors(read_trained(folder, replicate))
 
 
-def _record(work: CohortWork, plan: RoundPlan, chains: Sequence[Chain], result: RoundResult) -> RoundRecord:
+def _record(
+    work: CohortWork, plan: RoundPlan, chains: Sequence[Chain], result: RoundResult, probes: Sequence[Probe]
+) -> RoundRecord:
     """A round as the store takes it."""
     kept = work.run.store.trained
     is_whole = plan.part == 0
@@ -167,7 +172,8 @@ def _record(work: CohortWork, plan: RoundPlan, chains: Sequence[Chain], result: 
         pruned={arm.label: arm.entry.pruned for arm in work.run.arms if arm.entry.pruned != "zero"},
         curves=result.curves,
         rounds=result.rounds,
-        units=result.units,
+        tables=result.tables,
+        probes=record_of(probes),
         next_masks={chain.replicate: _arrays(chain.masks) for chain in result.chains} if is_whole else None,
         extra={"arm_options": arm_options(work.run.arms), "fingerprint": work.fingerprint},
     )

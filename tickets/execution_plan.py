@@ -12,6 +12,7 @@ import torch
 from tickets.catalogue import Pruned
 from tickets.config import Run
 from tickets.fitting import Fitted
+from tickets.probes.memory import bytes_afterwards, bytes_at_steps
 from tickets.process_state import standard_state
 from tickets.stack.chain import chain_of
 from tickets.stack.convolutions import convolutions_met
@@ -30,7 +31,6 @@ from tickets.stack.memory import (
     round_bytes,
     sizes_of,
     training_bytes,
-    unit_bytes,
 )
 from tickets.stack.networks import Stack
 from tickets.stack.strategies import Choice, choose, share_left
@@ -113,6 +113,8 @@ def plan_execution(
     sizes = sizes_of(module, fitted.prunable, run.train)
     if device.type == "cpu":  # what a round keeps is on the CPU, where another device's memory is not asked for it
         bound -= _kept_by_a_round(fitted, sizes)
+    else:
+        bound -= _measured_afterwards(fitted, sizes)
     at_once = networks_that_fit(bound, _training(fitted, sizes, choice, pruned), lanes)
     nested = None
     if pruned == "zero" and needs_initial(run):
@@ -141,6 +143,8 @@ def memory_needed(fitted: Fitted, plan: Plan, device: torch.device) -> int:
     held = at_once * training.each + plan.lanes * training.lane + EVALUATION_BYTES[device.type]
     if device.type == "cpu":
         held += _kept_by_a_round(fitted, sizes)
+    else:
+        held += _measured_afterwards(fitted, sizes)
     return int(held * KEPT_BY_THE_ALLOCATOR)
 
 
@@ -157,7 +161,12 @@ def _kept_by_a_round(fitted: Fitted, sizes: Sizes) -> int:
     run = fitted.run
     networks = networks_in_lockstep(run)
     kept = round_bytes(sizes, _cohort_size(run), networks, rounds=run.rounds, rewinds=run.rewind.step > 0)
-    return kept + ranking_bytes(fitted.prunable, run.prune.scope)
+    return kept + ranking_bytes(fitted.prunable, run.prune.scope) + _measured_afterwards(fitted, sizes)
+
+
+def _measured_afterwards(fitted: Fitted, sizes: Sizes) -> int:
+    """What the probes of a whole round take, on the device."""
+    return networks_in_lockstep(fitted.run) * bytes_afterwards(fitted.probes, fitted.module, sizes)
 
 
 def _training(fitted: Fitted, sizes: Sizes, choice: Choice, pruned: Pruned = "zero") -> Training:
@@ -185,4 +194,4 @@ def _training(fitted: Fitted, sizes: Sizes, choice: Choice, pruned: Pruned = "ze
     # The networks as they stood at their early-stop step, and those that are compared with them.
     stood = 2 * sizes.standing if fitted.run.train.evaluate_on else 0
     held = sizes.values if pruned == "initial" else 0
-    return Training(most.each + stood + held + unit_bytes(fitted.module, fitted.hidden), most.lane)
+    return Training(most.each + stood + held + bytes_at_steps(fitted.probes, fitted.module, sizes), most.lane)

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from tickets.catalogue import MODELS
 from tickets.config import Run
 from tickets.coverage import Coverage
+from tickets.data import Examples
 from tickets.errors import InputError
 from tickets.initial import initial_values
 from tickets.models import factory
 from tickets.models.chance import Draws, check_chance, draws_of
 from tickets.models.trainable import check_trainable
+from tickets.probes import Context, Probe, probes_of
+from tickets.probes.trial import try_probes
 from tickets.process_state import standard_state
 from tickets.scores import Score, named_score
+from tickets.seeds import stream
 from tickets.source import Source, as_taken
 from tickets.stack.architecture import Prunable, bias_names, coverage, prunable
-from tickets.stack.units import HiddenLayer, hidden_layers
 from tickets.trial import Trial, try_out
 
 TRIED = 4  # training examples that a network is tried on
@@ -29,9 +33,9 @@ TRIED = 4  # training examples that a network is tried on
 class Fitted:
     """A run whose model, data and recipe are known to fit one another.
 
-    build: makes the model as the user's function does. module: a template of the architecture. hidden: its hidden
-    layers, if the run has their units counted. coverage: which of its weights are prunable. trial: what the run's own
-    functions gave on initial values. draws: what it draws from as it computes.
+    build: makes the model as the user's function does. module: a template of the architecture. probes: what is measured
+    of each round. coverage: which of its weights are prunable. trial: what the run's own functions gave on initial
+    values. draws: what it draws from as it computes.
     """
 
     run: Run
@@ -39,7 +43,7 @@ class Fitted:
     build: Callable[[], nn.Module]
     module: nn.Module
     prunable: tuple[Prunable, ...]
-    hidden: tuple[HiddenLayer, ...]
+    probes: tuple[Probe, ...]
     coverage: Coverage
     trial: Trial
     draws: Draws
@@ -69,8 +73,13 @@ def fit(run: Run, source: Source) -> Fitted:
             f"{source.name!r} beside data.validation = {run.data.validation}"
         )
     score = None
+    probes: tuple[Probe, ...] = ()
     try:
         score = score_function(run)
+    except InputError as error:
+        problems += error.problems
+    try:
+        probes = probes_of(run)
     except InputError as error:
         problems += error.problems
     try:
@@ -80,19 +89,19 @@ def fit(run: Run, source: Source) -> Fitted:
         check_trainable(module, run.model.name)
         source = as_taken(source, module, run.model.name)
         found = prunable(module, run.prune.exclude, run.prune.include)
-        hidden = hidden_layers(module) if run.store.units else ()
         draws = draws_of(build, source.examples.train_inputs[:TRIED])
         if run.model.name not in MODELS:
             check_chance(draws, _fresh(build, run), run.model.name)
         learns = tuple(name for name, parameter in module.named_parameters() if parameter.requires_grad)
         biases = bias_names(module, found)
         trial = try_out(run, build, source.examples, found, biases, learns, score) if score else Trial()
+        probes = _tried(probes, run, source.examples, build, module, found)
     except InputError as error:
         raise type(error)([*problems, *error.problems]) from error
     if problems:
         raise InputError(problems)
     covered = coverage(module, found, run.prune.exclude)
-    return Fitted(run, source, build, module, found, hidden, covered, trial, draws)
+    return Fitted(run, source, build, module, found, probes, covered, trial, draws)
 
 
 def _fresh(build: Callable[[], nn.Module], run: Run) -> Callable[[int], dict[str, Tensor]]:
@@ -103,3 +112,20 @@ def _fresh(build: Callable[[], nn.Module], run: Run) -> Callable[[int], dict[str
 def score_function(run: Run) -> Score:
     """The score that a run prunes by, with its options: one of the catalogue, or the user's "module:function"."""
     return named_score(run.prune.score.name, run.prune.score.options)
+
+
+def _tried(
+    probes: tuple[Probe, ...],
+    run: Run,
+    examples: Examples,
+    build: Callable[[], nn.Module],
+    module: nn.Module,
+    found: Sequence[Prunable],
+) -> tuple[Probe, ...]:
+    """The probes, tried on the initial values of the first replicates."""
+    if not probes:
+        return ()
+    fresh = _fresh(build, run)
+    values = [fresh(stream(run.seed, replicate, "initial")) for replicate in range(min(run.replicates, 2))]
+    context = Context(run, examples, build, module, torch.device("cpu"), chunk=len(examples.train_inputs))
+    return try_probes(probes, context, values, [tensor.name for tensor in found])

@@ -14,6 +14,7 @@ from tickets.catalogue import Pruned
 from tickets.chains import Chain, density
 from tickets.config import ArmConfig, TrainConfig
 from tickets.measures import Label
+from tickets.probes.measuring import Measurements
 from tickets.process_state import settings_kept
 from tickets.seeds import stream
 from tickets.setting import Setting
@@ -22,7 +23,6 @@ from tickets.stack.memory import evaluation_chunk
 from tickets.stack.networks import Stack, Tensors, stack_networks
 from tickets.stack.strategies import SPARSE_CHUNK, begin
 from tickets.stack.training import Trained, train
-from tickets.stack.units import measure_units
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,9 @@ def group(entries: Sequence[Entry], recipe: TrainConfig) -> list[Group]:
 
 
 @settings_kept()  # what a forward sets for the whole process ends with its training
-def train_group(setting: Setting, group: Group, number: int, tick: Callable[[int], None]) -> tuple[Stack, Trained]:
+def train_group(
+    setting: Setting, group: Group, number: int, probed: Measurements, tick: Callable[[int], None]
+) -> tuple[Stack, Trained]:
     """The stack of a group before training, and what training it gives.
 
     Parameters
@@ -141,6 +143,8 @@ def train_group(setting: Setting, group: Group, number: int, tick: Callable[[int
         The networks.
     number
         The round's number.
+    probed
+        The measurements of the round's probes.
     tick
         Called as steps are taken, with their number times that of the networks that took them.
     """
@@ -167,9 +171,7 @@ def train_group(setting: Setting, group: Group, number: int, tick: Callable[[int
         networks_at_once=plan.networks_at_once,
         chunk=SPARSE_CHUNK if strategy == "sparse" and not setting.has_images else whole,
         keep_step=run.rewind.step if number == 0 and run.rewind.step > 0 and has_ticket else None,
-        measure=functools.partial(measure_units, setting.hidden, x=setting.examples.validation_inputs)
-        if run.store.units
-        else None,
+        observe=probed.observer([entry.label for entry in group.entries], stack),
         device=setting.device,
         tick=tick,
     )

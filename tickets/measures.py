@@ -9,11 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
 
 from tickets.stack.evaluation import METRICS, Curves
 from tickets.stack.networks import Stack
-from tickets.stack.units import MEASURES, HiddenLayer
 
 HOPELESS = 1000.0
 
@@ -55,24 +53,6 @@ def curve_rows(run: str, labels: Sequence[Label], curves: Curves) -> pd.DataFram
         for network, label in enumerate(labels)
     ]
     return pd.concat(frames, ignore_index=True)
-
-
-def unit_rows(
-    run: str, labels: Sequence[Label], steps: Tensor, layers: Sequence[HiddenLayer], values: Tensor
-) -> pd.DataFrame:
-    """A row per network, measured step and hidden layer; the columns of `units`, in their order.
-
-    steps: (E,). values: (E, R, layers, measures), as `measure_units` gives them at each step.
-    """
-    keys = [
-        {"run": run, **vars(label), "step": step, "layer": layer.name, "width": layer.width}
-        for label in labels
-        for step in steps.tolist()
-        for layer in layers
-    ]
-    measured = values.transpose(0, 1).reshape(len(keys), len(MEASURES)).numpy()
-    columns = ["run", *vars(labels[0]), "step", "layer", "width"]
-    return pd.DataFrame(keys, columns=columns).assign(**dict(zip(MEASURES, measured.T, strict=True)))
 
 
 def round_rows(run: str, labels: Sequence[Label], curves: Curves, lost: np.ndarray, seconds: float) -> pd.DataFrame:

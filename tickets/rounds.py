@@ -12,9 +12,12 @@ from tickets.candidate import Ends
 from tickets.chains import Chain
 from tickets.config import ArmConfig
 from tickets.groups import Group, enter, group, train_group
-from tickets.measures import Label, curve_rows, diverged, round_rows, unit_rows
+from tickets.measures import Label, curve_rows, diverged, round_rows
+from tickets.probes import Context, Networks
+from tickets.probes.measuring import Earlier, Measurements
 from tickets.selection import next_masks
 from tickets.setting import Setting
+from tickets.stack.memory import evaluation_chunk
 from tickets.stack.networks import Stack, Tensors
 from tickets.stack.training import Trained
 
@@ -33,25 +36,23 @@ class Network:
 class RoundResult:
     """What a round gives: its networks and measurements, and each replicate's chain for the round after.
 
-    units: of the hidden units, None unless the run has them counted. chains is empty when the ticket was not
-    among the arms.
+    tables: of the run's probes, by name. chains is empty when the ticket was not among the arms.
     """
 
     networks: tuple[Network, ...]
     curves: pd.DataFrame
     rounds: pd.DataFrame
-    units: pd.DataFrame | None
+    tables: Mapping[str, pd.DataFrame]
     chains: tuple[Chain, ...]
 
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What training a group gives. at_rewind: the stack as it stood at the rewind step, if it was kept."""
+    """What training a group gives. at_rewind: values and optimizer state at the rewind step, by replicate."""
 
     networks: tuple[Network, ...]
     curves: pd.DataFrame
     rounds: pd.DataFrame
-    units: pd.DataFrame | None
     at_rewind: Mapping[int, tuple[Tensors, dict[str, Tensors]]]
 
 
@@ -62,6 +63,7 @@ def train_round(
     number: int,
     arms: Sequence[tuple[ArmConfig, int]],
     tick: Callable[[int], None] = lambda networks: None,
+    earlier: Earlier = lambda round, trained: None,
 ) -> RoundResult:
     """Train the given arms and draws of one round for all replicates in lockstep.
 
@@ -79,21 +81,24 @@ def train_round(
         (arm, draw) pairs.
     tick
         Called as steps are taken, with their number times that of the networks that took them.
+    earlier
+        What the run's probes get of earlier rounds; see `Networks.earlier`.
     """
     entries = [enter(setting, chain, number, arm, draw) for chain in chains for arm, draw in arms]
     groups = group(entries, setting.run.train)
-    outcomes = [_measured(setting, run, one, *train_group(setting, one, number, tick)) for one in groups]
+    probed = _measurements(setting, run, number, earlier)
+    outcomes = [_outcome(setting, run, one, *train_group(setting, one, number, probed, tick)) for one in groups]
     networks = tuple(network for outcome in outcomes for network in outcome.networks)
+    probed.afterwards(networks)
     rounds = pd.concat([outcome.rounds for outcome in outcomes], ignore_index=True)
     at_rewind = {replicate: kept for outcome in outcomes for replicate, kept in outcome.at_rewind.items()}
-    units = [outcome.units for outcome in outcomes if outcome.units is not None]
     tickets = {network.label.replicate: network for network in networks if network.label.arm == "ticket"}
     lost = set(rounds.loc[(rounds["arm"] == "ticket") & rounds["diverged"], "replicate"])
     return RoundResult(
         networks=networks,
         curves=pd.concat([outcome.curves for outcome in outcomes], ignore_index=True),
         rounds=rounds,
-        units=pd.concat(units, ignore_index=True) if units else None,
+        tables=probed.tables(),
         chains=tuple(
             advance(
                 chain,
@@ -149,14 +154,29 @@ def _next_masks(setting: Setting, ticket: Network, number: int, diverged: bool) 
     return next_masks(setting.score, candidate, setting.run.prune.score.name, diverged=diverged)
 
 
-def _measured(setting: Setting, run: str, group: Group, start: Stack, outcome: Trained) -> _Outcome:
+def context_of(setting: Setting) -> Context:
+    """What the run's probes get of it."""
+    chunk = evaluation_chunk(1, setting.activations, setting.run.train.batch_size, setting.device)
+    return Context(setting.run, setting.examples, setting.build, setting.module, setting.device, chunk)
+
+
+def _measurements(setting: Setting, run: str, number: int, earlier: Earlier) -> Measurements:
+    def after(networks: Networks, place: int) -> Tensors:
+        mask, initial, trained = (
+            {name: tensor[place].to("cpu", copy=True) for name, tensor in tensors.items()}
+            for tensors in (networks.masks, networks.initial, networks.values)
+        )
+        return _next_masks(setting, Network(networks.labels[place], mask, initial, trained), number, diverged=True)
+
+    return Measurements(run, setting.probes, context_of(setting), earlier, after)
+
+
+def _outcome(setting: Setting, run: str, group: Group, start: Stack, outcome: Trained) -> _Outcome:
     """The rows and the networks of a group."""
     labels = [entry.label for entry in group.entries]
     lost = diverged(outcome.curves, outcome.stack, setting.examples.classes)
     lost |= np.array([entry.chain.diverged for entry in group.entries])
-    units, kept = None, {}
-    if outcome.measured is not None:
-        units = unit_rows(run, labels, outcome.curves.steps, setting.hidden, outcome.measured)
+    kept = {}
     if outcome.kept is not None:
         kept = {
             entry.chain.replicate: (outcome.kept.network(index), outcome.kept.optimizer_state(index))
@@ -170,6 +190,5 @@ def _measured(setting: Setting, run: str, group: Group, start: Stack, outcome: T
         ),
         curves=curve_rows(run, labels, outcome.curves),
         rounds=round_rows(run, labels, outcome.curves, lost, outcome.seconds),
-        units=units,
         at_rewind=kept,
     )

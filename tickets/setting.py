@@ -13,6 +13,7 @@ from tickets.config import Run
 from tickets.data import Examples
 from tickets.execution_plan import Plan
 from tickets.fitting import Fitted, score_function
+from tickets.probes import Probe
 from tickets.process_state import standard_state
 from tickets.scores import Score
 from tickets.selection import Candidates
@@ -20,7 +21,6 @@ from tickets.stack.architecture import Prunable, bias_names
 from tickets.stack.chain import chain_of
 from tickets.stack.convolutions import convolutions_met
 from tickets.stack.memory import activation_bytes
-from tickets.stack.units import HiddenLayer
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class Setting:
     """A run, made ready. examples, module (the architecture's template): on `device`. fresh: every parameter and
     buffer from a seed, on the CPU. parameters: the names of those that are trained; the others are frozen.
 
-    hidden: the layers whose units are counted as the networks train; () if the run does not ask for it. pixels: of a
-    chain's weights, or of a model's convolutions, how often each is used for one example.
+    probes: what is measured of each round. pixels: of a chain's weights, or of a model's convolutions, how often each
+    is used for one example.
     """
 
     run: Run
@@ -38,7 +38,7 @@ class Setting:
     fresh: Callable[[int], dict[str, Tensor]]
     parameters: tuple[str, ...]
     prunable: tuple[Prunable, ...]
-    hidden: tuple[HiddenLayer, ...]
+    probes: tuple[Probe, ...]
     score: Score
     candidates: Candidates
     module: nn.Module
@@ -71,7 +71,7 @@ def make_setting(fitted: Fitted, plan: Plan, device: torch.device) -> Setting:
         fresh=fitted.fresh,
         parameters=fitted.trained,
         prunable=fitted.prunable,
-        hidden=fitted.hidden,
+        probes=fitted.probes,
         score=score_function(run),
         candidates=Candidates(run, fitted.build, examples, device),
         module=module.to(device),

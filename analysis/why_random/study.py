@@ -95,4 +95,4 @@ def study_of(saved: Saved, without: Collection[str] = ()) -> Study:
 def _runs(saved: Saved, without: Collection[str]) -> list[str]:
     """The runs that have rounds and were told to count their hidden units, if they have any."""
     there = set(saved.rounds["run"]) - set(without)
-    return [run for run in saved.runs if run in there and saved.config(run).get("store", {}).get("units")]
+    return [run for run in saved.probes.get("units", []) if run in there]

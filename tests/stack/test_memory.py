@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from tickets.config import TrainConfig
+from tickets.probes.units import unit_bytes
 from tickets.stack import memory
 from tickets.stack.architecture import prunable
 from tickets.stack.chain import Link
@@ -35,10 +36,8 @@ from tickets.stack.memory import (
     round_bytes,
     sizes_of,
     training_bytes,
-    unit_bytes,
 )
 from tickets.stack.planes import lay_out_planes
-from tickets.stack.units import hidden_layers
 
 
 def test_activations_by_hand(bench) -> None:
@@ -158,8 +157,8 @@ def test_planes_take_their_room_once_for_each_geometry() -> None:
 
 
 def test_units_take_their_widest_layer() -> None:
-    assert unit_bytes(TWO_LAYERS, ()) == 0
-    assert unit_bytes(TWO_LAYERS, hidden_layers(TWO_LAYERS)) == 20 * 4 * (10 + 1 + 2) + 32 * 4**2
+    assert unit_bytes(nn.Sequential(nn.Linear(10, 2))) == 0
+    assert unit_bytes(TWO_LAYERS) == 20 * 4 * (10 + 1 + 2) + 32 * 4**2
 
 
 def test_at_least_one_network_fits() -> None:

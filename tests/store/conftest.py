@@ -97,7 +97,7 @@ class Example:
 
     def units(self, curves: pd.DataFrame) -> pd.DataFrame:
         """A row for each of `curves`: the network has one hidden layer."""
-        keys = curves[[name for name in UNITS.names if name in curves]]
+        keys = curves[UNITS.names[:7]]
         numbers = dict.fromkeys(UNITS.names[9:], 0.25)
         return keys.assign(layer="1", width=4, **numbers)
 
@@ -115,7 +115,8 @@ class Example:
             repeated=frozenset(arm.name for arm in run.arms if arm.draws > 1),
             curves=curves,
             rounds=rounds,
-            units=self.units(curves) if run.store.units else None,
+            tables={probe.table: self.units(curves) for probe in run.every_probe},
+            probes={probe.table: {"name": probe.name, "options": probe.options} for probe in run.every_probe},
             next_masks={r: self.mask(r, number + 1) for r in replicates} if part == 0 else None,
             extra={"arm_options": arm_options(run.arms)},
         )

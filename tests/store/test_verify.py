@@ -302,7 +302,7 @@ def test_wrong_rows_of_hidden_units_are_found(tmp_path, example):
     folder = example.write(campaign / example.run_id, run) / "cohort-000" / "round-001"
     assert verify(campaign) == []
     change_table(folder, "units.parquet", lambda table: pa.concat_tables([table, table.slice(3, 1)]))
-    assert told(campaign) == [("round-001/units.parquet", "rows repeat")]
+    assert told(campaign) == [("round-001/units.parquet", "21 rows, but the manifest says 20")]
 
 
 def test_rows_that_are_missing_are_found(campaign, cohort):

@@ -69,7 +69,7 @@ def print_status(found: Sequence[RunStatus]) -> None:
     for line in _each_once({one.run: _about(coverage_from_json(one.coverage)) for one in found if one.coverage}):
         say(console, line)
     for one in found:
-        for line in one.left_over:
+        for line in (*one.left_over, *one.unmeasured):
             say(console, f"{one.run}: {line}")
 
 

@@ -20,7 +20,6 @@ from tickets.stack.architecture import Prunable
 from tickets.stack.convolutions import Met
 from tickets.stack.layout import Layout
 from tickets.stack.planes import lay_out_planes
-from tickets.stack.units import HiddenLayer
 
 EVALUATION_BYTES = {"cpu": 16 * 2**20, "cuda": 2**30}  # of activations: what a cache holds, or what fills a GPU
 KEPT_BY_THE_ALLOCATOR = 1.2  # what is freed in small pieces is not all given back
@@ -144,16 +143,6 @@ def plane_bytes(looped: Training, sizes: Sizes, met: Mapping[str, Sequence[Met]]
     each = {(one.convolution, one.image) for times in met.values() for one in times}
     rooms = sum(itemsize * lay_out_planes(*one, itemsize).numbers for one in each)
     return Training(looped.each + EDGE * sizes.masks, looped.lane + rooms)
-
-
-def unit_bytes(module: nn.Module, hidden: Sequence[HiddenLayer]) -> int:
-    """What counting one network's hidden units takes: a layer's vectors three times over, and all their distances."""
-    shapes = {name: parameter.shape for name, parameter in module.named_parameters()}
-    taken = [
-        20 * layer.width * (shapes[layer.weight][1] + 1 + shapes[layer.outgoing][0]) + 32 * layer.width**2
-        for layer in hidden
-    ]
-    return max(taken, default=0)
 
 
 def networks_that_fit(bound: int, training: Training, lanes: int) -> int:

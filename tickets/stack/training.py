@@ -24,22 +24,20 @@ from tickets.stack.networks import Stack, Tensors, join
 from tickets.stack.part import Part
 from tickets.stack.precision import lowered, products
 
-# Something measured of every network of a stack, (R, ...) on the CPU, from its parameters.
-Measure = Callable[[Tensors], Tensor]
+# Called at an evaluated step with the places of some networks in the stack, the step, and their values.
+Observe = Callable[[slice, int, Tensors], None]
 
 
 @dataclass(frozen=True)
 class Trained:
     """What a training gives.
 
-    stack: the networks after the last step, on the CPU. curves: what was measured on the way. measured: what
-    `measure` gave at the same steps, (E, R, ...), if it was given. kept: the networks, whole, as they stood
-    before step `keep_step`, if one was asked for. seconds: of wall clock.
+    stack: the networks after the last step, on the CPU. curves: what was measured on the way. kept: the networks,
+    whole, as they stood before step `keep_step`, if one was asked for. seconds: of wall clock.
     """
 
     stack: Stack
     curves: Curves
-    measured: Tensor | None
     kept: Stack | None
     seconds: float
 
@@ -55,7 +53,7 @@ def train(
     networks_at_once: int | None = None,
     chunk: int = 1000,
     keep_step: int | None = None,
-    measure: Measure | None = None,
+    observe: Observe | None = None,
     device: torch.device | None = None,
     tick: Callable[[int], None] = lambda networks: None,
 ) -> Trained:
@@ -66,8 +64,9 @@ def train(
     parts of the stack train side by side, in threads. networks_at_once: the bound on how many networks the
     lanes hold together; a larger stack is trained in more parts, one after the other, with the same results.
     chunk: examples at a time in an evaluation. keep_step: keep the stack as it stands before this step.
-    measure: what else to measure of a part's parameters at each evaluated step. tick: called as steps are
-    taken, with their number times that of the networks that took them, from whichever thread took them.
+    observe: called at each evaluated step with a part's values (for reading, on `device`), from the thread that
+    trains the part. tick: called as steps are taken, with their number times that of the networks that took them,
+    likewise.
 
     Measured at every step that `recipe.evaluate_every` divides, before the step is taken, and at both ends. With
     `recipe.evaluate_on`, the steps in between are measured on that many validation and test examples (see
@@ -90,7 +89,7 @@ def train(
         return begin(stack, seeds[part], examples, recipe, where).logits
 
     def train_part(part: slice) -> _Done:
-        kept, rows, measured = None, [], []
+        kept, rows = None, []
         early = EarlyStop(part.stop - part.start)
         try:
             networks = begin(start[part], seeds[part], examples, recipe, where)
@@ -105,8 +104,8 @@ def train(
                             loss = rows[-1] if not whole else evaluate(networks.logits, few, chunk)
                             standing = None if whole else functools.partial(networks.standing, step)
                             early.see(loss[:, METRICS.index("validation_loss")], standing)
-                    if measure is not None:
-                        measured.append(measure(networks.parameters()))
+                    if observe is not None:
+                        observe(part, step, networks.parameters())
                 with lowered(recipe.precision, where):
                     networks.advance(step, following, tick, stopped)
                 if stopped.is_set():
@@ -115,7 +114,7 @@ def train(
             if few is not None and not stopped.is_set():
                 with lowered(recipe.precision, where):
                     score = early.whole(rows, lambda stack: evaluate(again(stack, part), examples, chunk))
-            return _Done(networks.standing(recipe.steps), rows, measured, kept, early.places, score)
+            return _Done(networks.standing(recipe.steps), rows, kept, early.places, score)
         except BaseException:
             stopped.set()  # what is raised here is seen only once the parts before it have ended
             raise
@@ -136,7 +135,6 @@ def train(
             None if few is None else torch.cat([part.early_stop for part in done]),
             None if few is None else torch.cat([part.early_score for part in done]),
         ),
-        measured=None if measure is None else torch.cat([torch.stack(part.measured) for part in done], 1),
         kept=join(kept) if kept else None,
         seconds=time.perf_counter() - began,
     )
@@ -151,14 +149,13 @@ def _parts(networks: int, lanes: int, at_once: int) -> list[slice]:
 
 @dataclass(frozen=True)
 class _Done:
-    """What training a part gives; `rows` of the curves and `measured` by evaluated step, `early_stop` by network.
+    """What training a part gives; `rows` of the curves by evaluated step, `early_stop` by network.
 
     early_score: (R, 6), on all examples at that step.
     """
 
     stack: Stack
     rows: list[Tensor]
-    measured: list[Tensor]
     kept: Stack | None
     early_stop: Tensor
     early_score: Tensor

@@ -15,6 +15,7 @@ from tickets.store.left_over import left_over, networks_of, runs_left_over
 from tickets.store.loading import load
 from tickets.store.lock import lock
 from tickets.store.log import append_event, read_events
+from tickets.store.measured import check_measured, unmeasured
 from tickets.store.plan import CohortPlan, RoundPlan, arm_options, missing, survey, wanted_arms
 from tickets.store.reading import (
     read_initial,
@@ -29,6 +30,7 @@ from tickets.store.reading import (
 from tickets.store.registered import register, rounds_committed
 from tickets.store.saved import Saved
 from tickets.store.status import RunStatus, status
+from tickets.store.stored_networks import StoredNetwork, read_networks
 from tickets.store.ticket import Ticket, read_trained
 from tickets.store.verify import Problem, code_named, verify
 from tickets.store.writing import ArmRecord, RoundRecord, write_initial, write_rewind, write_round, write_run
@@ -43,10 +45,12 @@ __all__ = [
     "RoundRecord",
     "RunStatus",
     "Saved",
+    "StoredNetwork",
     "Ticket",
     "append_event",
     "arm_key",
     "arm_options",
+    "check_measured",
     "code_named",
     "cohort_folder",
     "cohort_folders",
@@ -63,6 +67,7 @@ __all__ = [
     "read_events",
     "read_initial",
     "read_manifest",
+    "read_networks",
     "read_next_masks",
     "read_optimizer",
     "read_round_masks",
@@ -81,6 +86,7 @@ __all__ = [
     "status",
     "survey",
     "sweep_temporary",
+    "unmeasured",
     "unpack",
     "verify",
     "wanted_arms",

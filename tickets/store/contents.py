@@ -14,7 +14,7 @@ from tickets.catalogue import Pruned
 from tickets.store.arrays import Array, Mask, Shapes, decode, decode_shapes, parse_arm_key, unpack
 from tickets.store.layout import Layout
 from tickets.store.reading import Manifest, keeps_own_mask, manifest_arm
-from tickets.store.tables import SCHEMAS, decode_table
+from tickets.store.tables import SCHEMAS, decode_probe_table, decode_table
 from tickets.store.writing import same_counts
 
 Network = tuple[int, str, int]  # replicate, arm, draw
@@ -183,23 +183,45 @@ def start_problems(arrays: Mapping[Network, Mapping[str, Array]], of_round: Mask
 
 
 def table_problems(saved: Round, name: str) -> Iterator[str]:
-    """One of the tables has rows of other networks than were trained, or rows that repeat."""
+    """`curves` or `rounds` has rows of other networks than were trained, or rows that repeat."""
     frame: pd.DataFrame = decode_table(saved.read(name), SCHEMAS[name]).to_pandas()
-    key = ["replicate", "arm", "draw", *(column for column in ("step", "layer") if column in frame)]
+    key = ["replicate", "arm", "draw", *(["step"] if "step" in frame else [])]
     if frame.duplicated(key).any():
         yield "rows repeat"
-    rows: set[Network] = set(frame[["replicate", "arm", "draw"]].itertuples(index=False, name=None))
+    rows = _networks_in(frame)
     yield from _set_problems(
         rows if name == Layout.ROUNDS else rows - saved.trained,
         saved.trained if name == Layout.ROUNDS else set(),
     )
+    yield from _label_problems(saved, frame)
+    if name == Layout.ROUNDS and int(frame["diverged"].sum()) != saved.manifest["diverged"]:
+        yield f"{int(frame['diverged'].sum())} diverged, but the manifest says {saved.manifest['diverged']}"
+
+
+def probe_table_problems(saved: Round, table: str) -> Iterator[str]:
+    """A probe's table has rows of other networks than were trained, or another number of rows than the manifest says.
+
+    A table that was saved before the manifest said that may have any number.
+    """
+    frame: pd.DataFrame = decode_probe_table(saved.read(table + Layout.TABLE)).to_pandas()
+    yield from _set_problems(_networks_in(frame) - saved.trained, set())
+    yield from _label_problems(saved, frame)
+    rows = saved.manifest.get("probes", {}).get(table, {}).get("rows", len(frame))
+    if rows != len(frame):
+        yield f"{len(frame):,} rows, but the manifest says {rows:,}"
+
+
+def _networks_in(frame: pd.DataFrame) -> set[Network]:
+    return set(frame[["replicate", "arm", "draw"]].itertuples(index=False, name=None))
+
+
+def _label_problems(saved: Round, frame: pd.DataFrame) -> Iterator[str]:
+    """Rows of another run, round or density."""
     if not (frame["run"] == saved.run).all() or not (frame["round"] == saved.number).all():
         yield f"has rows that are not of run {saved.run}, round {saved.number}"
     density = frame["replicate"].astype(str).map(saved.manifest["density"])
     if not (frame["density"] == density).all():
         yield "has rows of another density than the manifest's"
-    if name == Layout.ROUNDS and int(frame["diverged"].sum()) != saved.manifest["diverged"]:
-        yield f"{int(frame['diverged'].sum())} diverged, but the manifest says {saved.manifest['diverged']}"
 
 
 def _set_problems(found: set[Network], wanted: set[Network]) -> Iterator[str]:

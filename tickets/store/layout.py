@@ -44,7 +44,8 @@ class Layout:
     NEXT_MASKS = "next_masks.safetensors"
     CURVES = "curves.parquet"
     ROUNDS = "rounds.parquet"
-    UNITS = "units.parquet"
+    # What the name of a probe's table ends with there.
+    TABLE = ".parquet"
     # In every committed folder, written last.
     MANIFEST = "manifest.json"
     # What is being written is called this, then the name that it will have, "-" and 32 hex digits.

@@ -37,10 +37,10 @@ def left_over(run: Run, there: Iterable[Trained]) -> list[str]:
         if network.arm in draws and network.draw not in draws[network.arm]:
             beyond.setdefault(network.arm, set()).add(network.draw)
     kinds = [
-        _numbered("replicate", {network.replicate for network in networks if network.replicate >= run.replicates}),
-        _numbered("round", {network.round for network in networks if network.round > run.rounds}),
+        numbered("replicate", {network.replicate for network in networks if network.replicate >= run.replicates}),
+        numbered("round", {network.round for network in networks if network.round > run.rounds}),
         _named("arm", {network.arm for network in networks} - draws.keys()),
-        *(f"{_numbered('draw', numbers)} of {arm}" for arm, numbers in sorted(beyond.items())),
+        *(f"{numbered('draw', numbers)} of {arm}" for arm, numbers in sorted(beyond.items())),
     ]
     return [_said(kind) for kind in kinds if kind]
 
@@ -101,7 +101,7 @@ def _said(kind: str) -> str:
     return f"{kind} {verb} saved and no longer in the campaign file; {pronoun} {then} shown"
 
 
-def _numbered(noun: str, numbers: Collection[int]) -> str:
+def numbered(noun: str, numbers: Collection[int]) -> str:
     """`replicates 3 and 4`, `rounds 5 to 16`; "" for none."""
     ordered = sorted(numbers)
     if len(ordered) > 2 and ordered == list(range(ordered[0], ordered[-1] + 1)):

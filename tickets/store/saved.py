@@ -5,14 +5,11 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from tickets.catalogue import Role
 from tickets.coverage import Coverage
@@ -20,12 +17,13 @@ from tickets.errors import InputError, nearest
 from tickets.roles import arms_by_label, comparison_notes, role
 from tickets.store.configs import config_table
 from tickets.store.derived import with_derived
-from tickets.store.layout import Layout, cohort_folders, round_folders
+from tickets.store.gathering import Tables
+from tickets.store.layout import Layout
 from tickets.store.left_over import Trained, left_over_of
 from tickets.store.prunable import read_coverage
-from tickets.store.reading import Committed, damaged, read_checked
+from tickets.store.reading import Committed
 from tickets.store.registered import rounds_seen
-from tickets.store.tables import SCHEMAS, decode_table
+from tickets.store.tables import UNITS
 from tickets.store.ticket import Ticket, read_ticket
 
 
@@ -50,6 +48,7 @@ class Saved:
         self._left_out = None if left_out is None else dict(left_out)  # {run id: why}; None: damage is an error
         self._trust_code = {trust_code} if isinstance(trust_code, str) else trust_code
         self._committed = Committed()
+        self._measured: dict[str, pd.DataFrame] = {}  # tables of probes, by the names that were asked for
 
     def __repr__(self) -> str:
         return f"Saved({self._where!r}, runs={self.runs})"
@@ -87,10 +86,38 @@ class Saved:
 
     @property
     def units(self) -> pd.DataFrame:
-        """A row per run, replicate, round, arm, draw, evaluated step and hidden layer, of what was trained with
-        `store.units`; else as `rounds`. What the columns are, `tickets.stack.units.measure_units` says.
+        """The table of the probe `units`, empty if no run has it; see `tickets.probes.units.measure_units`.
+
+        A row per run, replicate, round, arm, draw, evaluated step and hidden layer; else as `rounds`.
         """
-        return self._units.copy()
+        return self.probe("units") if "units" in self.probes else UNITS.empty_table().to_pandas()
+
+    @property
+    def probes(self) -> dict[str, list[str]]:
+        """{table: the runs that have it} of every probe that was measured."""
+        return self._tables.probes()
+
+    def probe(self, name: str) -> pd.DataFrame:
+        """A probe's table: run, replicate, round, density, arm, draw, (step,) then the probe's own columns.
+
+        Rows in the order of `rounds`, those of one network and step as the probe gave them. Rounds that were trained
+        before the campaign file named the probe have no rows. Of several runs with other columns the table has all of
+        them: a run has no value (NaN or None) where it lacks one.
+
+        Parameters
+        ----------
+        name
+            The name of the table ("units"), or the function's ("my_probes:norms", whose table is "norms").
+
+        Raises
+        ------
+        InputError
+            If no run has such a table, listing those that are there; if the tables are of different functions of one
+            name, or cannot be joined; or if a file is damaged, unless `load` was told to skip.
+        """
+        if name not in self._measured:
+            self._measured[name] = self._tables.probe(name)
+        return self._measured[name].copy()
 
     def config(self, run: str | None = None) -> dict[str, Any]:
         """A run's resolved configuration, from its run.json. `run` may be left out if there is just one."""
@@ -155,18 +182,20 @@ class Saved:
         return dataclasses.replace(found, trust_code=self._may_call(found.model["name"]))
 
     @cached_property
+    def _tables(self) -> Tables:
+        configs = (self._files[run].get("config", {}) for run in self.runs)
+        arms = list(dict.fromkeys(label for config in configs for label in arms_by_label(config)))
+        return Tables(self._committed, self._runs, self._left_out, arms, self._where)
+
+    @cached_property
     def _rounds(self) -> pd.DataFrame:
-        rounds, curves = self._table(Layout.ROUNDS), self._curves
+        rounds, curves = self._tables.of(Layout.ROUNDS), self._curves
         # A run whose curves are damaged is left out of both tables.
         return with_derived(rounds[rounds["run"].isin(curves["run"])].reset_index(drop=True), curves)
 
     @cached_property
     def _curves(self) -> pd.DataFrame:
-        return self._table(Layout.CURVES)
-
-    @cached_property
-    def _units(self) -> pd.DataFrame:
-        return self._table(Layout.UNITS)
+        return self._tables.of(Layout.CURVES)
 
     def _may_call(self, function: str) -> bool:
         trusted = self._trust_code
@@ -184,69 +213,6 @@ class Saved:
             raise InputError(f"run = {run!r}: not in {self._where}{nearest(run, self.runs)} ({there_are})")
         return self.runs[0] if run is None else run
 
-    def _table(self, name: str) -> pd.DataFrame:
-        schema = SCHEMAS[name]
-        places: list[tuple[str, Path]] = []
-        for run, path in self._runs.items():
-            try:
-                cohorts = [cohort for _, cohort in cohort_folders(path)]
-                places += [(run, folder) for cohort in cohorts for _, _, folder in round_folders(cohort)]
-            except InputError as error:
-                self._leave_out(run, error)
-
-        def read(place: tuple[str, Path]) -> pa.Table | None:
-            run, folder = place
-            try:
-                return self._part(folder, name, schema)
-            except InputError as error:
-                self._leave_out(run, error)
-                return None
-
-        with ThreadPoolExecutor() as threads:
-            parts = list(threads.map(read, places))
-        left_out = self._left_out or {}
-        tables = [part for (run, _), part in zip(places, parts, strict=True) if run not in left_out]
-        frame = pa.concat_tables([schema.empty_table(), *tables]).to_pandas()
-        return _sorted(frame, self._arms())
-
-    def _part(self, folder: Path, name: str, schema: pa.Schema) -> pa.Table:
-        manifest = self._committed.manifest(folder)
-        if name == Layout.UNITS and name not in manifest["files"]:
-            return schema.empty_table()
-        data = read_checked(folder, name, manifest)
-        try:
-            return decode_table(data, schema)
-        except ValueError as error:
-            raise damaged(folder / name, str(error)) from error
-
-    def _leave_out(self, run: str, error: InputError) -> None:
-        """Leave out a whole run for one damaged file if `load` was told so; else raise the error."""
-        if self._left_out is None:
-            raise error
-        self._left_out.setdefault(run, str(error))
-
-    def _arms(self) -> list[str]:
-        """The labels of all runs' arms, in the order of their campaign."""
-        configs = (self._files[run].get("config", {}) for run in self.runs)
-        return list(dict.fromkeys(label for config in configs for label in arms_by_label(config)))
-
 
 def _plain(value: Any) -> Any:
     return value if isinstance(value, str) else int(value)
-
-
-def _sorted(frame: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
-    """The rows by run, replicate, round, arm (in this order, unknown ones after it), draw and step."""
-    ranks = {arm: rank for rank, arm in enumerate([*arms, *sorted(set(frame["arm"].unique()) - set(arms))])}
-    keys = [
-        frame["draw"],
-        frame["arm"].map(ranks),
-        frame["round"],
-        frame["replicate"],
-        pd.factorize(frame["run"], sort=True)[0],
-    ]
-    if "step" in frame:
-        keys.insert(0, frame["step"])
-    # lexsort ranks by the last key first, and leaves the layers of a step in the model's order.
-    order = np.lexsort([np.asarray(key) for key in keys])
-    return frame.iloc[order].reset_index(drop=True)

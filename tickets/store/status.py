@@ -12,6 +12,7 @@ from tickets.errors import InputError
 from tickets.store.layout import Layout, run_folders
 from tickets.store.left_over import asked_runs, left_over, networks_of, runs_left_over
 from tickets.store.log import read_events
+from tickets.store.measured import unmeasured
 from tickets.store.plan import SavedCohort, plan, survey, wanted_arms
 from tickets.store.prunable import read_coverage
 from tickets.store.reading import read_json
@@ -42,6 +43,8 @@ class RunStatus:
         Which weights are prunable, as `Coverage.as_json` returns it; None if unknown.
     left_over
         Saved results that the campaign file no longer asks for, one line for each kind.
+    unmeasured
+        The probes whose tables are missing in some committed rounds, one line each.
     """
 
     run: str
@@ -58,6 +61,7 @@ class RunStatus:
     asked: bool
     coverage: dict[str, Any] | None = None
     left_over: list[str] = field(default_factory=list)
+    unmeasured: list[str] = field(default_factory=list)
 
 
 def status(folder: str | Path) -> list[RunStatus]:
@@ -159,6 +163,7 @@ def _status(name: str, run: Run, folder: Path, asked: bool) -> RunStatus:
         asked=asked,
         coverage=_coverage(folder),
         left_over=left_over(run, networks_of(saved)),
+        unmeasured=unmeasured(run, folder),
     )
 
 

@@ -1,8 +1,8 @@
-"""The tables of a round, `curves`, `rounds` and `units`: their columns, and their way into Parquet and back."""
+"""The tables of a round, `curves`, `rounds` and those of probes: their columns, and their way into Parquet and back."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -64,10 +64,15 @@ UNITS = pa.schema(
         ("effective_rank", pa.float64()),
     ]
 )
-"""A row per replicate, arm, draw, evaluated step and hidden layer; `tickets.stack.units` says what is in it."""
+"""A row per replicate, arm, draw, evaluated step and hidden layer; `tickets.probes.units` says what is in it."""
 
-# The tables of a round, by the name of their file.
-SCHEMAS = {Layout.CURVES: CURVES, Layout.ROUNDS: ROUNDS, Layout.UNITS: UNITS}
+# The tables that every round has, by the name of their file.
+SCHEMAS = {Layout.CURVES: CURVES, Layout.ROUNDS: ROUNDS}
+
+LABELS = pa.schema([*_KEY, *_ARM])
+"""The first columns of every table."""
+
+_STEP = pa.field("step", pa.int64())
 
 
 def encode_table(frame: pd.DataFrame, schema: pa.Schema) -> bytes:
@@ -83,15 +88,70 @@ def encode_table(frame: pd.DataFrame, schema: pa.Schema) -> bytes:
     return bytes(sink.getvalue())
 
 
+def encode_probe_table(frame: pd.DataFrame) -> bytes:
+    """The bytes of a Parquet file with a probe's table, in the frame's columns and their order.
+
+    Parameters
+    ----------
+    frame
+        The columns run, replicate, round, density, arm and draw, then `step` if the probe is measured at evaluated
+        steps, then the probe's own: bool, int64, float64, or strings.
+
+    Raises
+    ------
+    ValueError
+        If the first columns are others, or one of the probe's own is of another type.
+    """
+    named = [*LABELS, *([_STEP] if "step" in frame else [])]
+    own = [pa.field(name, _type_of(frame[name])) for name in frame.columns[len(named) :]]
+    return encode_table(frame, pa.schema([*named, *own]))
+
+
+def decode_probe_table(data: bytes) -> pa.Table:
+    """The table in the bytes of a probe's Parquet file. Raises ValueError if it is none; see `encode_probe_table`."""
+    table = _read(data)
+    first = len(LABELS)
+    labels, own = pa.schema(list(table.schema)[:first]), list(table.schema)[first:]
+    if not labels.equals(LABELS, check_metadata=False):
+        raise ValueError(f"the first columns are {_types(labels)}, but must be {_types(LABELS)}")
+    if wrong := [field for field in own if field.type not in _KINDS]:
+        raise ValueError(
+            f"column {wrong[0].name!r} is of type {wrong[0].type}, must be one of {', '.join(map(str, _KINDS))}"
+        )
+    return table
+
+
+def join_probe_tables(tables: Sequence[pa.Table]) -> pa.Table:
+    """The rows of several tables of one probe. A column that one of them lacks has no value there: NaN or None.
+
+    Whole numbers become decimal ones where another table has these. Raises ValueError if a column holds numbers in one
+    table and strings in another.
+    """
+    try:
+        return pa.concat_tables(tables, promote_options="permissive")
+    except pa.ArrowException as error:
+        raise ValueError(f"the tables have columns of other types: {error}") from error
+
+
+def probe_tables(files: Iterable[str]) -> list[str]:
+    """The names of the probes whose tables are among a round's files."""
+    tables = (name for name in files if name.endswith(Layout.TABLE) and name not in SCHEMAS)
+    return sorted(name.removesuffix(Layout.TABLE) for name in tables)
+
+
 def decode_table(data: bytes, schema: pa.Schema) -> pa.Table:
     """The table in a Parquet file's bytes. Raises ValueError if it is none or has other columns or types."""
-    try:
-        table = pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
-    except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"not a Parquet file ({error})") from error
+    table = _read(data)
     if not table.schema.equals(schema, check_metadata=False):
         raise ValueError(f"columns are {_types(table.schema)}, but must be {_types(schema)}")
     return table
+
+
+def _read(data: bytes) -> pa.Table:
+    try:
+        return pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"not a Parquet file ({error})") from error
 
 
 def _column(values: pd.Series, field: pa.Field) -> pa.Array:
@@ -99,6 +159,21 @@ def _column(values: pd.Series, field: pa.Field) -> pa.Array:
     if len(values) and not accepts(values):
         raise ValueError(f"column {field.name!r} is of type {values.dtype}, but must be {field.type}")
     return pa.array(values.to_numpy(dtype=dtype), type=field.type, from_pandas=False)
+
+
+def _type_of(values: pd.Series) -> pa.DataType:
+    """The type of a column, of those that a table may have. Raises ValueError if it is another."""
+    types = pd.api.types
+    if types.is_bool_dtype(values):
+        return pa.bool_()
+    if types.is_integer_dtype(values):
+        return pa.int64()
+    if types.is_any_real_numeric_dtype(values):
+        return pa.float64()
+    if _is_text(values):
+        return pa.string()
+    allowed = ", ".join(map(str, _KINDS))
+    raise ValueError(f"column {values.name!r} is of type {values.dtype}, must be one of {allowed}")
 
 
 def _is_text(values: pd.Series) -> bool:

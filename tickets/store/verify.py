@@ -14,7 +14,7 @@ from tickets.store.arrays import decode_shapes
 from tickets.store.contents import Masks, Round, Values
 from tickets.store.layout import Layout, cohort_folders, round_folder, round_folders, run_folders
 from tickets.store.reading import Manifest, file_problem, read_json, read_manifest, read_values
-from tickets.store.tables import SCHEMAS
+from tickets.store.tables import SCHEMAS, probe_tables
 
 _IN_VALUES = frozenset({Layout.VALUES})
 _IN_ROUND = frozenset({Layout.MASKS, Layout.WEIGHTS, Layout.CURVES, Layout.ROUNDS})
@@ -147,8 +147,10 @@ def _round(folder: Path, number: int, part: int, state: _Cohort) -> Iterator[Pro
         yield from _manifest(saved, state)
         yield from _masks(saved, state, announced)
         yield from _networks(saved, state)
-        for name in (name for name in SCHEMAS if name in manifest["files"]):
+        for name in SCHEMAS:
             yield from _at(folder / name, contents.table_problems(saved, name))
+        for table in probe_tables(manifest["files"]):
+            yield from _at(folder / f"{table}{Layout.TABLE}", contents.probe_table_problems(saved, table))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         yield Problem(str(folder), f"the contents are not of the layout ({error!r})")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from tickets.store.arrays import Array, Mask, arm_key, encode, pack, squeeze
 from tickets.store.commit import Content, commit, json_bytes, replace_file
 from tickets.store.layout import SCHEMA_VERSION, Layout, has_own_mask, round_folder
 from tickets.store.reading import read_round_masks
-from tickets.store.tables import CURVES, ROUNDS, UNITS, encode_table
+from tickets.store.tables import CURVES, ROUNDS, encode_probe_table, encode_table
 
 Values = Mapping[str, Array]
 Masks = Mapping[str, Mask]
@@ -46,7 +47,7 @@ class RoundRecord:
     names: of the arms whose label is another, by label, their names.
     own_masks: the labels of the arms whose mask is not the round's. pruned: of the arms whose pruned weights are not 0,
     by label, what they are ("initial").
-    units: what the hidden units were like, if they were counted.
+    tables: of probes, by the names of their files without ".parquet". probes: what the manifest says of each of them.
     next_masks: by replicate, what the next round starts from; in part 0 only.
     extra: further JSON for the manifest, such as "arm_options" and "fingerprint".
     """
@@ -58,7 +59,8 @@ class RoundRecord:
     repeated: frozenset[str]
     curves: pd.DataFrame
     rounds: pd.DataFrame
-    units: pd.DataFrame | None = None
+    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    probes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     next_masks: Mapping[int, Masks] | None = None
     names: Mapping[str, str] = field(default_factory=dict)
     own_masks: frozenset[str] = frozenset()
@@ -134,9 +136,8 @@ def write_round(cohort: Path, record: RoundRecord) -> Path:
         files[Layout.NEXT_MASKS] = lambda: encode(_ticket_masks(next_masks), _shapes(_first(next_masks.values())))
     files[Layout.CURVES] = lambda: encode_table(record.curves, CURVES)
     files[Layout.ROUNDS] = lambda: encode_table(record.rounds, ROUNDS)
-    if record.units is not None:
-        units = record.units
-        files[Layout.UNITS] = lambda: encode_table(units, UNITS)
+    for name, table in record.tables.items():
+        files[name + Layout.TABLE] = functools.partial(encode_probe_table, table)
     commit(target, files, {**_manifest(record, masks), **record.extra})
     return target
 
@@ -197,6 +198,11 @@ def _manifest(record: RoundRecord, masks: Mapping[int, Masks]) -> dict[str, Any]
         "surviving": {replicate: _counts(mask) for replicate, mask in sorted(masks.items())},
         "diverged": int(record.rounds["diverged"].sum()),
     }
+    if record.tables:
+        own["probes"] = {
+            name: {**record.probes.get(name, {"name": name}), "rows": len(table)}
+            for name, table in record.tables.items()
+        }
     clash = sorted(own.keys() & record.extra.keys())
     if clash:
         raise ValueError(f"the manifest has keys {clash} of its own")

@@ -15,11 +15,12 @@ from tickets.data import load_dataset, split
 from tickets.errors import InputError
 from tickets.initial import initial_values
 from tickets.models.mlp import mlp
+from tickets.probes.units import MEASURES, measure_units
 from tickets.stack.feed import NetworkSeeds
 from tickets.stack.networks import stack_networks
 from tickets.stack.strategies import begin, choose
 from tickets.stack.training import Trained, train
-from tickets.stack.units import MEASURES, hidden_layers, measure_units
+from tickets.stack.units import hidden_layers
 
 ADAM = {"optimizer": "adam", "learning_rate": 0.01}
 SGD = {"optimizer": "sgd", "learning_rate": 1e-4, "momentum": 0.9}
@@ -175,13 +176,32 @@ def test_only_the_first_examples_are_looked_at() -> None:
     assert torch.equal(measure_units(layers, parameters, x), measure_units(layers, parameters, x[:64]))
 
 
+class Seen:
+    """Measures what a training shows, from whichever thread."""
+
+    def __init__(self, module: nn.Module, x: Tensor) -> None:
+        self.layers, self.x, self.found = hidden_layers(module), x, {}
+
+    def __call__(self, part: slice, step: int, values: dict[str, Tensor]) -> None:
+        self.found[part.start, step] = measure_units(self.layers, values, self.x)
+
+    def whole(self) -> Tensor:
+        starts, steps = (sorted(set(keys)) for keys in zip(*self.found, strict=True))
+        return torch.stack([torch.cat([self.found[start, step] for start in starts]) for step in steps])
+
+
 @functools.cache
 def signals():
     return split(load_dataset({}, "mnist1d", None), 500)
 
 
-def trained(widths: list[int], recipe: dict, networks: int, dropout: float = 0.0, steps: int = 60) -> Trained:
-    """Networks that start constant, each with its own data order, on the demo's data by the trainer's own choice."""
+def trained(
+    widths: list[int], recipe: dict, networks: int, dropout: float = 0.0, steps: int = 60
+) -> tuple[Trained, Tensor]:
+    """What training networks that start constant gives, and what was measured, (steps, networks, layers, measures).
+
+    Each has its own data order, on the demo's data by the trainer's own choice.
+    """
     examples = signals()
 
     def build() -> nn.Module:
@@ -192,47 +212,33 @@ def trained(widths: list[int], recipe: dict, networks: int, dropout: float = 0.0
     masks = {name: torch.ones_like(p, dtype=torch.bool) for name, p in module.named_parameters() if p.ndim == 2}
     start = stack_networks([values] * networks, [masks] * networks, [name for name, _ in module.named_parameters()])
     choice = choose(module, (40,), torch.device("cpu"), 2)
-    return train(
+    seen = Seen(module, examples.validation_inputs)
+    result = train(
         functools.partial(begin, choice.strategy, module),
         start,
         [NetworkSeeds(order=index, noise=index) for index in range(networks)],
         examples,
         TrainConfig(batch_size=100, steps=steps, evaluate_every=10, **recipe),
         lanes=choice.lanes,
-        measure=functools.partial(measure_units, hidden_layers(module), x=examples.validation_inputs),
+        observe=seen,
     )
+    return result, seen.whole()
 
 
 @pytest.mark.parametrize("networks", [1, 5])
 @pytest.mark.parametrize("recipe", [ADAM, SGD])
 def test_equal_units_stay_equal_stacked_and_alone(recipe: dict, networks: int) -> None:
-    result = trained([32, 32], recipe, networks)
-    assert result.measured is not None
-    assert result.measured.shape == (7, networks, 2, len(MEASURES))
-    assert (result.measured[:, :, :, MEASURES.index("distinct")] == 1).all()
-    assert (result.measured[:, :, :, MEASURES.index("spread")] == 0).all()
+    result, measured = trained([32, 32], recipe, networks)
+    assert measured.shape == (7, networks, 2, len(MEASURES))
+    assert (measured[:, :, :, MEASURES.index("distinct")] == 1).all()
+    assert (measured[:, :, :, MEASURES.index("spread")] == 0).all()
     weights = result.stack.parameters["1.weight"]
     assert (weights != 0.5).any(2).all(), "what is equal moves, and moves together"
     assert torch.equal(weights, weights[:, :1].expand_as(weights))
 
 
 def test_dropout_alone_parts_equal_units() -> None:
-    result = trained([32, 32], ADAM, 2, dropout=0.5, steps=10)
-    assert result.measured is not None
-    distinct = result.measured[:, :, :, MEASURES.index("distinct")]
+    _, measured = trained([32, 32], ADAM, 2, dropout=0.5, steps=10)
+    distinct = measured[:, :, :, MEASURES.index("distinct")]
     assert distinct[0].eq(1).all()
     assert distinct[1].gt(1).all()
-
-
-def test_a_stack_in_parts_is_measured_whole(bench) -> None:
-    layers = hidden_layers(bench.mlp())
-    measure = functools.partial(measure_units, layers, x=bench.examples().validation_inputs)
-    start = bench.stack(bench.mlp, 5)
-    options = {"measure": measure, "strategy": "looped"}
-    whole = bench.train(bench.mlp, start, bench.recipe(), bench.examples(), **options)
-    parts = bench.train(bench.mlp, start, bench.recipe(), bench.examples(), **options, networks_at_once=2, lanes=2)
-    assert whole.measured.shape == (4, 5, 2, len(MEASURES))
-    torch.testing.assert_close(whole.measured, parts.measured, rtol=1e-5, atol=1e-7)
-    without = bench.train(bench.mlp, start, bench.recipe(), bench.examples(), "looped")
-    assert without.measured is None
-    assert all(torch.equal(value, without.stack.parameters[name]) for name, value in whole.stack.parameters.items())

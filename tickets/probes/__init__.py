@@ -1,0 +1,10 @@
+"""Probes: what is measured of a round's networks beside their curves, each with a table of its own.
+
+A probe is a function of `Networks`, and of options from the campaign file, that returns rows: a DataFrame, or dicts.
+The column `network` says which network a row is about; the table adds its run, replicate, round, density, arm and draw.
+"""
+
+from tickets.probes.networks import Context, Networks
+from tickets.probes.probe import Probe, at_steps, probes_of, record_of, working_memory
+
+__all__ = ["Context", "Networks", "Probe", "at_steps", "probes_of", "record_of", "working_memory"]

@@ -1,0 +1,191 @@
+"""A probe of a run: its function, its options, and one measurement by it."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from torch import Tensor, nn
+
+from tickets.binding import bound, resolve
+from tickets.catalogue import PROBES, table_of
+from tickets.config import Run
+from tickets.errors import InputError, UserCodeError
+from tickets.probes.networks import Networks
+from tickets.probes.rows import Columns, as_columns
+from tickets.process_state import settings_kept
+from tickets.random_state import seed_generators, untouched_generators
+from tickets.seeds import stream
+from tickets.users_code import told
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_AT_STEPS, _WORKING_MEMORY = "_called_at_steps", "_working_memory"
+# Users' functions set and draw from what belongs to the whole process, so that one of them runs at a time.
+_TURN = threading.RLock()
+
+
+def at_steps(probe: Function) -> Function:
+    """Have a probe called at every evaluated step, and not only when a round has been trained.
+
+    It is called with some of a round's networks at a time, those that train together. Its table gets a column `step`.
+    """
+    setattr(probe, _AT_STEPS, True)
+    return probe
+
+
+def working_memory(bytes_of: Callable[[nn.Module], int]) -> Callable[[Function], Function]:
+    """Say how many bytes a probe takes to measure one network, for the estimate of a run's memory.
+
+    Parameters
+    ----------
+    bytes_of
+        Called with a module of the architecture.
+    """
+
+    def mark(probe: Function) -> Function:
+        setattr(probe, _WORKING_MEMORY, bytes_of)
+        return probe
+
+    return mark
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A probe of a run.
+
+    Parameters
+    ----------
+    name
+        As the campaign file has it: a name of the catalogue, or "module:function".
+    function
+        Called with `Networks` and the options.
+    options
+        Its keyword arguments.
+    at_steps
+        Whether it is called at every evaluated step.
+    bytes_of
+        Bytes that it takes to measure one network, of a module of the architecture.
+    columns
+        The kind of each of its own columns ("number", "bool" or "string"), as found before training; None before that.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    options: Mapping[str, Any]
+    at_steps: bool
+    bytes_of: Callable[[nn.Module], int]
+    columns: Mapping[str, str] | None = None
+
+    @property
+    def table(self) -> str:
+        """The name of its table."""
+        return table_of(self.name)
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is one of this package's, which write to nothing that they are given."""
+        return self.name in PROBES
+
+    def measure(self, networks: Networks, when: str) -> Columns:
+        """Measure networks; the columns of the result, with `network`.
+
+        Parameters
+        ----------
+        networks
+            What is measured. A function of the user's gets copies of all but the examples.
+        when
+            The round, for errors.
+
+        Raises
+        ------
+        UserCodeError
+            If the function fails, writes to the examples, or returns anything but rows of numbers, true or false, and
+            strings, with a column `network`.
+        """
+        networks = replace(networks, _probe=self.name)
+        if self.is_own:
+            return as_columns(self.function(networks, **self.options), len(networks))
+        seed = stream(networks.run.seed, "probe", self.name, networks.round, networks.step, networks.labels[0].arm)
+        given, before = networks.copied(), _versions(networks)
+        try:
+            with _TURN, _contained(seed):
+                returned = self.function(given, **copy.deepcopy(dict(self.options)))
+                rows = list(returned) if isinstance(returned, Iterator) else returned  # a generator runs only now
+        except InputError as error:
+            raise UserCodeError([f"probe {self.name!r} ({when}): {problem}" for problem in error.problems]) from error
+        except Exception as error:
+            raise UserCodeError(f"probe {self.name!r} fails ({when}): {told(error)}{_hint(networks)}") from error
+        if wrong := [name for name, kept in networks.carry.items() if not isinstance(kept, Tensor)]:
+            raise UserCodeError(
+                f"probe {self.name!r} ({when}): networks.carry[{wrong[0]!r}] is a "
+                f"{type(networks.carry[wrong[0]]).__name__}, must be a tensor"
+            )
+        if _versions(networks) != before:
+            raise UserCodeError(f"probe {self.name!r} ({when}): writes to networks.examples; write to a clone of them")
+        try:
+            return as_columns(rows, len(networks))
+        except ValueError as error:
+            raise UserCodeError(f"probe {self.name!r} {error} ({when})") from error
+
+
+def probes_of(run: Run) -> tuple[Probe, ...]:
+    """The probes of a run, in the campaign's order.
+
+    Raises
+    ------
+    InputError
+        If a function is not there, or does not take the options that the campaign gives it.
+    """
+    problems: list[str] = []
+    probes = []
+    for config in run.every_probe:
+        try:
+            function = resolve(PROBES[config.name].target if config.name in PROBES else config.name)
+            # What is left once the networks are given, the first argument.
+            bound(functools.partial(function, None), "probes", config.name, config.options, {})
+        except InputError as error:
+            problems += error.problems
+            continue
+        called = getattr(function, _AT_STEPS, False)
+        probes.append(Probe(config.name, function, config.options, called, getattr(function, _WORKING_MEMORY, _none)))
+    if problems:
+        raise InputError(problems)
+    return tuple(probes)
+
+
+def record_of(probes: Sequence[Probe]) -> dict[str, dict[str, Any]]:
+    """What a round's manifest says of the probes, by table."""
+    return {probe.table: {"name": probe.name, "options": dict(probe.options)} for probe in probes}
+
+
+def _none(module: nn.Module) -> int:
+    return 0
+
+
+@contextmanager
+def _contained(seed: int) -> Iterator[None]:
+    """A block that runs a user's function: what it sets and draws ends with it, and what it draws is the same again."""
+    with settings_kept(), untouched_generators():
+        seed_generators(seed)
+        yield
+
+
+def _versions(networks: Networks) -> list[int]:
+    """How often each tensor of the examples has been written to."""
+    return [tensor._version for tensor in vars(networks.examples).values() if isinstance(tensor, Tensor)]
+
+
+def _hint(networks: Networks) -> str:
+    if not networks.values or bool(networks.finite.all()):
+        return ""
+    lost = int((~networks.finite).sum())
+    return (
+        f"; {lost} of these {len(networks)} networks have values that are not finite, as a network that diverged: give "
+        "NaN for them (networks.finite says which)"
+    )

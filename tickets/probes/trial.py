@@ -1,0 +1,166 @@
+"""A run's probes tried on initial values, before anything is written or trained.
+
+What a probe does wrong at every call is found here, and not after the first round. Nothing that is made here is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tickets.config import Run
+from tickets.data import Examples
+from tickets.errors import InputError, UserCodeError
+from tickets.measures import Label
+from tickets.probes.networks import Context, Networks, Tensors, nothing_trained, stacked
+from tickets.probes.probe import Probe
+from tickets.probes.rows import NETWORK, differing, kinds_of
+from tickets.seeds import stream
+
+EXAMPLES = 64  # of each kind: enough for a probe that compares examples
+MOVED = 0.01  # the standard deviation of what is added to initial values to stand for trained ones
+WHEN = "tried on initial values, before any training"
+
+
+def try_probes(
+    probes: Sequence[Probe], context: Context, values: Sequence[Tensors], prunable: Sequence[str]
+) -> tuple[Probe, ...]:
+    """Call every probe on a made-up dense round, one with half of the weights and one in which a network diverged.
+
+    Parameters
+    ----------
+    probes
+        The run's probes.
+    context
+        What all networks of the run have in common, on the CPU. The probes get the first examples of it.
+    values
+        Every parameter and buffer of replicate 0, 1, ... before any training, by name.
+    prunable
+        The names of the prunable tensors.
+
+    Returns
+    -------
+    tuple of Probe
+        The same probes, each with the columns that it gave.
+
+    Raises
+    ------
+    InputError
+        If a probe cannot measure this run, fails, or gives other columns at one call than at another.
+    """
+    few = replace(context, examples=_first_of(context.examples))
+    made = _Made(few, values, tuple(prunable))
+    tried: list[Probe] = []
+    problems: list[str] = []
+    failed: UserCodeError | None = None
+    for probe in probes:
+        try:
+            tried.append(_tried(probe, made))
+        except UserCodeError as error:
+            failed = failed or error
+            problems += error.problems
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        raise (InputError(problems) if failed is None else UserCodeError(problems)) from failed
+    return tuple(tried)
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What the made-up networks are made from."""
+
+    context: Context
+    values: Sequence[Tensors]
+    prunable: tuple[str, ...]
+
+    @property
+    def run(self) -> Run:
+        return self.context.run
+
+    def networks(self, number: int, step: int, diverged: bool = False) -> Networks:
+        """One network for each replicate, arm and draw, two draws at most; the last one diverged, if asked for."""
+        pairs = [(arm.label, draw) for arm in self.run.arms for draw in range(min(arm.draws, 2))]
+        density, replicates = 1.0 / (number + 1), range(len(self.values))
+        labels = [Label(replicate, number, density, *pair) for replicate, pair in product(replicates, pairs)]
+        masks = {name: self._masks(self.values[0][name], number, len(labels)) for name in self.prunable}
+        initial = stacked([self.values[label.replicate] for label in labels], self.context.device)
+        initial = {name: value * masks[name] if name in masks else value for name, value in initial.items()}
+        seed = stream(self.run.seed, "probe", "trial", number, step)
+        generator = torch.Generator().manual_seed(seed)
+        values = {name: _moved(value, masks.get(name), step, generator) for name, value in initial.items()}
+        for value in values.values():
+            if diverged and value.is_floating_point():
+                value[-1] = torch.nan
+
+        def earlier(round: int, trained: bool) -> Networks | None:
+            return self._stored(round, trained) if round < number else None
+
+        def next_masks(networks: Networks, network: int) -> Tensors:
+            return {name: self._masks(self.values[0][name], number + 1, 1)[0] for name in self.prunable}
+
+        found = tuple(labels)
+        return Networks(found, step, values, initial, masks, self.context, _earlier=earlier, _next_masks=next_masks)
+
+    def _stored(self, number: int, trained: bool) -> Networks:
+        """The networks of an earlier round, as they would be read back."""
+        networks = self.networks(number, self.run.train.steps)
+        if not trained:
+            return replace(networks, values={})
+        kept = self.run.store.trained
+        stored = [place for place, label in enumerate(networks.labels) if kept == "all" or label.arm == "ticket"]
+        if kept == "none":
+            raise nothing_trained(number)
+        return networks[stored]
+
+    def _masks(self, like: Tensor, number: int, networks: int) -> Tensor:
+        """(networks, *shape): all weights in round 0, every second one in round 1, every third one after it."""
+        mask = torch.arange(like.numel()).reshape(like.shape) % (number + 1) == 0
+        return mask.expand(networks, *like.shape).clone()
+
+
+def _tried(probe: Probe, made: _Made) -> Probe:
+    last, numbers = made.run.train.steps, (0, 1) if made.run.rounds else (0,)
+    before = [tensor.clone() for tensor in _tensors(made.context.examples)]
+    columns: dict[str, str] | None = None
+    for number, diverged in [*((number, False) for number in numbers), (0, True)]:
+        carry: dict[str, Tensor] = {}
+        for step in (0, last) if probe.at_steps else (last,):
+            networks = replace(made.networks(number, step, diverged), carry=carry)
+            when = f"{WHEN}: round {number}, step {step}" + (", one network diverged" if diverged else "")
+            measured = probe.measure(networks, when)
+            found = kinds_of(measured) if measured and len(measured[NETWORK]) else {}
+            if columns and found and (differ := differing(columns, found)):
+                raise UserCodeError(
+                    f"probe {probe.name!r}: its columns are not the same at each call: {differ} ({when}); give the "
+                    "same columns each time, NaN where there is nothing to measure"
+                )
+            columns = columns or found
+    if not all(map(torch.equal, before, _tensors(made.context.examples))):
+        raise UserCodeError(f"probe {probe.name!r}: writes to networks.examples; write to a clone of them ({WHEN})")
+    return replace(probe, columns=columns or None)
+
+
+def _first_of(examples: Examples) -> Examples:
+    """The first examples of each kind, copied."""
+    cut: dict[str, Any] = {
+        name: tensor[:EXAMPLES].clone() for name, tensor in vars(examples).items() if isinstance(tensor, Tensor)
+    }
+    return replace(examples, **cut)
+
+
+def _tensors(examples: Examples) -> list[Tensor]:
+    return [value for value in vars(examples).values() if isinstance(value, Tensor)]
+
+
+def _moved(value: Tensor, mask: Tensor | None, step: int, generator: torch.Generator) -> Tensor:
+    """The values, after step 0 a little moved, as if they had been trained."""
+    if not value.is_floating_point() or step == 0:
+        return value.clone()
+    noise = MOVED * torch.randn(value.shape, generator=generator).to(value.dtype)
+    return value + (noise if mask is None else noise * mask)

@@ -1,0 +1,164 @@
+"""The tables of all committed rounds of several runs, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from tickets.catalogue import table_of
+from tickets.errors import InputError, nearest
+from tickets.store.layout import Layout, cohort_folders, round_folders
+from tickets.store.reading import Committed, damaged, read_checked
+from tickets.store.tables import LABELS, SCHEMAS, decode_probe_table, decode_table, join_probe_tables, probe_tables
+
+
+class Tables:
+    """The tables of several runs.
+
+    Parameters
+    ----------
+    committed
+        The manifests that were read.
+    runs
+        {run id: its folder}.
+    left_out
+        {run id: why}; a run with a damaged file is added to it and is in no table from then on. None: damage is an
+        error.
+    arms
+        The arms' labels, in the order of the rows. Other labels come after them.
+    where
+        The folders, for errors.
+    """
+
+    def __init__(
+        self,
+        committed: Committed,
+        runs: Mapping[str, Path],
+        left_out: MutableMapping[str, str] | None,
+        arms: Sequence[str],
+        where: str,
+    ) -> None:
+        self._committed, self._runs, self._left_out = committed, runs, left_out
+        self._arms, self._where = arms, where
+
+    def of(self, file: str) -> pd.DataFrame:
+        """The rows of `curves` or `rounds`, by the name of its file."""
+        schema = SCHEMAS[file]
+
+        def read(folder: Path) -> pa.Table:
+            data = read_checked(folder, file, self._committed.manifest(folder))
+            try:
+                return decode_table(data, schema)
+            except ValueError as error:
+                raise damaged(folder / file, str(error)) from error
+
+        return _sorted(pa.concat_tables([schema.empty_table(), *self._read(read)]).to_pandas(), self._arms)
+
+    def probes(self) -> dict[str, list[str]]:
+        """{table: the runs that have it} of every probe's table."""
+        found: dict[str, list[str]] = {}
+        for run, folder in self._places:
+            try:
+                tables = probe_tables(self._committed.manifest(folder)["files"])
+            except InputError as error:
+                self._leave_out(run, error)
+                continue
+            for table in tables:
+                runs = found.setdefault(table, [])
+                if run not in runs:
+                    runs.append(run)
+        return {table: sorted(runs) for table, runs in sorted(found.items())}
+
+    def probe(self, name: str) -> pd.DataFrame:
+        """The rows of a probe's table; see `Saved.probe`."""
+        table, there = table_of(name), self.probes()
+        if table not in there:
+            known = f"there are: {', '.join(there)}" if there else "no probe was measured"
+            raise InputError(
+                f"probe {name!r}: {self._where} has no table of it{nearest(table, there)} ({known}); name it in the "
+                f'campaign file before training: probes = ["{name}"]'
+            )
+        functions: set[str] = set()
+
+        def read(folder: Path) -> pa.Table | None:
+            manifest, file = self._committed.manifest(folder), table + Layout.TABLE
+            if file not in manifest["files"]:
+                return None
+            functions.add(manifest.get("probes", {}).get(table, {}).get("name", table))
+            data = read_checked(folder, file, manifest)
+            try:
+                return decode_probe_table(data)
+            except ValueError as error:
+                raise damaged(folder / file, str(error)) from error
+
+        tables = [found for found in self._read(read) if found is not None]
+        if len(functions) > 1:
+            raise InputError(
+                f"probe {name!r}: {self._where} has tables of several functions, {', '.join(sorted(functions))}; load "
+                "their folders one by one"
+            )
+        if ":" in name and functions != {name}:
+            raise InputError(f"probe {name!r}: the table {table!r} in {self._where} is that of {functions.pop()!r}")
+        try:
+            joined = join_probe_tables(
+                [found for found in tables if len(found)] or tables[:1] or [LABELS.empty_table()]
+            )
+        except ValueError as error:
+            raise InputError(f"probe {name!r}: {self._where}: {error}; load its folders one by one") from error
+        return _sorted(joined.to_pandas(), self._arms)
+
+    @cached_property
+    def _places(self) -> list[tuple[str, Path]]:
+        """(run, folder) of every committed round, and of what was added to it later."""
+        places: list[tuple[str, Path]] = []
+        for run, path in self._runs.items():
+            try:
+                cohorts = [cohort for _, cohort in cohort_folders(path)]
+                places += [(run, folder) for cohort in cohorts for _, _, folder in round_folders(cohort)]
+            except InputError as error:
+                self._leave_out(run, error)
+        return places
+
+    def _read(self, read: Callable[[Path], pa.Table | None]) -> list[pa.Table | None]:
+        """What `read` gives of each folder, without those of runs that are damaged."""
+
+        def of_place(place: tuple[str, Path]) -> pa.Table | None:
+            try:
+                return read(place[1])
+            except InputError as error:
+                self._leave_out(place[0], error)
+                return None
+
+        with ThreadPoolExecutor() as threads:
+            parts = list(threads.map(of_place, self._places))
+        left_out = self._left_out or {}
+        return [part for (run, _), part in zip(self._places, parts, strict=True) if run not in left_out]
+
+    def _leave_out(self, run: str, error: InputError) -> None:
+        """Leave out a whole run for one damaged file if `load` was told so; else raise the error."""
+        if self._left_out is None:
+            raise error
+        self._left_out.setdefault(run, str(error))
+
+
+def _sorted(frame: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
+    """The rows by run, replicate, round, arm (in this order, unknown ones after it), draw and step."""
+    ranks = {arm: rank for rank, arm in enumerate([*arms, *sorted(set(frame["arm"].unique()) - set(arms))])}
+    keys = [
+        frame["draw"],
+        frame["arm"].map(ranks),
+        frame["round"],
+        frame["replicate"],
+        pd.factorize(frame["run"], sort=True)[0],
+    ]
+    if "step" in frame:
+        keys.insert(0, frame["step"])
+    # lexsort ranks by the last key first, and leaves the rows of a network and step in the order of the file.
+    order = np.lexsort([np.asarray(key) for key in keys])
+    return frame.iloc[order].reset_index(drop=True)
