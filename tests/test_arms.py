@@ -34,9 +34,9 @@ def fresh(seed):
     return {name: torch.randn(value.shape, generator=generator) for name, value in THETA0.items()}
 
 
-def origin(value=0.5):
+def origin():
     seeds = {"random_mask": 11, "fresh_draw": 12, "shuffle": 13, "random_sign": 14}
-    return Origin(MASK, THETA0, REWOUND, frozenset({"w.bias"}), fresh, seeds.__getitem__, value)
+    return Origin(MASK, THETA0, REWOUND, frozenset({"w.bias"}), fresh, seeds.__getitem__)
 
 
 @pytest.fixture(autouse=True)
@@ -77,13 +77,13 @@ def test_shuffle_permutes_the_survivors_within_their_tensor():
     assert torch.equal(values["w.bias"], REWOUND["w.bias"])
     orders = set()
     for seed in range(200):
-        moved = Origin(MASK, THETA0, REWOUND, frozenset(), fresh, lambda purpose, seed=seed: seed, 0.5)
+        moved = Origin(MASK, THETA0, REWOUND, frozenset(), fresh, lambda purpose, seed=seed: seed)
         orders.add(tuple(shuffled(moved, MASK)["w.weight"][kept].tolist()))
     assert len(orders) == 24, "every order of four survivors turns up"
 
 
 def test_constant_is_one_number_with_biases_zero_and_the_rest_as_the_initialiser_gave_it():
-    values = constant(origin(value=0.25), MASK)
+    values = constant(origin(), MASK, value=0.25)
     assert torch.equal(values["w.weight"], torch.full((2, 3), 0.25))
     assert torch.equal(values["w.bias"], torch.zeros(2))
     assert torch.equal(values["mean"], THETA0["mean"])
@@ -101,7 +101,7 @@ def test_random_sign_constant_has_the_same_sizes_and_its_own_signs():
     assert torch.equal(values.abs(), sign_constant(origin(), MASK)["w.weight"].abs())
     signs = set()
     for seed in range(300):
-        drawn = Origin(MASK, THETA0, REWOUND, frozenset(), fresh, lambda purpose, seed=seed: seed, 0.5)
+        drawn = Origin(MASK, THETA0, REWOUND, frozenset(), fresh, lambda purpose, seed=seed: seed)
         signs.add(tuple(random_sign_constant(drawn, MASK)["w.weight"].sign().flatten().tolist()))
     assert len(signs) > 55, "nearly all of the 64 patterns of six signs turn up"
 
@@ -109,7 +109,7 @@ def test_random_sign_constant_has_the_same_sizes_and_its_own_signs():
 def test_random_mask_starts_from_unmasked_values():
     # The trap: values already masked would be zero at the places that the round's mask had removed.
     for seed in range(50):
-        there = Origin(MASK, THETA0, REWOUND, frozenset(), fresh, lambda purpose, seed=seed: seed, 0.5)
+        there = Origin(MASK, THETA0, REWOUND, frozenset(), fresh, lambda purpose, seed=seed: seed)
         places = random_mask(there)["w.weight"]
         assert int(places.sum()) == 4
         assert (rewound(there, {"w.weight": places})["w.weight"][places] != 0).all()
@@ -121,20 +121,12 @@ def test_random_mask_starts_from_unmasked_values():
 @pytest.mark.parametrize("rule", [constant, sign_constant, random_sign_constant])
 def test_biases_are_zero_or_the_models_as_the_arm_says(rule):
     usual = rule(origin(), MASK)
-    zero, own = (rule(replace(origin(), zero_biases=zeros), MASK) for zeros in (True, False))
+    zero, own = (rule(origin(), MASK, biases=biases) for biases in ("zeros", "model"))
     assert torch.equal(zero["w.bias"], torch.zeros(2))
     assert torch.equal(own["w.bias"], THETA0["w.bias"])
     assert torch.equal(usual["w.bias"], (zero if rule is constant else own)["w.bias"])
     assert torch.equal(zero["w.weight"], own["w.weight"])
     assert torch.equal(zero["mean"], own["mean"])
-
-
-def test_the_catalogue_says_what_the_rules_do():
-    usual = {name: entry.biases for name, entry in ARMS.items() if entry.biases is not None}
-    assert usual == {"constant": "zeros", "sign_constant": "model", "random_sign_constant": "model"}
-    for name, biases in usual.items():
-        values = resolve(ARMS[name].values)(origin(), MASK)
-        assert torch.equal(values["w.bias"], torch.zeros(2)) == (biases == "zeros")
 
 
 # Rules that are not the project's own.

@@ -355,7 +355,7 @@ def test_nothing_that_a_round_gives_is_changed_by_the_next() -> None:
 # Arms
 
 
-def origin_of(setting: Setting, chain: Chain, number: int, draw: int, value: float = 0.0) -> Origin:
+def origin_of(setting: Setting, chain: Chain, number: int, draw: int) -> Origin:
     return Origin(
         chain.masks,
         chain.theta0,
@@ -363,7 +363,6 @@ def origin_of(setting: Setting, chain: Chain, number: int, draw: int, value: flo
         frozenset(name for name in setting.parameters if name.endswith("bias")),
         setting.fresh,
         lambda purpose: stream(setting.run.seed, chain.replicate, purpose, number, draw),
-        value,
     )
 
 
@@ -377,10 +376,10 @@ def test_every_arm_starts_from_what_its_rules_say(step: int) -> None:
     for chain in chains:
         for arm in arms:
             network = of(result, arm.name, chain.replicate)
-            origin = origin_of(setting, chain, 3, 0, arm.value or 0.0)
+            origin = origin_of(setting, chain, 3, 0)
             mask = resolve(ARMS[arm.name].mask)(origin)
             assert_equal(network.mask, mask)
-            assert_equal(network.initial, masked(resolve(ARMS[arm.name].values)(origin, mask), mask))
+            assert_equal(network.initial, masked(resolve(ARMS[arm.name].values)(origin, mask, **arm.options), mask))
             assert counts(network.mask) == counts(chain.masks)
             for name, kept in mask.items():
                 assert (network.trained[name][~kept] == 0).all()
