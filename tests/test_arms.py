@@ -127,14 +127,6 @@ def test_biases_are_zero_or_the_models_as_the_arm_says(rule):
     assert torch.equal(zero["mean"], own["mean"])
 
 
-def test_the_catalogue_says_what_the_rules_do():
-    usual = {name: entry.biases for name, entry in ARMS.items() if entry.biases is not None}
-    assert usual == {"constant": "zeros", "sign_constant": "model", "random_sign_constant": "model"}
-    for name, biases in usual.items():
-        values = resolve(ARMS[name].values)(origin(), MASK).values
-        assert torch.equal(values["w.bias"], torch.zeros(2)) == (biases == "zeros")
-
-
 # Where trainings start.
 
 STATE = {"exp_avg": {"w.bias": torch.tensor([1.0, 2.0])}}

@@ -3,12 +3,11 @@ import sys
 
 import pytest
 
-from tickets import catalogue
 from tickets.binding import resolve
-from tickets.catalogue import ARMS, DATA, MODELS, SCORES
+from tickets.catalogue import ARMS, DATA, INITS, MODELS, PROBES, SCORES
 from tickets.errors import InputError
 
-TARGETS = [entry.target for table in (MODELS, DATA, SCORES) for entry in table.values()]
+TARGETS = [entry.target for table in (MODELS, DATA, INITS, SCORES, PROBES) for entry in table.values()]
 TARGETS += [target for arm in ARMS.values() for target in (arm.mask, arm.values)]
 
 
@@ -33,7 +32,7 @@ def test_the_names_are_those_of_the_documentation():
 
 
 def test_every_summary_is_one_line():
-    entries = [entry for table in (MODELS, DATA, SCORES, ARMS) for entry in table.values()]
+    entries = [entry for table in (MODELS, DATA, INITS, SCORES, PROBES, ARMS) for entry in table.values()]
     assert all(entry.summary and "\n" not in entry.summary and len(entry.summary) < 100 for entry in entries)
 
 
@@ -46,8 +45,8 @@ def test_the_tables_need_neither_torch_nor_pandas():
     ("target", "message"),
     [
         ("no_such_module_here:f", "cannot import 'no_such_module_here'.*lies in the current folder"),
-        ("tickets.catalogue:resolv", "has no function 'resolv'; did you mean 'resolve'"),
-        ("tickets.catalogue:__doc__", "has no function '__doc__'"),
+        ("tickets.binding:resolv", "has no function 'resolv'; did you mean 'resolve'"),
+        ("tickets.binding:__doc__", "has no function '__doc__'"),
         ("os:system", "'os:system': is compiled, .* it was not called; name a function or class written in Python"),
         ("subprocess:Popen", r"comes with Python itself \(subprocess\), and it was not called"),
     ],
@@ -61,7 +60,7 @@ def test_a_module_that_is_there_and_lacks_what_it_imports_is_told_from_one_that_
     (tmp_path / "half_installed.py").write_text("import no_such_package_here\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(InputError, match=r"cannot import 'half_installed'.*No module named 'no_such_package_here'"):
-        catalogue.resolve("half_installed:f")
+        resolve("half_installed:f")
 
 
 def test_a_module_that_cannot_be_read_is_named_without_a_traceback(tmp_path, monkeypatch):
@@ -70,4 +69,4 @@ def test_a_module_that_cannot_be_read_is_named_without_a_traceback(tmp_path, mon
     with pytest.raises(
         InputError, match=r"'torn_apart:f': importing 'torn_apart' fails \(SyntaxError: .*mend the module"
     ):
-        catalogue.resolve("torn_apart:f")
+        resolve("torn_apart:f")

@@ -10,8 +10,9 @@ import scipy.fft
 import torch
 from torch import Tensor, nn
 
+from tickets.catalogue import INITS
 from tickets.errors import InputError
-from tickets.initial import INITS, dct, glorot_deviation, initial_values
+from tickets.initial import dct, glorot_deviation, initial_values
 from tickets.models.mlp import mlp
 from tickets.models.resnet import resnet20
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tickets.config import expand, read_campaign
+from tickets.config import read_campaign
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -63,7 +63,7 @@ def test_the_campaign_file_is_one(tmp_path):
     (campaign,) = blocks("toml")
     path = tmp_path / "lenet.toml"
     path.write_text(campaign, encoding="utf-8")
-    runs = expand(read_campaign(path))
+    runs = read_campaign(path).runs
     assert [run.train.learning_rate for run in runs] == [1.2e-3, 1e-2]
 
 

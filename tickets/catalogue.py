@@ -32,7 +32,7 @@ class Entry:
 
     target: str
     summary: str
-    defaults: Mapping[str, Any] = field(default_factory=dict)
+    defaults: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @property
     def targets(self) -> tuple[str, ...]:

@@ -149,15 +149,44 @@ def test_a_folder_that_is_no_campaign_is_wrong_input(name, command, tmp_path):
     [
         ("models", catalogue.MODELS),
         ("data", catalogue.DATA),
+        ("inits", catalogue.INITS),
         ("arms", catalogue.ARMS),
         ("scores", catalogue.SCORES),
+        ("probes", catalogue.PROBES),
     ],
 )
 def test_list_has_each_name_once_with_its_summary(kind, table, command):
     said = command("list", kind)
     assert said.code == 0
-    lines = [line.split(maxsplit=1) for line in said.out.splitlines()]
+    names, _, _ = said.out.partition("\n\n")
+    lines = [line.split(maxsplit=1) for line in names.splitlines() if not line.startswith(" ")]
     assert lines == [[name, entry.summary] for name, entry in table.items()]
+
+
+def test_list_has_the_options_of_each_name_with_their_defaults_and_what_is_allowed(command):
+    width = max(map(len, catalogue.MODELS)) + 4
+    said = command("list", "models").out
+    assert said.startswith(
+        f"mlp{' ' * (width - 5)}fully connected, ReLU; hidden layers of any widths\n"
+        f'{" " * width}init = "pytorch"\n'
+        f"{' ' * width}widths = [100, 100]: a list of whole numbers, each at least 1\n"
+        f"{' ' * width}dropout = 0.0: a number, at least 0 and less than 1\n"
+        "lenet_300_100  "
+    )
+    inits = ", ".join(f'"{name}"' for name in list(catalogue.INITS)[:-1])
+    assert said.endswith(f'\n\nOptions of all of them:\n  init: {inits} or "dct"\n')
+    arms = command("list", "arms").out
+    assert '    biases = "model": "zeros" or "model"\n' in arms
+    assert arms.endswith('  pruned = "zero": "zero" or "initial"\n  start: 0\n')
+
+
+def test_list_as_json_has_every_option_of_each_name(command):
+    (mlp, *_) = json.loads(command("list", "models", "--json").out)
+    assert (mlp["name"], mlp["summary"]) == ("mlp", catalogue.MODELS["mlp"].summary)
+    assert mlp["options"]["dropout"] == {"default": 0.0, "allowed": "a number, at least 0 and less than 1"}
+    arms = {arm["name"]: arm["options"] for arm in json.loads(command("list", "arms", "--json").out)}
+    assert list(arms) == list(catalogue.ARMS)
+    assert arms["constant"].keys() - arms["reinit"].keys() == {"value", "biases"}
 
 
 def test_list_of_something_else_is_wrong_input(command):

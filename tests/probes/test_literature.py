@@ -10,11 +10,8 @@ import torch
 from torch.nn import functional
 
 import tickets
-from tickets.binding import resolve
-from tickets.catalogue import SCORES
 from tickets.data import load_dataset, split
-from tickets.pruning import prune_by_layer
-from tickets.scores import Weights
+from tickets.pruning import Budget, prune
 from tickets.store import verify
 
 NAMES = ("connectivity", "overlap", "early_bird", "predictions", "signs", "structure", "gradients", "sharpness")
@@ -108,12 +105,12 @@ def test_early_bird_sees_the_masks_that_pruning_would_give(saved):
         {name: torch.from_numpy(value) for name, value in values.items()}
         for values in (saved.ticket(0, 0).values, saved.ticket(0, 0).trained)
     )
-    score = resolve(SCORES["magnitude"].target)
     alive = {name: torch.ones_like(initial[name], dtype=torch.bool) for name in ("1.weight", "3.weight")}
 
     def mask(values):
-        scores = {name: score(Weights(initial[name], values[name], torch.Generator())) for name in alive}
-        return prune_by_layer(scores, alive, dict.fromkeys(alive, 0.5))
+        return prune(
+            {name: values[name].abs() for name in alive}, alive, Budget.after_rates(alive, dict.fromkeys(alive, 0.5))
+        )
 
     first, last = mask(initial), mask(trained)
     assert all(torch.equal(last[name], torch.from_numpy(found)) for name, found in saved.ticket(0, 1).mask.items())

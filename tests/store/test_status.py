@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 import pytest
 
-from tickets.config import expand, parse_campaign, run_id, to_toml
+from tickets.config import parse_campaign, run_id, to_toml
 from tickets.errors import InputError
 from tickets.store import append_event, replace_file, status, wanted_arms, write_initial, write_round
 from tickets.store.status import failure
@@ -27,7 +27,7 @@ def campaign(tmp_path):
     """A campaign folder with its campaign.toml alone, and the (run id, run) that it asks for."""
     parsed = parse_campaign(TABLE)
     replace_file(tmp_path / "campaign.toml", to_toml(parsed).encode())
-    return tmp_path, [(run_id(run), run) for run in expand(parsed)]
+    return tmp_path, [(run_id(run), run) for run in parsed.runs]
 
 
 def test_a_campaign_of_four_runs_in_four_states(campaign, example):

@@ -27,8 +27,8 @@ from pydantic import (
 )
 
 from tickets.catalogue import ArmEntry, Entry
-from tickets.config.signatures import options_of
-from tickets.config.types import ADDED_LATER, STRICT, OneOf, Option, as_table
+from tickets.config.signatures import OptionType, options_of
+from tickets.config.types import ADDED_LATER, STRICT, OneOf, Option
 
 
 class Named(BaseModel):
@@ -64,18 +64,19 @@ class Named(BaseModel):
     @model_validator(mode="wrap")
     @classmethod
     def _check(cls, given: Any, check: ModelWrapValidatorHandler[Self]) -> Self:
-        table = as_table(given)
-        if not isinstance(table, Mapping):
-            return check(table)
-        if cls.is_own(table):
-            return check(dict(cls.form(table).model_validate(table)))
+        if isinstance(given, str):
+            return check(_by_name(cls, given, cls.entries.get(given)))
+        if not isinstance(given, Mapping):
+            return check(given)
+        if cls.is_own(given):
+            return check(dict(cls.form(given).model_validate(given)))
         # None stands for a key that is not given. Saved arms have such keys that are not options of theirs.
-        filled = dict(cls.form(table).model_validate({key: value for key, value in table.items() if value is not None}))
+        filled = dict(cls.form(given).model_validate({key: value for key, value in given.items() if value is not None}))
         return check({**filled, **cls.entries[filled["name"]].fixed})
 
     @model_serializer(mode="wrap")
     def _write(self, write: SerializerFunctionWrapHandler, info: SerializationInfo) -> Any:
-        table = self.shortest(written(self, write(self), self.form(dict(self))))
+        table = self.shortest(written(self, write(self), self.form(self.__dict__)))
         if info.exclude_none and isinstance(table, dict):
             return {key: value for key, value in table.items() if value is not None}
         return table
@@ -85,12 +86,18 @@ class Named(BaseModel):
         return table
 
 
+@cache
+def _by_name(cls: type[Named], name: str, entry: Entry | ArmEntry | None) -> Named:
+    """The table that a plain name is short for, while the catalogue has this entry for it."""
+    return cls(name=name)
+
+
 def name_if_alone(table: dict[str, Any]) -> Any:
     """The plain name where a table has no other key."""
     return table["name"] if table.keys() == {"name"} else table
 
 
-def written(table: BaseModel, dumped: Mapping[str, Any], form: type[BaseModel]) -> dict[str, Any]:
+def written(table: BaseModel, dumped: dict[str, Any], form: type[BaseModel]) -> dict[str, Any]:
     """The keys of a table that are written to a configuration: all but those that were added later, at their defaults.
 
     Parameters
@@ -98,12 +105,17 @@ def written(table: BaseModel, dumped: Mapping[str, Any], form: type[BaseModel]) 
     table
         The table.
     dumped
-        All of its keys, as pydantic writes them.
+        All of its keys, as pydantic writes them; changed in place.
     form
         The pydantic class that says which keys were added later, and their defaults.
     """
     later = added_later(form)
-    return {key: value for key, value in dumped.items() if key not in later or getattr(table, key) != later[key]}
+    if later:
+        values = {**table.__dict__, **(table.__pydantic_extra__ or {})}
+        for key, default in later.items():
+            if values[key] == default:
+                dumped.pop(key, None)
+    return dumped
 
 
 @cache
@@ -112,33 +124,43 @@ def added_later(form: type[BaseModel]) -> Mapping[str, Any]:
     return {key: field.default for key, field in form.model_fields.items() if ADDED_LATER in field.metadata}
 
 
-@cache
 def _form(cls: type[Named], name: str) -> type[BaseModel]:
     entry = cls.entries[name]
-    keys = {key: declared for key, declared in _keys(cls).items() if key not in entry.fixed}
-    for key, default in entry.defaults.items():
+    options = tuple(options_of(*entry.targets).items())
+    return _form_with(cls, options, tuple(entry.defaults.items()), frozenset(entry.fixed))
+
+
+@cache  # creating a pydantic class takes some milliseconds, and most arms have the same options
+def _form_with(
+    cls: type[Named],
+    options: tuple[tuple[str, OptionType], ...],
+    defaults: tuple[tuple[str, Any], ...],
+    fixed: frozenset[str],
+) -> type[BaseModel]:
+    keys = {key: declared for key, declared in _keys(cls).items() if key not in fixed}
+    for key, default in defaults:
         field = cls.model_fields[key]
         kind = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
         keys[key] = (kind, Field(default=default, validate_default=True))
-    keys |= {key: (option.type, option.default) for key, option in options_of(*entry.targets).items()}
-    return create_model(f"{cls.__name__}_{name}", __config__=STRICT, **keys)
+    keys |= {key: (option.type, option.default) for key, option in options}
+    return create_model(f"{cls.__name__}Form", __config__=STRICT, **keys)
 
 
 @cache
 def _form_of_own(cls: type[Named]) -> type[BaseModel]:
     own = {key: (kind, cls.model_fields[key].get_default()) for key, kind in cls.own_types.items()}
-    return create_model(f"{cls.__name__}_own", __base__=_OwnOptions, **{**_keys(cls), **own})
+    return create_model(f"{cls.__name__}Form", __base__=_OwnOptions, **{**_keys(cls), **own})
 
 
 @cache
 def _form_of_any(cls: type[Named]) -> type[BaseModel]:
     """The form of a table whose name is missing or wrong: whichever option it has may have been meant."""
     if cls.names.functions:
-        return create_model(f"{cls.__name__}_any", __base__=_AnyOptions, **_keys(cls))
+        return create_model(f"{cls.__name__}Form", __base__=_AnyOptions, **_keys(cls))
     keys = _keys(cls)
     for entry in cls.entries.values():
         keys |= dict.fromkeys(options_of(*entry.targets), (Any, None))
-    return create_model(f"{cls.__name__}_any", __config__=STRICT, **keys)
+    return create_model(f"{cls.__name__}Form", __config__=STRICT, **keys)
 
 
 def _keys(cls: type[Named]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from functools import cache
 from typing import Any, NamedTuple
 
 from tickets.catalogue import ARMS, PROBES, table_of
@@ -158,25 +159,26 @@ def flat(table: Mapping[str, Any]) -> dict[str, Any]:
     entries: dict[str, Any] = {}
     for key, value in table.items():
         entries[key] = value
-        if isinstance(value, Mapping):
+        if isinstance(value, dict):
             entries |= {f"{key}.{inner}": part for inner, part in flat(value).items()}
         elif isinstance(value, list | tuple):
             for index, item in enumerate(value):
-                if isinstance(item, Mapping):
+                if isinstance(item, dict):
                     entries |= {f"{key}[{index}].{inner}": part for inner, part in flat(item).items()}
     return entries
 
 
 def broken_rules(values: Mapping[str, Any]) -> Iterator[Broken]:
     """Every rule that a flat table breaks."""
-    arms = values.get("arms", ())
-    places = [f"arms[{index}]" for index in range(len(arms))]
-    in_arms = [Rule(tuple(f"{at}.{key}" for key in rule.keys), rule.judge) for at in places for rule in ARM_RULES]
-    for rule in (*RULES, *in_arms):
-        if all(key in values for key in rule.keys):
-            sentence = rule.judge(*(values[key] for key in rule.keys))
-            if sentence is not None:
-                yield Broken(rule.keys[-1], sentence, rule.keys[:-1])
+    places = [f"arms[{index}]" for index in range(len(values.get("arms", ())))]
+    for rule in (*RULES, *_rules_in(*places)):
+        try:
+            given = [values[key] for key in rule.keys]
+        except KeyError:
+            continue
+        sentence = rule.judge(*given)
+        if sentence is not None:
+            yield Broken(rule.keys[-1], sentence, rule.keys[:-1])
     if "arms" in values:
         names, labels, roles = ([values.get(f"{at}.{key}") for at in places] for key in ("name", "label", "role"))
         yield from _arms_together(names, labels)
@@ -192,6 +194,12 @@ def broken_rules(values: Mapping[str, Any]) -> Iterator[Broken]:
         for at, one in enumerate(values.get("probes", ()))
     ]
     yield from _tables_of_probes(probes)
+
+
+@cache
+def _rules_in(*places: str) -> list[Rule]:
+    """The rules of the arms at these places."""
+    return [Rule(tuple(f"{at}.{key}" for key in rule.keys), rule.judge) for at in places for rule in ARM_RULES]
 
 
 _DEFAULT_CONTROLS = ("reinit",)

@@ -19,6 +19,7 @@ from typing import Any, get_args
 
 from tickets.config import types
 
+_NAME = "tickets"
 _PACKAGE = Path(__file__).parents[1]
 
 
@@ -50,7 +51,8 @@ def options_of(*targets: str) -> Mapping[str, OptionType]:
     Parameters
     ----------
     *targets
-        "module:function" of each function. An option that two functions have is the first one's.
+        "module:function" of each function. An option that two functions have is the first one's. A function outside
+        this package declares no options here: its module cannot be read without importing packages.
 
     Raises
     ------
@@ -62,6 +64,8 @@ def options_of(*targets: str) -> Mapping[str, OptionType]:
 
 def _declared(target: str) -> Iterator[tuple[str, OptionType]]:
     module, _, function = target.partition(":")
+    if module.partition(".")[0] != _NAME:
+        return
     if function not in _functions(module):
         raise TypeError(f"{target}: no such function at the top of its module")
     arguments = _functions(module)[function].args

@@ -63,7 +63,7 @@ class InitConfig(Named):
         Options are always written: a run id without them would not change with their defaults.
         """
         default = self.form(table).model_fields["biases"].default
-        return self.name if not self.options and self.biases == default else table
+        return self.name if not self.__pydantic_extra__ and self.biases == default else table
 
 
 class ModelConfig(Named):
@@ -146,5 +146,5 @@ class ArmConfig(Named):
         if self.name not in ARMS:
             return table
         # Saved runs have a `value` for every arm: null for those without this option.
-        table = {key: value for key, value in table.items() if key not in ARMS[self.name].fixed}
-        return {**table, "value": self.options.get("value")}
+        table.setdefault("value", None)
+        return {key: value for key, value in table.items() if key not in ("mask", "values", "role")}

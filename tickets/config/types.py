@@ -72,12 +72,12 @@ class OneOf:
 
     def __call__(self, value: Any) -> Any:
         """The value itself."""
+        if isinstance(value, str) and (value in self.names or (self.functions and is_target(value))):
+            return value
         allowed = listed(self.names, self.functions, self.also)
         if not isinstance(value, str):
             sentence = f"must be a string, not {kind_of(value)} ({allowed})"
             raise PydanticCustomError(ILLEGAL, "{sentence}", {"sentence": sentence})
-        if value in self.names or (self.functions and is_target(value)):
-            return value
         if self.functions and ":" in value:
             sentence = f"not of the form module:function ({allowed})"
         else:
@@ -184,7 +184,7 @@ Zero = Annotated[
 BiasesName = Literal["zeros", "model"]
 Biases = Annotated[BiasesName, one_of("choice", get_args(BiasesName))]
 
-Target = Annotated[str, legal("must have the form module:function", is_target)]
+Target = Annotated[str, legal("must have the form module:function", is_target, short='"module:function"')]
 Option = Annotated[
     Any,
     legal(
