@@ -1,5 +1,7 @@
 """Exact counts, exact ties: tiny tensors with the answer written out, an oracle, and what must always hold."""
 
+import math
+
 import pytest
 import torch
 from hypothesis import given
@@ -59,6 +61,18 @@ def test_count_is_exact_nested_and_nothing_kept_is_below_what_went(scores, data)
         cut = tensor[mask].min()
         tied_kept, tied_gone = (mask & (tensor == cut)).nonzero(), (gone & (tensor == cut)).nonzero()
         assert not len(tied_gone) or tied_kept.max() < tied_gone.min()
+
+
+odd_numbers = st.sampled_from([-2.0, -0.0, 0.0, 1.0, math.inf, -math.inf, math.nan])
+
+
+@given(st.lists(st.tuples(odd_numbers, st.booleans()), min_size=1), st.data())
+def test_it_is_a_stable_sort(entries, data):
+    alive = [index for index, (_, living) in enumerate(entries) if living]
+    keep = data.draw(st.integers(0, len(alive)))
+    ranked = sorted(alive, key=lambda index: math.inf if math.isnan(entries[index][0]) else -entries[index][0])
+    scores, living = (torch.tensor(part) for part in zip(*entries, strict=True))
+    assert keep_highest(scores, keep, living).nonzero()[:, 0].tolist() == sorted(ranked[:keep])
 
 
 @pytest.mark.parametrize("amount", [0, 1, 7, 60, 119, 120])

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tickets.candidate import Candidate
 from tickets.catalogue import ARMS, ArmEntry
 from tickets.config import parse_run
 from tickets.data import Examples
@@ -228,6 +229,27 @@ def test_every_tensor_is_tried_with_weights_that_have_moved() -> None:
     fitted("zero_last_layer", prune={"score": f"{__name__}:remembers"})
     assert [tuple(weights.trained.shape) for weights in CALLED] == [(4, 6), (3, 4)]
     assert all((weights.initial != weights.trained).all() for weights in CALLED)
+
+
+def gradients(candidate: Candidate) -> dict[str, Tensor]:
+    SEEN.append(candidate)
+    return candidate.gradients(training=False)
+
+
+SEEN: list[Candidate] = []
+
+
+def zero_variance(classes: int) -> nn.Module:
+    made = nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(4), nn.Linear(4, classes))
+    made[1].running_var.zero_()
+    return made
+
+
+def test_a_score_that_uses_gradients_is_tried_with_buffers_and_biases_as_they_are() -> None:
+    fitted("zero_variance", prune={"score": f"{__name__}:gradients"})
+    values = SEEN[-1].values
+    for name, value in values.initial.items():
+        assert torch.equal(value, values.trained[name]) == (name not in ("0.weight", "2.weight"))
 
 
 def test_trying_leaves_the_global_generators_as_they_were() -> None:

@@ -29,17 +29,21 @@ def keep_highest(scores: Tensor, keep: int, alive: Tensor | None = None) -> Tens
     Raises
     ------
     ValueError
-        If `keep` is negative or larger than the number of `alive` entries.
+        If there are not so many alive entries.
     """
     flat = scores.detach().reshape(-1)
-    candidates = torch.arange(flat.numel(), device=flat.device) if alive is None else alive.reshape(-1).nonzero()[:, 0]
-    if not 0 <= keep <= candidates.numel():
-        raise ValueError(f"keep = {keep}: must be between 0 and the {candidates.numel()} entries that are alive")
-    ranked = torch.nan_to_num(flat[candidates].double(), nan=-torch.inf, posinf=torch.inf, neginf=-torch.inf)
-    # A stable sort keeps equal scores in the order of their index: the lower one comes first and is kept.
-    order = torch.sort(ranked, descending=True, stable=True).indices
-    mask = torch.zeros(flat.numel(), dtype=torch.bool, device=flat.device)
-    mask[candidates[order[:keep]]] = True
+    living = torch.ones_like(flat, dtype=torch.bool) if alive is None else alive.reshape(-1)
+    ranked = torch.nan_to_num(flat.double(), nan=-torch.inf, posinf=torch.inf, neginf=-torch.inf)
+    among = ranked if alive is None else ranked[living]
+    if not 0 <= keep <= among.numel():
+        raise ValueError(f"keep = {keep}: must be between 0 and the {among.numel()} entries that are alive")
+    if keep == 0:
+        return torch.zeros_like(scores, dtype=torch.bool)
+    # The lowest score that stays; all above it stay too, and of those equal to it the first ones.
+    threshold = among.kthvalue(among.numel() - keep + 1).values
+    mask = (ranked > threshold) & living
+    equal = ((ranked == threshold) & living).nonzero()[:, 0]
+    mask[equal[: keep - int(mask.sum())]] = True
     return mask.reshape(scores.shape)
 
 

@@ -135,9 +135,13 @@ def _same_start(run: Run, tensors: int) -> str:
 
 
 def _try_score(run: Run, candidates: Candidates, values: Tensors, prunable: Sequence[Prunable], score: Score) -> None:
-    """Score the network as if training had changed its weights slightly, so that a change is not 0."""
+    """Score the network as if training had moved its weights a little: a score of how far they moved is no 0 / 0 then.
+
+    Buffers and other parameters stay: a variance, say, must not become negative.
+    """
     generator = torch.Generator().manual_seed(stream(run.seed, 0, "trial"))
-    ends = Ends(values, moved(values, generator))
+    weights = {tensor.name: values[tensor.name] for tensor in prunable}
+    ends = Ends(values, {**values, **moved(weights, generator)})
     mask = {tensor.name: torch.ones(tensor.shape, dtype=torch.bool) for tensor in prunable}
     candidate = candidates.after_round(0, 0, ends, mask, prunable)
     scores_of(score, candidate, f"prune.score = {run.prune.score.name!r}", WHEN)
