@@ -130,3 +130,33 @@ def test_counting_units_takes_memory_too() -> None:
         for units in (True, False)
     )
     assert few < many
+
+
+FROZEN = {"name": "frozen", "values": "tickets.arms:rewound", "pruned": "initial"}
+
+
+def test_stacks_whose_pruned_weights_keep_their_values_have_a_plan_of_their_own(monkeypatch) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    plan = plan_execution(fitted(arms=["ticket", FROZEN]), CPU)
+    assert (plan.strategy, plan.for_pruned("zero")) == ("sparse", plan)
+    assert (plan.for_pruned("initial").strategy, plan.for_pruned("initial").sparse_up_to) == ("layered", 0.0)
+    assert plan_execution(fitted(), CPU).pruned_initial is None
+    asked = plan_execution(fitted(arms=["ticket", FROZEN], compute={"strategy": "sparse"}), CPU)
+    assert (asked.strategy, asked.for_pruned("initial").strategy) == ("sparse", "layered")
+    looped = plan_execution(fitted(arms=["ticket", FROZEN], compute={"strategy": "looped"}), CPU)
+    assert (looped.strategy, looped.for_pruned("initial").strategy) == ("looped", "looped")
+
+
+def test_a_plan_comes_back_from_its_record() -> None:
+    for arms in (["ticket"], ["ticket", FROZEN]):
+        plan = plan_execution(fitted(arms=arms), CPU)
+        assert Plan.of_record(plan.record()) == plan
+    assert set(plan_execution(fitted(), CPU).record()) == {
+        "strategy", "reason", "lanes", "networks_at_once", "threads", "sparse_up_to",
+    }  # fmt: skip
+
+
+def test_what_pruned_weights_keep_takes_memory() -> None:
+    bound = {"compute": {"memory_gib": 1.0, "strategy": "layered", "threads": 1}}
+    plan = plan_execution(fitted(arms=["ticket", FROZEN], model={"name": "mlp", "widths": [3000]}, **bound), CPU)
+    assert plan.for_pruned("initial").networks_at_once < plan.networks_at_once

@@ -387,3 +387,24 @@ def test_an_earlier_run_of_another_network_does_not_go_on(campaign_file, tmp_pat
     forget(out)
     with pytest.raises(InputError, match=why):
         tickets.run(campaign_file(tmp_path, **changes, rounds=1), out=out)
+
+
+FROZEN = {"name": "frozen", "values": "tickets.arms:rewound", "pruned": "initial"}
+
+
+def test_stacks_with_other_pruned_weights_are_compared_too_and_step_back_alone(campaign_file, monkeypatch, tmp_path):
+    def watched(strategy, module, start, *arguments, **options):
+        part = begin(strategy, module, start, *arguments, **options)
+        return Wrong(part, "outputs") if start.pruned_values and strategy == "layered" else part
+
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    monkeypatch.setattr(guard, "begin", watched)
+    file = campaign_file(tmp_path, rounds=1, arms=["ticket", FROZEN])
+    tickets.run(file, out=tmp_path / "out")
+    execution = json.loads(next((tmp_path / "out").glob("*/run.json")).read_bytes())["execution"]
+    assert (execution["strategy"], execution["compared"]["passed_over"]) == ("sparse", [])
+    initial = execution["pruned_initial"]
+    assert initial["strategy"] == "vectorised"
+    assert initial["reason"] == "layered does not train this model as a plain PyTorch loop does"
+    assert initial["compared"]["passed_over"][0].startswith("layered: outputs in evaluation mode")
+    assert verify(tmp_path / "out") == []

@@ -10,7 +10,17 @@ import pytest
 
 from tickets.catalogue import ARMS
 from tickets.config import parse_run
-from tickets.roles import arms_by_label, comparison_notes, like_ticket, other_steps, role, steps_sentence, trained_steps
+from tickets.roles import (
+    ArmStart,
+    arm_starts,
+    arms_by_label,
+    comparison_notes,
+    like_ticket,
+    other_steps,
+    role,
+    steps_sentence,
+    trained_steps,
+)
 
 
 def config(**changes: Any) -> dict[str, Any]:
@@ -72,3 +82,25 @@ def test_start_gives_the_whole_schedule() -> None:
 def test_it_needs_no_torch() -> None:
     code = "import sys, tickets.roles, tickets.coverage; print(sorted({'torch', 'pandas', 'numpy'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
+
+
+def test_what_run_json_says_of_starts_goes_before_the_catalogue() -> None:
+    starts = {"reinit": {"step": 30, "continues": False, "before": 100, "steps": 40, "dense_steps": 50}}
+    file = {"config": config(arms=["ticket", "reinit", "repeat"], rewind={"step": 30}), "starts": starts}
+    assert arm_starts(file)["reinit"] == ArmStart(30, False, 100, 40, 50)
+    assert arm_starts(file)["repeat"] == ArmStart(30, True, 30, 70, 100)
+    assert trained_steps(file, "reinit") == 140
+    assert trained_steps(file, "reinit", round=0) == 50
+    assert other_steps(file) == {"reinit": 40}
+
+
+def test_an_arm_with_rules_of_ones_own_has_the_role_that_it_says() -> None:
+    own = [{"name": "a", "mask": "m:f"}, {"name": "b", "values": "m:f", "role": "measurement"}]
+    file = {"config": config(arms=["ticket", *own])}
+    assert [role(file, arm) for arm in ("ticket", "a", "b")] == ["ticket", "control", "measurement"]
+
+
+def test_without_rewinding_the_sentence_names_no_rewind_step() -> None:
+    starts = {"tuned": {"step": 0, "continues": False, "before": 100, "steps": 20, "dense_steps": 20}}
+    file = {"config": config(arms=["ticket", {"name": "tuned", "values": "m:f"}]), "starts": starts}
+    assert steps_sentence(file) == "training steps after round 0: the ticket has had 100 in all; tuned: 20 more"
