@@ -84,6 +84,8 @@ def plan_execution(fitted: Fitted, device: torch.device, workers: int = 1, wante
         run.train.batch_size,
         fitted.source.examples.train_inputs.dtype,
         fitted.draws.obstacle,
+        run.train,
+        fitted.source.examples.train_labels[:1],
     )
     lanes = min(choice.lanes, networks_in_lockstep(run))
     bound = free_bytes(device) // 2 // workers if compute.memory_gib is None else int(compute.memory_gib * 2**30)

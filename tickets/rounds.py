@@ -122,7 +122,7 @@ def train_round(
     for (start, carries_state), members in stacks.items():
         outcome = _train_stack(setting, members, start, carries_state, number, tick)
         labels = [entry.label for entry in members]
-        lost = diverged(outcome.curves, outcome.stack, setting.examples.classes)
+        lost = diverged(outcome.curves, outcome.stack, setting.scale.guess)
         lost |= np.array([entry.chain.diverged for entry in members])
         curves.append(curve_rows(run, labels, outcome.curves))
         rounds.append(round_rows(run, labels, outcome.curves, lost, outcome.seconds))

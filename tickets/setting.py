@@ -20,6 +20,7 @@ from tickets.stack.chain import chain_of
 from tickets.stack.convolutions import convolutions_met
 from tickets.stack.memory import activation_bytes
 from tickets.stack.units import HiddenLayer
+from tickets.tasks import Scale
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,8 @@ class Setting:
     buffer from a seed, on the CPU. parameters: the names of those that are trained; the others are frozen.
 
     hidden: the layers whose units are counted as the networks train; () if the run does not ask for it. pixels: of a
-    chain's weights, or of a model's convolutions, how often each is used for one example.
+    chain's weights, or of a model's convolutions, how often each is used for one example. scale: what losses and
+    accuracies mean.
     """
 
     run: Run
@@ -44,6 +46,7 @@ class Setting:
     pixels: Mapping[str, int]
     activations: int
     device: torch.device
+    scale: Scale
 
     @property
     def has_images(self) -> bool:
@@ -86,6 +89,7 @@ def make_setting(fitted: Fitted, plan: Plan, device: torch.device) -> Setting:
         pixels=_pixels(module, shape, dtype),
         activations=activation_bytes(module, shape, dtype),
         device=device,
+        scale=fitted.scale,
     )
 
 

@@ -49,6 +49,7 @@ PrecisionName = Literal["float32", "tf32", "bf16"]
 ScopeName = Literal["layer", "global"]
 KeptName = Literal["none", "ticket", "all"]
 StrategyName = Literal["auto", "layered", "sparse", "vectorised", "looped"]
+LossName = Literal["cross_entropy", "mse"]
 
 Optimizer = Annotated[OptimizerName, one_of("optimizer", get_args(OptimizerName))]
 Schedule = Annotated[ScheduleName, one_of("schedule", get_args(ScheduleName))]
@@ -58,6 +59,7 @@ Kept = Annotated[KeptName, one_of("choice", get_args(KeptName))]
 Strategy = Annotated[StrategyName, one_of("strategy", get_args(StrategyName))]
 ArmName = Annotated[str, one_of("arm", ARMS)]
 Score = Annotated[str, one_of("score", SCORES, functions=True)]
+Loss = Annotated[str, one_of("loss", get_args(LossName), functions=True)]
 
 
 def _constant_value(checked: dict[str, Any]) -> float | None:
@@ -108,6 +110,9 @@ class TrainConfig(BaseModel):
 
     model_config = STRICT
 
+    loss: Loss = "cross_entropy"  # "mse": regression; or "module:function" of (outputs, targets): the mean loss
+    label_smoothing: FractionBelowOne = 0.0  # in [0, 1); cross_entropy only
+    class_weights: Annotated[tuple[Positive, ...], LIST] = ()  # > 0, one a class; cross_entropy only; none: equal
     optimizer: Optimizer = "adam"
     learning_rate: Positive = 1e-3  # > 0, before warm-up and schedule
     momentum: FractionBelowOne = 0.0  # in [0, 1); sgd only
@@ -126,8 +131,11 @@ class TrainConfig(BaseModel):
     def _without_the_default(self, whole: SerializerFunctionWrapHandler) -> Any:
         # These defaults are always written as no key: so one setting has one form, and one run id.
         dumped = whole(self)
-        left_out = {"precision": "float32", "evaluate_on": None}
-        return {key: value for key, value in dumped.items() if key not in left_out or value != left_out[key]}
+        left_out = {
+            "loss": ("cross_entropy",), "label_smoothing": (0.0,), "class_weights": ((), []),
+            "precision": ("float32",), "evaluate_on": (None,),
+        }  # fmt: skip
+        return {key: value for key, value in dumped.items() if value not in left_out.get(key, ())}
 
 
 class PruneConfig(BaseModel):
