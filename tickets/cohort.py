@@ -35,6 +35,7 @@ from tickets.store import (
     write_rewind,
     write_round,
 )
+from tickets.tasks import Scale
 
 Arrays = dict[str, np.ndarray]
 
@@ -82,7 +83,7 @@ def train_cohort(
                 "diverged": int(result.rounds["diverged"].sum()),
             },
         )
-        done(_told(work, committed, chains, result.rounds, seconds))
+        done(_told(work, committed, chains, result.rounds, seconds, setting.scale))
         chains = result.chains
 
 
@@ -166,10 +167,12 @@ def _commit_rewind(folder: Path, chains: Sequence[Chain]) -> None:
 
 
 def _told(
-    work: CohortWork, committed: Path, chains: Sequence[Chain], rounds: pd.DataFrame, seconds: float
+    work: CohortWork, committed: Path, chains: Sequence[Chain], rounds: pd.DataFrame, seconds: float, scale: Scale
 ) -> RoundDone:
     # The rows are in the order of the stacks; what is told is in the campaign's.
-    trained = rounds.groupby("arm", sort=False)["early_stop_test_accuracy"].mean()
+    measured = "loss" if scale.accuracy == "none" else scale.accuracy
+    column = "final_test_loss" if measured == "loss" else "early_stop_test_accuracy"
+    trained = rounds.groupby("arm", sort=False)[column].mean()
     accuracy = {arm.label: float(trained[arm.label]) for arm in work.run.arms if arm.label in trained.index}
     return RoundDone(
         run=work.run_id,
@@ -178,6 +181,7 @@ def _told(
         accuracy=accuracy,
         diverged=int(rounds["diverged"].sum()),
         seconds=seconds,
+        measured=measured,
     )
 
 

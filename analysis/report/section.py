@@ -17,7 +17,7 @@ from ..telling import beside, headline, named, reason, reasons
 from ..winning import winning
 from ..words import counted, listed
 from .plots import Missing, Plot, plots_of
-from .sheets import Sheet, detectable_points, sheets_of
+from .sheets import Sheet, sheets_of, smallest_detectable
 
 
 @dataclass(frozen=True)
@@ -122,10 +122,10 @@ def how_sure(rounds: pd.DataFrame, answer: Winning) -> str:
         sure = (
             f"n = {n} replicates, compared in pairs; {100 * answer.confidence:g} % intervals. {_decided(answer.rule)}"
         )
-        smallest = detectable_points(rounds)
+        smallest = smallest_detectable(rounds, answer.rule.shown)
         if smallest is not None:
             sure += (
-                f" A true difference from dense of {smallest:.1f} points would have been shown in 80 of 100 repeats "
+                f" A true difference from dense of {smallest} would have been shown in 80 of 100 repeats "
                 "(median over densities), a smaller one less often."
             )
     lost = answer.n_diverged

@@ -31,7 +31,8 @@ TOP = (
     "seed, store, sweep, train, verdict"
 )
 TRAIN = (
-    "allowed: batch_size, evaluate_every, evaluate_on, gamma, learning_rate, milestones, momentum, optimizer, precision, "
+    "allowed: batch_size, class_weights, evaluate_every, evaluate_on, gamma, label_smoothing, learning_rate, loss, milestones, "
+    "momentum, optimizer, precision, "
     "schedule, steps, warmup_steps, weight_decay"
 )
 STEP = {"schedule": "step"}
@@ -97,6 +98,11 @@ ONE_KEY = [
     ({"store": {"trained": "some"}}, "store.trained = 'some': unknown choice; did you mean 'none'? (allowed: all, none, ticket)"),
     ({"compute": {"strategy": "loop"}}, "compute.strategy = 'loop': unknown strategy; did you mean 'looped'? (allowed: auto, layered, looped, sparse, vectorised)"),
     ({"compute": {"memory_gib": 0}}, "compute.memory_gib = 0: must be greater than 0"),
+    ({"train": {"loss": "msee"}}, "train.loss = 'msee': unknown loss; did you mean 'mse'? (allowed: cross_entropy, mse, or module:function)"),
+    ({"train": {"loss": "a:b:c"}}, "train.loss = 'a:b:c': not of the form module:function (allowed: cross_entropy, mse, or module:function)"),
+    ({"train": {"label_smoothing": 1}}, "train.label_smoothing = 1: must be at least 0 and less than 1"),
+    ({"train": {"class_weights": [1, 0]}}, "train.class_weights[1] = 0: must be greater than 0"),
+    ({"train": {"class_weights": 2}}, "train.class_weights = 2: must be a list, not a whole number"),
     ({"compute": {"threads": 0}}, "compute.threads = 0: must be at least 1"),
     ({"seed": -1}, "seed = -1: must be at least 0 and less than 2**63"),
     ({"seed": 2**63}, "seed = 9223372036854775808: must be at least 0 and less than 2**63"),
@@ -171,6 +177,8 @@ TOGETHER = [
     ({"train": {"milestones": [5]}}, f"train.milestones = [5]: {MILESTONES}"),
     ({"train": {**STEP, "milestones": [5, 5]}}, "train.milestones = [5, 5]: must increase from each step to the next"),
     ({"train": {**STEP, "milestones": [5, 1000]}}, "train.milestones = [5, 1000]: every milestone must be less than train.steps = 1000"),
+    ({"train": {"loss": "mse", "label_smoothing": 0.1}}, 'train.label_smoothing = 0.1: only loss "cross_entropy" takes label smoothing, not "mse"; leave it out'),
+    ({"train": {"loss": "a:b", "class_weights": [1, 2]}}, 'train.class_weights = [1, 2]: only loss "cross_entropy" takes class weights, not "a:b"; leave them out'),
     ({"train": {"warmup_steps": 1001}}, "train.warmup_steps = 1001: must be at most train.steps = 1000"),
     ({"rewind": {"step": 1000}}, "rewind.step = 1000: must be less than train.steps = 1000"),
     ({"prune": {"density": 0.1, "rate": 0.2}, "rounds": 1}, "prune.rate = 0.2: does not go with prune.density = 0.1, which means rate = 0.9; give only one"),

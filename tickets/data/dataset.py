@@ -76,18 +76,8 @@ class Dataset:
         InputError
             With every problem found.
         """
-        problems = _type_problems(self) or [*_part_problems(self, "train"), *_part_problems(self, "test")]
-        for kind in ("inputs", "labels") if not problems else ():
-            train, test = getattr(self, f"train_{kind}"), getattr(self, f"test_{kind}")
-            if train.dtype != test.dtype:
-                problems.append(
-                    f"train_{kind} has dtype {train.dtype}, test_{kind} {test.dtype}; they must have the same"
-                )
-            elif train.shape[1:] != test.shape[1:]:
-                problems.append(
-                    f"train_{kind} has examples of shape {tuple(train.shape[1:])}, test_{kind} of "
-                    f"{tuple(test.shape[1:])}; they must have the same"
-                )
+        problems = _type_problems(self) or _unlike(self)
+        problems = problems or [*_part_problems(self, "train"), *_part_problems(self, "test")]
         if problems:
             raise InputError([f"data {self.name!r}: {problem}" for problem in problems])
         return self
@@ -203,6 +193,21 @@ def _type_problems(dataset: Dataset) -> list[str]:
         problems.append(f"sha256 = {sha256!r}; must be the SHA-256 of the contents, in hexadecimal")
     if augment is not None and not callable(augment):
         problems.append(f"augment = {augment!r}; must be a function of (batch, generator) or None")
+    return problems
+
+
+def _unlike(dataset: Dataset) -> list[str]:
+    """How training and test examples differ in dtype or shape."""
+    problems = []
+    for kind in ("inputs", "labels"):
+        train, test = getattr(dataset, f"train_{kind}"), getattr(dataset, f"test_{kind}")
+        if train.dtype != test.dtype:
+            problems.append(f"train_{kind} has dtype {train.dtype}, test_{kind} {test.dtype}; they must have the same")
+        elif train.shape[1:] != test.shape[1:]:
+            problems.append(
+                f"train_{kind} has examples of shape {tuple(train.shape[1:])}, test_{kind} of "
+                f"{tuple(test.shape[1:])}; they must have the same"
+            )
     return problems
 
 

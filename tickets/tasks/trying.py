@@ -64,7 +64,8 @@ def _problem(task: UsersLoss, outputs: Tensor, targets: Tensor) -> str | None:
     (gradient,) = torch.autograd.grad(loss, leaf)
     if not gradient.isfinite().all():
         return f"the gradient of its loss, {loss.item():.4g}, by the outputs is not finite"
+    once = float(loss.detach())
     twice = task.loss(torch.cat([outputs] * 2), torch.cat([targets] * 2))
-    if loss != 0 and abs(float(twice / loss) - 2) < _DOUBLED:
+    if once and abs(float(twice) / once - 2) < _DOUBLED:
         return "returns the sum over the batch (it doubles with the batch); must return the mean: use mean()"
     return None

@@ -42,7 +42,12 @@ class UsersLoss:
         """See Task.outputs: the function decides."""
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """See Task.loss. Raises UserCodeError if the function fails or returns no scalar tensor."""
+        """See Task.loss. Numbers to predict are passed in the dtype of the outputs, float32 at least.
+
+        Raises UserCodeError if the function fails or returns no scalar tensor.
+        """
+        if targets.dtype.is_floating_point:  # autograd refuses two dtypes in most losses
+            targets = targets.to(torch.promote_types(outputs.dtype, targets.dtype))
         shapes = f"outputs of shape {tuple(outputs.shape)} and targets of shape {tuple(targets.shape)}"
         try:
             loss = self.function(outputs, targets)
