@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tickets.store import Saved
 
 _TUNABLE = "tune how networks are trained, such as train.learning_rate"
+_LOSSES = ("train.loss", "train.label_smoothing", "train.class_weights")
 _TRAINING = ["run", "replicate", "round", "arm", "draw"]
 
 
@@ -75,6 +76,8 @@ def tune(saved: Saved, key: str, metric: str = "early_stop_test_accuracy") -> Tu
         raise InputError(
             f"--tune {key}: runs with another {key} have other replicates, which cannot be paired; {_TUNABLE}"
         )
+    if key in _LOSSES:
+        raise InputError(f"--tune {key}: losses of different kinds cannot be compared; {_TUNABLE}")
     configs = {run: saved.config(run) for run in saved.runs}
     groups, rules = _groups(configs, key), rules_of(saved)
     rounds, curves = saved.rounds, saved.curves

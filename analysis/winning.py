@@ -131,6 +131,9 @@ def _lacking(
             f"the task ({rule.loss}) has neither accuracy nor R2, by which tickets are judged; compare losses: "
             "tickets compare --metric final_test_loss"
         )
+    dense = rounds[(rounds["arm"] == TICKET) & (rounds["round"] == 0)][ACCURACY].mean()
+    if rule.accuracy == "R2" and dense <= 0:
+        return f"the dense networks predict no better than the mean target does (R2 {dense:.2f}); train them better"
     absent = [arm for arm in rule.controls if not (rounds["arm"] == arm).any()]
     if absent:
         return (

@@ -311,3 +311,42 @@ def test_smoothed_and_weighted_classification_end_to_end(campaign_file, tmp_path
         assert not np.allclose(first[label]["test_loss"], first["plain"]["test_loss"], rtol=1e-6)
         assert "accuracy" not in runs[label].file()
     assert math.isclose(first["smoothed"]["test_loss"].mean(), math.log(10), rel_tol=0.1)
+
+
+def test_dense_networks_that_predict_nothing_show_no_winning_ticket(trained):
+    _, saved = trained("mse")
+    rounds = saved.rounds
+    is_dense = (rounds["arm"] == "ticket") & (rounds["round"] == 0)
+    rounds["early_stop_test_accuracy"] = rounds["early_stop_test_accuracy"].mask(is_dense, -0.5)
+    (one,) = winning(rounds, rules_of(saved))
+    assert one.answer == "cannot tell"
+    assert one.why == "the dense networks predict no better than the mean target does (R2 -0.50); train them better"
+
+
+def test_hidden_units_of_a_regression_are_no_study_of_classification(name, campaign_file, command, tmp_path):
+    options = {"data": f"{name}:data", "store": {"units": True}, "sweep": {"model.init": ["zeros", "glorot_normal"]}}
+    file = campaign_file(tmp_path, train={**TRAIN, "loss": "mse"}, **options, **SMALL)
+    saved = tickets.run(file, out=tmp_path / "out")
+    assert len(saved.units) > 0
+    assert command("report", tmp_path / "out").code == 0
+    from tickets.analysis.why_random import why_no_study
+
+    assert why_no_study(saved) == "its claims are about classification, by train.loss = 'cross_entropy'"
+
+
+def test_each_loss_is_of_another_kind(name, campaign_file, command, tmp_path):
+    sweep = {"train.label_smoothing": [0.0, 0.1]}
+    file = campaign_file(tmp_path, rounds=1, sweep=sweep, train={"steps": 10})
+    tickets.run(file, out=tmp_path / "out")
+    found = command("compare", tmp_path / "out", "--tune", "train.label_smoothing")
+    assert found.code == 2
+    assert "--tune train.label_smoothing: losses of different kinds cannot be compared; tune how" in found.err
+
+
+def test_that_there_is_no_accuracy_is_said_before_training(name, campaign_file, watcher, tmp_path):
+    listener = watcher()
+    options = {"data": f"{name}:data", "model": f"{name}:variance", **SMALL}
+    file = campaign_file(tmp_path, train={**TRAIN, "loss": f"{name}:likelihood"}, **options)
+    tickets.run(file, out=tmp_path / "out", listener=listener)
+    (line,) = (line for line in listener.said if "train.loss" in line)
+    assert line.startswith(f"warning: train.loss {name}:likelihood: has neither accuracy nor R2")

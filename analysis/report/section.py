@@ -97,11 +97,17 @@ def what_was_run(rounds: pd.DataFrame, file: Mapping[str, Any]) -> str:
         f" beside {listed(controls)}; " if controls else " without controls; ",
         f"{counted(rounds['replicate'].nunique(), 'replicate')}, {counted(rounds['round'].nunique(), 'round')} ",
         f"down to density {last:.4f}, {counted(len(rounds), 'training')} of {train['steps']:,} steps ",
-        f"({train['optimizer']}, learning rate {train['learning_rate']:g}). Pruned by {prune['score']}, ",
+        f"({train['optimizer']}, learning rate {train['learning_rate']:g}{_loss(train)}). Pruned by {prune['score']}, ",
         "over all tensors at once" if prune["scope"] == "global" else "layer by layer",
         f", rewound to step {config['rewind']['step']}.",
     ]
     return "".join(parts)
+
+
+def _loss(train: Mapping[str, Any]) -> str:
+    """The loss of a run, where it is not cross-entropy as it is."""
+    named = {"loss": "loss", "label_smoothing": "label smoothing", "class_weights": "class weights"}
+    return "".join(f", {name} {_text(train[key])}" for key, name in named.items() if key in train)
 
 
 def what_to_know(saved: Saved, run: str) -> list[str]:
