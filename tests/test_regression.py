@@ -313,6 +313,18 @@ def test_smoothed_and_weighted_classification_end_to_end(campaign_file, tmp_path
     assert math.isclose(first["smoothed"]["test_loss"].mean(), math.log(10), rel_tol=0.1)
 
 
+def test_a_regression_that_runs_away_has_diverged(name, campaign_file, tmp_path):
+    """The loss stays finite, and ends above a thousand times the variance."""
+    options = {"data": f"{name}:data", "model": f"{name}:net", **SMALL, "rounds": 1, "arms": ["ticket", "reinit"]}
+    file = campaign_file(tmp_path, train={**TRAIN, "loss": "mse", "learning_rate": 300.0}, **options)
+    saved = tickets.run(file, out=tmp_path / "out")
+    assert np.isfinite(saved.curves["train_loss"]).all()
+    assert saved.rounds["diverged"].all()
+    assert saved.rounds["early_stop_test_accuracy"].isna().all()
+    (one,) = winning(saved.rounds, rules_of(saved))
+    assert (one.answer, one.n_diverged) == ("cannot tell", len(saved.rounds))
+
+
 def test_dense_networks_that_predict_nothing_show_no_winning_ticket(trained):
     _, saved = trained("mse")
     rounds = saved.rounds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -82,6 +83,18 @@ def test_what_the_function_writes_to_its_arguments_changes_nothing() -> None:
     assert torch.equal(targets, TARGETS)
 
 
+def test_what_the_function_draws_is_the_same_at_every_evaluation() -> None:
+    def noisy(outputs: Tensor, targets: Tensor) -> Tensor:
+        return huber(outputs + torch.rand(1) + random.random() + np.random.random(), targets)
+
+    torch.manual_seed(8)
+    before = torch.get_rng_state()
+    first = measured(noisy, OUTPUTS, TARGETS)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(9), random.seed(9), np.random.seed(9)
+    assert torch.equal(measured(noisy, OUTPUTS, TARGETS), first)
+
+
 def test_the_loss_of_guessing() -> None:
     labels = torch.zeros(17, 3)
     assert UsersLoss("a:b", hinge).scale(LABELS, 3, (3,)) == Scale("accuracy", float(hinge(labels, LABELS)))
@@ -107,6 +120,12 @@ def fails(outputs: Tensor, targets: Tensor) -> Tensor:
     raise ZeroDivisionError("no good")
 
 
+def overwrites(outputs: Tensor, targets: Tensor) -> Tensor:
+    loss = huber(outputs, targets)
+    targets.zero_()
+    return loss
+
+
 @pytest.mark.parametrize(
     ("function", "message"),
     [
@@ -122,6 +141,8 @@ def fails(outputs: Tensor, targets: Tensor) -> Tensor:
         (lambda o, t: (o - o).sqrt().mean(), "the gradient of its loss, 0, by the outputs is not finite"),
         (lambda o, t: huber(o.detach(), t), "does not depend on the outputs in a way that can be differentiated"),
         (lambda o, t: torch.tensor(1.0), "does not depend on the outputs"),
+        (lambda o, t: ((o[:, 0] - t[:, :1]) ** 2).mean(), r"returns the same when the labels are reordered"),
+        (overwrites, "its gradient by the outputs cannot be computed: RuntimeError: one of the variables needed"),
         (lambda o, t: functional.mse_loss(o, t, reduction="sum"), r"returns the sum over the batch .* use mean\(\)"),
     ],
 )  # fmt: skip
@@ -134,7 +155,6 @@ def test_a_sound_loss_passes_and_leaves_no_trace() -> None:
     def sound(outputs: Tensor, targets: Tensor) -> Tensor:
         seen.append((outputs.shape, targets.shape))
         torch.rand(1)
-        targets.zero_()
         return huber(outputs, targets)
 
     seen: list[Any] = []
@@ -147,9 +167,24 @@ def test_a_sound_loss_passes_and_leaves_no_trace() -> None:
     assert all(torch.equal(value, state[name]) for name, value in module.state_dict().items())
     assert all(parameter.grad is None for parameter in module.parameters())
     assert torch.equal(given.train_labels, TARGETS)
-    assert seen == [((8, 3), (8, 3)), ((16, 3), (16, 3))]
+    assert seen == [((count, 3), (count, 3)) for count in (8, 16, 8, 8)]
     tried(hinge, LABELS)
     tried(lambda o, t: 0 * huber(o, t))
+    tried(lambda o, t: huber(o[:, 0], t[:, 0]))
+    tried(lambda o, t: huber(o.mean(0), t.mean(0)), torch.ones(17, 3))
+
+
+def test_labels_that_are_broadcast_are_found() -> None:
+    """One number to predict: labels are (n, 1), and a function that squeezes the outputs alone takes all pairs."""
+    message = (
+        r"returns the same when .* outputs are \(n, 1\) and labels \(n, 1\), and \(n,\) beside \(n, 1\) is broadcast"
+    )
+    with pytest.raises(UserCodeError, match=message):
+        tried(lambda o, t: ((o.squeeze(-1) - t) ** 2).mean(), TARGETS[:, :1], 1)
+    tried(lambda o, t: ((o - t) ** 2).mean(), TARGETS[:, :1], 1)
+    module = nn.Linear(5, 1)
+    nn.init.zeros_(module.weight)  # all outputs are the same, whichever label is whose
+    check_loss(UsersLoss("pkg.mod:f", huber), module, examples(TARGETS[:, :1]), 8)
 
 
 def test_outputs_that_are_not_finite_are_not_the_losss_doing() -> None:

@@ -11,10 +11,12 @@ import torch
 from torch import Tensor
 
 from tickets.errors import UserCodeError
+from tickets.random_state import seed_generators, untouched_generators
 from tickets.tasks.measuring import r2, right, squared_errors, without_what_is_not_finite
 from tickets.tasks.task import Accuracy, Scale
 from tickets.users_code import told
 
+_SEED = 0  # of what the function draws in an evaluation
 _FEW = 1000  # training examples that the loss of guessing is measured on
 
 
@@ -71,9 +73,14 @@ class UsersLoss:
             measured = [right(outputs, targets).double()[:, None]]
         elif accuracy == "R2":
             measured = [squared_errors(outputs, targets)]
-        # Copies: the function may write to its arguments.
-        losses = torch.stack([self.loss(one.clone(), targets.clone()).double() for one in outputs])
+        losses = torch.stack([self._evaluated(one, targets) for one in outputs])
         return torch.cat([len(targets) * losses.detach()[:, None], *measured], 1)
+
+    def _evaluated(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """The loss of one network, from copies (the function may write to them) and a fixed seed (it may draw)."""
+        with untouched_generators():
+            seed_generators(_SEED)
+            return self.loss(outputs.clone(), targets.clone()).double()
 
     def means(self, totals: Tensor, targets: Tensor) -> Tensor:
         """See Task.means."""
