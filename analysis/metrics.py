@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -23,7 +23,7 @@ class Metric:
     ratio, the largest relative one.
     ratio: compared as ticket / arm, on the log scale, and not as ticket - arm.
     worst: what a training without a value counts as where it is counted; None: the worst value in its run.
-    accuracy: whether it is one, in [0, 1].
+    accuracy: whether it is one, in [0, 1], or R2: then what it lacks of 1 is the error.
     """
 
     heading: str
@@ -51,8 +51,20 @@ METRICS: Mapping[str, Metric] = {
 }
 
 
+_OF_R2 = {
+    name.replace("accuracy", "R2"): replace(metric, heading=metric.heading.replace("accuracy", "R2"))
+    for name, metric in METRICS.items()
+    if metric.accuracy
+}
+
+
 def find_metric(name: str) -> Metric:
-    """The metric of this name. Raises InputError, with the nearest name, if there is none."""
+    """The metric of this name. Raises InputError, with the nearest name, if there is none.
+
+    The metrics of accuracy have a second name, `..._R2`, for tables whose columns are named so (`as_measured`).
+    """
+    if name in _OF_R2:
+        return _OF_R2[name]
     if name not in METRICS:
         raise InputError(f"metric = {name!r}: must be one of {', '.join(METRICS)}{nearest(name, METRICS)}")
     return METRICS[name]
@@ -71,8 +83,9 @@ def margins(rounds: pd.DataFrame, name: str, margin: float | None = None, share:
     """{run: the largest difference that does not matter}, in the metric's unit (of a ratio: relative).
 
     By default it is `share` of what the run's own dense networks have: of their error, 1 - accuracy, for an
-    accuracy, and of their loss for a loss, as the mean over replicates. So a task on which 2 % of the examples go
-    wrong has another margin than one on which 40 % do. Ratios have the metric's own margin; so has a run without a
+    accuracy (for R2, 1 - R2 is the share of the variance that is not explained), and of the size of their loss for a
+    loss, as the mean over replicates. So a task on which 2 % of the examples go wrong has another margin than one on
+    which 40 % do. Ratios have the metric's own margin; so has a run without a
     dense network that did not diverge.
 
     Parameters
@@ -98,7 +111,12 @@ def margins(rounds: pd.DataFrame, name: str, margin: float | None = None, share:
         return pd.Series(own, index=runs, dtype=float)
     dense = rounds[(rounds["arm"] == "ticket") & (rounds["round"] == 0)]
     level = dense.groupby("run")[name].mean().reindex(runs)
-    return (share * (1 - level if metric.accuracy else level)).fillna(own)
+    return (share * (1 - level if metric.accuracy else level.abs())).fillna(own)
+
+
+def has_accuracy(rounds: pd.DataFrame) -> bool:
+    """Whether a run's task has an accuracy or R2: some training has a value of it, or all diverged."""
+    return bool(rounds["early_stop_test_accuracy"].notna().any() or rounds["diverged"].astype(bool).all())
 
 
 def values_of(rounds: pd.DataFrame, name: str, count_as_worst: bool = False) -> pd.Series[float]:
@@ -107,8 +125,8 @@ def values_of(rounds: pd.DataFrame, name: str, count_as_worst: bool = False) -> 
     Without a value are trainings that diverged, and for `early_stop_step` those whose validation loss never
     fell below where it started (step 0): they learned nothing, which is not the same as being fast.
     count_as_worst: these get the worst value instead: accuracy 0; where there is no worst possible value
-    (losses, steps), the worst that any training of the same run had. Still NaN if no training of the run has
-    a value.
+    (losses, steps), the worst that any training of the same run had, and of R2 that or 0, whichever is less. Still NaN
+    if no training of the run has a value; of an accuracy, unless all of them diverged.
     """
     metric = find_metric(name)
     if name not in rounds:
@@ -119,5 +137,7 @@ def values_of(rounds: pd.DataFrame, name: str, count_as_worst: bool = False) -> 
     if not count_as_worst:
         return values
     if metric.worst is not None:
-        return values.fillna(metric.worst)
+        lost = rounds["diverged"].astype(bool).groupby(rounds["run"]).transform("all")
+        least = values.groupby(rounds["run"]).transform("min").clip(upper=metric.worst)
+        return values.fillna(least).mask(lost, metric.worst)
     return values.fillna(values.groupby(rounds["run"]).transform("min" if metric.more_is_better else "max"))

@@ -11,6 +11,7 @@ from tickets.roles import arms_by_label, other_steps, role
 from tickets.store.registered import rounds_seen
 
 from .metrics import SHARE
+from .shown import Shown, accuracy_of, shown
 
 if TYPE_CHECKING:
     from tickets.store import Saved
@@ -31,6 +32,7 @@ class Rule:
     rounds: how many the campaign has after the dense one; None: those that are saved.
     seen: how many rounds had been trained when the rule was first written; None: all that there are.
     other_steps: {arm: training steps more than the ticket has had in all, less than 0 for fewer}.
+    accuracy: what the columns called accuracy contain, "accuracy", "R2" or "none". loss: `train.loss`.
     """
 
     density: float | None = None
@@ -40,6 +42,13 @@ class Rule:
     rounds: int | None = None
     other_steps: Mapping[str, int] = field(default_factory=dict)
     seen: int | None = 0
+    accuracy: str = "accuracy"
+    loss: str = "cross_entropy"
+
+    @property
+    def shown(self) -> Shown:
+        """How differences of accuracy or R2 are shown."""
+        return shown(self.accuracy)
 
 
 Rules = Mapping[str, Rule]
@@ -58,6 +67,8 @@ def rule_of(file: Mapping[str, Any]) -> Rule:
         rounds=config.get("rounds"),
         other_steps=other_steps(file),
         seen=rounds_seen(file),
+        accuracy=accuracy_of(file),
+        loss=config.get("train", {}).get("loss", Rule.loss),
     )
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 from .answers import Criterion, Estimate, Winning
 from .criteria import BETTER_THAN, NO_SLOWER, NO_WORSE
 from .rule import Rule
+from .shown import Shown
 from .words import counted
 
 VERDICTS = {
@@ -31,23 +31,23 @@ def reason(one: Winning) -> str:
 
 def reasons(one: Winning) -> list[str]:
     """One line for each criterion: the estimate with its interval, what is required, and whether it holds."""
-    return [_criterion(criterion, one.rule.other_steps) for criterion in one.criteria]
+    return [_criterion(criterion, one.rule) for criterion in one.criteria]
 
 
 def beside(one: Winning) -> list[str]:
     """What decides nothing: final accuracy, Frankle and Carbin's early-stop step, the other arms, the diverged."""
     lines = []
-    seen = one.beside
+    seen, how = one.beside, one.rule.shown
     if seen is not None:
         parts = []
         if seen.final is not None:
-            parts.append(f"accuracy at the last step {_points(seen.final)} from dense")
+            parts.append(f"{how.name} at the last step {_apart(seen.final, how)} from dense")
         if seen.early_stop is not None:
             parts.append(f"early-stop step (Frankle and Carbin) {_ratio(seen.early_stop)} times dense's")
         if parts:
             lines.append(f"Beside it: {'; '.join(parts)}.")
         if seen.others:
-            others = ", ".join(f"{arm} {_points(estimate)}" for arm, estimate in seen.others.items())
+            others = ", ".join(f"{arm} {_apart(estimate, how)}" for arm, estimate in seen.others.items())
             lines.append(f"Other arms explain and do not decide; ticket minus {others}.")
     if one.rule.density is not None and one.tried > 1:
         lines.append(
@@ -91,7 +91,8 @@ def named(rule: Rule) -> str:
     return "named after its rounds were seen" if rule.seen is None else f"named after {counted(rule.seen, 'round')}"
 
 
-def _criterion(one: Criterion, other_steps: Mapping[str, int]) -> str:
+def _criterion(one: Criterion, rule: Rule) -> str:
+    how = rule.shown
     if one.estimate.n == 0:
         return f"{_named(one)}: nothing to compare with."
     holds = {"yes": "holds", "no": "does not hold", "cannot tell": "cannot tell"}[one.holds]
@@ -99,8 +100,9 @@ def _criterion(one: Criterion, other_steps: Mapping[str, int]) -> str:
     if math.isnan(one.estimate.low) and one.estimate.n > 1:
         n += ", all pairs differ by the same, so there is no interval"
     if one.name == NO_WORSE:
-        limit = f"required: more than {-100 * one.margin:+.2f}"
-        return f"{_named(one)}: test accuracy at early stop {_points(one.estimate)} from dense ({limit}; {n}): {holds}."
+        limit = f"required: more than {how.difference(-one.margin)}"
+        apart = _apart(one.estimate, how)
+        return f"{_named(one)}: test {how.name} at early stop {apart} from dense ({limit}; {n}): {holds}."
     if one.name == NO_SLOWER:
         never = f"; {one.never} never got there and count as twice their steps" if one.never else ""
         limit = f"required: at most {1 + one.margin:.2f}"
@@ -109,17 +111,19 @@ def _criterion(one: Criterion, other_steps: Mapping[str, int]) -> str:
             f"steps ({limit}; {n}{never}): {holds}."
         )
     arm = one.name.removeprefix(BETTER_THAN)
-    apart = other_steps.get(arm, 0)
-    steps = f"; it has trained {abs(apart):,} steps {'fewer' if apart < 0 else 'more'}" if apart else ""
-    return f"{_named(one)}: ticket minus {arm} {_points(one.estimate)} (required: more than 0; {n}{steps}): {holds}."
+    more = rule.other_steps.get(arm, 0)
+    steps = f"; it has trained {abs(more):,} steps {'fewer' if more < 0 else 'more'}" if more else ""
+    apart = _apart(one.estimate, how)
+    return f"{_named(one)}: ticket minus {arm} {apart} (required: more than 0; {n}{steps}): {holds}."
 
 
 def _named(one: Criterion) -> str:
     return one.name[:1].upper() + one.name[1:]
 
 
-def _points(estimate: Estimate) -> str:
-    return f"{100 * estimate.value:+.2f}{_interval(100 * estimate.low, 100 * estimate.high, '+.2f')} points"
+def _apart(estimate: Estimate, how: Shown) -> str:
+    low, high = how.scale * estimate.low, how.scale * estimate.high
+    return f"{how.difference(estimate.value)}{_interval(low, high, f'+{how.form}')}{how.unit}"
 
 
 def _ratio(estimate: Estimate) -> str:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tickets.store import Saved
 
 _TUNABLE = "tune how networks are trained, such as train.learning_rate"
+_LOSSES = ("train.loss", "train.label_smoothing", "train.class_weights")
 _TRAINING = ["run", "replicate", "round", "arm", "draw"]
 
 
@@ -44,12 +45,12 @@ class Tuned:
 def tune(saved: Saved, key: str, metric: str = "early_stop_test_accuracy") -> Tuned:
     """Join the runs of a campaign that differ in `key` alone, each arm and round at the value that validates best.
 
-    What is best is the mean over replicates and draws of the validation accuracy at early stop, for a metric that is
-    an accuracy, else of the lowest validation loss; a training that diverged counts as the worst there is; the test
-    set has no say. Each round of each arm has its own choice, and so has the dense network, which is round 0 of the
-    ticket. Replicates stay paired, since runs of one campaign give a replicate the same initial values and data order.
-    Values compete on equal terms: only replicates that every run has count, and a round of an arm that some run lacks
-    is left out.
+    What is best is the mean over replicates and draws of the validation accuracy (or R2) at early stop, for a metric
+    that is one and a task that has one, else of the lowest validation loss; a training that diverged counts as the
+    worst there is; the test set has no say. Each round of each arm has its own choice, and so has the dense network,
+    which is round 0 of the ticket. Replicates stay paired, since runs of one campaign give a replicate the same initial
+    values and data order. Values compete on equal terms: only replicates that every run has count, and a round of an
+    arm that some run lacks is left out.
 
     Parameters
     ----------
@@ -75,6 +76,8 @@ def tune(saved: Saved, key: str, metric: str = "early_stop_test_accuracy") -> Tu
         raise InputError(
             f"--tune {key}: runs with another {key} have other replicates, which cannot be paired; {_TUNABLE}"
         )
+    if key in _LOSSES:
+        raise InputError(f"--tune {key}: losses of different kinds cannot be compared; {_TUNABLE}")
     configs = {run: saved.config(run) for run in saved.runs}
     groups, rules = _groups(configs, key), rules_of(saved)
     rounds, curves = saved.rounds, saved.curves
@@ -176,9 +179,10 @@ def _value(config: Mapping[str, Any], key: str) -> Any:
 
 def _scores(rounds: pd.DataFrame, curves: pd.DataFrame, metric: str) -> pd.Series[float]:
     """How well each training validates; more is better."""
-    if not find_metric(metric).accuracy:
+    if not find_metric(metric).accuracy or curves["validation_accuracy"].isna().all():
         return (-rounds["early_stop_validation_loss"]).fillna(-float("inf"))
     at = curves.rename(columns={"step": "early_stop_step"})[[*_TRAINING, "early_stop_step", "validation_accuracy"]]
     at = at.astype({"early_stop_step": float})
     found = rounds[[*_TRAINING, "early_stop_step"]].merge(at, on=[*_TRAINING, "early_stop_step"], how="left")
-    return pd.Series(found["validation_accuracy"].to_numpy(), index=rounds.index).fillna(0.0)
+    scores = pd.Series(found["validation_accuracy"].to_numpy(), index=rounds.index)
+    return scores.fillna(min(0.0, float(scores.min())))  # R2 may be below 0

@@ -121,7 +121,7 @@ def lost(train_loss: list[list[float]], weights: list[float] | None = None, clas
     networks = len(train_loss[0])
     values = torch.tensor(weights or [1.0] * networks).view(networks, 1, 1)
     parameters = {"w": values, "sound": torch.zeros(networks, 3)}
-    return diverged(measured, Stack(parameters, {}, {}, {}, 0), classes).tolist()
+    return diverged(measured, Stack(parameters, {}, {}, {}, 0), math.log(classes)).tolist()
 
 
 def test_a_training_loss_that_is_not_finite_at_any_measured_step() -> None:

@@ -30,6 +30,7 @@ from tickets.stack.feed import NetworkSeeds
 from tickets.stack.networks import stack_networks
 from tickets.stack.order import epoch_order
 from tickets.stack.strategies import begin, choose
+from tickets.tasks import task_of
 
 # Of two modules below: PyTorch's own old weight_norm, and its old checkpoint on inputs without a gradient.
 pytestmark = pytest.mark.filterwarnings(
@@ -736,7 +737,9 @@ def test_a_model_that_writes_to_its_input_does_not_write_to_the_data(
     stack = stack_networks([fitted.fresh(0)], [masks], fitted.trained)
     given = (stack, [NetworkSeeds(0, 0)], setting.examples, one.train, CPU)
     for each in (plan.strategy, "plain"):
-        evaluate(begin(each, setting.module, *given, build=fitted.build).logits, setting.examples, 5)
+        evaluate(
+            task_of(one.train), begin(each, setting.module, *given, build=fitted.build).logits, setting.examples, 5
+        )
     assert all(map(torch.equal, tensors_of(setting.examples), before))
     assert_as_plain(run(wanted, tmp_path), "writing", FLAT, ("ticket",), 1)
 

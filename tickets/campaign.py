@@ -189,6 +189,7 @@ def _keep_run(
         "fingerprint": saved["fingerprint"] if saved else now,
         "execution": plan.record(),
         "began_with": network.record,
+        **({} if fitted.scale.accuracy == "accuracy" else {"accuracy": fitted.scale.accuracy}),
         "coverage": fitted.coverage.as_json(),
         "like_ticket": list(fitted.trial.like_ticket),
         "starts": {**(saved or {}).get("starts", {}), **fitted.trial.recorded_starts()},

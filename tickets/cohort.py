@@ -40,6 +40,7 @@ from tickets.store import (
     write_rewind,
     write_round,
 )
+from tickets.tasks import Scale
 
 Arrays = dict[str, np.ndarray]
 
@@ -88,7 +89,7 @@ def train_cohort(
                 "diverged": int(result.rounds["diverged"].sum()),
             },
         )
-        done(_told(work, committed, chains, result.rounds, seconds))
+        done(_told(work, committed, chains, result.rounds, seconds, setting.scale))
         # From disk, as when a run is resumed: a rule that reads them gets the same bits, or the same error.
         chains = [replace(chain, read_trained=_reader(committed, chain.replicate)) for chain in result.chains]
 
@@ -191,10 +192,12 @@ def _commit_rewind(folder: Path, chains: Sequence[Chain]) -> None:
 
 
 def _told(
-    work: CohortWork, committed: Path, chains: Sequence[Chain], rounds: pd.DataFrame, seconds: float
+    work: CohortWork, committed: Path, chains: Sequence[Chain], rounds: pd.DataFrame, seconds: float, scale: Scale
 ) -> RoundDone:
     # The rows are in the order of the stacks; what is told is in the campaign's.
-    trained = rounds.groupby("arm", sort=False)["early_stop_test_accuracy"].mean()
+    measured = "loss" if scale.accuracy == "none" else scale.accuracy
+    column = "final_test_loss" if measured == "loss" else "early_stop_test_accuracy"
+    trained = rounds.groupby("arm", sort=False)[column].mean()
     accuracy = {arm.label: float(trained[arm.label]) for arm in work.run.arms if arm.label in trained.index}
     return RoundDone(
         run=work.run_id,
@@ -203,6 +206,7 @@ def _told(
         accuracy=accuracy,
         diverged=int(rounds["diverged"].sum()),
         seconds=seconds,
+        measured=measured,
     )
 
 

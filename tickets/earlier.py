@@ -14,6 +14,7 @@ from tickets.fitting import Fitted
 from tickets.process_state import standard_state
 from tickets.random_state import untouched_generators
 from tickets.stack.buffers import BuffersOf
+from tickets.tasks import task_of
 
 
 @standard_state()
@@ -65,6 +66,6 @@ def _unreached(fitted: Fitted) -> list[str]:
     with untouched_generators():
         module = fitted.build().train()
         outputs = module(examples.train_inputs[:count].clone())  # a model may write to its inputs
-        nn.functional.cross_entropy(outputs, examples.train_labels[:count]).backward()
+        task_of(fitted.run.train).loss(outputs, examples.train_labels[:count]).backward()
     parameters = module.named_parameters()
     return [name for name, parameter in parameters if parameter.requires_grad and parameter.grad is None]

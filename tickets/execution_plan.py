@@ -106,6 +106,8 @@ def plan_execution(
         fitted.source.examples.train_inputs.dtype,
         fitted.draws.obstacle,
         pruned,
+        run.train,
+        fitted.source.examples.train_labels[:1],
     )
     lanes = min(choice.lanes, networks_in_lockstep(run))
     bound = free_bytes(device) // 2 // workers if compute.memory_gib is None else int(compute.memory_gib * 2**30)

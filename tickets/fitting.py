@@ -24,6 +24,9 @@ from tickets.scores import Score, named_score
 from tickets.seeds import stream
 from tickets.source import Source, as_taken
 from tickets.stack.architecture import Prunable, bias_names, coverage, prunable
+from tickets.tasks import Scale, Task, task_of
+from tickets.tasks.trying import check_loss
+from tickets.tasks.users_loss import UsersLoss
 from tickets.trial import Trial, try_out
 
 TRIED = 4  # training examples that a network is tried on
@@ -36,6 +39,7 @@ class Fitted:
     build: makes the model as the user's function does. module: a template of the architecture. probes: what is measured
     of each round. coverage: which of its weights are prunable. trial: what the run's own functions gave on initial
     values. draws: what it draws from as it computes.
+    scale: what its losses and accuracies mean.
     """
 
     run: Run
@@ -47,6 +51,7 @@ class Fitted:
     coverage: Coverage
     trial: Trial
     draws: Draws
+    scale: Scale
 
     @property
     def trained(self) -> tuple[str, ...]:
@@ -78,6 +83,14 @@ def fit(run: Run, source: Source) -> Fitted:
         score = score_function(run)
     except InputError as error:
         problems += error.problems
+    task, outputs = None, None
+    try:
+        task = task_of(run.train)
+        unfit = task.problems(examples.train_labels, examples.classes)
+        problems += unfit
+        outputs = None if unfit else task.outputs  # else the same would be said of the model's outputs
+    except InputError as error:
+        problems += error.problems
     try:
         probes = probes_of(run)
     except InputError as error:
@@ -87,7 +100,7 @@ def fit(run: Run, source: Source) -> Fitted:
         with standard_state():  # the template's own values are never used, whatever its constructor draws
             module = build()
         check_trainable(module, run.model.name)
-        source = as_taken(source, module, run.model.name)
+        source, output = as_taken(source, module, run.model.name, outputs)
         found = prunable(module, run.prune.exclude, run.prune.include)
         draws = draws_of(build, source.examples.train_inputs[:TRIED])
         if run.model.name not in MODELS:
@@ -98,10 +111,22 @@ def fit(run: Run, source: Source) -> Fitted:
         probes = _tried(probes, run, source.examples, build, module, found)
     except InputError as error:
         raise type(error)([*problems, *error.problems]) from error
-    if problems:
+    if problems or task is None:
         raise InputError(problems)
+    scale = _scale(run, task, build, source, output)
     covered = coverage(module, found, run.prune.exclude)
-    return Fitted(run, source, build, module, found, probes, covered, trial, draws)
+    return Fitted(run, source, build, module, found, probes, covered, trial, draws, scale)
+
+
+def _scale(run: Run, task: Task, build: Callable[[], nn.Module], source: Source, output: tuple[int, ...]) -> Scale:
+    """What the measured numbers mean; a loss of the user's is tried on initial values first."""
+    examples = source.examples
+    if isinstance(task, UsersLoss):
+        module, values = build(), _fresh(build, run)(stream(run.seed, 0, "initial"))
+        for name, tensor in (*module.named_parameters(), *module.named_buffers()):
+            tensor.data = values[name]
+        check_loss(task, module, examples, run.train.batch_size)
+    return task.scale(examples.train_labels, examples.classes, output)
 
 
 def _fresh(build: Callable[[], nn.Module], run: Run) -> Callable[[int], dict[str, Tensor]]:

@@ -19,6 +19,12 @@ def _lines(one: Fitted) -> Iterator[str]:
     if one.coverage.warning:
         yield f"warning: {name}: {one.coverage.warning}"
     yield from one.trial.notes
+    if one.scale.accuracy == "none":
+        yield (
+            f"warning: train.loss {one.run.train.loss}: has neither accuracy nor R2, since the model's outputs and the "
+            "labels have other shapes; arms are compared by their losses, and whether there is a winning ticket cannot "
+            "be told"
+        )
     steps = steps_sentence({"config": one.run.model_dump(mode="json"), "starts": one.trial.recorded_starts()})
     if steps:
         yield steps

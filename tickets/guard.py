@@ -1,7 +1,7 @@
 """Before a run's first round: is the network that will be trained the network that the user wrote?
 
 A few steps of the run's strategy are compared with a plain loop (stack/plain.py) over modules fresh from the function
-that builds the model: torch.optim, module(x), cross-entropy, the run's batches, schedule and seeds. Two networks train,
+that builds the model: torch.optim, module(x), the run's loss, batches, schedule and seeds. Two networks train,
 replicate 0 dense and with half of its weights pruned at random, so that what one does to the other is seen as well.
 """
 

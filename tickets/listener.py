@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 
 @dataclass(frozen=True)
 class RoundDone:
-    """A round that is committed. accuracy: by arm, mean test accuracy at early stop, in [0, 1] (NaN: all diverged)."""
+    """A round that is committed.
+
+    accuracy: by arm, mean test accuracy (or R2) at early stop, or where the task has neither the mean test loss at the
+    last step; NaN where all diverged. measured: which of them, "accuracy", "R2" or "loss".
+    """
 
     run: str
     folder: str
@@ -17,6 +21,7 @@ class RoundDone:
     accuracy: Mapping[str, float]
     diverged: int
     seconds: float
+    measured: Literal["accuracy", "R2", "loss"] = "accuracy"
 
 
 class Listener(Protocol):

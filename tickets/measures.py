@@ -1,4 +1,4 @@
-"""What the curves say about each network: early stopping, final scores, divergence. Rows for the store."""
+"""Early stopping, final loss and accuracy, and divergence of each network, from its curves: rows for the store."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from tickets.stack.evaluation import METRICS, Curves
 from tickets.stack.networks import Stack
 
-HOPELESS = 1000.0
+HOPELESS = 1000.0  # times the loss of guessing: a training that ends above it has diverged
 
 
 @dataclass(frozen=True)
@@ -27,18 +27,27 @@ class Label:
     draw: int
 
 
-def diverged(curves: Curves, stack: Stack, classes: int) -> np.ndarray:
+def diverged(curves: Curves, stack: Stack, guess: float) -> np.ndarray:
     """Which networks of a trained stack have diverged: (R,) bool.
 
-    A training has diverged if a measured training loss, or a weight at the end, is not finite, or if its last
-    training loss is above both the first and 1,000 times that of guessing, ln(classes): with saturated
-    gradients a network can run away and yet stay within float32.
+    A training has diverged if a measured training loss, or a weight at the end, is not finite, or if its last training
+    loss is above both the first and 1,000 times that of guessing: with saturated gradients the weights of a network
+    can grow without bound and yet stay within float32.
+
+    Parameters
+    ----------
+    curves : Curves
+        Of the R networks.
+    stack : Stack
+        The networks after the last step.
+    guess : float
+        The training loss of guessing (`tickets.tasks.Scale`), such as ln(classes); inf if there is none.
     """
     loss = curves.metric("train_loss")
     finite = torch.stack(
         [tensor.reshape(len(tensor), -1).isfinite().all(1) for tensor in stack.parameters.values()]
     ).all(0)
-    ran_away = loss[-1] > loss[0].clamp(min=HOPELESS * math.log(classes))
+    ran_away = loss[-1] > loss[0].clamp(min=HOPELESS * guess)
     return (~loss.isfinite().all(0) | ~finite | ran_away).numpy()
 
 
@@ -58,10 +67,23 @@ def curve_rows(run: str, labels: Sequence[Label], curves: Curves) -> pd.DataFram
 def round_rows(run: str, labels: Sequence[Label], curves: Curves, lost: np.ndarray, seconds: float) -> pd.DataFrame:
     """A row per network; the columns of `rounds`, in their order.
 
-    Early stopping is a measurement: the measured step with the lowest validation loss, the first if several
-    are equal; the test set has no say (Frankle & Carbin 2019, section 2). Where the steps in between were measured on
-    fewer examples, the trainer has found the step, and measured there on all. lost: (R,) bool; those
-    rows say `diverged` and hold NaN. seconds: of wall clock for the whole stack; each network gets an equal share.
+    The early-stop step is the measured step with the lowest validation loss, the first of several; the test set does
+    not count (Frankle & Carbin 2019, section 2). Where the steps in between were measured on fewer examples, the
+    trainer has found the step, and measured the network there on all. In the columns called accuracy stands what the
+    task measures (`tickets.tasks`): accuracy, R2, or NaN if it measures neither.
+
+    Parameters
+    ----------
+    run : str
+        The run's id.
+    labels : sequence of Label
+        One a network.
+    curves : Curves
+        Of the R networks.
+    lost : ndarray, (R,)
+        bool: which networks diverged. Their rows contain NaN.
+    seconds : float
+        Of wall clock for the whole stack; each network gets an equal share.
     """
     rows = []
     for network, label in enumerate(labels):

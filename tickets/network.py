@@ -248,7 +248,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def _table(outputs: Tensor) -> Table:
-    rows = np.asarray(outputs.to("cpu", torch.float32).numpy())
+    rows = np.asarray(outputs.reshape(len(outputs), -1).to("cpu", torch.float32).numpy())
     # The shortest text that gives the same float32.
     return [[float(str(value)) if math.isfinite(value) else None for value in row] for row in rows]
 

@@ -116,7 +116,7 @@ def reference(fitted: Fitted, device: torch.device, pruned: Pruned = "zero") -> 
             name = fitted.run.model.name
             raise UserCodeError(
                 f"model {name!r}: a plain PyTorch loop over it fails in training: {told(error)}; it must train by "
-                "cross_entropy(module(x), y).backward() and a torch.optim optimizer's step"
+                f"{_loss_name(fitted)}(module(x), y).backward() and a torch.optim optimizer's step"
             ) from error
     _check_apart(fitted, wanted)
     again = trial.course(Plain, fitted.build, build_seed=1)
@@ -156,6 +156,11 @@ def reference(fitted: Fitted, device: torch.device, pruned: Pruned = "zero") -> 
             )
         )
     return trial, wanted
+
+
+def _loss_name(fitted: Fitted) -> str:
+    name = fitted.run.train.loss
+    return "mse_loss" if name == "mse" else name.rpartition(":")[2]
 
 
 def _check_apart(fitted: Fitted, wanted: Course) -> None:

@@ -174,7 +174,7 @@ def _measurements(setting: Setting, run: str, number: int, earlier: Earlier) -> 
 def _outcome(setting: Setting, run: str, group: Group, start: Stack, outcome: Trained) -> _Outcome:
     """The rows and the networks of a group."""
     labels = [entry.label for entry in group.entries]
-    lost = diverged(outcome.curves, outcome.stack, setting.examples.classes)
+    lost = diverged(outcome.curves, outcome.stack, setting.scale.guess)
     lost |= np.array([entry.chain.diverged for entry in group.entries])
     kept = {}
     if outcome.kept is not None:

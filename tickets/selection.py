@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from tickets.candidate import Candidate, Ends
 from tickets.config import PruneConfig, Run
@@ -19,6 +18,7 @@ from tickets.scores import Score, named_score
 from tickets.scoring import scores_of
 from tickets.seeds import stream
 from tickets.stack.architecture import Prunable
+from tickets.tasks import task_of
 
 Tensors = Mapping[str, Tensor]
 
@@ -99,7 +99,7 @@ class Candidates:
         return Evaluator(
             build=self.build,
             examples=self.examples,
-            objective=functional.cross_entropy,
+            objective=task_of(self.run.train).loss,
             batch_size=self.run.train.batch_size,
             seed=stream(self.run.seed, replicate, "candidate"),
             device=self.device,

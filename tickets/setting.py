@@ -21,6 +21,7 @@ from tickets.stack.architecture import Prunable, bias_names
 from tickets.stack.chain import chain_of
 from tickets.stack.convolutions import convolutions_met
 from tickets.stack.memory import activation_bytes
+from tickets.tasks import Scale
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Setting:
     buffer from a seed, on the CPU. parameters: the names of those that are trained; the others are frozen.
 
     probes: what is measured of each round. pixels: of a chain's weights, or of a model's convolutions, how often each
-    is used for one example.
+    is used for one example. scale: what losses and accuracies mean.
     """
 
     run: Run
@@ -46,6 +47,7 @@ class Setting:
     pixels: Mapping[str, int]
     activations: int
     device: torch.device
+    scale: Scale
 
     @property
     def has_images(self) -> bool:
@@ -79,6 +81,7 @@ def make_setting(fitted: Fitted, plan: Plan, device: torch.device) -> Setting:
         pixels=_pixels(module, shape, dtype),
         activations=activation_bytes(module, shape, dtype),
         device=device,
+        scale=fitted.scale,
     )
 
 

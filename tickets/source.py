@@ -1,4 +1,4 @@
-"""A run's data set, loaded and split, in the numbers that its model takes."""
+"""A run's data set, loaded and split, in the dtype that its model takes."""
 
 from __future__ import annotations
 
@@ -26,10 +26,18 @@ _AT_ONCE = 100  # examples
 
 @dataclass(frozen=True)
 class Source:
-    """A data set as a run uses it: split, and known by its contents.
+    """A data set as a run uses it.
 
-    examples: with float32 inputs, as a model gets them that takes float32. whole: the data set, where its inputs
-    are whole numbers.
+    Attributes
+    ----------
+    name : str
+        The data set's.
+    sha256 : str
+        Of its contents.
+    examples : Examples
+        Split, with float32 inputs.
+    whole : Dataset, optional
+        The data set, where its inputs are whole numbers.
     """
 
     name: str
@@ -41,7 +49,7 @@ class Source:
         """The same examples with int64 inputs, for a model that takes no float32."""
         assert self.whole is not None
         dataset = self.whole.with_inputs(torch.int64)
-        # The contents are known by their float32 form, which is another only where that is not exact.
+        # The hash is of the float32 inputs; int64 inputs have their own only where float32 is not exact.
         exact = all(int(part.abs().max()) <= EXACT for part in (dataset.train_inputs, dataset.test_inputs))
         parts = (dataset.train_inputs, dataset.train_labels, dataset.test_inputs, dataset.test_labels)
         sha256 = self.sha256 if exact else digest(*parts)
@@ -49,9 +57,12 @@ class Source:
 
 
 def default_validation(examples: int) -> int:
-    """How many of so many training examples are held out for validation where a campaign does not say.
+    """The default number of validation examples: 1,000 of 5,000 or more, else a tenth (rounded down), at least one.
 
-    1,000 of 5,000 or more, else a tenth, rounded down, and at least one.
+    Parameters
+    ----------
+    examples : int
+        Training examples before the split.
     """
     return VALIDATION if examples >= MANY else max(1, examples // 10)
 
@@ -59,9 +70,21 @@ def default_validation(examples: int) -> int:
 def load_source(
     config: DataConfig, folder: Path | None, validation: Callable[[int], int] = default_validation
 ) -> Source:
-    """The data set that a configuration names, split. Raises InputError if it is missing or damaged.
+    """The data set that a configuration names, split.
 
-    validation: from the number of training examples, how many are held out where the configuration does not say.
+    Parameters
+    ----------
+    config : DataConfig
+        The section [data] of a campaign file.
+    folder : Path, optional
+        The data folder.
+    validation : callable
+        Maps the number of training examples to the number for validation, where the configuration does not say.
+
+    Raises
+    ------
+    InputError
+        If the data set is missing or damaged.
     """
     dataset = load_dataset(config.options, config.name, folder)
     held_out = config.validation or validation(len(dataset.train_labels))
@@ -71,33 +94,57 @@ def load_source(
     return Source(dataset.name, dataset.sha256, examples, dataset if dataset.has_whole_numbers else None)
 
 
-def as_taken(source: Source, module: nn.Module, model: str) -> Source:
-    """The data set in the numbers that a model takes: float32 if it can, else whole numbers if the data has them.
+def as_taken(
+    source: Source, module: nn.Module, model: str, outputs: str | None = "classes"
+) -> tuple[Source, tuple[int, ...]]:
+    """The data set in the dtype that a model takes: float32 if possible, else int64 if the data has whole numbers.
 
-    So an image of whole numbers is float32 for convolutions, and a sequence of tokens int64 for an Embedding. Raises
-    InputError if the model takes neither, if its output is no logits, or if it fails on the smallest or the largest
-    whole numbers that the data has.
+    So an image of whole numbers is float32 for convolutions, and a sequence of tokens int64 for an Embedding.
+
+    Parameters
+    ----------
+    source : Source
+        With float32 inputs.
+    module : nn.Module
+        The model.
+    model : str
+        Its name, for messages.
+    outputs : str, optional
+        What its outputs are, as `Task.outputs` names it.
+
+    Returns
+    -------
+    Source
+        In that dtype.
+    tuple of int
+        The shape of the model's output for one example.
+
+    Raises
+    ------
+    InputError
+        If the model takes neither, if its output does not fit, or if it fails on the smallest or the largest whole
+        numbers in the data.
     """
     shape, classes = source.examples.input_shape, source.examples.classes
     try:
-        check_output(module, shape, classes, model)
+        output = check_output(module, shape, classes, model, outputs=outputs)
     except InputError as in_floats:
         if source.whole is None:
             raise
         taken = source.in_whole_numbers()
         try:
-            check_output(module, shape, classes, model, torch.int64)
+            output = check_output(module, shape, classes, model, torch.int64, outputs)
         except InputError as in_whole:
             looks_up = any(isinstance(layer, nn.Embedding | nn.EmbeddingBag) for layer in module.modules())
             both = in_whole.problems if looks_up else (*in_floats.problems, *in_whole.problems)
             raise type(in_whole)(list(dict.fromkeys(both))) from in_whole
         _check_range(module, taken.examples, model)
-        return taken
-    return source
+        return taken, output
+    return source, output
 
 
 def _check_range(module: nn.Module, examples: Examples, model: str) -> None:
-    """Whether a model takes the smallest and the largest whole number that stands at each place of an input."""
+    """Raise UserCodeError if a model fails on the smallest or the largest whole number at a position of an input."""
     modes = {part: part.training for part in module.modules()}
     try:
         with standard_state(), torch.no_grad():
@@ -118,7 +165,7 @@ def _check_range(module: nn.Module, examples: Examples, model: str) -> None:
 
 
 def _extremes(examples: Examples) -> Iterator[Tensor]:
-    """Examples that hold the smallest and the largest number at each place, some at a time."""
+    """Examples with the smallest and the largest number at each position of an input, in chunks."""
     for part in (examples.train_inputs, examples.validation_inputs, examples.test_inputs):
         flat = part.flatten(1)
         yield from part[torch.cat([flat.argmin(0), flat.argmax(0)]).unique()].split(_AT_ONCE)

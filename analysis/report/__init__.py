@@ -1,5 +1,6 @@
 """Figures and the report of saved runs. Pure: tables and masks in, tables, figures and bytes out; no pyplot."""
 
+from ..shown import as_measured
 from .by_density import by_density, draw_by_density, tell_by_density
 from .formats import to_inline_svg, to_pdf, to_svg
 from .initial_values import draw_initial_values, initial_values, tell_initial_values
@@ -28,6 +29,7 @@ __all__ = [
     "Sheet",
     "Values",
     "WhyPart",
+    "as_measured",
     "by_density",
     "chosen_rounds",
     "distances_between_ends",

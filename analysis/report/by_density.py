@@ -107,6 +107,8 @@ def _bounds(means: pd.Series[float], metric: str, most: float) -> tuple[float, f
     """The least and the most that a metric can be, as it is shown."""
     if metric.endswith("accuracy"):
         return 0.0, 100.0
+    if metric.endswith("R2"):
+        return -math.inf, 1.0
     return (-math.inf if (means < 0).any() else 0.0), most  # a loss of the user's own may fall below 0
 
 

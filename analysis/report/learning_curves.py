@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -66,7 +67,8 @@ def draw_learning_curves(data: pd.DataFrame, column: str = COLUMN) -> Figure:
             axes.fill_between(rows["step"], low, high, color=colour, alpha=0.16, linewidth=0)
             axes.plot(rows["step"], scale * rows["mean"], color=colour)
     low, high = _limits(scale * data.loc[data["step"] >= data["step"].max() / 10, ["mean", "high"]])
-    grid[0].set_ylim(*((max(low, 0), min(high, 100)) if scale == 100 else (low, high)))
+    most = 100.0 if scale == 100 else 1.0 if column.endswith("R2") else math.inf
+    grid[0].set_ylim(max(low, 0) if scale == 100 else low, min(high, most))
     arms = list(data["arm"].unique())
     lines = [Line2D([], [], color=looks[arm].colour, linewidth=2.5) for arm in arms]
     lost = {arm for arm, rows in data.groupby("arm") if rows["mean"].isna().all()}

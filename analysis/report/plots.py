@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 
 from tickets.store import Saved
 
-from ..metrics import values_of
+from ..metrics import find_metric, values_of
+from ..shown import Shown, accuracy_of, as_measured, shown
 from ..words import counted, listed
 from .by_density import by_density, draw_by_density, tell_by_density
 from .initial_values import draw_initial_values, initial_values, tell_initial_values
@@ -55,10 +56,11 @@ def plots_of(saved: Saved, run: str, file: Mapping[str, Any]) -> tuple[list[Plot
     """
     rounds, curves = (table[table["run"] == run] for table in (saved.rounds, saved.curves))
     masks, chosen = read_masks(saved, run), chosen_rounds(rounds)
+    measured, how = accuracy_of(file), shown(accuracy_of(file))
     made = [
-        _accuracy(rounds),
+        _accuracy(as_measured(rounds, measured), how),
         _steps(rounds),
-        _curves(curves, chosen),
+        _curves(as_measured(curves, measured), chosen, how),
         _surviving(masks),
         _initial(masks, read_initial(saved, run), chosen),
         _overlap(masks),
@@ -75,13 +77,25 @@ _INTERVALS = (
 )
 
 
-def _accuracy(rounds: pd.DataFrame) -> Plot:
-    data = by_density(rounds)
+def _accuracy(rounds: pd.DataFrame, how: Shown) -> Plot:
+    metric = how.metric
+    data = by_density(rounds, metric)
+    code = "data = report.by_density(rounds)\nfigure = report.draw_by_density(data)"
+    if how.name != "accuracy":
+        code = (
+            f'{_renamed("rounds", how)}data = report.by_density(rounds, "{metric}")\n'
+            f'figure = report.draw_by_density(data, "{metric}")'
+        )
+    heading = find_metric(metric).heading
     return Plot(
-        "accuracy", "Test accuracy at early stop", draw_by_density(data), data, tell_by_density(data),
-        _INTERVALS + " Dashed: the ticket's own dense network.",
-        "data = report.by_density(rounds)\nfigure = report.draw_by_density(data)",
+        "accuracy", f"{heading[:1].upper()}{heading[1:]}", draw_by_density(data, metric), data,
+        tell_by_density(data, metric), _INTERVALS + " Dashed: the ticket's own dense network.", code,
     )  # fmt: skip
+
+
+def _renamed(table: str, how: Shown) -> str:
+    """The line that names the columns of a table of R2 as the figures do."""
+    return f'{table} = report.as_measured({table}, "R2")\n' if how.name == "R2" else ""
 
 
 def _steps(rounds: pd.DataFrame) -> Plot | Missing:
@@ -113,17 +127,23 @@ def _without_step(rounds: pd.DataFrame) -> str:
     return listed(told)
 
 
-def _curves(curves: pd.DataFrame, chosen: list[int]) -> Plot | Missing:
-    title = "Learning curves"
-    data = learning_curves(curves, chosen)
+def _curves(curves: pd.DataFrame, chosen: list[int], how: Shown) -> Plot | Missing:
+    title, column = "Learning curves", how.column
+    data = learning_curves(curves, chosen, column)
     if data.empty:
         return Missing(title, "no evaluated step is saved")
     code = f"data = report.learning_curves(curves, {chosen})\nfigure = report.draw_learning_curves(data)"
+    if how.name != "accuracy":
+        code = (
+            f'{_renamed("curves", how)}data = report.learning_curves(curves, {chosen}, "{column}")\n'
+            f'figure = report.draw_learning_curves(data, "{column}")'
+        )
     note = (
-        "Test accuracy as training goes on, at densities evenly spread over the rounds. Line and band as in the first "
-        "figure. The axis shows what comes after the first tenth of training; before, curves may start below it."
+        f"Test {how.name} as training goes on, at densities evenly spread over the rounds. Line and band as in the "
+        "first figure. The axis shows what comes after the first tenth of training; before, curves may start below it."
     )
-    return Plot("curves", title, draw_learning_curves(data), data, tell_learning_curves(data), note, code)
+    figure = draw_learning_curves(data, column)
+    return Plot("curves", title, figure, data, tell_learning_curves(data, column), note, code)
 
 
 _MASKS = "masks = report.read_masks(saved, run)\n"

@@ -17,7 +17,7 @@ from ..telling import beside, headline, named, reason, reasons
 from ..winning import winning
 from ..words import counted, listed
 from .plots import Missing, Plot, plots_of
-from .sheets import Sheet, detectable_points, sheets_of
+from .sheets import Sheet, sheets_of, smallest_detectable
 
 
 @dataclass(frozen=True)
@@ -97,11 +97,18 @@ def what_was_run(rounds: pd.DataFrame, file: Mapping[str, Any]) -> str:
         f" beside {listed(controls)}; " if controls else " without controls; ",
         f"{counted(rounds['replicate'].nunique(), 'replicate')}, {counted(rounds['round'].nunique(), 'round')} ",
         f"down to density {last:.4f}, {counted(len(rounds), 'training')} of {train['steps']:,} steps ",
-        f"({train['optimizer']}, learning rate {train['learning_rate']:g}). Pruned by {_text(prune['score'])}, ",
+        f"({train['optimizer']}, learning rate {train['learning_rate']:g}{_loss(train)}). "
+        f"Pruned by {_text(prune['score'])}, ",
         "over all tensors at once" if prune["scope"] == "global" else "layer by layer",
         f", rewound to step {config['rewind']['step']}.",
     ]
     return "".join(parts)
+
+
+def _loss(train: Mapping[str, Any]) -> str:
+    """The loss of a run, where it is not cross-entropy as it is."""
+    named = {"loss": "loss", "label_smoothing": "label smoothing", "class_weights": "class weights"}
+    return "".join(f", {name} {_text(train[key])}" for key, name in named.items() if key in train)
 
 
 def what_to_know(saved: Saved, run: str) -> list[str]:
@@ -122,10 +129,10 @@ def how_sure(rounds: pd.DataFrame, answer: Winning) -> str:
         sure = (
             f"n = {n} replicates, compared in pairs; {100 * answer.confidence:g} % intervals. {_decided(answer.rule)}"
         )
-        smallest = detectable_points(rounds)
+        smallest = smallest_detectable(rounds, answer.rule.shown)
         if smallest is not None:
             sure += (
-                f" A true difference from dense of {smallest:.1f} points would have been shown in 80 of 100 repeats "
+                f" A true difference from dense of {smallest} would have been shown in 80 of 100 repeats "
                 "(median over densities), a smaller one less often."
             )
     lost = answer.n_diverged

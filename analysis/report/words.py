@@ -25,6 +25,8 @@ def value_text(value: float, metric: str) -> str:
         return "no value"
     if metric.endswith("accuracy"):
         return f"{100 * value:.1f} %"
+    if metric.endswith("R2"):
+        return f"{value:.3f}"
     return f"{value:.0f}" if metric.endswith("step") else f"{value:.4g}"
 
 

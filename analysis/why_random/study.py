@@ -15,6 +15,8 @@ from ..words import counted
 from .ends import COLUMNS, ends, why_no_ends
 from .starts import starts
 
+PLAIN = "cross_entropy"
+
 
 @dataclass(frozen=True)
 class Study:
@@ -50,6 +52,8 @@ def why_no_study(saved: Saved, without: Collection[str] = ()) -> str | None:
     """
     counted_in = _runs(saved, without)
     if not counted_in:
+        if saved.probes.get("units"):
+            return f"its claims are about classification, by train.loss = {PLAIN!r}"
         return "no run counts its hidden units; set store.units = true"
     table = starts({run: saved.config(run) for run in counted_in})
     most = int(table.groupby("setting")[["start", "biases"]].apply(lambda rows: len(rows.drop_duplicates())).max())
@@ -93,6 +97,13 @@ def study_of(saved: Saved, without: Collection[str] = ()) -> Study:
 
 
 def _runs(saved: Saved, without: Collection[str]) -> list[str]:
-    """The runs that have rounds and were told to count their hidden units, if they have any."""
+    """The runs by cross-entropy that have rounds and count their hidden units, if they have any.
+
+    The claims are about classification: about accuracies in points, and losses in nats.
+    """
     there = set(saved.rounds["run"]) - set(without)
-    return [run for run in saved.probes.get("units", []) if run in there]
+    return [run for run in saved.probes.get("units", []) if run in there and _loss(saved, run) == PLAIN]
+
+
+def _loss(saved: Saved, run: str) -> str:
+    return str(saved.config(run).get("train", {}).get("loss", PLAIN))

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from tickets.data import Dataset, split
-from tickets.data.dataset import digest, fixed_permutation, from_tensors
+from tickets.data.dataset import digest, fixed_permutation
+from tickets.data.made import from_tensors
 from tickets.errors import InputError
 
 
@@ -36,13 +37,31 @@ def test_a_sound_data_set_is_given_back_as_it_is() -> None:
             {"train_inputs": torch.zeros(10, 2, dtype=torch.float64)},
             "has dtype torch.float64; must be torch.float32",
         ),
-        ({"test_labels": torch.zeros(4)}, "test_labels has dtype torch.float32; must be torch.int64"),
+        (
+            {"test_labels": torch.zeros(4, dtype=torch.float64)},
+            r"test_labels has dtype torch.float64; must be torch.int64 \(classes\) or torch.float32 \(numbers",
+        ),
+        (
+            {"test_labels": torch.zeros(4)},
+            r"has shape \(4,\); numbers to predict \(float32\) must be \(examples, numbers\)",
+        ),
+        ({"test_labels": torch.zeros(4, 0)}, r"has shape \(4, 0\); numbers to predict"),
+        ({"test_labels": torch.ones(4, 3)}, "train_labels has dtype torch.int64, test_labels torch.float32; they must"),
+        (
+            {"train_labels": torch.ones(10, 3), "test_labels": torch.ones(4, 2)},
+            r"train_labels has examples of shape \(3,\), test_labels of \(2,\); they must have the same",
+        ),
+        ({"train_labels": torch.ones(10, 2)}, "classes = 3; must be 2, the numbers to predict per example"),
+        (
+            {"train_labels": torch.full((10, 3), torch.inf), "test_labels": torch.ones(4, 3)},
+            "train_labels has 30 numbers that are NaN or infinite",
+        ),
         ({"train_inputs": torch.zeros(10)}, r"train_inputs has shape \(10,\); must be \(examples, ...\)"),
         ({"train_labels": torch.zeros(10, 1, dtype=torch.int64)}, r"shape \(10, 1\); must be \(examples,\)"),
         ({"train_inputs": torch.zeros(9, 2)}, "train_inputs has 9 examples, train_labels has 10"),
         (
             {"train_inputs": torch.zeros(10, 3)},
-            r"examples of shape \(3,\), test_inputs of \(2,\); they must be alike",
+            r"examples of shape \(3,\), test_inputs of \(2,\); they must have the same",
         ),
         ({"classes": 2}, r"train_labels go from 0 to 2; must be from 0 to 1 \(classes - 1\)"),
         ({"train_labels": torch.arange(10) % 3 - 1}, "train_labels go from -1 to 1; must be from 0 to 2"),
@@ -148,6 +167,20 @@ def test_four_arrays_become_a_data_set() -> None:
     )
 
 
+@pytest.mark.parametrize(("shape", "numbers"), [((4,), 1), ((4, 1), 1), ((4, 3), 3)])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_floating_point_labels_are_numbers_to_predict(shape: tuple[int, ...], numbers: int, dtype: Any) -> None:
+    labels = np.arange(np.prod(shape)).reshape(shape).astype(dtype) / 4
+    dataset = from_tensors("f", (np.ones((4, 2)), labels, np.ones((4, 2)), labels + 1)).validated()
+    assert dataset.classes == numbers
+    assert (dataset.train_labels.shape, dataset.train_labels.dtype) == ((4, numbers), torch.float32)
+    assert dataset.test_labels.reshape(shape).tolist() == (labels + 1).tolist()
+    examples = split(dataset, 1)
+    assert torch.equal(examples.train_labels, dataset.train_labels[fixed_permutation(4)[:3]])
+    with pytest.raises(InputError, match=r"train_labels has dtype torch.float32, test_labels torch.int64"):
+        from_tensors("f", (np.ones((4, 2)), labels, np.ones((4, 2)), np.arange(4))).validated()
+
+
 def test_a_tensor_of_the_user_is_copied() -> None:
     inputs = torch.ones(2, 2)
     dataset = from_tensors("f", (inputs, torch.tensor([0, 1]), inputs, torch.tensor([0, 1])))
@@ -165,8 +198,8 @@ def test_a_tensor_of_the_user_is_copied() -> None:
             "train_inputs is a list; must be a tensor",
         ),
         (
-            (np.ones((1, 1)), np.zeros(1), np.ones((1, 1)), np.zeros(1, int)),
-            "train_labels has dtype torch.float64; must",
+            (np.ones((1, 1)), np.zeros(1, bool), np.ones((1, 1)), np.zeros(1, int)),
+            "train_labels has dtype torch.bool; must be whole numbers",
         ),
         (
             (np.array([["a"]]), np.zeros(1, int), np.ones((1, 1)), np.zeros(1, int)),

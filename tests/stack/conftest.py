@@ -108,7 +108,7 @@ class Bench:
     ) -> Trained:
         options = {"seeds": self.seeds(len(start)), "chunk": 4} | options
         with torch.random.fork_rng(devices=[]):
-            make = functools.partial(begin, strategy, build())
+            make = functools.partial(begin, strategy, build(), build=build)
         return train(make, start, examples=examples, recipe=recipe, **options)
 
     def plain(
@@ -119,6 +119,7 @@ class Bench:
         recipe: TrainConfig,
         examples: Examples,
         order: int,
+        loss: Callable[[Tensor, Tensor], Tensor] = functional.cross_entropy,
     ) -> tuple[nn.Module, torch.optim.Optimizer]:
         """One network trained alone, as anyone would write it, with torch.optim's plain implementation."""
         kind = examples.train_inputs.dtype
@@ -141,7 +142,7 @@ class Bench:
             batch = epoch_order(order, epoch, count)[place * size : (place + 1) * size]
             module.train()
             optimizer.zero_grad()
-            functional.cross_entropy(module(examples.train_inputs[batch]), examples.train_labels[batch]).backward()
+            loss(module(examples.train_inputs[batch]), examples.train_labels[batch]).backward()
             for name, kept in mask.items():
                 parameters[name].grad.mul_(kept)
             for group in optimizer.param_groups:

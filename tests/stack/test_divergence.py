@@ -52,16 +52,16 @@ def test_a_broken_network_leaves_the_others_as_they_are(
     for name, mask in broken.stack.masks.items():
         pruned = broken.stack.parameters[name][~mask]
         assert torch.equal(pruned, torch.zeros_like(pruned)), name
-    assert diverged(sound.curves, sound.stack, 3).tolist() == [False, False, False]
+    assert diverged(sound.curves, sound.stack, math.log(3)).tolist() == [False, False, False]
     # Batch normalisation divides a weight of any finite size away.
     if not (model == "normnet" and value == 1e30):
-        assert diverged(broken.curves, broken.stack, 3).tolist() == [False, True, False]
+        assert diverged(broken.curves, broken.stack, math.log(3)).tolist() == [False, True, False]
 
 
 def test_its_rows_hold_nan_and_say_diverged(bench) -> None:
     trained = bench.train(bench.mlp, broken_start(bench, bench.mlp, math.nan), bench.recipe(), bench.examples())
     labels = [Label(replicate, 2, 0.5, "ticket", 0) for replicate in range(3)]
-    lost = diverged(trained.curves, trained.stack, 3)
+    lost = diverged(trained.curves, trained.stack, math.log(3))
     rows = round_rows("run", labels, trained.curves, lost, seconds=6.0)
     assert rows["diverged"].tolist() == [False, True, False]
     assert rows.loc[1, SCORES].isna().all()
@@ -87,8 +87,8 @@ def test_an_absurd_learning_rate_diverges(bench, optimizer: str) -> None:
     start = bench.stack(build)
     recipe = bench.recipe(optimizer=optimizer, learning_rate=1e6, steps=60, evaluate_every=20)
     trained = bench.train(build, start, recipe, examples, "layered")
-    assert diverged(trained.curves, trained.stack, 3).tolist() == [True, True, True]
+    assert diverged(trained.curves, trained.stack, math.log(3)).tolist() == [True, True, True]
     for name, mask in trained.stack.masks.items():
         assert (trained.stack.parameters[name][~mask] == 0).all()
     calm = bench.train(build, start, bench.recipe(optimizer=optimizer, learning_rate=1e-2), examples, "layered")
-    assert not np.any(diverged(calm.curves, calm.stack, 3))
+    assert not np.any(diverged(calm.curves, calm.stack, math.log(3)))

@@ -13,7 +13,9 @@ from torch.nn import functional
 
 from tickets.stack.evaluation import METRICS, Curves, evaluate, score
 from tickets.stack.execution import make_execution
+from tickets.tasks.cross_entropy import CrossEntropy
 
+TASK = CrossEntropy()
 MODELS = {"layered": ("mlp", (6,)), "vectorised": ("normnet", (1, 4, 4)), "looped": ("normnet", (1, 4, 4))}
 
 
@@ -39,7 +41,7 @@ def numbered(count: int) -> torch.Tensor:
 def test_by_hand(chunk: int) -> None:
     logits = torch.tensor([[[0.0, 0], [0, 0], [0, 0]], [[math.log(3), 0], [math.log(3), 0], [0, math.log(3)]]])
     labels = torch.tensor([0, 1, 1])
-    result = score(Given(logits).logits, numbered(3), labels, chunk)
+    result = score(TASK, Given(logits).logits, numbered(3), labels, chunk)
     expected = [
         [math.log(2), 1 / 3],  # two equal outputs: the first one is the answer
         [(2 * math.log(4 / 3) + math.log(4)) / 3, 2 / 3],
@@ -52,7 +54,7 @@ def test_a_network_whose_loss_is_not_finite_has_no_accuracy() -> None:
     logits = torch.zeros(3, 4, 2)
     logits[1, 2, 0] = math.nan
     logits[2, 3, 1] = math.inf
-    result = score(Given(logits).logits, numbered(4), torch.zeros(4, dtype=torch.int64), chunk=2)
+    result = score(TASK, Given(logits).logits, numbered(4), torch.zeros(4, dtype=torch.int64), chunk=2)
     assert result[0].tolist() == pytest.approx([math.log(2), 1.0])
     assert result[1:, 1].isnan().all()
     assert not result[1:, 0].isfinite().any()
@@ -65,7 +67,7 @@ def test_against_each_network_in_evaluation_mode(bench, strategy: str, chunk: in
     build, examples = getattr(bench, model), bench.examples(shape)
     stack = bench.train(build, bench.stack(build), bench.recipe(), examples, strategy).stack
     before = {name: buffer.clone() for name, buffer in stack.buffers.items()}
-    measured = evaluate(logits_of(make_execution(strategy, build()), stack), examples, chunk)
+    measured = evaluate(TASK, logits_of(make_execution(strategy, build()), stack), examples, chunk)
     assert measured.shape == (3, 6)
     assert measured.dtype == torch.float64
     parts = [
@@ -90,8 +92,8 @@ def test_dropout_is_off(bench) -> None:
     build = bench.dropnet
     stack, examples = bench.stack(build), bench.examples()
     execution = make_execution("looped", build())
-    once = evaluate(logits_of(execution, stack), examples, 5)
-    assert torch.equal(once, evaluate(logits_of(execution, stack), examples, 5))
+    once = evaluate(TASK, logits_of(execution, stack), examples, 5)
+    assert torch.equal(once, evaluate(TASK, logits_of(execution, stack), examples, 5))
     module = nn.Sequential(*(layer for layer in build() if not isinstance(layer, nn.Dropout)))
     values = [stack.network(0)[name] for name in ("0.weight", "0.bias", "3.weight", "3.bias")]
     module.load_state_dict(dict(zip(module.state_dict(), values, strict=True)))
@@ -103,8 +105,8 @@ def test_there_may_be_fewer_examples_for_training_than_for_validation(bench) -> 
     examples = bench.examples()
     few = dataclasses.replace(examples, train_inputs=examples.train_inputs[:4], train_labels=examples.train_labels[:4])
     stack, execution = bench.stack(bench.mlp), make_execution("layered", bench.mlp())
-    row = evaluate(logits_of(execution, stack), few, 3)
-    expected = score(logits_of(execution, stack), few.train_inputs, few.train_labels, 4)
+    row = evaluate(TASK, logits_of(execution, stack), few, 3)
+    expected = score(TASK, logits_of(execution, stack), few.train_inputs, few.train_labels, 4)
     torch.testing.assert_close(row[:, :2], expected)
 
 
@@ -125,8 +127,8 @@ def test_a_measurement_stands_before_its_step(bench) -> None:
     start, examples = bench.stack(bench.mlp), bench.examples()
     trained = bench.train(bench.mlp, start, bench.recipe(), examples, "layered", chunk=1000)
     execution = make_execution("layered", bench.mlp())
-    first = evaluate(logits_of(execution, start), examples, 1000)
-    last = evaluate(logits_of(execution, trained.stack), examples, 1000)
+    first = evaluate(TASK, logits_of(execution, start), examples, 1000)
+    last = evaluate(TASK, logits_of(execution, trained.stack), examples, 1000)
     assert torch.equal(trained.curves.values[0], first)
     assert torch.equal(trained.curves.values[-1], last)
 

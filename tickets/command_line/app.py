@@ -132,8 +132,8 @@ def compare(
         float | None,
         typer.Option(
             metavar="X",
-            help="The largest difference that does not matter: of accuracies a fraction, of losses in nats, of "
-            "steps relative.  [default: 5 % of the dense network's error or loss; 0.05]",
+            help="The largest difference that does not matter: of accuracies a fraction, of losses in their unit "
+            "(nats), of steps relative.  [default: 5 % of the dense network's error or loss; 0.05]",
         ),
     ] = None,
     tune: Annotated[
@@ -182,6 +182,7 @@ def compare(
 @app.command(short_help="Answer each claim: is there a winning ticket?")
 def claims(folder: Folder, as_json: AsJson = False) -> None:
     """Each claim of a campaign and its answer: yes, no or cannot tell. Every run claims to have a winning ticket."""
+    from tickets.analysis import rules_of
     from tickets.analysis.claims import claims as answers
     from tickets.analysis.claims import records
     from tickets.command_line.verdict import print_claims
@@ -194,7 +195,7 @@ def claims(folder: Folder, as_json: AsJson = False) -> None:
     if as_json:
         _print_json(records(found))
     else:
-        print_claims(found)
+        print_claims(found, rules_of(saved))
     for run_id, why in damaged.items():
         print(f"{run_id}: left out, it is damaged: {why}", file=sys.stderr)
     if damaged:

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from tickets.analysis import LEAST_FOR_P, METRICS, compare, criteria, measurements, smallest_p, values_of, winning
 from tickets.analysis.criteria import NO_SLOWER, STEPS
-from tickets.analysis.rule import Rules
+from tickets.analysis.rule import Rule, Rules, rule_for
 from tickets.command_line.progress import counted
 from tickets.command_line.terminal import make_console, say, show_table
 from tickets.command_line.verdict import print_verdict
@@ -78,16 +78,21 @@ def print_comparison(rounds: pd.DataFrame, compared: pd.DataFrame, metric: str, 
                 console,
                 f"{one.run}: what a winning ticket must be, by density; 95 % intervals, simultaneous over all rows",
             )
-            show_table(console, _criteria_table(of_run), keys=2)
+            show_table(console, _criteria_table(of_run, rule_for(one.run, rules)), keys=2)
         rows = compared[compared["run"] == one.run]
         if rows.empty:
             say(console, f"{one.run}: no control to compare the ticket with")
             continue
-        unit = _unit(metric)
+        rule = rule_for(one.run, rules)
+        if METRICS[metric].accuracy and rule.accuracy == "none":
+            say(console, f"{one.run}: no accuracy or R2 to compare by; give a loss, as in --metric final_test_loss")
+            continue
+        unit = _unit(metric, rule)
         what = f"ticket {'/' if METRICS[metric].ratio else 'minus'} control"
         limit = float(rows["margin"].iloc[0])
         shown_limit = f"{100 * limit:g} %" if METRICS[metric].ratio else f"{unit.scale * limit:.4g} {unit.name}"
-        heading = f"{METRICS[metric].heading}, {what}, {unit.name}; what does not matter: up to {shown_limit}"
+        measured = METRICS[metric].heading.replace("accuracy", rule.shown.name)
+        heading = f"{measured}, {what}, {unit.name}; what does not matter: up to {shown_limit}"
         say(console, f"{one.run}: {heading}")
         show_table(console, _table(rows, unit, final), keys=2)
         for note in _notes(rows, rounds[rounds["run"] == one.run], metric, rules):
@@ -107,10 +112,16 @@ class _Unit:
         return "" if math.isnan(value) else format(self.scale * value, f"+{self.form}" if sign else self.form)
 
 
-def _unit(metric: str) -> _Unit:
+def _unit(metric: str, rule: Rule) -> _Unit:
     if METRICS[metric].ratio:
         return _Unit("ratio", 1.0, ".2f", "ratio")
-    return _Unit("points", 100.0, ".2f") if METRICS[metric].accuracy else _Unit("nats", 1.0, ".4f")
+    if METRICS[metric].accuracy:
+        return _of_accuracy(rule)
+    return _Unit("nats" if rule.loss == "cross_entropy" else "loss", 1.0, ".4f")
+
+
+def _of_accuracy(rule: Rule) -> _Unit:
+    return _Unit(rule.shown.unit.strip() or rule.shown.name, rule.shown.scale, rule.shown.form)
 
 
 def _table(rows: pd.DataFrame, unit: _Unit, final: pd.DataFrame | None) -> Table:
@@ -137,12 +148,12 @@ def _table(rows: pd.DataFrame, unit: _Unit, final: pd.DataFrame | None) -> Table
     return shown
 
 
-def _criteria_table(rows: pd.DataFrame) -> Table:
+def _criteria_table(rows: pd.DataFrame, rule: Rule) -> Table:
     shown = Table()
     for heading in ("criterion", "density", "n", "estimate", "95 % interval", "holds"):
         shown.add_column(heading, justify="left" if heading in ("criterion", "holds") else "right")
     for name, part in rows.groupby("criterion", sort=False):
-        unit = _Unit("ratio", 1.0, ".2f") if name == NO_SLOWER else _Unit("points", 100.0, ".2f")
+        unit = _Unit("ratio", 1.0, ".2f") if name == NO_SLOWER else _of_accuracy(rule)
         for row in part.to_dict("records"):
             ends = [unit.text(float(row[key]), name != NO_SLOWER) for key in ("estimate", "band_low", "band_high")]
             interval = f"[{ends[1]}, {ends[2]}]" if ends[1] else ""
@@ -158,9 +169,10 @@ def _notes(rows: pd.DataFrame, rounds: pd.DataFrame, metric: str, rules: Rules) 
     )
     yield "detectable: the smallest true difference that a row alone would have shown, in 80 of 100 repeats"
     for found in measurements(rounds, metric, rules).to_dict("records"):
+        spread = _size(found["spread"], metric, rule_for(str(found["run"]), rules))
         yield (
             f"{found['arm']} is the ticket trained again, a measurement and no control: it differs from the ticket by "
-            f"{_size(found['spread'], metric)} (root mean square of {counted(found['n'], 'pair')})"
+            f"{spread} (root mean square of {counted(found['n'], 'pair')})"
         )
     pairs = rounds.loc[rounds["arm"] == "ticket", "replicate"].nunique()
     if pairs < 2:
@@ -195,10 +207,10 @@ def _changes(rows: pd.DataFrame) -> str:
     return f"counted as the worst there is, {', '.join(told) if told else 'no verdict changes'}"
 
 
-def _size(value: float, metric: str) -> str:
+def _size(value: float, metric: str, rule: Rule) -> str:
     if METRICS[metric].ratio:
         return f"{value:.1f} steps"
-    unit = _unit(metric)
+    unit = _unit(metric, rule)
     return f"{unit.text(value)} {unit.name}"
 
 

@@ -87,7 +87,10 @@ def counted(count: int, noun: str) -> str:
 
 def describe(done: RoundDone) -> str:
     """A round in one line."""
-    accuracies = "  ".join(f"{arm} {100 * accuracy:.2f}" for arm, accuracy in done.accuracy.items())
+    scale, form = (100, ".2f") if done.measured == "accuracy" else (1, ".4f")
+    accuracies = "  ".join(f"{arm} {scale * accuracy:{form}}" for arm, accuracy in done.accuracy.items())
+    if done.measured != "accuracy":
+        accuracies = f"test {done.measured}: {accuracies}"
     lost = f"  ({done.diverged} diverged)" if done.diverged else ""
     return f"{done.run} {done.folder}  density {done.density:.4f}  {accuracies}{lost}  ({done.seconds:.1f} s)"
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.table import Table
 
 from tickets.analysis import rules_of, table, winning
+from tickets.analysis.shown import as_measured
 from tickets.command_line.progress import counted
 from tickets.command_line.terminal import make_console, say, show_table
 from tickets.command_line.verdict import print_verdict
@@ -16,17 +17,18 @@ from tickets.store import RunStatus, Saved, load
 
 
 def print_results(folder: Path, runs: Sequence[str]) -> None:
-    """Each run's test accuracy at early stop, density down and arms across; then whether it has a winning ticket."""
+    """Each run's test accuracy (or R2, or loss), density down, arms across; then whether it has a winning ticket."""
     saved = load(folder)
     console, rules = make_console(), rules_of(saved)
     for run in runs:
         rounds = saved.rounds[saved.rounds["run"] == run]
         if rounds.empty:
             continue
-        wide = table(rounds)
+        how = rules[run].shown
+        wide = table(as_measured(rounds, rules[run].accuracy), how.metric, how.scale, how.form)
         replicates = rounds["replicate"].nunique()
         over = "mean ± standard deviation over " if replicates > 1 else ""
-        heading = f"test accuracy at early stop, %, {over}{counted(replicates, 'replicate')}"
+        heading = f"{how.heading}, {over}{counted(replicates, 'replicate')}"
         say(console, f"{run}: {heading}")
         for line in saved.left_over(run):
             say(console, f"({line})")

@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from tickets.analysis import Winning
+from tickets.analysis.rule import Rules, rule_for
+from tickets.analysis.shown import Shown
 from tickets.analysis.telling import headline, paragraphs
 from tickets.command_line.terminal import make_console, say, show_table
 
@@ -20,20 +22,24 @@ def print_verdict(console: Console, one: Winning) -> None:
         say(console, f"  {line}", indent=4)
 
 
-def print_claims(found: pd.DataFrame) -> None:
+def print_claims(found: pd.DataFrame, rules: Rules) -> None:
     """A line a claim: the answer and its numbers; below, what each says and why."""
+    points = all(rule_for(run, rules).accuracy == "accuracy" for run in found["run"])
+    estimate = "points" if points else "estimate"
     console = make_console()
     shown = Table()
-    for heading in ("run", "claim", "answer", "density", "points", "95 % interval", "n", "registered"):
-        shown.add_column(heading, justify="right" if heading in ("density", "points", "95 % interval", "n") else "left")
+    for heading in ("run", "claim", "answer", "density", estimate, "95 % interval", "n", "registered"):
+        shown.add_column(heading, justify="right" if heading in ("density", estimate, "95 % interval", "n") else "left")
     for row in found.to_dict("records"):
-        low, high = _points(row["low"]), _points(row["high"])
+        how = rule_for(row["run"], rules).shown
+        value, low, high = (_difference(row[name], how) for name in ("estimate", "low", "high"))
+        unit = "" if points or not value else how.unit
         shown.add_row(
             row["run"],
             row["id"],
             row["answer"],
             "" if _missing(row["density"]) else f"{row['density']:.4f}",
-            _points(row["estimate"]),
+            f"{value}{unit}",
             f"[{low}, {high}]" if low else "",
             str(row["n"]),
             row["registered"],
@@ -43,8 +49,8 @@ def print_claims(found: pd.DataFrame) -> None:
         say(console, f"{row['run']}, {row['id']}: {row['says']}? {row['answer']}. {row['why']}")
 
 
-def _points(value: object) -> str:
-    return "" if _missing(value) else f"{100 * float(str(value)):+.2f}"
+def _difference(value: object, how: Shown) -> str:
+    return "" if _missing(value) else how.difference(float(str(value)))
 
 
 def _missing(value: object) -> bool:

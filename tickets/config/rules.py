@@ -43,6 +43,18 @@ def _momentum(optimizer: str, momentum: float) -> str | None:
     return f'only optimizer "sgd" takes a momentum, not "{optimizer}"; leave it out or write optimizer = "sgd"'
 
 
+def _label_smoothing(loss: str, label_smoothing: float) -> str | None:
+    if label_smoothing == 0 or loss == "cross_entropy":
+        return None
+    return f'only loss "cross_entropy" takes label smoothing, not "{loss}"; leave it out'
+
+
+def _class_weights(loss: str, class_weights: Sequence[float]) -> str | None:
+    if not class_weights or loss == "cross_entropy":
+        return None
+    return f'only loss "cross_entropy" takes class weights, not "{loss}"; leave them out'
+
+
 def _milestones(schedule: str, milestones: list[int]) -> str | None:
     if schedule == "step" and not milestones:
         return 'schedule "step" needs at least one step to lower the learning rate at, e.g. milestones = [500]'
@@ -94,6 +106,8 @@ def _no_folder(folder: object) -> str | None:
 
 
 RULES = (
+    Rule(("train.loss", "train.label_smoothing"), _label_smoothing),
+    Rule(("train.loss", "train.class_weights"), _class_weights),
     Rule(("train.optimizer", "train.momentum"), _momentum),
     Rule(("train.schedule", "train.milestones"), _milestones),
     Rule(("train.milestones",), _increasing),

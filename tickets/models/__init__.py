@@ -1,4 +1,4 @@
-"""Models: from a name in a campaign file to a function that builds the network, and a check that it fits."""
+"""Models: the function that builds the network that a campaign file names, and a check of its outputs."""
 
 from __future__ import annotations
 
@@ -22,12 +22,29 @@ _EXAMPLES = 2  # one would fit a module that drops the batch dimension
 
 
 def factory(name: str, options: Mapping[str, Any], input_shape: Sequence[int], classes: int) -> Callable[[], nn.Module]:
-    """A function of no arguments that builds the model `name`: one of the catalogue, or a "module:function".
+    """A function of no arguments that builds a model.
 
-    The model's function gets `options` as keyword arguments, and `input_shape=` (a tuple, one example's) and
-    `classes=` if it has such parameters. Raises InputError for an unknown name, for options that the function does
-    not have or lacks, and for a class that is no nn.Module; it is not called before. What is returned raises
-    UserCodeError if building fails, and InputError if it gives no nn.Module.
+    Parameters
+    ----------
+    name : str
+        A name of the catalogue, or "module:function".
+    options : mapping
+        Keyword arguments of the model's function.
+    input_shape : sequence of int
+        Of one example; passed as `input_shape=` (a tuple) if the function has such a parameter.
+    classes : int
+        The number of classes, or for regression of numbers to predict for each example; passed as `classes=` likewise.
+
+    Returns
+    -------
+    callable
+        Raises UserCodeError if building fails, and InputError if it gives no nn.Module.
+
+    Raises
+    ------
+    InputError
+        For an unknown name, for options that the function does not have or that are missing, and for a class that is
+        no nn.Module. The function is not called.
     """
     function = named_function("model", name, MODELS)
     if inspect.isclass(function) and not issubclass(function, nn.Module):
@@ -38,16 +55,47 @@ def factory(name: str, options: Mapping[str, Any], input_shape: Sequence[int], c
 
 @standard_state()
 def check_output(
-    module: nn.Module, input_shape: Sequence[int], classes: int, name: str, dtype: torch.dtype = torch.float32
-) -> None:
-    """Does the model take the data's examples and give one number per class?
+    module: nn.Module,
+    input_shape: Sequence[int],
+    classes: int,
+    name: str,
+    dtype: torch.dtype = torch.float32,
+    outputs: str | None = "classes",
+) -> tuple[int, ...]:
+    """Whether a model takes the data's examples and has the outputs that the task needs.
 
-    Tried on two examples of zeros of type `dtype`, in evaluation mode and without gradients; the module's own modes
-    and the process's state (see process_state.py) are as before. Raises InputError unless the output is a
-    floating-point tensor of shape (2, classes), and UserCodeError if the model fails.
+    Tried on two examples of zeros, in evaluation mode and without gradients. The module's modes and the state of the
+    process (see process_state.py) are afterwards as before.
+
+    Parameters
+    ----------
+    module : nn.Module
+        The model.
+    input_shape : sequence of int
+        Of one example.
+    classes : int
+        Outputs that are needed for each example.
+    name : str
+        The model's, for messages.
+    dtype : torch.dtype
+        Of the examples.
+    outputs : str, optional
+        What the outputs are, as `Task.outputs` names it. None: any outputs will do.
+
+    Returns
+    -------
+    tuple of int
+        The shape of the output for one example.
+
+    Raises
+    ------
+    InputError
+        If the output is no floating-point tensor of shape (2, classes), or where any outputs will do (2, ...).
+    UserCodeError
+        If the model fails.
     """
     _check_module(module, name)
-    wanted = (_EXAMPLES, classes)
+    wanted = (_EXAMPLES, classes) if outputs else "(examples, ...)"
     kind = "inputs" if dtype.is_floating_point else "whole-number inputs"
     shape = (_EXAMPLES, *input_shape)
     first = next(module.parameters(), None)
@@ -66,17 +114,22 @@ def check_output(
             part.training = training
     if not isinstance(output, Tensor):
         raise InputError(f"model {name!r} returns a {type(output).__name__}; must be one tensor of shape {wanted}")
-    if tuple(output.shape) != wanted:
+    found = tuple(output.shape)
+    if outputs and found != wanted:
         raise InputError(
-            f"model {name!r} maps inputs of shape {shape} to {tuple(output.shape)}; must be {wanted}: "
-            f"(examples, classes), as the data has {classes} classes"
+            f"model {name!r} maps inputs of shape {shape} to {found}; must be {wanted}: "
+            f"(examples, {outputs}), as the data has {classes} {outputs}"
         )
+    if found[:1] != (_EXAMPLES,):
+        raise InputError(f"model {name!r} maps inputs of shape {shape} to {found}; must be {wanted}")
     if not output.dtype.is_floating_point:
-        raise InputError(f"model {name!r} returns {output.dtype} numbers; must be floating-point logits")
+        numbers = "logits" if outputs == "classes" else "numbers"
+        raise InputError(f"model {name!r} returns {output.dtype} numbers; must be floating-point {numbers}")
+    return found[1:]
 
 
 def _of_other_dtype(module: nn.Module) -> str:
-    """What more may be wrong where the parameters are of another dtype than the examples."""
+    """A further possible reason, where the parameters have another dtype than the examples."""
     first = next(module.parameters(), None)
     if first is None or first.dtype == torch.float32:
         return ""
@@ -85,7 +138,7 @@ def _of_other_dtype(module: nn.Module) -> str:
 
 
 def _built(build: Callable[[], Any], name: str) -> nn.Module:
-    """What the model's function makes; its failure is the input's, not ours."""
+    """The module that the model's function returns."""
     try:
         with settings_kept():
             torch.set_default_dtype(torch.float32)  # another network's forward may have set it

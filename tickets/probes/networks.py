@@ -8,7 +8,6 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from tickets.config import Run
 from tickets.data import Examples
@@ -19,6 +18,7 @@ from tickets.seeds import stream
 from tickets.stack.evaluation import score
 from tickets.stack.looped import EVALUATION_SEED, generators, seed_noise
 from tickets.stack.precision import lowered
+from tickets.tasks import task_of
 
 Tensors = Mapping[str, Tensor]
 
@@ -171,14 +171,14 @@ class Networks:
         targets
             The examples' targets, (n,).
         """
-        return functional.cross_entropy(outputs, targets)
+        return task_of(self.run.train).loss(outputs, targets)
 
     def score(self, x: Tensor, y: Tensor, values: Tensors | None = None) -> Tensor:
         """Compute every network's mean loss and accuracy on examples, as the curves have them: (R, 2) float64.
 
         x, values: as for `logits`. y: the examples' targets, (n,). Accuracy is NaN where the loss is not finite.
         """
-        return score(partial(self.logits, values=values), x, y, self.context.chunk)
+        return score(task_of(self.run.train), partial(self.logits, values=values), x, y, self.context.chunk)
 
     def earlier(self, round: int, trained: bool = True) -> Networks | None:
         """Return the networks of an earlier round of the same replicates, as they are saved.

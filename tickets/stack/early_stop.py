@@ -1,4 +1,7 @@
-"""Early stopping where the steps in between are evaluated on a few examples: which step it is, and its score on all."""
+"""Early stopping where the steps in between are evaluated on fewer examples than the last.
+
+Which step has the lowest validation loss on those examples, and what the network at that step scores on all examples.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +18,18 @@ from tickets.stack.networks import Stack
 
 
 def some_of(examples: Examples, count: int | None) -> Examples | None:
-    """The examples that are evaluated at the steps in between, `count` for validation and as many for the test.
+    """The examples that are evaluated at the steps in between; None where these are all of them.
 
-    None where these would be all. The first for validation, which the split has put in random order; for the test,
-    whose order may mean something, a random choice that is the same for every run. Training examples are measured
-    as many as validation examples (see `evaluate`).
+    Validation: the first `count`, since the split has put them in random order. Test: a random choice of `count` that
+    is the same for every run, since their order may have a meaning. Training examples are measured as many as
+    validation examples (see `evaluate`).
+
+    Parameters
+    ----------
+    examples : Examples
+        All of them.
+    count : int, optional
+        `train.evaluate_on`; None for all.
     """
     validation, test = len(examples.validation_labels), len(examples.test_labels)
     if count is None or (count >= validation and count >= test):
@@ -35,20 +45,32 @@ def some_of(examples: Examples, count: int | None) -> Examples | None:
 
 
 class EarlyStop:
-    """The evaluated step of each of R networks with the lowest validation loss so far, the first if several are equal.
+    """The evaluated step of each of R networks with the lowest validation loss so far, the first of several.
 
-    Losses are compared that are of the same few examples at every step. places: (R,) int64, the step's place among
-    those evaluated.
+    The losses that are compared are all of the same few examples.
+
+    Attributes
+    ----------
+    places : Tensor, (R,)
+        int64: the place of that step among the evaluated ones.
     """
 
     def __init__(self, networks: int) -> None:
         self.places = torch.zeros(networks, dtype=torch.int64)
         self._lowest = torch.full((networks,), math.inf, dtype=torch.float64)
         self._seen = 0
-        self._stood: Stack | None = None  # every network as it stood at its step, where that was not evaluated on all
+        self._stood: Stack | None = None  # every network as it was at its step, where that was not evaluated on all
 
     def see(self, losses: Tensor, standing: Callable[[], Stack] | None) -> None:
-        """Take the losses (R,) of the next evaluated step. standing: gives the networks, unless it was on all."""
+        """Take the losses of the next evaluated step.
+
+        Parameters
+        ----------
+        losses : Tensor, (R,)
+            Validation loss on the few examples.
+        standing : callable, optional
+            Returns the networks as they are now; None where the step was evaluated on all examples.
+        """
         # As `round_rows` ranks them: NaN last, after infinity.
         ranked = torch.nan_to_num(losses, nan=math.inf)
         better = ranked < self._lowest
@@ -68,8 +90,12 @@ class EarlyStop:
     def whole(self, rows: Sequence[Tensor], evaluated: Callable[[Stack], Tensor]) -> Tensor:
         """What each network scores on all examples at its step, (R, 6).
 
-        rows: of every evaluated step, the first and the last on all examples. evaluated: the rows of networks that
-        stand as they are given.
+        Parameters
+        ----------
+        rows : sequence of Tensor, (R, 6)
+            Of every evaluated step, the first and the last on all examples.
+        evaluated : callable
+            Evaluates networks on all examples, (R, 6).
         """
         networks = torch.arange(len(self.places))
         found = torch.stack(list(rows))[self.places, networks]

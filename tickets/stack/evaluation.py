@@ -1,4 +1,4 @@
-"""What every network of a stack scores on the same examples."""
+"""Loss and accuracy of every network of a stack on the same examples."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from tickets.data import Examples
+from tickets.tasks import Task
 
 METRICS = (
     "train_loss",
@@ -19,15 +19,24 @@ METRICS = (
     "test_loss",
     "test_accuracy",
 )
+"""What is measured at a step. For regression R2 stands in the place of accuracy (`tickets.tasks`)."""
 
 
 @dataclass(frozen=True)
 class Curves:
-    """What was measured, when. steps: (E,) int64. values: (E, R, 6) float64 on the CPU, in the order of METRICS.
+    """What was measured of R networks at E steps.
 
-    early_stop: (R,) int64, the place among the steps at which each network's validation loss was lowest, where not all
-    steps were measured on the same examples; None where they were, and the values say it. early_score: (R, 6), what the
-    networks score there on all examples; None with the former.
+    Attributes
+    ----------
+    steps : Tensor, (E,)
+        int64.
+    values : Tensor, (E, R, 6)
+        float64 on the CPU, in the order of `METRICS`.
+    early_stop : Tensor, (R,), optional
+        int64: the place among the steps at which each network's validation loss was lowest. None where all steps were
+        measured on the same examples, so that `values` has the answer.
+    early_score : Tensor, (R, 6), optional
+        What the networks score there on all examples; None where `early_stop` is.
     """
 
     steps: Tensor
@@ -40,34 +49,42 @@ class Curves:
         return self.values[:, :, METRICS.index(name)]
 
 
-# Every network's outputs, (R, n, classes), for the same inputs (n, *input_shape).
+# Every network's outputs, (R, n, *output), for the same inputs (n, *input_shape).
 Logits = Callable[[Tensor], Tensor]
 
 
-def score(logits: Logits, x: Tensor, y: Tensor, chunk: int) -> Tensor:
-    """Mean cross-entropy and accuracy of every network on the examples: (R, 2) float64.
+def score(task: Task, logits: Logits, x: Tensor, y: Tensor, chunk: int) -> Tensor:
+    """Mean loss and accuracy (R2 for regression) of R networks on some examples: (R, 2) float64.
 
-    x: (n, *input_shape). y: (n,) int64. chunk: how many examples at a time. Where the loss is not finite the
-    network says nothing about the examples, and its accuracy is NaN.
+    The accuracy is NaN where the loss is not finite.
+
+    Parameters
+    ----------
+    task : Task
+        What the loss is, and what is measured beside it.
+    logits : callable
+        Every network's outputs for the same inputs.
+    x : Tensor, (n, *input_shape)
+        Inputs.
+    y : Tensor, (n,) or (n, k)
+        Targets.
+    chunk : int
+        Examples at a time.
     """
     totals = []
-    for inputs, labels in zip(x.split(chunk), y.split(chunk), strict=True):
-        outputs = logits(inputs)  # (R, chunk, classes)
+    for inputs, targets in zip(x.split(chunk), y.split(chunk), strict=True):
+        outputs = logits(inputs)  # (R, chunk, *output)
         if outputs.dtype == torch.bfloat16:
             outputs = outputs.float()
-        # Classes along the middle axis: along the last, which is short, the softmax takes far longer on a CPU.
-        losses = functional.cross_entropy(outputs.transpose(1, 2), labels.expand(len(outputs), -1), reduction="none")
-        right = (outputs.max(2).indices == labels).sum(1)  # the first of several, as argmax, which is slower
-        totals.append(torch.stack([losses.sum(1, dtype=torch.float64), right.double()], 1))
-    loss, accuracy = (torch.stack(totals).sum(0) / len(y)).unbind(1)
-    return torch.stack([loss, accuracy.where(loss.isfinite(), torch.nan)], 1)
+        totals.append(task.totals(outputs, targets))
+    return task.means(torch.stack(totals).sum(0), y)
 
 
-def evaluate(logits: Logits, examples: Examples, chunk: int) -> Tensor:
-    """One row of the curves: (R, 6) float64 on the CPU, in the order of METRICS.
+def evaluate(task: Task, logits: Logits, examples: Examples, chunk: int) -> Tensor:
+    """One row of the curves: (R, 6) float64 on the CPU, in the order of `METRICS`.
 
-    The training columns are measured like the others, in evaluation mode, on the first of the training
-    examples, as many as there are validation examples (the split has put them in random order).
+    The training columns are measured like the others, in evaluation mode, on the first of the training examples, as
+    many as there are validation examples (the split has put them in random order). For the parameters see `score`.
     """
     seen = len(examples.validation_labels)
     parts = (
@@ -75,4 +92,4 @@ def evaluate(logits: Logits, examples: Examples, chunk: int) -> Tensor:
         (examples.validation_inputs, examples.validation_labels),
         (examples.test_inputs, examples.test_labels),
     )
-    return torch.cat([score(logits, x, y, chunk) for x, y in parts], 1).cpu()
+    return torch.cat([score(task, logits, x, y, chunk) for x, y in parts], 1).cpu()

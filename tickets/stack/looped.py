@@ -16,6 +16,7 @@ from tickets.models.chance import is_of_torch
 from tickets.stack.buffers import BuffersOf
 from tickets.stack.jit import jit_is_off
 from tickets.stack.networks import Noise, Tensors, Unreached
+from tickets.tasks import Loss
 
 EVALUATION_SEED = 0  # of what a model draws in evaluation mode
 
@@ -28,8 +29,12 @@ class Looped:
     parameter see that network's numbers.
     """
 
-    def __init__(self, module: nn.Module, masks: Tensors | None = None) -> None:
-        """masks: of the stack, (R, *shape), if convolutions are to be computed by their surviving weights alone."""
+    def __init__(self, module: nn.Module, masks: Tensors | None = None, loss: Loss = functional.cross_entropy) -> None:
+        """masks: of the stack, (R, *shape), if convolutions are to be computed by their surviving weights alone.
+
+        loss: the mean loss of one network, from (outputs, targets) of a batch.
+        """
+        self._loss = loss
         self._module = copy.deepcopy(module)
         self._parameters = dict(self._module.named_parameters())
         self._buffers = BuffersOf(self._module)
@@ -58,7 +63,7 @@ class Looped:
                 seed_noise(noise(index), x.device, self._may_draw)
                 self._stand_for(index, parameters, buffers)
                 before = {name: self._gradients[name]._version for name in parameters}
-                functional.cross_entropy(self._module(x[index]), y[index]).backward()
+                self._loss(self._module(x[index]), y[index]).backward()
                 for name, buffer in self._buffers.replaced().items():
                     buffers[name][index] = buffer
                 self._buffers.put_back()

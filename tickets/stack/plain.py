@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from tickets.config import TrainConfig
 from tickets.data import Examples
@@ -21,6 +20,7 @@ from tickets.stack.looped import EVALUATION_SEED, generators, seed_noise
 from tickets.stack.networks import Stack, Tensors, hold_pruned
 from tickets.stack.optimizers import set_learning_rate, stack_states
 from tickets.stack.schedules import learning_rate
+from tickets.tasks import Loss, task_of
 
 
 class Plain:
@@ -98,6 +98,7 @@ class _Network:
     def __init__(
         self, build: Callable[[], nn.Module], build_seed: int, stack: Stack, index: int, recipe: TrainConfig
     ) -> None:
+        self._loss: Loss = task_of(recipe).loss
         with untouched_generators():
             seed_generators(build_seed)
             self.module = build().to(next(iter(stack.parameters.values())).device)
@@ -118,7 +119,7 @@ class _Network:
         """One step by a batch; a pruned weight gets the gradient 0 and stays what it is."""
         self.module.train()
         self.optimizer.zero_grad()
-        functional.cross_entropy(self.module(x), y).backward()
+        self._loss(self.module(x), y).backward()
         self.reached |= {name for name, parameter in self.trained.items() if parameter.grad is not None}
         for name, mask in self.masks.items():
             gradient = self.trained[name].grad if name in self.trained else None
@@ -129,7 +130,7 @@ class _Network:
         hold_pruned(self.trained, self.masks, self.pruned_values)
 
     def logits(self, x: Tensor) -> Tensor:
-        """(n, classes); the buffers are afterwards as they were."""
+        """(n, *output); the buffers are afterwards as they were."""
         buffers = [(owner, dict(owner._buffers)) for owner in self.module.modules() if owner._buffers]
         values = {id(buffer): buffer.clone() for _, held in buffers for buffer in held.values() if buffer is not None}
         outputs: Tensor = self.module.eval()(x.clone())  # a model may write to its inputs

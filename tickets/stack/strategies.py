@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from tickets.config import TrainConfig
 from tickets.data import Examples
@@ -26,6 +26,7 @@ from tickets.stack.part import Part
 from tickets.stack.plain import Plain
 from tickets.stack.stepwise import Stepwise
 from tickets.stack.vectorised import cannot_vectorise
+from tickets.tasks import Task, is_plain_cross_entropy, task_of
 
 STRATEGIES = ("layered", "sparse", "vectorised", "looped")
 SPARSE_UP_TO = 0.5  # of `layered` networks, on processors other than those that `sparse` was measured on
@@ -61,11 +62,14 @@ def choose(
     dtype: torch.dtype = torch.float32,
     draws: str | None = None,
     pruned: str = "zero",
+    recipe: TrainConfig | None = None,
+    targets: Tensor | None = None,
 ) -> Choice:
     """The strategy for a model on a device.
 
-    input_shape, dtype: of an example. draws: why its networks must be trained one after the other, if so.
     pruned: what a pruned weight is; "initial" is not for `sparse`, which computes with surviving weights alone.
+    input_shape, dtype: of an example. draws: why its networks must be trained one after the other, if so. recipe: whose
+    loss it is, None: cross-entropy. targets: of some examples; None: classes.
 
     `layered` where the model is a chain of Linear, ReLU and Dropout layers: batched products without autograd. But
     `sparse` on a CPU where there is nothing but ReLU between them: by the surviving weights alone, at a cost that
@@ -82,9 +86,10 @@ def choose(
     anything, where a kernel shared by all threads would wait for the slowest at every operation. A model that
     draws random numbers (PyTorch's, NumPy's or Python's) has one lane, for the generator that it draws from is shared.
 
-    In bf16, which is autocast's, a chain is a model like any other. `plain` is never chosen here: it is what is left
-    where no other strategy does as a plain loop does (see guard.py). Where Numba compiles nothing (NUMBA_DISABLE_JIT),
-    `sparse` is never chosen.
+    In bf16, which is autocast's, a chain is a model like any other; so is one with another loss than plain
+    cross-entropy, whose gradient `layered` and `sparse` have written out for chains. `plain` is never chosen here: it
+    is what is left where no other strategy does as a plain loop does (see guard.py). Where Numba compiles nothing
+    (NUMBA_DISABLE_JIT), `sparse` is never chosen.
 
     Raises InputError if `wanted` names a strategy that this model cannot be computed by, or if the device has no such
     precision.
@@ -97,14 +102,22 @@ def choose(
         raise InputError(
             f"compute.strategy = {wanted!r}: computes in float32, not in train.precision = 'bf16'; use 'auto'"
         )
-    chain = is_layered(module) and precision != "bf16"
+    task = None if recipe is None else task_of(recipe)
+    plain = recipe is None or is_plain_cross_entropy(recipe)
+    chain = is_layered(module) and precision != "bf16" and plain
     may_be_sparse = device.type == "cpu" and precision != "bf16" and not jit_is_off() and pruned == "zero"
-    links = chain_of(module, input_shape) if may_be_sparse else None
-    planes = may_be_sparse and not links and bool(convolutions_met(module, input_shape, dtype))
+    whole_chain = chain_of(module, input_shape) if may_be_sparse else None
+    links = whole_chain if plain else None
+    planes = may_be_sparse and not whole_chain and bool(convolutions_met(module, input_shape, dtype))
     images = any(link.kernel is not None for link in links or ())
     by_layers = chain and wanted in ("auto", "layered")  # where each network draws from a generator of its own
-    obstacle = None if by_layers else draws or cannot_vectorise(module, input_shape, dtype)
+    obstacle = None if by_layers else draws or _not_by_vmap(module, input_shape, dtype, task, targets)
     convolutions = any(isinstance(layer, nn.modules.conv._ConvNd) for layer in module.modules())
+    if wanted in ("layered", "sparse") and not plain and not (wanted == "sparse" and planes):
+        raise InputError(
+            f"compute.strategy = {wanted!r}: trains such a model by train.loss = 'cross_entropy' alone, without label "
+            "smoothing or class weights; use 'auto'"
+        )
     if wanted == "layered" and not chain:
         raise InputError(
             "compute.strategy = 'layered': the model must be an nn.Sequential of Flatten, Linear, ReLU and Dropout; "
@@ -151,6 +164,18 @@ def choose(
     return Choice(strategy, reason, threads if alone else 1, up_to)
 
 
+def _not_by_vmap(
+    module: nn.Module,
+    input_shape: tuple[int, ...],
+    dtype: torch.dtype,
+    task: Task | None,
+    targets: Tensor | None,
+) -> str | None:
+    if task is None:
+        return cannot_vectorise(module, input_shape, dtype)
+    return cannot_vectorise(module, input_shape, dtype, task.loss, targets)
+
+
 def share_left(stack: Stack, pixels: Mapping[str, int]) -> float:
     """The largest share of its multiplications that a network of the stack has left.
 
@@ -192,6 +217,9 @@ def begin(
 
         return Sparse(module, start, seeds, examples, recipe, device)
     steady = examples.augment is None and not any(isinstance(layer, nn.Dropout) for layer in module.modules())
+    # A user's loss, and class weights, are copied to the GPU at every step, which cannot be recorded.
+    steady = steady and ":" not in recipe.loss and not recipe.class_weights
     recorded = device.type == "cuda" and strategy in ("layered", "vectorised") and steady
     kind = Captured if recorded else Stepwise
-    return kind(make_execution(strategy, module, start.masks), start, seeds, examples, recipe, device)
+    execution = make_execution(strategy, module, start.masks, task_of(recipe).loss)
+    return kind(execution, start, seeds, examples, recipe, device)

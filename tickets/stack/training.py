@@ -23,6 +23,7 @@ from tickets.stack.feed import NetworkSeeds
 from tickets.stack.networks import Stack, Tensors, join
 from tickets.stack.part import Part
 from tickets.stack.precision import lowered, products
+from tickets.tasks import task_of
 
 # Called at an evaluated step with the places of some networks in the stack, the step, and their values.
 Observe = Callable[[slice, int, Tensors], None]
@@ -83,7 +84,7 @@ def train(
     evaluated = _evaluated(start.step, recipe)
     stops = sorted({*evaluated, *([keep_step] if keep_step is not None and keep_step >= start.step else [])})
     stopped = threading.Event()
-    few = some_of(examples, recipe.evaluate_on)
+    few, task = some_of(examples, recipe.evaluate_on), task_of(recipe)
 
     def again(stack: Stack, part: slice) -> Logits:
         return begin(stack, seeds[part], examples, recipe, where).logits
@@ -99,9 +100,9 @@ def train(
                 if step in evaluated:
                     with lowered(recipe.precision, where):
                         whole = few is None or step in (start.step, recipe.steps)
-                        rows.append(evaluate(networks.logits, examples if few is None or whole else few, chunk))
+                        rows.append(evaluate(task, networks.logits, examples if few is None or whole else few, chunk))
                         if few is not None:
-                            loss = rows[-1] if not whole else evaluate(networks.logits, few, chunk)
+                            loss = rows[-1] if not whole else evaluate(task, networks.logits, few, chunk)
                             standing = None if whole else functools.partial(networks.standing, step)
                             early.see(loss[:, METRICS.index("validation_loss")], standing)
                     if observe is not None:
@@ -113,7 +114,7 @@ def train(
             score = torch.empty(0)
             if few is not None and not stopped.is_set():
                 with lowered(recipe.precision, where):
-                    score = early.whole(rows, lambda stack: evaluate(again(stack, part), examples, chunk))
+                    score = early.whole(rows, lambda stack: evaluate(task, again(stack, part), examples, chunk))
             return _Done(networks.standing(recipe.steps), rows, kept, early.places, score)
         except BaseException:
             stopped.set()  # what is raised here is seen only once the parts before it have ended

@@ -12,13 +12,15 @@ from torch.nn import functional
 
 from tickets.stack.buffers import BuffersOf
 from tickets.stack.networks import Noise, Tensors, Unreached
+from tickets.tasks import Loss
 
 
 class Vectorised:
     """Execution of any model that vmap can run and that draws no random numbers."""
 
-    def __init__(self, module: nn.Module) -> None:
-        self._module = copy.deepcopy(module)
+    def __init__(self, module: nn.Module, loss: Loss = functional.cross_entropy) -> None:
+        """loss: the mean loss of one network, from (outputs, targets) of a batch."""
+        self._module, self._loss = copy.deepcopy(module), loss
         self._buffers = BuffersOf(self._module)
         self._given: Tensors = {}
         if self._buffers.names:
@@ -29,7 +31,7 @@ class Vectorised:
         for parameter in parameters.values():
             parameter.grad = None
         self._module.train()
-        losses, changed = vmap(self._loss, randomness="error")(parameters, buffers, x, y)
+        losses, changed = vmap(self._losses, randomness="error")(parameters, buffers, x, y)
         # Network r's loss depends on network r alone, so the gradient of the sum is every network's own.
         losses.sum().backward()
         for name, buffer in changed.items():
@@ -45,10 +47,10 @@ class Vectorised:
         outputs: Tensor = vmap(self._outputs, in_dims=(0, 0, None))(parameters, own, x.clone())[0]
         return outputs
 
-    def _loss(self, parameters: Tensors, buffers: Tensors, x: Tensor, y: Tensor) -> tuple[Tensor, Tensors]:
+    def _losses(self, parameters: Tensors, buffers: Tensors, x: Tensor, y: Tensor) -> tuple[Tensor, Tensors]:
         """Of one network; and what it has put in the place of buffers (self.m = ...)."""
         outputs, new = self._outputs(parameters, buffers, x)
-        return functional.cross_entropy(outputs, y), new
+        return self._loss(outputs, y), new
 
     def _outputs(self, parameters: Tensors, buffers: Tensors, x: Tensor) -> tuple[Tensor, Tensors]:
         if not self._buffers.names:
@@ -62,10 +64,16 @@ class Vectorised:
         return outputs, self._buffers.replaced(self._given)
 
 
-def cannot_vectorise(module: nn.Module, input_shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> str | None:
+def cannot_vectorise(
+    module: nn.Module,
+    input_shape: tuple[int, ...],
+    dtype: torch.dtype = torch.float32,
+    loss: Loss = functional.cross_entropy,
+    targets: Tensor | None = None,
+) -> str | None:
     """Why vmap cannot train or evaluate this model, or None if it can; tried on two networks and two examples.
 
-    input_shape, dtype: of an example.
+    input_shape, dtype: of an example. loss: the mean loss of one network. targets: of some examples; None: classes.
     """
     for layer in module.modules():
         if isinstance(layer, nn.Embedding) and layer.padding_idx is not None:
@@ -79,8 +87,10 @@ def cannot_vectorise(module: nn.Module, input_shape: tuple[int, ...], dtype: tor
     device = next(iter(named.values())).device
     x = torch.zeros(2, 2, *input_shape, dtype=dtype, device=device)
     try:
-        vectorised = Vectorised(module)
-        vectorised.gradients(parameters, stacked, x, torch.zeros(2, 2, dtype=torch.int64, device=device), int)
+        vectorised = Vectorised(module, loss)
+        kind = torch.zeros(1, dtype=torch.int64) if targets is None else targets
+        y = torch.zeros(2, 2, *kind.shape[1:], dtype=kind.dtype, device=device)
+        vectorised.gradients(parameters, stacked, x, y, int)
         vectorised.logits(parameters, stacked, x[0])
     except Exception as error:  # of the user's own code too
         told = str(error).strip() or type(error).__name__

@@ -24,7 +24,8 @@ def with_derived(rounds: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
       validation loss of the run's dense networks, interpolated linearly between evaluations; at least 1. A training
       that never gets there, or that diverged, counts as twice its `last_step`. One that starts at a rewind step with
       a loss as low as that got there before: it counts as its replicate's dense network, and as the rewind step at
-      most. NaN where the run has no dense network to set the loss.
+      most. NaN where the run has no dense network to set the loss, and where that loss is below 0, of which no
+      multiple is a target.
 
     Unlike the early-stop step, it tells apart two trainings that both go on improving until they end. With
     `train.evaluate_on` all losses in it but those of the first and last step are of as many examples as that says.
@@ -71,11 +72,12 @@ def _no_later_than_dense(reached: pd.DataFrame, crossed: np.ndarray, at_start: n
 
 
 def _targets(rounds: pd.DataFrame, curves: pd.DataFrame) -> pd.Series[float]:
-    """{run: the validation loss to reach}; without an entry where every dense network of the run diverged."""
+    """{run: the validation loss to reach}; without an entry where all dense networks diverged, or it is below 0."""
     trained = rounds.loc[_is_dense(rounds) & ~rounds["diverged"].astype(bool), ["run", "replicate"]].drop_duplicates()
     dense = curves[_is_dense(curves)].merge(trained, on=["run", "replicate"])
     lowest = dense.groupby(["run", "replicate"])["validation_loss"].min()
-    return WITHIN * lowest.groupby("run").mean()
+    mean = lowest.groupby("run").mean()
+    return WITHIN * mean[mean >= 0]
 
 
 def _is_dense(table: pd.DataFrame) -> pd.Series[bool]:
