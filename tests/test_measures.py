@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from made_workloads import hidden_of
 
 from tickets.measures import HOPELESS, Label, curve_rows, diverged, round_rows, unit_rows
 from tickets.models.mlp import mlp
 from tickets.stack.evaluation import METRICS, Curves
 from tickets.stack.networks import Stack
-from tickets.stack.units import MEASURES, hidden_layers
+from tickets.stack.units import MEASURES
 from tickets.store.tables import UNITS
 
 NAN, INF = math.nan, math.inf
@@ -150,7 +151,7 @@ def test_a_loss_that_began_higher_than_it_ends_is_not_hopeless() -> None:
 
 
 def test_unit_rows_are_networks_steps_and_layers() -> None:
-    first, second = hidden_layers(mlp((3,), 2, [4, 5]))
+    first, second = hidden_of(mlp((3,), 2, [4, 5]))
     other = Label(replicate=5, round=2, density=0.5, arm="reinit", draw=1)
     values = torch.arange(2 * 2 * 2 * 7, dtype=torch.float64).view(2, 2, 2, 7)  # (steps, networks, layers, measures)
     rows = unit_rows("r", [TICKET, other], torch.tensor([0, 50]), [first, second], values)

@@ -158,6 +158,21 @@ SCORES: Mapping[str, Entry] = {
     "random": Entry("tickets.scores:random", "uniform random numbers: any may go"),
 }
 
+# In order of preference: a stack is trained by the first that can train it and is preferred to those after it.
+STRATEGIES: Mapping[str, Entry] = {
+    "sparse": Entry(
+        "tickets.stack.strategies.sparse:SparseStrategy", "by the surviving weights alone: chains, and convolutions"
+    ),
+    "layered": Entry(
+        "tickets.stack.strategies.layered:LayeredStrategy",
+        "chains of Linear, ReLU and Dropout layers: batched products without autograd",
+    ),
+    "vectorised": Entry(
+        "tickets.stack.strategies.vectorised:VectorisedStrategy", "all networks as one, by torch.func.vmap"
+    ),
+    "looped": Entry("tickets.stack.strategies.looped:LoopedStrategy", "one network after the other, any model"),
+}
+
 
 def resolve(target: str) -> Callable[..., Any]:
     """The function that "module:function" names, imported now; it is not called.

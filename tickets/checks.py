@@ -15,10 +15,10 @@ from tickets.config import Campaign, Run, read_campaign, resolved, run_id, with_
 from tickets.config.variants import VALIDATION
 from tickets.earlier import check_earlier
 from tickets.errors import InputError, Problems, UserCodeError, nearest
-from tickets.execution_plan import Plan, plan_execution
 from tickets.fitting import Fitted, fit
 from tickets.guard import guarded
 from tickets.network import Carried, Kept, carry_on, look_at
+from tickets.planning import Plan, plan_execution
 from tickets.source import Source, default_validation, load_source
 from tickets.sources import named_functions
 from tickets.stack.jit import OFF, jit_is_off
@@ -145,7 +145,7 @@ def plan_all(
             if saved is not None and saved["config"]["compute"] == one.run.compute.model_dump(mode="json"):
                 plans[name] = Plan(**saved["execution"])
                 if jit_is_off() and (plans[name].strategy == "sparse" or plans[name].sparse_up_to > 0):
-                    raise InputError(f"{folder / name}: began with kernels, and goes on with them; {OFF}")
+                    raise InputError(f"{folder / name}: began with kernels, and goes on with them; {OFF}; unset it")
             else:
                 plans[name] = plan_execution(one, device, workers)
     return plans

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from tickets.config import ArmConfig, Run
 from tickets.listener import RoundDone
+from tickets.ready import ReadyRun
 from tickets.rounds import Chain, Network, RoundResult, density, first_chain, first_masks, train_round
-from tickets.setting import Setting
 from tickets.stack.networks import Tensors
 from tickets.store import (
     ArmRecord,
@@ -51,7 +51,7 @@ class CohortWork:
 
 
 def train_cohort(
-    setting: Setting, work: CohortWork, tick: Callable[[int], None], done: Callable[[RoundDone], None]
+    setting: ReadyRun, work: CohortWork, tick: Callable[[int], None], done: Callable[[RoundDone], None]
 ) -> None:
     """Train and commit every round, arm and draw that is missing of a cohort.
 
@@ -101,7 +101,7 @@ def _wanted(run: Run, plan: RoundPlan) -> list[tuple[ArmConfig, int]]:
     return [(by_label[label], draw) for label, draw in plan.arms]
 
 
-def _chains(setting: Setting, folder: Path, number: int) -> tuple[Chain, ...]:
+def _chains(setting: ReadyRun, folder: Path, number: int) -> tuple[Chain, ...]:
     """The cohort's replicates before a round, from what is committed."""
     theta0 = read_values(folder / Layout.INITIAL)
     rewinds = number > 0 and setting.run.rewind.step > 0

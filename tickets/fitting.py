@@ -13,13 +13,14 @@ from tickets.coverage import Coverage
 from tickets.errors import InputError
 from tickets.initial import initial_values
 from tickets.models import factory
-from tickets.models.chance import Draws, check_chance, draws_of
+from tickets.models.chance import check_chance, draws_of
 from tickets.models.trainable import check_trainable
 from tickets.process_state import standard_state
 from tickets.scores import Weights
 from tickets.source import Source, as_taken
-from tickets.stack.architecture import Prunable, bias_names, coverage, prunable
-from tickets.stack.units import HiddenLayer, hidden_layers
+from tickets.stack.anatomy import Anatomy, examine
+from tickets.stack.architecture import Prunable
+from tickets.stack.hidden import NO_HIDDEN_LAYERS, HiddenLayer
 from tickets.trial import Trial, try_out
 
 TRIED = 4  # training examples that a network is tried on
@@ -29,25 +30,55 @@ TRIED = 4  # training examples that a network is tried on
 class Fitted:
     """A run whose model, data and recipe are known to fit one another.
 
-    build: makes the model as the user's function does. module: a template of the architecture. hidden: its hidden
-    layers, if the run has their units counted. coverage: which of its weights are prunable. trial: what the run's own
-    functions gave on initial values. draws: what it draws from as it computes.
+    Parameters
+    ----------
+    run
+        The run.
+    source
+        Its data, as the model takes them.
+    build
+        Makes the model as the user's function does.
+    anatomy
+        What is known of the model.
+    trial
+        What the run's own functions gave on initial values.
     """
 
     run: Run
     source: Source
     build: Callable[[], nn.Module]
-    module: nn.Module
-    prunable: tuple[Prunable, ...]
-    hidden: tuple[HiddenLayer, ...]
-    coverage: Coverage
+    anatomy: Anatomy
     trial: Trial
-    draws: Draws
+
+    @property
+    def module(self) -> nn.Module:
+        """A template of the architecture."""
+        return self.anatomy.module
+
+    @property
+    def prunable(self) -> tuple[Prunable, ...]:
+        """The prunable tensors, in the model's order."""
+        return self.anatomy.prunable
+
+    @property
+    def coverage(self) -> Coverage:
+        """Which of the weights are prunable."""
+        return self.anatomy.coverage
 
     @property
     def trained(self) -> tuple[str, ...]:
-        """The names of the parameters that are trained; the others are frozen."""
-        return tuple(name for name, parameter in self.module.named_parameters() if parameter.requires_grad)
+        """Names of the parameters that are trained; the others are frozen."""
+        return self.anatomy.trained
+
+    @property
+    def biases(self) -> frozenset[str]:
+        """Names of the biases that are trained."""
+        return self.anatomy.biases
+
+    @property
+    def hidden(self) -> tuple[HiddenLayer, ...]:
+        """The hidden layers whose units are counted; () if the run does not ask for it."""
+        return (self.anatomy.hidden or ()) if self.run.store.units else ()
 
     def fresh(self, seed: int) -> dict[str, Tensor]:
         """Every parameter and buffer from a seed, on the CPU."""
@@ -58,7 +89,17 @@ class Fitted:
 def fit(run: Run, source: Source) -> Fitted:
     """Check that a run's model, data set, recipe and pruning fit one another.
 
-    Raises InputError with everything that does not.
+    Parameters
+    ----------
+    run
+        The run.
+    source
+        Its data set.
+
+    Raises
+    ------
+    InputError
+        With everything that does not fit.
     """
     problems: list[str] = []
     examples = source.examples
@@ -79,18 +120,21 @@ def fit(run: Run, source: Source) -> Fitted:
             module = build()
         check_trainable(module, run.model.name)
         source = as_taken(source, module, run.model.name)
-        found = prunable(module, run.prune.exclude, run.prune.include)
-        hidden = hidden_layers(module) if run.store.units else ()
-        draws = draws_of(build, source.examples.train_inputs[:TRIED])
+        inputs = source.examples.train_inputs
+        chance = draws_of(build, inputs[:TRIED])
+        anatomy = examine(
+            module, shape, inputs.dtype, exclude=run.prune.exclude, include=run.prune.include, chance=chance
+        )
+        if run.store.units and anatomy.hidden is None:
+            raise InputError(f"store.units = true: {NO_HIDDEN_LAYERS}; leave store.units out")
         if run.model.name not in MODELS:
-            check_chance(draws, _fresh(build, run), run.model.name)
-        trial = try_out(run, build, found, bias_names(module, found), score) if score else Trial()
+            check_chance(chance, _fresh(build, run), run.model.name)
+        trial = try_out(run, build, anatomy.prunable, anatomy.biases, score) if score else Trial()
     except InputError as error:
         raise type(error)([*problems, *error.problems]) from error
     if problems:
         raise InputError(problems)
-    covered = coverage(module, found, run.prune.exclude)
-    return Fitted(run, source, build, module, found, hidden, covered, trial, draws)
+    return Fitted(run, source, build, anatomy, trial)
 
 
 def _fresh(build: Callable[[], nn.Module], run: Run) -> Callable[[int], dict[str, Tensor]]:

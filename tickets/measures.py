@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from tickets.stack.evaluation import METRICS, Curves
+from tickets.stack.hidden import HiddenLayer
 from tickets.stack.networks import Stack
-from tickets.stack.units import MEASURES, HiddenLayer
+from tickets.stack.units import MEASURES
 
 HOPELESS = 1000.0
 

@@ -18,13 +18,12 @@ from tickets.config import ArmConfig
 from tickets.measures import Label, curve_rows, diverged, round_rows, unit_rows
 from tickets.process_state import settings_kept
 from tickets.pruning import prune_by_layer, prune_globally
+from tickets.ready import ReadyRun
 from tickets.scores import Weights, score_tensor
 from tickets.seeds import stream
-from tickets.setting import Setting
 from tickets.stack.feed import NetworkSeeds
-from tickets.stack.memory import evaluation_chunk
 from tickets.stack.networks import Stack, Tensors, stack_networks
-from tickets.stack.strategies import SPARSE_CHUNK, begin
+from tickets.stack.strategies import begin, strategy_named
 from tickets.stack.training import Trained, train
 from tickets.stack.units import measure_units
 
@@ -84,13 +83,13 @@ class _Entry:
     carries_state: bool
 
 
-def first_chain(setting: Setting, replicate: int) -> Chain:
+def first_chain(setting: ReadyRun, replicate: int) -> Chain:
     """A replicate before round 0: its initial values and masks that keep every weight."""
     theta0 = setting.fresh(stream(setting.run.seed, replicate, "initial"))
     return Chain(replicate, theta0, theta0, {}, first_masks(setting))
 
 
-def first_masks(setting: Setting) -> Tensors:
+def first_masks(setting: ReadyRun) -> Tensors:
     """The masks of round 0: every weight stays."""
     return {tensor.name: torch.ones(tensor.shape, dtype=torch.bool) for tensor in setting.prunable}
 
@@ -101,7 +100,7 @@ def density(masks: Tensors) -> float:
 
 
 def train_round(
-    setting: Setting,
+    setting: ReadyRun,
     run: str,
     chains: Sequence[Chain],
     number: int,
@@ -161,7 +160,7 @@ def train_round(
     )
 
 
-def next_masks(setting: Setting, ticket: Network, number: int) -> Tensors:
+def next_masks(setting: ReadyRun, ticket: Network, number: int) -> Tensors:
     """The masks of the round after `number`, from what its ticket was trained to."""
     replicate = ticket.label.replicate
     scores = {}
@@ -176,7 +175,7 @@ def next_masks(setting: Setting, ticket: Network, number: int) -> Tensors:
     return prune_by_layer(scores, ticket.mask, setting.rates())
 
 
-def _enter(setting: Setting, chain: Chain, number: int, arm: ArmConfig, draw: int) -> _Entry:
+def _enter(setting: ReadyRun, chain: Chain, number: int, arm: ArmConfig, draw: int) -> _Entry:
     """One network of the round, with its mask and its starting values."""
     seed = setting.run.seed
     entry = ARMS[arm.name]
@@ -199,7 +198,7 @@ def _enter(setting: Setting, chain: Chain, number: int, arm: ArmConfig, draw: in
 
 @settings_kept()  # what a forward sets for the whole process ends with its training
 def _train_stack(
-    setting: Setting,
+    setting: ReadyRun,
     members: Sequence[_Entry],
     start: int,
     carries_state: bool,
@@ -225,16 +224,15 @@ def _train_stack(
     ]
     at_once = min(len(members), setting.plan.networks_at_once)
     strategy = setting.plan.strategy_for(stack, setting.pixels)
-    whole = evaluation_chunk(at_once, setting.activations, run.train.batch_size, setting.device)
     return train(
-        functools.partial(begin, strategy, setting.module, build=setting.build),
+        functools.partial(begin, strategy, setting.workload),
         stack,
         seeds,
         setting.examples,
         run.train,
         lanes=setting.plan.lanes,
         networks_at_once=setting.plan.networks_at_once,
-        chunk=SPARSE_CHUNK if strategy == "sparse" and not setting.has_images else whole,
+        chunk=strategy_named(strategy).chunk(setting.workload, at_once),
         keep_step=run.rewind.step if number == 0 and run.rewind.step > 0 else None,
         measure=functools.partial(measure_units, setting.hidden, x=setting.examples.validation_inputs)
         if run.store.units

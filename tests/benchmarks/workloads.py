@@ -14,12 +14,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tickets.config import Campaign, parse_campaign, parse_run
 from tickets.data import Examples
-from tickets.execution_plan import plan_execution
 from tickets.fitting import Fitted, fit
 from tickets.masks import keep_highest
+from tickets.planning import plan_execution
+from tickets.ready import ReadyRun, ready_run
 from tickets.rounds import Chain
 from tickets.seeds import stream
-from tickets.setting import Setting, make_setting
 from tickets.source import Source
 from tickets.stack.networks import Tensors
 
@@ -95,7 +95,7 @@ class Ready:
 
     workload: Workload
     fitted: Fitted
-    setting: Setting
+    setting: ReadyRun
     chains: tuple[Chain, ...]
     draws: int = 1
 
@@ -138,7 +138,7 @@ def make_ready(
     """
     count = networks or workload.networks // ARMS
     fitted = _fit(workload, networks or workload.networks)
-    setting = make_setting(fitted, plan_execution(fitted, device), device)
+    setting = ready_run(fitted, plan_execution(fitted, device), device)
     chains = []
     for replicate in range(first, first + count):
         theta0 = setting.fresh(replicate)
@@ -186,7 +186,7 @@ def by_strategy(ready: Ready, strategy: str) -> Ready:
     compute = run.compute.model_copy(update={"strategy": strategy})
     fitted = replace(ready.fitted, run=run.model_copy(update={"compute": compute}))
     device = ready.setting.device
-    return replace(ready, fitted=fitted, setting=make_setting(fitted, plan_execution(fitted, device), device))
+    return replace(ready, fitted=fitted, setting=ready_run(fitted, plan_execution(fitted, device), device))
 
 
 def step_flops(ready: Ready) -> int:

@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from tickets.catalogue import ARMS, SCORES
+from tickets.catalogue import ARMS, SCORES, STRATEGIES
 from tickets.config.inits import Biases, BiasesName
 from tickets.config.legal import (
     STRICT,
@@ -48,14 +48,13 @@ ScheduleName = Literal["constant", "step", "cosine"]
 PrecisionName = Literal["float32", "tf32", "bf16"]
 ScopeName = Literal["layer", "global"]
 KeptName = Literal["none", "ticket", "all"]
-StrategyName = Literal["auto", "layered", "sparse", "vectorised", "looped"]
 
 Optimizer = Annotated[OptimizerName, one_of("optimizer", get_args(OptimizerName))]
 Schedule = Annotated[ScheduleName, one_of("schedule", get_args(ScheduleName))]
 Precision = Annotated[PrecisionName, one_of("precision", get_args(PrecisionName))]
 Scope = Annotated[ScopeName, one_of("scope", get_args(ScopeName))]
 Kept = Annotated[KeptName, one_of("choice", get_args(KeptName))]
-Strategy = Annotated[StrategyName, one_of("strategy", get_args(StrategyName))]
+Strategy = Annotated[str, one_of("strategy", ("auto", *STRATEGIES))]
 ArmName = Annotated[str, one_of("arm", ARMS)]
 Score = Annotated[str, one_of("score", SCORES, functions=True)]
 

@@ -1,6 +1,9 @@
-"""Training on a GPU by a step that is recorded once and replayed: it is launched whole, not operation by operation.
+"""Training on a GPU by a CUDA graph: a step is recorded once, then replayed whole instead of kernel by kernel.
 
 A small network's step is many short kernels, each of which Python would have to launch.
+
+Never run on a GPU: its tests replay in Python what was recorded. run.json says so of every run that uses it (see
+planning.py).
 """
 
 from __future__ import annotations
@@ -8,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tickets.config import TrainConfig
 from tickets.data import Examples
@@ -16,10 +19,25 @@ from tickets.stack.execution import Execution
 from tickets.stack.feed import NetworkSeeds
 from tickets.stack.networks import Stack
 from tickets.stack.optimizers import set_learning_rate
+from tickets.stack.part import Part
 from tickets.stack.schedules import learning_rate
 from tickets.stack.stepwise import Stepwise
+from tickets.stack.workload import Workload
 
 EAGER_STEPS = 3  # taken one by one first: they make the optimizer's state, the gradients and the libraries' workspaces
+
+
+def begin_steps(
+    execution: Execution, workload: Workload, start: Stack, seeds: Sequence[NetworkSeeds], examples: Examples
+) -> Part:
+    """Networks made ready to train by an execution; on a GPU their steps are recorded, if they are all alike.
+
+    They are if the examples are not augmented and the networks draw no dropout.
+    """
+    draws = any(isinstance(layer, nn.Dropout) for layer in workload.anatomy.module.modules())
+    recorded = not workload.on_cpu and examples.augment is None and not draws
+    kind = Captured if recorded else Stepwise
+    return kind(execution, start, seeds, examples, workload.recipe, workload.device)
 
 
 class Captured(Stepwise):

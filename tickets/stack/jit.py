@@ -1,11 +1,11 @@
-"""Whether kernels can be compiled at all, told without the half second that importing their compiler takes."""
+"""Whether kernels can be compiled at all, found without importing their compiler, which takes half a second."""
 
 from __future__ import annotations
 
 import os
 import sys
 
-OFF = "NUMBA_DISABLE_JIT is set, and what the kernels are written in runs only where it is compiled; unset it"
+OFF = "NUMBA_DISABLE_JIT is set, so that the kernels cannot be compiled"
 
 
 def jit_is_off() -> bool:

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tickets.config import TrainConfig
 from tickets.data import Examples
 from tickets.stack import kernels
-from tickets.stack.chain import Link, chain_of
+from tickets.stack.chain import Link
 from tickets.stack.feed import Feed, NetworkSeeds
 from tickets.stack.layout import Layout, lay_out_chain
 from tickets.stack.networks import Stack, Tensors
@@ -38,15 +38,13 @@ class Sparse:
 
     def __init__(
         self,
-        module: nn.Module,
+        links: Sequence[Link],
         start: Stack,
         seeds: Sequence[NetworkSeeds],
         examples: Examples,
         recipe: TrainConfig,
         device: torch.device,
     ) -> None:
-        links = chain_of(module, examples.input_shape)
-        assert links is not None
         self._recipe, self._masks, self._layout = recipe, start.masks, lay_out_chain(links)
         self._has_state = bool(start.optimizer)
         self._feed = Feed(seeds, examples, recipe, device)

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import copy
-import itertools
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from tickets.errors import InputError
-from tickets.stack.chain import layers_of
-from tickets.stack.hooks import is_hooked
+from tickets.stack.hidden import HiddenLayer
 from tickets.stack.networks import Tensors
 
 MEASURES = (
@@ -27,55 +22,6 @@ MEASURES = (
 TOLERANCE = 1e-3  # of the longest unit's length: two units nearer than that are alike in `distinct_within`
 EXAMPLES = 64  # that the distances and the rank are measured on
 QUANTILES = (0.05, 0.5, 0.95)  # distance_low, _median, _high
-
-_BETWEEN = (
-    nn.ReLU, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Softplus, nn.Tanh, nn.Sigmoid, nn.Identity, nn.Dropout,
-)  # fmt: skip
-
-
-@dataclass(frozen=True)
-class HiddenLayer:
-    """A hidden layer: a Linear layer, what is applied to each of its outputs by itself, and the next Linear's weight.
-
-    weight, bias, outgoing: names of parameters. name: the layer's, as its weight's is.
-    """
-
-    name: str
-    width: int
-    weight: str
-    bias: str | None
-    outgoing: str
-    between: nn.Sequential
-
-
-def hidden_layers(module: nn.Module) -> tuple[HiddenLayer, ...]:
-    """The hidden layers of a chain of Linear layers, in order; none if it has but one Linear layer.
-
-    Raises InputError if the model is anything else: what comes into a unit, and what goes out of it, is then
-    not a row of one tensor and a column of another.
-    """
-    layers = layers_of(module) if type(module) is nn.Sequential and not is_hooked(module) else []
-    if layers and type(layers[0][1]) is nn.Flatten and (layers[0][1].start_dim, layers[0][1].end_dim) == (1, -1):
-        layers = layers[1:]
-    linear = [index for index, (_, layer) in enumerate(layers) if type(layer) is nn.Linear]
-    others = [layer for _, layer in layers if type(layer) is not nn.Linear]
-    once = len({id(layers[index][1].weight) for index in linear}) == len(linear)
-    in_chain = bool(linear) and linear[0] == 0 and linear[-1] == len(layers) - 1 and once
-    if not in_chain or not all(type(layer) in _BETWEEN for layer in others):
-        raise InputError(
-            "store.units = true: hidden units are counted in an nn.Sequential of an optional Flatten and Linear "
-            f"layers with {', '.join(kind.__name__ for kind in _BETWEEN)} between them; this model is another; "
-            "leave store.units out"
-        )
-    return tuple(_hidden(layers, first, second) for first, second in itertools.pairwise(linear))
-
-
-def _hidden(layers: Sequence[tuple[str, nn.Module]], first: int, second: int) -> HiddenLayer:
-    name, layer = layers[first]
-    assert isinstance(layer, nn.Linear)
-    between = nn.Sequential(*(copy.deepcopy(one) for _, one in layers[first + 1 : second])).eval()
-    bias = None if layer.bias is None else f"{name}.bias"
-    return HiddenLayer(name, layer.out_features, f"{name}.weight", bias, f"{layers[second][0]}.weight", between)
 
 
 @torch.no_grad()
@@ -109,6 +55,18 @@ def measure_units(layers: Sequence[HiddenLayer], parameters: Tensors, x: Tensor)
         finite = units.isfinite().all(2).all(1) & outputs.isfinite().all(2).all(1)
         rows.append(torch.cat([alike, apart], 1).where(finite.unsqueeze(1), torch.nan))
     return torch.stack(rows, 1).cpu() if rows else torch.empty(networks, 0, len(MEASURES), dtype=torch.float64)
+
+
+def unit_bytes(layers: Sequence[HiddenLayer], shapes: Mapping[str, Sequence[int]]) -> int:
+    """Memory that measuring one network's units takes: a layer's vectors three times over, and all their distances.
+
+    shapes: of the network's parameters, by name.
+    """
+    taken = [
+        20 * layer.width * (shapes[layer.weight][1] + 1 + shapes[layer.outgoing][0]) + 32 * layer.width**2
+        for layer in layers
+    ]
+    return max(taken, default=0)
 
 
 def _outputs(layer: HiddenLayer, parameters: Tensors, x: Tensor) -> Tensor:

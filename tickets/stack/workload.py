@@ -1,0 +1,73 @@
+"""What a strategy is chosen for: a network's anatomy, and how much of it is trained where."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import nn
+
+from tickets.config import TrainConfig
+from tickets.stack.anatomy import Anatomy
+from tickets.stack.memory import Sizes, sizes_of
+
+
+@dataclass(frozen=True, eq=False)
+class Workload:
+    """Networks of one architecture that are trained by one recipe on one device.
+
+    Parameters
+    ----------
+    anatomy
+        The networks'.
+    build
+        Makes a module of the architecture, with the values of its constructor.
+    recipe
+        How they are trained.
+    device
+        Where.
+    threads
+        Of the CPU, for all of them together.
+    networks
+        How many of them train in lockstep: the replicates of a cohort, times arms and draws.
+    """
+
+    anatomy: Anatomy
+    build: Callable[[], nn.Module]
+    recipe: TrainConfig
+    device: torch.device
+    threads: int = 1
+    networks: int = 1
+
+    @property
+    def on_cpu(self) -> bool:
+        """Whether the device is the CPU."""
+        return self.device.type == "cpu"
+
+    @cached_property
+    def sizes(self) -> Sizes:
+        """The sizes of one network's tensors, in bytes."""
+        return sizes_of(self.anatomy.module, self.anatomy.prunable, self.recipe)
+
+    @property
+    def lanes(self) -> int:
+        """Parts of a stack that may train side by side, each in a thread of its own.
+
+        On a CPU each thread is a lane and trains its part of the stack alone: no lane waits for another, where a
+        kernel shared by all threads would wait for the slowest at every operation. Models that draw random numbers
+        have one lane, for the generator that they draw from is shared, and so have all others that vmap cannot train.
+        """
+        return self.threads if self.on_cpu and self.anatomy.vmap_obstacle is None else 1
+
+    @property
+    def batch_activations(self) -> int:
+        """Bytes of a batch's activations, of one network."""
+        return self.recipe.batch_size * self.anatomy.activations
+
+    @property
+    def batch_inputs(self) -> int:
+        """Bytes of a batch of examples."""
+        return self.recipe.batch_size * self.anatomy.dtype.itemsize * math.prod(self.anatomy.input_shape)
