@@ -23,6 +23,8 @@ from tickets.seeds import stream
 from tickets.source import Source
 from tickets.stack.networks import Tensors
 
+from . import modules
+
 CLASSES = 10
 HALF = 0.5
 ARMS = 5  # of a replicate, where a whole workload is timed
@@ -74,6 +76,31 @@ IMAGES = tuple(
 )
 RESIDUAL = Workload("resnet20", {"name": "resnet20"}, (3, 32, 32), batch_size=60, networks=10, examples=500)
 BY_DENSITY = (LENET, SMALL, *IMAGES, RESIDUAL)
+# What a loop or vmap trains: (network, numbers of an example, width, batch size), half of them where vmap is chosen.
+OTHERS = tuple(
+    Workload(
+        f"{network} {inputs}-{width}",
+        {"name": f"{modules.__name__}:{network}", "width": width},
+        (inputs,),
+        batch_size=batch_size,
+        networks=25,
+        examples=3_500,
+    )
+    for network, inputs, width, batch_size in (
+        ("residual", 40, 16, 10),
+        ("residual", 40, 50, 100),
+        ("residual", 40, 100, 100),
+        ("residual", 40, 200, 100),
+        ("residual", 40, 500, 100),
+        ("residual", 40, 1000, 10),
+        ("tanh", 40, 16, 500),
+        ("tanh", 40, 300, 100),
+        ("normalised", 40, 100, 10),
+        ("normalised", 40, 300, 100),
+        ("attention", 64, 8, 100),
+        ("attention", 1024, 64, 100),
+    )
+)
 CAMPAIGN = replace(LENET, examples=55_000, held_out=5_000)
 ZOO = (
     SMALL,
