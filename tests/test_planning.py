@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from fitted_runs import fitted
 
 from tickets.fitting import Fitted
-from tickets.planning import Plan, plan_execution, workload_of
+from tickets.planning import NEVER_RUN, Plan, plan_execution, workload_of
 from tickets.ready import ready_run
 from tickets.stack.memory import EVALUATION_BYTES, KEPT_BY_THE_ALLOCATOR, Bytes, ranking_bytes, round_bytes
 from tickets.stack.networks import stack_networks
@@ -121,3 +123,20 @@ def test_counting_units_takes_memory_too() -> None:
         for units in (True, False)
     )
     assert few < many
+
+
+def test_a_plan_for_a_gpu_says_what_has_never_run_on_one(monkeypatch) -> None:
+    monkeypatch.setattr("tickets.planning.free_bytes", lambda device: 2**30)
+    gpu = plan_execution(fitted(), torch.device("cuda"))
+    assert gpu.record()["never_run"] == NEVER_RUN
+    assert "never_run" not in plan_execution(fitted(), CPU).record()
+    assert Plan(**gpu.record()) == gpu
+
+
+def test_a_loop_is_planned_for_few_networks_and_vmap_for_many() -> None:
+    def strategy(**changes: Any) -> str:
+        return plan_execution(fitted(model="fitted_runs:tanh_net", compute={"threads": 2}, **changes), CPU).strategy
+
+    assert strategy(replicates=2, arms=["ticket", "reinit"]) == "looped"
+    assert strategy(replicates=20, arms=["ticket", "reinit"]) == "vectorised"
+    assert strategy(replicates=20, cohort_size=2, arms=["ticket", "reinit"]) == "looped"

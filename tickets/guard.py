@@ -78,13 +78,14 @@ def _settled(fitted: Fitted, plan: Plan, workers: int, comparison: _Comparison) 
             passed_over.append(f"{strategy}: {result.why}")
         return result if result.why is None else None
 
-    first, result = plan.strategy, None
-    following = alternatives(workload, first)
+    first = plan.strategy
+    result = None if counted else passes(first)
+    following = () if result else alternatives(workload, first)
     why = f"{first} does not train this model as a plain PyTorch loop does"
     if counted and following:  # the last strategy alone has a module for each network
         following, why = following[-1:], f"each network has a module of its own, for it changes {counted} as it trains"
         passed_over.append(f"{first}: one module would stand for all networks, and it changes {counted} as it trains")
-    else:
+    elif counted:
         result = passes(first)
     for strategy in following:
         if result is None:

@@ -16,7 +16,6 @@ from tickets.stack.chain import Chain, chain_of
 from tickets.stack.convolutions import ConvolutionUse, plain_convolutions
 from tickets.stack.forward import Forward, observe_forward
 from tickets.stack.hidden import HiddenLayer, hidden_layers
-from tickets.stack.vectorised import cannot_vectorise
 
 DRAWS_NOTHING = Draws(frozenset(), repeatable=True)
 
@@ -101,14 +100,6 @@ class Anatomy:
     def has_images(self) -> bool:
         """Whether a weight in `pixels` is used more than once for an example."""
         return any(pixels > 1 for pixels in self.pixels.values())
-
-    @cached_property
-    def vmap_obstacle(self) -> str | None:
-        """Why networks cannot be trained beside each other by torch.func.vmap; None if they can."""
-        if self.chance.obstacle is not None:
-            return self.chance.obstacle
-        why = cannot_vectorise(self.module, self.input_shape, self.dtype)
-        return None if why is None else f"vmap cannot train this model: {why}"
 
     @cached_property
     def _forward(self) -> Forward:

@@ -43,8 +43,8 @@ def begin_steps(
 class Captured(Stepwise):
     """See Part. For executions that draw no random numbers, and examples that are not augmented.
 
-    The same operations as Stepwise's, on the same memory at every step. What changes from step to step is written
-    into that memory before a replay: the places of the batch's examples, and the learning rate.
+    Its operations are those of Stepwise, on the same memory at every step. The indices of the batch's examples and the
+    learning rate, which change from step to step, are written into that memory before a replay.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Captured(Stepwise):
         self._replay()
 
     def _recorded(self) -> None:
-        """A step, but for what changes from one to the next."""
+        """A step by the indices and the learning rate that are in memory."""
         assert self._places is not None
         self._update(*self._feed.gather(self._places), _no_noise)
 
@@ -90,7 +90,7 @@ def _no_noise(network: int) -> int:
 
 
 def record(step: Callable[[], None], device: torch.device) -> Callable[[], None]:
-    """What does the same again on a GPU, without Python. Recording takes no step."""
+    """Record a step on a GPU; the function that is returned replays it. Recording does not execute the step."""
     with torch.cuda.device(device):
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
@@ -100,7 +100,7 @@ def record(step: Callable[[], None], device: torch.device) -> Callable[[], None]
 
 
 def beside(step: Callable[[], None], device: torch.device) -> None:
-    """Take a step on a stream of its own, as what is to be recorded must first be done (PyTorch's notes on CUDA)."""
+    """Take a step on a stream of its own, as PyTorch's notes on CUDA graphs require before a recording."""
     stream, current = torch.cuda.Stream(device), torch.cuda.current_stream(device)
     stream.wait_stream(current)
     with torch.cuda.stream(stream):

@@ -46,7 +46,7 @@ class Vectorised:
         return outputs
 
     def _loss(self, parameters: Tensors, buffers: Tensors, x: Tensor, y: Tensor) -> tuple[Tensor, Tensors]:
-        """Of one network; and what it has put in the place of buffers (self.m = ...)."""
+        """The loss of one network, and the tensors that it has put in place of buffers (self.m = ...)."""
         outputs, new = self._outputs(parameters, buffers, x)
         return functional.cross_entropy(outputs, y), new
 
@@ -58,14 +58,24 @@ class Vectorised:
         return outputs
 
     def _with_what_is_new(self, module: nn.Module, inputs: Any, outputs: Tensor) -> tuple[Tensor, Tensors]:
-        """A hook, for within functional_call the buffers are those of the stack."""
+        """A hook: within functional_call the module's buffers are those of the stack."""
         return outputs, self._buffers.replaced(self._given)
 
 
 def cannot_vectorise(module: nn.Module, input_shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> str | None:
-    """Why vmap cannot train or evaluate this model, or None if it can; tried on two networks and two examples.
+    """Try to train and evaluate two networks on two examples by vmap.
 
-    input_shape, dtype: of an example.
+    Parameters
+    ----------
+    module
+        A template of the networks.
+    input_shape, dtype
+        Of an example.
+
+    Returns
+    -------
+    str or None
+        Why it fails; None if it does not.
     """
     for layer in module.modules():
         if isinstance(layer, nn.Embedding) and layer.padding_idx is not None:

@@ -13,6 +13,7 @@ from torch import nn
 from tickets.config import TrainConfig
 from tickets.stack.anatomy import Anatomy
 from tickets.stack.memory import Sizes, sizes_of
+from tickets.stack.vectorised import cannot_vectorise
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +53,15 @@ class Workload:
         """The sizes of one network's tensors, in bytes."""
         return sizes_of(self.anatomy.module, self.anatomy.prunable, self.recipe)
 
+    @cached_property
+    def vmap_obstacle(self) -> str | None:
+        """Why networks cannot be trained beside each other by torch.func.vmap; None if they can."""
+        anatomy = self.anatomy
+        if anatomy.chance.obstacle is not None:
+            return anatomy.chance.obstacle
+        why = cannot_vectorise(anatomy.module, anatomy.input_shape, anatomy.dtype)
+        return None if why is None else f"vmap cannot train this model: {why}"
+
     @property
     def lanes(self) -> int:
         """Parts of a stack that may train side by side, each in a thread of its own.
@@ -60,7 +70,7 @@ class Workload:
         kernel shared by all threads would wait for the slowest at every operation. Models that draw random numbers
         have one lane, for the generator that they draw from is shared, and so have all others that vmap cannot train.
         """
-        return self.threads if self.on_cpu and self.anatomy.vmap_obstacle is None else 1
+        return self.threads if self.on_cpu and self.vmap_obstacle is None else 1
 
     @property
     def batch_activations(self) -> int:

@@ -51,7 +51,7 @@ class VectorisedStrategy(Strategy):
 
     def obstacle(self, workload: Workload) -> str | None:
         """See Strategy."""
-        return workload.anatomy.vmap_obstacle
+        return workload.vmap_obstacle
 
     def preference(self, workload: Workload) -> Preference:
         """See Strategy."""
