@@ -20,6 +20,11 @@ def drawing_net(input_shape: tuple[int, ...], classes: int) -> nn.Module:
     return nn.Sequential(nn.Linear(input_shape[0], 4), nn.Tanh(), nn.Dropout(0.5), nn.Linear(4, classes))
 
 
+def tanh_net(input_shape: tuple[int, ...], classes: int) -> nn.Module:
+    """Two layers that no batched product without autograd computes."""
+    return nn.Sequential(nn.Linear(input_shape[0], 4), nn.Tanh(), nn.Linear(4, classes))
+
+
 def source(shape: tuple[int, ...] = (6,)) -> Source:
     generator = torch.Generator().manual_seed(0)
     inputs = torch.randn(40, *shape, generator=generator)

@@ -12,8 +12,8 @@ from fitted_runs import fitted
 from tickets.config import parse_run
 from tickets.data import Dataset, load_dataset, split
 from tickets.errors import InputError
-from tickets.execution_plan import plan_execution
-from tickets.setting import make_setting
+from tickets.planning import plan_execution
+from tickets.ready import ready_run
 from tickets.source import load_source
 
 CPU = torch.device("cpu")
@@ -54,7 +54,7 @@ def test_a_fitted_run_has_its_template_and_its_prunable_tensors() -> None:
 def test_fitting_leaves_the_global_generators_as_they_were() -> None:
     before, numpys = torch.get_rng_state(), np.random.get_state()
     ready = fitted(model={"name": "fitted_runs:drawing_net"})
-    setting = make_setting(ready, plan_execution(ready, CPU), CPU)
+    setting = ready_run(ready, plan_execution(ready, CPU), CPU)
     setting.fresh(3)
     assert torch.equal(torch.get_rng_state(), before)
     assert np.array_equal(np.random.get_state()[1], numpys[1])

@@ -13,8 +13,8 @@ from torch import nn
 import tickets
 from tickets import guard, reference
 from tickets.errors import InputError
-from tickets.execution_plan import plan_execution
 from tickets.fitting import fit
+from tickets.planning import plan_execution
 from tickets.source import load_source
 from tickets.stack.strategies import begin
 from tickets.store import verify

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from made_workloads import workload
 from torch import nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
@@ -18,19 +19,18 @@ from tickets.config import Campaign, parse_run
 from tickets.data import load_dataset, split
 from tickets.earlier import check_earlier
 from tickets.errors import InputError
-from tickets.execution_plan import plan_execution
 from tickets.fitting import fit
 from tickets.guard import guarded
 from tickets.network import look_at
+from tickets.planning import plan_execution
+from tickets.ready import ready_run
 from tickets.seeds import stream
-from tickets.setting import make_setting
 from tickets.source import load_source
 from tickets.stack.evaluation import evaluate
 from tickets.stack.feed import NetworkSeeds
 from tickets.stack.networks import stack_networks
 from tickets.stack.order import epoch_order
 from tickets.stack.strategies import begin, choose
-from tickets.tasks import task_of
 
 # Of two modules below: PyTorch's own old weight_norm, and its old checkpoint on inputs without a gradient.
 pytestmark = pytest.mark.filterwarnings(
@@ -552,7 +552,7 @@ def refused(wanted: Campaign) -> bool:
     """Whether the strategy is not for this model."""
     one = wanted.runs[0]
     try:
-        choose(net(one.model.options["which"]), tuple(one.data.options["shape"]), CPU, 1, one.compute.strategy)
+        choose(workload(net(one.model.options["which"]), one.data.options["shape"]), one.compute.strategy)
     except InputError:
         return True
     return False
@@ -731,15 +731,13 @@ def test_a_model_that_writes_to_its_input_does_not_write_to_the_data(
     look_at(fitted)
     guarded(fitted, plan, CPU)
     check_earlier(tmp_path, fitted, plan, plan)
-    setting = make_setting(fitted, plan, CPU)
+    setting = ready_run(fitted, plan, CPU)
     assert all(map(torch.equal, tensors_of(fitted.source.examples), before))
     masks = {tensor.name: torch.ones(tensor.shape, dtype=torch.bool) for tensor in fitted.prunable}
     stack = stack_networks([fitted.fresh(0)], [masks], fitted.trained)
     given = (stack, [NetworkSeeds(0, 0)], setting.examples, one.train, CPU)
     for each in (plan.strategy, "plain"):
-        evaluate(
-            task_of(one.train), begin(each, setting.module, *given, build=fitted.build).logits, setting.examples, 5
-        )
+        evaluate(begin(each, setting.workload, *given).logits, setting.examples, 5)
     assert all(map(torch.equal, tensors_of(setting.examples), before))
     assert_as_plain(run(wanted, tmp_path), "writing", FLAT, ("ticket",), 1)
 

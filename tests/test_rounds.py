@@ -22,14 +22,14 @@ from tickets.chains import Chain, density, first_chain, first_masks
 from tickets.config import ArmConfig, parse_run
 from tickets.data import Examples
 from tickets.errors import InputError
-from tickets.execution_plan import plan_execution
 from tickets.fitting import fit
+from tickets.planning import plan_execution
 from tickets.pruning import Budget
+from tickets.ready import ReadyRun, ready_run
 from tickets.rounds import Network, RoundResult, train_round
 from tickets.scores import by_tensor
 from tickets.seeds import stream
 from tickets.selection import budget_after
-from tickets.setting import Setting, make_setting
 from tickets.source import Source
 from tickets.stack.optimizers import make_optimizer
 from tickets.stack.strategies import begin
@@ -76,7 +76,7 @@ def source() -> Source:
     return Source("made", "00", Examples(*parts, classes=3))
 
 
-def setting_of(**changes: Any) -> Setting:
+def setting_of(**changes: Any) -> ReadyRun:
     table: dict[str, Any] = {
         "name": "tiny",
         "seed": 7,
@@ -87,10 +87,10 @@ def setting_of(**changes: Any) -> Setting:
     for key, value in changes.items():
         table[key] = {**table[key], **value} if key == "train" else value
     fitted = fit(parse_run(table), source())
-    return make_setting(fitted, plan_execution(fitted, CPU), CPU)
+    return ready_run(fitted, plan_execution(fitted, CPU), CPU)
 
 
-def play(setting: Setting, chains: list[Chain], number: int, *arms: str | ArmConfig | tuple) -> RoundResult:
+def play(setting: ReadyRun, chains: list[Chain], number: int, *arms: str | ArmConfig | tuple) -> RoundResult:
     def pair(arm: str | ArmConfig | tuple) -> tuple[ArmConfig, int]:
         if isinstance(arm, tuple):
             return ArmConfig(name=arm[0]), arm[1]
@@ -99,7 +99,7 @@ def play(setting: Setting, chains: list[Chain], number: int, *arms: str | ArmCon
     return train_round(setting, "id", chains, number, [pair(arm) for arm in arms or ("ticket",)])
 
 
-def rounds_of(setting: Setting, last: int, replicates: int = 1) -> list[RoundResult]:
+def rounds_of(setting: ReadyRun, last: int, replicates: int = 1) -> list[RoundResult]:
     """The ticket's rounds from 0 to the last, one after the other."""
     chains = [first_chain(setting, replicate) for replicate in range(replicates)]
     results = []
@@ -362,7 +362,7 @@ def test_nothing_that_a_round_gives_is_changed_by_the_next() -> None:
 # Arms
 
 
-def origin_of(setting: Setting, chain: Chain, number: int, draw: int) -> Origin:
+def origin_of(setting: ReadyRun, chain: Chain, number: int, draw: int, value: float = 0.0) -> Origin:
     return Origin(
         chain.masks,
         chain.theta0,
@@ -472,7 +472,7 @@ def test_first_chain_is_a_function_of_the_seed_and_the_replicate() -> None:
         assert not torch.equal(chain.theta0["1.weight"], first_chain(one, 3).theta0["1.weight"])
 
 
-def seeds_of(monkeypatch, setting: Setting, chains: list[Chain], number: int, *arms: Any) -> dict[tuple, Any]:
+def seeds_of(monkeypatch, setting: ReadyRun, chains: list[Chain], number: int, *arms: Any) -> dict[tuple, Any]:
     """What each network trained with: its data order and its noise."""
     handed = []
     real = groups.train

@@ -12,12 +12,12 @@ import torch
 from tickets.checks import read_if_saved
 from tickets.cohort import CohortWork, steps_missing
 from tickets.config import Campaign, Run, to_toml
-from tickets.execution_plan import Plan
 from tickets.fingerprint import fingerprint
 from tickets.fitting import Fitted
 from tickets.foreword import foreword
 from tickets.listener import Listener, Silence
 from tickets.network import Carried
+from tickets.planning import Plan
 from tickets.preparation import Prepared, modules_of, prepare
 from tickets.process_state import standard_state
 from tickets.sources import named_functions, where_from

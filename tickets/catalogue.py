@@ -264,6 +264,22 @@ PROBES: Mapping[str, Entry] = {
 }
 
 
+# In order of preference: a stack is trained by the first strategy that can train it and is preferred to those after it.
+STRATEGIES: Mapping[str, Entry] = {
+    "sparse": Entry(
+        "tickets.stack.strategies.sparse:SparseStrategy", "by the surviving weights alone: chains, and convolutions"
+    ),
+    "layered": Entry(
+        "tickets.stack.strategies.layered:LayeredStrategy",
+        "chains of Linear, ReLU and Dropout layers: batched products without autograd",
+    ),
+    "vectorised": Entry(
+        "tickets.stack.strategies.vectorised:VectorisedStrategy", "all networks as one, by torch.func.vmap"
+    ),
+    "looped": Entry("tickets.stack.strategies.looped:LoopedStrategy", "one network after the other, any model"),
+}
+
+
 def table_of(probe: str) -> str:
     """The name of a probe's table: the probe's own, or that of the function in "module:function"."""
     return probe.rpartition(":")[2]

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from tickets.ready import ReadyRun
 from tickets.seeds import stream
-from tickets.setting import Setting
 from tickets.stack.networks import Tensors
 
 
@@ -44,15 +44,15 @@ class Chain:
     read_trained: Callable[[], Tensors] | None = None
 
 
-def first_chain(setting: Setting, replicate: int) -> Chain:
+def first_chain(ready: ReadyRun, replicate: int) -> Chain:
     """A replicate before round 0: its initial values, and masks that keep every weight."""
-    theta0 = setting.fresh(stream(setting.run.seed, replicate, "initial"))
-    return Chain(replicate, theta0, theta0, {}, first_masks(setting))
+    theta0 = ready.fresh(stream(ready.run.seed, replicate, "initial"))
+    return Chain(replicate, theta0, theta0, {}, first_masks(ready))
 
 
-def first_masks(setting: Setting) -> Tensors:
+def first_masks(ready: ReadyRun) -> Tensors:
     """The masks of round 0: every weight stays."""
-    return {tensor.name: torch.ones(tensor.shape, dtype=torch.bool) for tensor in setting.prunable}
+    return {tensor.name: torch.ones(tensor.shape, dtype=torch.bool) for tensor in ready.prunable}
 
 
 def density(masks: Mapping[str, Tensor]) -> float:

@@ -16,10 +16,10 @@ from tickets.config import Campaign, Run, read_campaign, resolved, run_id, with_
 from tickets.config.tables import VALIDATION
 from tickets.earlier import check_earlier
 from tickets.errors import InputError, Problems, UserCodeError, nearest
-from tickets.execution_plan import Plan, needs_initial, plan_execution
 from tickets.fitting import Fitted, fit
 from tickets.guard import guarded
 from tickets.network import Carried, Kept, carry_on, look_at
+from tickets.planning import Plan, needs_initial, plan_execution
 from tickets.probes import record_of
 from tickets.source import Source, default_validation, load_source
 from tickets.sources import named_functions
@@ -151,7 +151,7 @@ def plan_all(
             if saved is not None and saved["config"]["compute"] == one.run.compute.model_dump(mode="json"):
                 plans[name] = _with_initial(Plan.of_record(saved["execution"]), one, device, workers)
                 if jit_is_off() and (plans[name].strategy == "sparse" or plans[name].sparse_up_to > 0):
-                    raise InputError(f"{folder / name}: began with kernels, and goes on with them; {OFF}")
+                    raise InputError(f"{folder / name}: began with kernels, and goes on with them; {OFF}; unset it")
             else:
                 plans[name] = plan_execution(one, device, workers)
     return plans

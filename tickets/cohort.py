@@ -17,9 +17,9 @@ from tickets.config import ArmConfig, Run
 from tickets.listener import RoundDone
 from tickets.probes import Probe, record_of
 from tickets.probes.stored import Stored
+from tickets.ready import ReadyRun
 from tickets.roles import ArmStart
 from tickets.rounds import Network, RoundResult, context_of, train_round
-from tickets.setting import Setting
 from tickets.stack.networks import Tensors
 from tickets.store import (
     ArmRecord,
@@ -57,7 +57,7 @@ class CohortWork:
 
 
 def train_cohort(
-    setting: Setting, work: CohortWork, tick: Callable[[int], None], done: Callable[[RoundDone], None]
+    ready: ReadyRun, work: CohortWork, tick: Callable[[int], None], done: Callable[[RoundDone], None]
 ) -> None:
     """Train and commit every round, arm and draw that is missing of a cohort.
 
@@ -66,17 +66,17 @@ def train_cohort(
     """
     folder = cohort_folder(work.folder, work.cohort.index)
     if not work.cohort.exists:
-        starts = {replicate: first_chain(setting, replicate).theta0 for replicate in work.cohort.replicates}
+        starts = {replicate: first_chain(ready, replicate).theta0 for replicate in work.cohort.replicates}
         write_initial(folder, {replicate: _arrays(values) for replicate, values in starts.items()})
     chains: Sequence[Chain] = ()
     for plan in work.cohort.rounds:
         if not chains:  # the first plan, or after a part: a part ends no round
-            chains = _chains(setting, folder, plan.number)
-        earlier = Stored(folder, plan, context_of(setting)).networks
-        result = train_round(setting, work.run_id, chains, plan.number, _wanted(work.run, plan), tick, earlier)
+            chains = _chains(ready, folder, plan.number)
+        earlier = Stored(folder, plan, context_of(ready)).networks
+        result = train_round(ready, work.run_id, chains, plan.number, _wanted(work.run, plan), tick, earlier)
         if plan.number == 0 and plan.part == 0 and work.run.rewind.step > 0:
             _commit_rewind(folder, result.chains)
-        committed = write_round(folder, _record(work, plan, chains, result, setting.probes))
+        committed = write_round(folder, _record(work, plan, chains, result, ready.probes))
         seconds = float(result.rounds["seconds"].sum())
         append_event(
             work.folder / Layout.LOG,
@@ -89,7 +89,7 @@ def train_cohort(
                 "diverged": int(result.rounds["diverged"].sum()),
             },
         )
-        done(_told(work, committed, chains, result.rounds, seconds, setting.scale))
+        done(_told(work, committed, chains, result.rounds, seconds, ready.scale))
         # From disk, as when a run is resumed: a rule that reads them gets the same bits, or the same error.
         chains = [replace(chain, read_trained=_reader(committed, chain.replicate)) for chain in result.chains]
 
@@ -116,10 +116,10 @@ def _wanted(run: Run, plan: RoundPlan) -> list[tuple[ArmConfig, int]]:
     return [(by_label[label], draw) for label, draw in plan.arms]
 
 
-def _chains(setting: Setting, folder: Path, number: int) -> tuple[Chain, ...]:
+def _chains(ready: ReadyRun, folder: Path, number: int) -> tuple[Chain, ...]:
     """The cohort's replicates before a round, from what is committed."""
     theta0 = read_values(folder / Layout.INITIAL)
-    rewinds = number > 0 and setting.run.rewind.step > 0
+    rewinds = number > 0 and ready.run.rewind.step > 0
     rewound = read_values(folder / Layout.REWIND) if rewinds else theta0
     states = read_optimizer(folder / Layout.REWIND) if rewinds else {}
     before = round_folder(folder, number - 1)
@@ -134,7 +134,7 @@ def _chains(setting: Setting, folder: Path, number: int) -> tuple[Chain, ...]:
             theta0=_tensors(values),
             rewound=_tensors(rewound[replicate]),
             optimizer=_by_state(_tensors(states.get(replicate, {}))),
-            masks=_tensors(masks[replicate]) if masks else first_masks(setting),
+            masks=_tensors(masks[replicate]) if masks else first_masks(ready),
             diverged=replicate in lost,
             read_trained=_reader(before, replicate) if number > 0 else None,
         )

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from tickets.errors import InputError
-from tickets.execution_plan import Plan
 from tickets.fitting import Fitted
+from tickets.planning import Plan
 from tickets.process_state import standard_state
 from tickets.random_state import untouched_generators
 from tickets.stack.buffers import BuffersOf

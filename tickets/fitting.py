@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +15,7 @@ from tickets.data import Examples
 from tickets.errors import InputError
 from tickets.initial import initial_values
 from tickets.models import factory
-from tickets.models.chance import Draws, check_chance, draws_of
+from tickets.models.chance import check_chance, draws_of
 from tickets.models.trainable import check_trainable
 from tickets.probes import Context, Probe, probes_of
 from tickets.probes.trial import try_probes
@@ -23,7 +23,8 @@ from tickets.process_state import standard_state
 from tickets.scores import Score, named_score
 from tickets.seeds import stream
 from tickets.source import Source, as_taken
-from tickets.stack.architecture import Prunable, bias_names, coverage, prunable
+from tickets.stack.anatomy import Anatomy, examine
+from tickets.stack.architecture import Prunable
 from tickets.tasks import Scale, Task, task_of
 from tickets.tasks.trying import check_loss
 from tickets.tasks.users_loss import UsersLoss
@@ -36,27 +37,56 @@ TRIED = 4  # training examples that a network is tried on
 class Fitted:
     """A run whose model, data and recipe are known to fit one another.
 
-    build: makes the model as the user's function does. module: a template of the architecture. probes: what is measured
-    of each round. coverage: which of its weights are prunable. trial: what the run's own functions gave on initial
-    values. draws: what it draws from as it computes.
-    scale: what its losses and accuracies mean.
+    Parameters
+    ----------
+    run
+        The run.
+    source
+        Its data, as the model takes them.
+    build
+        Makes the model as the user's function does.
+    anatomy
+        What is known of the model.
+    probes
+        What is measured of each round.
+    trial
+        What the run's own functions gave on initial values.
+    scale
+        What its losses and accuracies mean.
     """
 
     run: Run
     source: Source
     build: Callable[[], nn.Module]
-    module: nn.Module
-    prunable: tuple[Prunable, ...]
+    anatomy: Anatomy
     probes: tuple[Probe, ...]
-    coverage: Coverage
     trial: Trial
-    draws: Draws
     scale: Scale
 
     @property
+    def module(self) -> nn.Module:
+        """A template of the architecture."""
+        return self.anatomy.module
+
+    @property
+    def prunable(self) -> tuple[Prunable, ...]:
+        """The prunable tensors, in the model's order."""
+        return self.anatomy.prunable
+
+    @property
+    def coverage(self) -> Coverage:
+        """Which of the weights are prunable."""
+        return self.anatomy.coverage
+
+    @property
     def trained(self) -> tuple[str, ...]:
-        """The names of the parameters that are trained; the others are frozen."""
-        return tuple(name for name, parameter in self.module.named_parameters() if parameter.requires_grad)
+        """Names of the parameters that are trained; the others are frozen."""
+        return self.anatomy.trained
+
+    @property
+    def biases(self) -> frozenset[str]:
+        """Names of the biases that are trained."""
+        return self.anatomy.biases
 
     def fresh(self, seed: int) -> dict[str, Tensor]:
         """Every parameter and buffer from a seed, on the CPU."""
@@ -67,7 +97,17 @@ class Fitted:
 def fit(run: Run, source: Source) -> Fitted:
     """Check that a run's model, data set, recipe and pruning fit one another.
 
-    Raises InputError with everything that does not.
+    Parameters
+    ----------
+    run
+        The run.
+    source
+        Its data set.
+
+    Raises
+    ------
+    InputError
+        With everything that does not fit.
     """
     problems: list[str] = []
     examples = source.examples
@@ -101,21 +141,21 @@ def fit(run: Run, source: Source) -> Fitted:
             module = build()
         check_trainable(module, run.model.name)
         source, output = as_taken(source, module, run.model.name, outputs)
-        found = prunable(module, run.prune.exclude, run.prune.include)
-        draws = draws_of(build, source.examples.train_inputs[:TRIED])
+        inputs = source.examples.train_inputs
+        chance = draws_of(build, inputs[:TRIED])
+        anatomy = examine(
+            module, shape, inputs.dtype, exclude=run.prune.exclude, include=run.prune.include, chance=chance
+        )
         if run.model.name not in MODELS:
-            check_chance(draws, _fresh(build, run), run.model.name)
-        learns = tuple(name for name, parameter in module.named_parameters() if parameter.requires_grad)
-        biases = bias_names(module, found)
-        trial = try_out(run, build, source.examples, found, biases, learns, score) if score else Trial()
-        probes = _tried(probes, run, source.examples, build, module, found)
+            check_chance(chance, _fresh(build, run), run.model.name)
+        trial = try_out(run, build, source.examples, anatomy, score) if score else Trial()
+        probes = _tried(probes, run, source.examples, build, anatomy)
     except InputError as error:
         raise type(error)([*problems, *error.problems]) from error
     if problems or task is None:
         raise InputError(problems)
     scale = _scale(run, task, build, source, output)
-    covered = coverage(module, found, run.prune.exclude)
-    return Fitted(run, source, build, module, found, probes, covered, trial, draws, scale)
+    return Fitted(run, source, build, anatomy, probes, trial, scale)
 
 
 def _scale(run: Run, task: Task, build: Callable[[], nn.Module], source: Source, output: tuple[int, ...]) -> Scale:
@@ -140,17 +180,12 @@ def score_function(run: Run) -> Score:
 
 
 def _tried(
-    probes: tuple[Probe, ...],
-    run: Run,
-    examples: Examples,
-    build: Callable[[], nn.Module],
-    module: nn.Module,
-    found: Sequence[Prunable],
+    probes: tuple[Probe, ...], run: Run, examples: Examples, build: Callable[[], nn.Module], anatomy: Anatomy
 ) -> tuple[Probe, ...]:
     """The probes, tried on the initial values of the first replicates."""
     if not probes:
         return ()
     fresh = _fresh(build, run)
     values = [fresh(stream(run.seed, replicate, "initial")) for replicate in range(min(run.replicates, 2))]
-    context = Context(run, examples, build, module, torch.device("cpu"), chunk=len(examples.train_inputs))
-    return try_probes(probes, context, values, [tensor.name for tensor in found])
+    context = Context(run, examples, build, anatomy, torch.device("cpu"), chunk=len(examples.train_inputs))
+    return try_probes(probes, context, values, [tensor.name for tensor in anatomy.prunable])

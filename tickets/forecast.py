@@ -11,7 +11,7 @@ from tickets.cohort import steps_missing
 from tickets.config import Campaign
 from tickets.coverage import Coverage
 from tickets.errors import InputError
-from tickets.execution_plan import memory_needed, networks_in_lockstep
+from tickets.planning import memory_needed, networks_in_lockstep
 from tickets.preparation import Prepared, modules_of, prepare
 from tickets.process_state import standard_state
 from tickets.store import CohortPlan, left_over, load, networks_of, survey, wanted_arms

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tickets.arm_rules import apply_rules, rules_of
@@ -16,12 +16,11 @@ from tickets.config import ArmConfig, TrainConfig
 from tickets.measures import Label
 from tickets.probes.measuring import Measurements
 from tickets.process_state import settings_kept
+from tickets.ready import ReadyRun
 from tickets.seeds import stream
-from tickets.setting import Setting
 from tickets.stack.feed import NetworkSeeds
-from tickets.stack.memory import evaluation_chunk
 from tickets.stack.networks import Stack, Tensors, stack_networks
-from tickets.stack.strategies import SPARSE_CHUNK, begin
+from tickets.stack.strategies import begin, strategy_named
 from tickets.stack.training import Trained, train
 
 
@@ -72,7 +71,7 @@ class Group:
         )
 
 
-def enter(setting: Setting, chain: Chain, number: int, arm: ArmConfig, draw: int) -> Entry:
+def enter(ready: ReadyRun, chain: Chain, number: int, arm: ArmConfig, draw: int) -> Entry:
     """One network of round `number`, with its mask and its start.
 
     Raises
@@ -82,21 +81,21 @@ def enter(setting: Setting, chain: Chain, number: int, arm: ArmConfig, draw: int
     UserCodeError
         If a rule returns what it must not.
     """
-    run, entry = setting.run, arm.entry
+    run, entry = ready.run, arm.entry
     origin = Origin(
         mask=chain.masks,
         theta0=chain.theta0,
         rewound=chain.rewound,
-        biases=setting.biases,
-        fresh=setting.fresh,
+        biases=ready.biases,
+        fresh=ready.fresh,
         stream=lambda purpose: stream(run.seed, chain.replicate, purpose, number, draw),
-        parameters=setting.parameters,
+        parameters=ready.parameters,
         round=number,
         step=run.rewind.step if number else 0,
         optimizer=chain.optimizer,
         recipe=run.train,
         read_trained=chain.read_trained or (lambda: chain.theta0),
-        candidate=lambda scope="global": setting.candidates.at_start(
+        candidate=lambda scope="global": ready.candidates.at_start(
             number,
             chain.replicate,
             chain.theta0,
@@ -131,13 +130,13 @@ def group(entries: Sequence[Entry], recipe: TrainConfig) -> list[Group]:
 
 @settings_kept()  # what a forward sets for the whole process ends with its training
 def train_group(
-    setting: Setting, group: Group, number: int, probed: Measurements, tick: Callable[[int], None]
+    ready: ReadyRun, group: Group, number: int, probed: Measurements, tick: Callable[[int], None]
 ) -> tuple[Stack, Trained]:
     """The stack of a group before training, and what training it gives.
 
     Parameters
     ----------
-    setting
+    ready
         The run.
     group
         The networks.
@@ -148,7 +147,7 @@ def train_group(
     tick
         Called as steps are taken, with their number times that of the networks that took them.
     """
-    run, stack, plan = setting.run, group.stack(setting.parameters), setting.plan.for_pruned(group.pruned)
+    run, stack, plan = ready.run, group.stack(ready.parameters), ready.plan.for_pruned(group.pruned)
     has_ticket = any(entry.label.arm == "ticket" for entry in group.entries)
     seeds = [
         NetworkSeeds(
@@ -159,20 +158,19 @@ def train_group(
         for entry in group.entries
     ]
     at_once = min(len(stack), plan.networks_at_once)
-    strategy = plan.strategy_for(stack, setting.pixels)
-    whole = evaluation_chunk(at_once, setting.activations, group.recipe.batch_size, setting.device)
+    strategy = plan.strategy_for(stack, ready.pixels)
     return stack, train(
-        functools.partial(begin, strategy, setting.module, build=setting.build),
+        functools.partial(begin, strategy, replace(ready.workload, pruned=group.pruned)),
         stack,
         seeds,
-        setting.examples,
+        ready.examples,
         group.recipe,
         lanes=plan.lanes,
         networks_at_once=plan.networks_at_once,
-        chunk=SPARSE_CHUNK if strategy == "sparse" and not setting.has_images else whole,
+        chunk=strategy_named(strategy).chunk(replace(ready.workload, recipe=group.recipe), at_once),
         keep_step=run.rewind.step if number == 0 and run.rewind.step > 0 and has_ticket else None,
         observe=probed.observer([entry.label for entry in group.entries], stack),
-        device=setting.device,
+        device=ready.device,
         tick=tick,
     )
 

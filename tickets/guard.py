@@ -1,8 +1,8 @@
 """Before a run's first round: is the network that will be trained the network that the user wrote?
 
-A few steps of the run's strategy are compared with a plain loop (stack/plain.py) over modules fresh from the function
+A few steps by the run's strategy are compared with a plain loop (stack/plain.py) over new modules from the function
 that builds the model: torch.optim, module(x), the run's loss, batches, schedule and seeds. Two networks train,
-replicate 0 dense and with half of its weights pruned at random, so that what one does to the other is seen as well.
+replicate 0 dense and with half of its weights pruned at random, so that an effect of one on the other is seen as well.
 """
 
 from __future__ import annotations
@@ -14,31 +14,51 @@ import torch
 
 from tickets.catalogue import Pruned
 from tickets.errors import InputError
-from tickets.execution_plan import Plan, plan_execution
 from tickets.fitting import Fitted
+from tickets.planning import SPARSE, Plan, plan_execution, workload_of
 from tickets.process_state import standard_state
 from tickets.reference import ShortTraining, reference, refusal
 from tickets.stack.likeness import Course, Gap, largest_difference, widest_gap
 from tickets.stack.plain import Plain
-from tickets.stack.strategies import begin
+from tickets.stack.strategies import alternatives, begin
+from tickets.stack.workload import Workload
 from tickets.users_code import told
 
-# The second number where the first is not enough: a unit so near 0 that rounding decides whether a ReLU passes it
-# crosses over in every second one, and with it all that its effect comes to.
+# How many perturbed plain loops a strategy is compared with; the second number if it fails with the first. A unit whose
+# input is so near 0 that rounding decides whether ReLU passes it changes sides in every second one, and all that
+# depends on it changes too.
 PERTURBATIONS = (2, 12)
-FALLBACKS = ("layered", "vectorised", "looped", "plain")
 
 
 @standard_state()
 def guarded(fitted: Fitted, plan: Plan, device: torch.device, workers: int = 1) -> Plan:
-    """The plan with a strategy that trains as the plain loop does: its own, or the next one that does.
+    """Compare a plan's strategy with the plain loop, and replace it if the two differ.
 
-    What came of the comparison is in the plan that comes back, and says which strategies were passed over. A plan for
-    pruned weights that keep their initial values is compared with networks of this kind. What was compared before is
-    not compared again.
+    The plan for pruned weights that keep their initial values is compared with networks of that kind. A plan that was
+    compared before is not compared again.
 
-    Raises InputError if the plain loop itself fails, does not come to the same twice, or keeps state that is no
-    parameter and no buffer.
+    Parameters
+    ----------
+    fitted
+        The run.
+    plan
+        How it is to be computed.
+    device
+        Where it is trained.
+    workers
+        Processes that share the device.
+
+    Returns
+    -------
+    Plan
+        With the plan's strategy, or the first of its alternatives that trains as the plain loop does. `compared` has
+        the result, and the strategies that differed.
+
+    Raises
+    ------
+    InputError
+        If the plain loop fails, gives other numbers the second time, or keeps state that is neither a parameter nor a
+        buffer.
     """
     nested = plan.pruned_initial
     if plan.compared is None:
@@ -54,17 +74,17 @@ def _guarded(fitted: Fitted, plan: Plan, device: torch.device, workers: int, pru
     torch.set_num_threads(max(1, plan.threads // plan.lanes))  # as it will train
     try:
         trial, wanted = reference(fitted, device, pruned)
-        return _settled(fitted, plan, device, workers, pruned, _Comparison(fitted, trial, wanted, []))
+        workload = workload_of(fitted, device, plan.threads, pruned)
+        return _settled(fitted, plan, workers, _Comparison(fitted, workload, trial, wanted, []))
     finally:
         torch.set_num_threads(threads)
 
 
-def _settled(
-    fitted: Fitted, plan: Plan, device: torch.device, workers: int, pruned: Pruned, comparison: _Comparison
-) -> Plan:
+def _settled(fitted: Fitted, plan: Plan, workers: int, comparison: _Comparison) -> Plan:
     """The plan with the first strategy that passes, and the record of the comparison."""
     passed_over: list[str] = []
     counted = ", ".join(comparison.wanted.counted)
+    workload = comparison.workload
 
     def passes(strategy: str) -> _Result | None:
         result = comparison.of(strategy)
@@ -72,26 +92,23 @@ def _settled(
             passed_over.append(f"{strategy}: {result.why}")
         return result if result.why is None else None
 
-    first, result = plan.strategy, None
-    following = FALLBACKS[FALLBACKS.index(first) + 1 if first in FALLBACKS else 0 :]
+    first = plan.strategy
+    result = None if counted else passes(first)
+    following = () if result else alternatives(workload, first)
     why = f"{first} does not train this model as a plain PyTorch loop does"
-    if counted and first != "plain":
-        following, why = ("plain",), f"each network has a module of its own, for it changes {counted} as it trains"
+    if counted and following:  # the last strategy alone has a module for each network
+        following, why = following[-1:], f"each network has a module of its own, for it changes {counted} as it trains"
         passed_over.append(f"{first}: one module would stand for all networks, and it changes {counted} as it trains")
-    else:
+    elif counted:
         result = passes(first)
     for strategy in following:
         if result is None:
-            try:
-                another = plan_execution(fitted, device, workers, strategy, pruned)
-            except InputError:
-                continue  # it is not for this model
             result = passes(strategy)
-            plan = replace(another, reason=why)
+            plan = replace(plan_execution(fitted, workload.device, workers, strategy, workload.pruned), reason=why)
     if result is None:
         end = "evaluated on the way, it trains on as another network does; an evaluation must change nothing"
         raise InputError(refusal(fitted, passed_over[-1], end))
-    if plan.sparse_up_to and passes("sparse") is None:
+    if plan.sparse_up_to and passes(SPARSE) is None:
         plan = replace(plan, sparse_up_to=0.0)
     record = {
         "steps": comparison.trial.steps[-1],
@@ -106,7 +123,10 @@ def _settled(
 
 @dataclass(frozen=True)
 class _Result:
-    """Of one strategy. why: it does not pass, or None. largest: difference of a parameter or buffer at the end."""
+    """Of one strategy.
+
+    why: it does not pass; None if it does. largest: difference of a parameter or buffer at the end.
+    """
 
     why: str | None
     gap: Gap
@@ -115,18 +135,22 @@ class _Result:
 
 @dataclass(frozen=True)
 class _Comparison:
-    """What strategies are compared with. others: the plain loop from perturbed values, as many as were needed yet."""
+    """What strategies are compared with.
+
+    wanted: the plain loop. others: the plain loop from perturbed values, as many as were needed so far.
+    """
 
     fitted: Fitted
+    workload: Workload
     trial: ShortTraining
     wanted: Course
     others: list[Course]
 
     def of(self, strategy: str) -> _Result:
-        """What comes of one."""
-        module = self.fitted.module.to(self.trial.device)
+        """The result of one strategy."""
+        self.fitted.module.to(self.trial.device)
         try:
-            found = self.trial.course(begin, strategy, module, build=self.fitted.build, evaluates=True)
+            found = self.trial.course(begin, strategy, self.workload, evaluates=True)
         except Exception as error:  # whatever a user's own code raises
             return _Result(told(error), Gap("all", math.inf, 0.0), math.inf)
         for most in PERTURBATIONS:

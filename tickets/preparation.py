@@ -23,10 +23,10 @@ from tickets.checks import (
 )
 from tickets.config import Campaign, read_campaign
 from tickets.errors import InputError, Problems
-from tickets.execution_plan import Plan
 from tickets.fitting import Fitted
 from tickets.importing import current_folder, importable
 from tickets.network import Carried
+from tickets.planning import Plan
 from tickets.store import CohortPlan, missing
 
 DEFAULT_FOLDER = Path("runs/saved")

@@ -1,7 +1,7 @@
-"""What a run's strategy is compared with: a short training by a plain loop over modules fresh from the user's function.
+"""What a run's strategy is compared with: a short training by a plain loop over new modules of the user's function.
 
-Refused here is what no strategy could train as it is written: a network that does not come to the same twice, or whose
-state is not all in its parameters and buffers.
+Networks that no strategy could train as they are written are refused here: those that give other numbers the second
+time, or whose state is not all in their parameters and buffers.
 """
 
 from __future__ import annotations
@@ -23,12 +23,10 @@ from tickets.fitting import Fitted
 from tickets.process_state import standard_state
 from tickets.random_state import seed_generators, untouched_generators
 from tickets.seeds import stream
-from tickets.setting import on_device
 from tickets.stack.attributes import changed_in
 from tickets.stack.captured import EAGER_STEPS
 from tickets.stack.feed import NetworkSeeds
 from tickets.stack.likeness import Course, perturbed
-from tickets.stack.memory import activation_bytes
 from tickets.stack.networks import Stack, stack_networks
 from tickets.stack.part import Part
 from tickets.stack.plain import Plain
@@ -47,7 +45,23 @@ Begin = Callable[..., Part]
 
 @dataclass(frozen=True)
 class ShortTraining:
-    """A short training. steps: at which stacks are compared; the last is the end."""
+    """A short training.
+
+    Parameters
+    ----------
+    stack
+        The networks at its start.
+    seeds
+        One for each network.
+    examples
+        On the device.
+    recipe
+        The run's, perhaps with smaller batches.
+    steps
+        At which stacks are compared; the last is the end.
+    device
+        Where it takes place.
+    """
 
     stack: Stack
     seeds: Sequence[NetworkSeeds]
@@ -66,7 +80,20 @@ class ShortTraining:
         start: Stack | None = None,
         **options: object,
     ) -> Course:
-        """Train by a kind of Part. evaluates: also on the way, as a run does, which must change nothing."""
+        """Train the networks, and return their course.
+
+        Parameters
+        ----------
+        kind
+            Makes them ready to train: called with `first`, the stack, its seeds, the examples, the recipe, the device
+            and `options`.
+        perturbed_by
+            The seed of a perturbation of the values at the start; None for none.
+        evaluates
+            Whether the networks are evaluated on the way too, as in a run; this must change nothing.
+        start
+            Another stack to start from.
+        """
         stack = start or self.stack
         if perturbed_by is not None:
             stack = perturbed(stack, self.recipe.precision, perturbed_by)
@@ -101,15 +128,18 @@ class ShortTraining:
 
 
 def reference(fitted: Fitted, device: torch.device, pruned: Pruned = "zero") -> tuple[ShortTraining, Course]:
-    """The trial of a run, and what the plain loop comes to in it. Raises InputError as `guard.guarded`.
+    """The short training of a run, and the course of the plain loop in it.
 
-    pruned: what the pruned weights of the trial's networks are.
+    Raises
+    ------
+    InputError
+        As `guard.guarded`.
     """
     trial = _short_training(fitted, device, pruned)
     try:
         wanted = trial.course(Plain, fitted.build)
     except Exception:
-        trial = replace(trial, recipe=fitted.run.train)  # it may want whole batches
+        trial = replace(trial, recipe=fitted.run.train)  # a smaller batch may be what it cannot take
         try:
             wanted = trial.course(Plain, fitted.build)
         except Exception as error:
@@ -164,9 +194,14 @@ def _loss_name(fitted: Fitted) -> str:
 
 
 def _check_apart(fitted: Fitted, wanted: Course) -> None:
-    """Whether no two networks have a tensor in common that is trained, or that changed in the short training.
+    """Check that no two networks share a tensor that is trained, or that changed in the short training.
 
-    A constant in common, such as a mean that inputs are shifted by, does no harm. Raises InputError for the others.
+    A shared constant, such as a mean that is subtracted from the inputs, does no harm.
+
+    Raises
+    ------
+    InputError
+        If two networks share another tensor.
     """
     with untouched_generators():
         seed_generators(0)
@@ -189,7 +224,7 @@ def _tensors(module: nn.Module) -> list[tuple[str, Tensor]]:
 
 
 def _places(tensor: Tensor) -> set[tuple[str, int]]:
-    """What two tensors have in common if they are one, or share memory."""
+    """Keys of which two tensors have one in common if they are the same tensor, or share memory."""
     storage = tensor.untyped_storage()
     memory = {("memory", storage.data_ptr())} if storage.nbytes() and storage.data_ptr() else set()
     return {("tensor", id(tensor)), *memory}
@@ -197,11 +232,10 @@ def _places(tensor: Tensor) -> set[tuple[str, int]]:
 
 @standard_state()
 def _short_training(fitted: Fitted, device: torch.device, pruned: Pruned) -> ShortTraining:
-    run, examples = fitted.run, on_device(fitted.source.examples, device)
+    run, examples = fitted.run, fitted.source.examples.to(device)
     values = fitted.fresh(stream(run.seed, 0, "initial"))
     size = sum(values[name].numel() * values[name].element_size() for name in fitted.trained)
-    activations = activation_bytes(fitted.module, examples.input_shape, examples.train_inputs.dtype)
-    batch = min(run.train.batch_size, max(FEWEST, LARGE_BYTES // activations))
+    batch = min(run.train.batch_size, max(FEWEST, LARGE_BYTES // fitted.anatomy.activations))
     large = batch < run.train.batch_size or size > LARGE_BYTES
     recorded = EAGER_STEPS + 2 if device.type == "cuda" else 0  # what is recorded must be replayed
     last = min(run.train.steps, max(STEPS_OF_LARGE if large else STEPS, recorded))
@@ -222,9 +256,9 @@ def _short_training(fitted: Fitted, device: torch.device, pruned: Pruned) -> Sho
 
 
 def _unlike(found: Course, wanted: Course, device: torch.device) -> str | None:
-    """How two plain loops differ that should be the same, or None.
+    """How two plain loops differ that should be the same; None if they do not.
 
-    On a GPU sums may be added up in any order, so that only their outputs are compared, and not to the last bit.
+    On a GPU sums may be added up in any order, so that only their outputs are compared, with a tolerance.
     """
     apart = [(_relative(found.logits[1], wanted.logits[1]), "its outputs in evaluation mode")]
     if device.type == "cpu":

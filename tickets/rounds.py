@@ -15,8 +15,8 @@ from tickets.groups import Group, enter, group, train_group
 from tickets.measures import Label, curve_rows, diverged, round_rows
 from tickets.probes import Context, Networks
 from tickets.probes.measuring import Earlier, Measurements
+from tickets.ready import ReadyRun
 from tickets.selection import next_masks
-from tickets.setting import Setting
 from tickets.stack.memory import evaluation_chunk
 from tickets.stack.networks import Stack, Tensors
 from tickets.stack.training import Trained
@@ -57,7 +57,7 @@ class _Outcome:
 
 
 def train_round(
-    setting: Setting,
+    ready: ReadyRun,
     run: str,
     chains: Sequence[Chain],
     number: int,
@@ -69,7 +69,7 @@ def train_round(
 
     Parameters
     ----------
-    setting
+    ready
         The run.
     run
         The run's id, for the rows.
@@ -84,10 +84,10 @@ def train_round(
     earlier
         What the run's probes get of earlier rounds; see `Networks.earlier`.
     """
-    entries = [enter(setting, chain, number, arm, draw) for chain in chains for arm, draw in arms]
-    groups = group(entries, setting.run.train)
-    probed = _measurements(setting, run, number, earlier)
-    outcomes = [_outcome(setting, run, one, *train_group(setting, one, number, probed, tick)) for one in groups]
+    entries = [enter(ready, chain, number, arm, draw) for chain in chains for arm, draw in arms]
+    groups = group(entries, ready.run.train)
+    probed = _measurements(ready, run, number, earlier)
+    outcomes = [_outcome(ready, run, one, *train_group(ready, one, number, probed, tick)) for one in groups]
     networks = tuple(network for outcome in outcomes for network in outcome.networks)
     probed.afterwards(networks)
     rounds = pd.concat([outcome.rounds for outcome in outcomes], ignore_index=True)
@@ -103,7 +103,7 @@ def train_round(
             advance(
                 chain,
                 tickets[chain.replicate],
-                _next_masks(setting, tickets[chain.replicate], number, chain.replicate in lost),
+                _next_masks(ready, tickets[chain.replicate], number, chain.replicate in lost),
                 at_rewind.get(chain.replicate),
                 chain.replicate in lost,
             )
@@ -146,35 +146,35 @@ def advance(
     )
 
 
-def _next_masks(setting: Setting, ticket: Network, number: int, diverged: bool) -> Tensors:
+def _next_masks(ready: ReadyRun, ticket: Network, number: int, diverged: bool) -> Tensors:
     """The masks of the round after `number`."""
     ends = Ends(ticket.initial, ticket.trained)
     replicate = ticket.label.replicate
-    candidate = setting.candidates.after_round(number, replicate, ends, ticket.mask, setting.prunable)
-    return next_masks(setting.score, candidate, setting.run.prune.score.name, diverged=diverged)
+    candidate = ready.candidates.after_round(number, replicate, ends, ticket.mask, ready.prunable)
+    return next_masks(ready.score, candidate, ready.run.prune.score.name, diverged=diverged)
 
 
-def context_of(setting: Setting) -> Context:
+def context_of(ready: ReadyRun) -> Context:
     """What the run's probes get of it."""
-    chunk = evaluation_chunk(1, setting.activations, setting.run.train.batch_size, setting.device)
-    return Context(setting.run, setting.examples, setting.build, setting.module, setting.device, chunk)
+    chunk = evaluation_chunk(1, ready.activations, ready.run.train.batch_size, ready.device)
+    return Context(ready.run, ready.examples, ready.build, ready.fitted.anatomy, ready.device, chunk)
 
 
-def _measurements(setting: Setting, run: str, number: int, earlier: Earlier) -> Measurements:
+def _measurements(ready: ReadyRun, run: str, number: int, earlier: Earlier) -> Measurements:
     def after(networks: Networks, place: int) -> Tensors:
         mask, initial, trained = (
             {name: tensor[place].to("cpu", copy=True) for name, tensor in tensors.items()}
             for tensors in (networks.masks, networks.initial, networks.values)
         )
-        return _next_masks(setting, Network(networks.labels[place], mask, initial, trained), number, diverged=True)
+        return _next_masks(ready, Network(networks.labels[place], mask, initial, trained), number, diverged=True)
 
-    return Measurements(run, setting.probes, context_of(setting), earlier, after)
+    return Measurements(run, ready.probes, context_of(ready), earlier, after)
 
 
-def _outcome(setting: Setting, run: str, group: Group, start: Stack, outcome: Trained) -> _Outcome:
+def _outcome(ready: ReadyRun, run: str, group: Group, start: Stack, outcome: Trained) -> _Outcome:
     """The rows and the networks of a group."""
     labels = [entry.label for entry in group.entries]
-    lost = diverged(outcome.curves, outcome.stack, setting.scale.guess)
+    lost = diverged(outcome.curves, outcome.stack, ready.scale.guess)
     lost |= np.array([entry.chain.diverged for entry in group.entries])
     kept = {}
     if outcome.kept is not None:

@@ -24,6 +24,7 @@ from tickets.scores import Score
 from tickets.scoring import scores_of
 from tickets.seeds import stream
 from tickets.selection import Candidates
+from tickets.stack.anatomy import Anatomy
 from tickets.stack.architecture import Prunable
 from tickets.trial_of_arms import WHEN, TriedArm, moved, try_arm
 
@@ -62,9 +63,7 @@ def try_out(
     run: Run,
     build: Callable[[], nn.Module],
     examples: Examples,
-    prunable: Sequence[Prunable],
-    biases: frozenset[str],
-    trained: tuple[str, ...],
+    anatomy: Anatomy,
     score: Score,
 ) -> Trial:
     """Make two replicates' initial values, score them, and apply every arm's rules to them.
@@ -77,14 +76,8 @@ def try_out(
         Makes one network, with values of its constructor's.
     examples
         The data.
-    prunable
-        The network's prunable tensors.
-    biases
-        The names of its biases.
-    trained
-        The names of its trained parameters.
-    examples
-        How many training examples there are.
+    anatomy
+        What is known of the network.
     score
         The run's score.
 
@@ -94,7 +87,7 @@ def try_out(
         If two seeds give equal values though the start is drawn and the run compares replicates or draws, or if the
         score or an arm's rule fails or returns what it must not.
     """
-    init = run.model.init.model_dump()
+    init, prunable = run.model.init.model_dump(), anatomy.prunable
     one, other = (initial_values(build, init, stream(run.seed, replicate, "initial")) for replicate in (0, 1))
     candidates = Candidates(run, build, examples, torch.device("cpu"))
     problems = Problems()
@@ -110,7 +103,7 @@ def try_out(
     for arm in run.arms:
         with problems.noted(), untouched_generators():
             masks = {tensor.name: _every_second(tensor.shape) for tensor in prunable}
-            tried[arm.label] = try_arm(run, arm, candidates, (one, other), masks, biases, trained)
+            tried[arm.label] = try_arm(run, arm, candidates, (one, other), masks, anatomy.biases, anatomy.trained)
     problems.raise_any()
     like = tuple(label for label, arm in tried.items() if arm.as_ticket)
     drawn = len(equal) < len(prunable)

@@ -11,12 +11,12 @@ import torch
 
 from tickets.cohort import CohortWork, train_cohort
 from tickets.errors import InputError, UserCodeError
-from tickets.execution_plan import Plan
 from tickets.fitting import Fitted, fit
 from tickets.listener import Listener
 from tickets.network import check_same
+from tickets.planning import Plan
 from tickets.process_state import standard_state
-from tickets.setting import Setting, make_setting
+from tickets.ready import ReadyRun, ready_run
 from tickets.source import Source, load_source
 from tickets.store import Layout, append_event
 from tickets.users_code import told, whole_traceback
@@ -41,7 +41,7 @@ class Trainer:
 
     def __init__(self, listener: Listener, fitted: Mapping[str, Fitted] | None = None) -> None:
         self._listener, self._fitted = listener, dict(fitted or {})
-        self._ready: tuple[str, Setting] | None = None
+        self._ready: tuple[str, ReadyRun] | None = None
         self._source: tuple[object, Source] | None = None
 
     @standard_state()
@@ -66,7 +66,7 @@ class Trainer:
             return _log_failure(log, cohort.cohort.index, error, told(error))
         return None
 
-    def _setting(self, work: Work) -> Setting:
+    def _setting(self, work: Work) -> ReadyRun:
         # Lanes share the threads out among them; inside a lane, kernels use what is left for each.
         torch.set_num_threads(max(1, work.plan.threads // work.plan.lanes))
         name = work.cohort.run_id
@@ -76,7 +76,7 @@ class Trainer:
                 fitted = fit(work.cohort.run, self._load(work))
                 check_same(work.network, fitted, f"{name}: model {fitted.run.model.name!r}")
                 self._fitted = {name: fitted}
-            self._ready = name, make_setting(self._fitted[name], work.plan, torch.device(work.device))
+            self._ready = name, ready_run(self._fitted[name], work.plan, torch.device(work.device))
         return self._ready[1]
 
     def _load(self, work: Work) -> Source:

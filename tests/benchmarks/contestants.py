@@ -94,7 +94,8 @@ def train_stack(ready: Ready, steps: int, tick: Callable[[int], None] = lambda n
         raise MemoryError(f"{ready.workload}: the memory that is free holds only {plan.networks_at_once} networks")
     torch.set_num_threads(max(1, plan.threads // plan.lanes))
     recipe = run.train.model_copy(update={"steps": steps, "evaluate_every": steps})
-    setting = replace(ready.setting, run=run.model_copy(update={"train": recipe}))
+    fitted = replace(ready.fitted, run=run.model_copy(update={"train": recipe}))
+    setting = replace(ready.setting, fitted=fitted)
     arm = ArmConfig(name="repeat", draws=ready.draws)
     return train_round(setting, "timing", ready.chains, 1, [(arm, draw) for draw in range(ready.draws)], tick).networks
 

@@ -7,13 +7,14 @@ from dataclasses import replace
 import pytest
 import torch
 
+from tickets.catalogue import STRATEGIES
 from tickets.errors import InputError
-from tickets.stack.strategies import STRATEGIES
 
-from .contestants import floor, stack, tuned
+from .contestants import floor, stack, tuned, tuned_processes
+from .processes import Processes
 from .race import Race
 from .tables import Row
-from .workloads import ARMS, BY_DENSITY, ZOO, Ready, Workload, by_strategy, make_ready
+from .workloads import ARMS, BY_DENSITY, HALF, OTHERS, ZOO, Ready, Workload, by_strategy, make_ready
 
 pytestmark = pytest.mark.bench
 
@@ -38,6 +39,24 @@ def test_strategies(workload: Workload, density: float, device: torch.device, ra
     times = {"chosen": seconds.pop(name), **seconds, "best": [min(turn) for turn in zip(*raced, strict=True)]}
     row = f"{workload}, density {density} ({name}, {plan.lanes} lanes)"
     race.keep(Row(f"strategies, {device.type}", row, "chosen", times))
+
+
+@pytest.mark.parametrize("networks", [6, 25])
+@pytest.mark.parametrize("workload", OTHERS, ids=lambda value: value.id)
+def test_vmap_or_a_loop(workload: Workload, networks: int, race: Race, threads: int, processes: Processes) -> None:
+    """What is chosen for networks that both can train, against both and a tuned loop a core.
+
+    The rule and its evidence are in tickets/stack/strategies/vectorised.py: what is chosen should not take longer than
+    a tuned loop a core.
+    """
+    chosen = make_ready(replace(workload, networks=networks), HALF, torch.device("cpu"))
+    name = chosen.setting.plan.strategy
+    possible = {one: stack(by_strategy(chosen, one)).lasting(race.lasting) for one in ("vectorised", "looped")}
+    loop = tuned_processes(chosen, HALF, processes).lasting(race.lasting)
+    seconds = race.run(name, {"tuned loop a core": loop, **possible})
+    times = {"chosen": seconds[name], **seconds}
+    row = f"{chosen.workload} ({name})"
+    race.keep(Row("vmap or a loop, cpu", row, "chosen", times))
 
 
 def _planned(ready: Ready, strategy: str) -> Ready | None:

@@ -15,13 +15,15 @@ from torch.utils.flop_counter import FlopCounterMode
 from tickets.chains import Chain
 from tickets.config import Campaign, parse_campaign, parse_run
 from tickets.data import Examples
-from tickets.execution_plan import plan_execution
 from tickets.fitting import Fitted, fit
 from tickets.masks import keep_highest
+from tickets.planning import plan_execution
+from tickets.ready import ReadyRun, ready_run
 from tickets.seeds import stream
-from tickets.setting import Setting, make_setting
 from tickets.source import Source
 from tickets.stack.networks import Tensors
+
+from . import modules
 
 CLASSES = 10
 HALF = 0.5
@@ -74,6 +76,31 @@ IMAGES = tuple(
 )
 RESIDUAL = Workload("resnet20", {"name": "resnet20"}, (3, 32, 32), batch_size=60, networks=10, examples=500)
 BY_DENSITY = (LENET, SMALL, *IMAGES, RESIDUAL)
+# What a loop or vmap trains: (network, numbers of an example, width, batch size), half of them where vmap is chosen.
+OTHERS = tuple(
+    Workload(
+        f"{network} {inputs}-{width}",
+        {"name": f"{modules.__name__}:{network}", "width": width},
+        (inputs,),
+        batch_size=batch_size,
+        networks=25,
+        examples=3_500,
+    )
+    for network, inputs, width, batch_size in (
+        ("residual", 40, 16, 10),
+        ("residual", 40, 50, 100),
+        ("residual", 40, 100, 100),
+        ("residual", 40, 200, 100),
+        ("residual", 40, 500, 100),
+        ("residual", 40, 1000, 10),
+        ("tanh", 40, 16, 500),
+        ("tanh", 40, 300, 100),
+        ("normalised", 40, 100, 10),
+        ("normalised", 40, 300, 100),
+        ("attention", 64, 8, 100),
+        ("attention", 1024, 64, 100),
+    )
+)
 CAMPAIGN = replace(LENET, examples=55_000, held_out=5_000)
 ZOO = (
     SMALL,
@@ -95,7 +122,7 @@ class Ready:
 
     workload: Workload
     fitted: Fitted
-    setting: Setting
+    setting: ReadyRun
     chains: tuple[Chain, ...]
     draws: int = 1
 
@@ -138,7 +165,7 @@ def make_ready(
     """
     count = networks or workload.networks // ARMS
     fitted = _fit(workload, networks or workload.networks)
-    setting = make_setting(fitted, plan_execution(fitted, device), device)
+    setting = ready_run(fitted, plan_execution(fitted, device), device)
     chains = []
     for replicate in range(first, first + count):
         theta0 = setting.fresh(replicate)
@@ -186,7 +213,7 @@ def by_strategy(ready: Ready, strategy: str) -> Ready:
     compute = run.compute.model_copy(update={"strategy": strategy})
     fitted = replace(ready.fitted, run=run.model_copy(update={"compute": compute}))
     device = ready.setting.device
-    return replace(ready, fitted=fitted, setting=make_setting(fitted, plan_execution(fitted, device), device))
+    return replace(ready, fitted=fitted, setting=ready_run(fitted, plan_execution(fitted, device), device))
 
 
 def step_flops(ready: Ready) -> int:

@@ -210,3 +210,16 @@ def test_a_tensor_of_the_user_is_copied() -> None:
 def test_anything_else_is_refused(made: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         from_tensors("f", made)
+
+
+def test_examples_on_a_device_keep_all_that_is_no_tensor() -> None:
+    def same(batch, generator):
+        return batch
+
+    given = dataclasses.replace(split(make(), 2), augment=same)
+    moved = given.to(torch.device("meta"))
+    tensors = [name for name, value in vars(given).items() if isinstance(value, torch.Tensor)]
+    assert len(tensors) == 6
+    assert all(getattr(moved, name).device.type == "meta" for name in tensors)
+    assert (moved.classes, moved.augment) == (3, same)
+    assert given.train_inputs.device.type == "cpu"

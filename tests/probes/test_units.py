@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from tickets.stack.units import hidden_layers
 from torch import Tensor, nn
 
 from tickets.config import TrainConfig
@@ -20,7 +21,6 @@ from tickets.stack.feed import NetworkSeeds
 from tickets.stack.networks import stack_networks
 from tickets.stack.strategies import begin, choose
 from tickets.stack.training import Trained, train
-from tickets.stack.units import hidden_layers
 
 ADAM = {"optimizer": "adam", "learning_rate": 0.01}
 SGD = {"optimizer": "sgd", "learning_rate": 1e-4, "momentum": 0.9}

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from made_workloads import workload
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -108,7 +109,9 @@ class Bench:
     ) -> Trained:
         options = {"seeds": self.seeds(len(start)), "chunk": 4} | options
         with torch.random.fork_rng(devices=[]):
-            make = functools.partial(begin, strategy, build(), build=build)
+            module = build()
+            one = workload(module, examples.input_shape, dtype=examples.train_inputs.dtype, build=build, recipe=recipe)
+            make = functools.partial(begin, strategy, one)
         return train(make, start, examples=examples, recipe=recipe, **options)
 
     def plain(

@@ -6,12 +6,12 @@ import dataclasses
 
 import pytest
 import torch
+from made_workloads import execution as execution_of
+from made_workloads import workload
 
 from tickets.config import TrainConfig
-from tickets.setting import on_device
 from tickets.stack import captured
 from tickets.stack.captured import EAGER_STEPS, Captured
-from tickets.stack.execution import make_execution
 from tickets.stack.stepwise import Stepwise
 from tickets.stack.strategies import begin
 from tickets.stack.training import Trained, train
@@ -26,7 +26,7 @@ RECIPES = {
 
 def trained_by(kind: type[Stepwise], bench, build, strategy: str, recipe: TrainConfig, examples, device) -> Trained:
     def begin(start, seeds, examples, recipe, device):
-        return kind(make_execution(strategy, build().to(device)), start, seeds, examples, recipe, device)
+        return kind(execution_of(strategy, build().to(device)), start, seeds, examples, recipe, device)
 
     start, seeds = bench.stack(build, 4), bench.seeds(2) * 2
     return train(begin, start, seeds, examples, recipe, device=device, keep_step=7)
@@ -79,7 +79,7 @@ def test_the_memory_stays_where_it_is(bench, monkeypatch) -> None:
     monkeypatch.setattr(captured, "beside", lambda step, device: step())
     monkeypatch.setattr(captured, "record", lambda step, device: step)
     start, recipe = bench.stack(bench.mlp, 3), bench.recipe(optimizer="adam", warmup_steps=9)
-    part = Captured(make_execution("layered", bench.mlp()), start, bench.seeds(3), bench.examples(), recipe, CPU)
+    part = Captured(execution_of("layered", bench.mlp()), start, bench.seeds(3), bench.examples(), recipe, CPU)
 
     def addresses() -> list[int]:
         gradients = [parameter.grad for parameter in part._parameters.values()]
@@ -101,8 +101,9 @@ def test_when_steps_are_recorded(bench, monkeypatch) -> None:
     def watched(kind: str):
         return lambda *arguments: made.append(kind)
 
-    monkeypatch.setattr("tickets.stack.strategies.Captured", watched("captured"))
-    monkeypatch.setattr("tickets.stack.strategies.Stepwise", watched("stepwise"))
+    monkeypatch.setattr("tickets.stack.captured.Captured", watched("captured"))
+    monkeypatch.setattr("tickets.stack.captured.Stepwise", watched("stepwise"))
+    monkeypatch.setattr("tickets.stack.strategies.looped.Stepwise", watched("stepwise"))
     plain, gpu = bench.examples(), torch.device("cuda", 0)
     augmented = dataclasses.replace(plain, augment=lambda inputs, generator: inputs)
     for strategy, module, examples, device in (
@@ -113,7 +114,8 @@ def test_when_steps_are_recorded(bench, monkeypatch) -> None:
         ("layered", bench.mlp(), augmented, gpu),
         ("looped", bench.mlp(), plain, gpu),
     ):
-        begin(strategy, module, bench.stack(bench.mlp), bench.seeds(3), examples, bench.recipe(), device)
+        one = workload(module, device=device)
+        begin(strategy, one, bench.stack(bench.mlp), bench.seeds(3), examples, bench.recipe(), device)
     assert made == ["captured"] * 2 + ["stepwise"] * 4
 
 
@@ -122,7 +124,7 @@ def test_when_steps_are_recorded(bench, monkeypatch) -> None:
 @pytest.mark.parametrize(("name", "strategy"), [("mlp", "layered"), ("mlp", "vectorised"), ("normnet", "vectorised")])
 def test_a_recorded_step_is_the_same_step(bench, name: str, strategy: str, optimizer: str) -> None:
     device = torch.device("cuda", 0)
-    examples = on_device(bench.examples((6,) if name == "mlp" else (1, 4, 4)), device)
+    examples = bench.examples((6,) if name == "mlp" else (1, 4, 4)).to(device)
     recipe, build = bench.recipe(**RECIPES[optimizer]), getattr(bench, name)
     stepwise, replayed = (
         trained_by(kind, bench, build, strategy, recipe, examples, device) for kind in (Stepwise, Captured)

@@ -8,6 +8,7 @@ import math
 
 import pytest
 import torch
+from made_workloads import execution as execution_of
 from torch import nn
 from torch.nn import functional
 
@@ -91,9 +92,9 @@ def test_against_each_network_in_evaluation_mode(bench, strategy: str, chunk: in
 def test_dropout_is_off(bench) -> None:
     build = bench.dropnet
     stack, examples = bench.stack(build), bench.examples()
-    execution = make_execution("looped", build())
-    once = evaluate(TASK, logits_of(execution, stack), examples, 5)
-    assert torch.equal(once, evaluate(TASK, logits_of(execution, stack), examples, 5))
+    execution = execution_of("looped", build())
+    once = evaluate(logits_of(execution, stack), examples, 5)
+    assert torch.equal(once, evaluate(logits_of(execution, stack), examples, 5))
     module = nn.Sequential(*(layer for layer in build() if not isinstance(layer, nn.Dropout)))
     values = [stack.network(0)[name] for name in ("0.weight", "0.bias", "3.weight", "3.bias")]
     module.load_state_dict(dict(zip(module.state_dict(), values, strict=True)))

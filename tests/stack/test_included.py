@@ -6,11 +6,11 @@ import functools
 
 import pytest
 import torch
+from made_workloads import execution as execution_of
 from torch import Tensor, nn
 
 from tickets.initial import initial_values
 from tickets.stack.architecture import prunable
-from tickets.stack.execution import make_execution
 from tickets.stack.networks import Stack, stack_networks
 from tickets.stack.stepwise import Stepwise
 from tickets.stack.training import train
@@ -93,7 +93,7 @@ class Watched:
 def test_zero_at_every_step_and_the_rest_as_in_a_plain_loop(bench, model: str, optimizer: str) -> None:
     build, include, wanted = MODELS[model]
     stack, recipe, examples = start(build, include, wanted), bench.recipe(**RECIPES[optimizer]), bench.examples()
-    watched = Watched(make_execution("looped", build(), stack.masks), stack.masks)
+    watched = Watched(execution_of("looped", build(), stack.masks), stack.masks)
     seeds = bench.seeds(NETWORKS)
     trained = train(functools.partial(Stepwise, watched), stack, seeds, examples, recipe, chunk=4).stack
     assert watched.steps == recipe.steps

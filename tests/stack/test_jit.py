@@ -6,15 +6,13 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-import torch
+from made_workloads import workload
 from torch import nn
 
 import tickets
 from tickets.errors import InputError
 from tickets.stack.jit import jit_is_off
 from tickets.stack.strategies import choose
-
-CPU = torch.device("cpu")
 
 
 @pytest.fixture
@@ -37,12 +35,12 @@ def test_it_is_asked_of_the_environment_and_then_of_numba(value, answer, monkeyp
 
 def test_no_strategy_with_kernels_is_chosen(off):
     chain = nn.Sequential(nn.Linear(6, 7), nn.ReLU(), nn.Linear(7, 3))
-    assert choose(chain, (6,), CPU, 1).strategy == "layered"
+    assert choose(workload(chain)).strategy == "layered"
     image = nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.ReLU(), nn.Flatten(), nn.Linear(12, 3))
-    choice = choose(image, (1, 4, 4), CPU, 1)
+    choice = choose(workload(image, (1, 4, 4)))
     assert (choice.strategy, choice.sparse_up_to) == ("looped", 0.0)
     with pytest.raises(InputError, match=r"compute\.strategy = 'sparse': NUMBA_DISABLE_JIT is set"):
-        choose(chain, (6,), CPU, 1, wanted="sparse")
+        choose(workload(chain), "sparse")
 
 
 def test_a_run_that_began_with_kernels_is_not_gone_on_with(off, campaign_file, tmp_path):

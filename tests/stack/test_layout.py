@@ -27,7 +27,7 @@ def test_rows_are_where_a_convolution_reads(channels, units, sides, kernel, data
     high, wide = (side + 2 * around - length + 1 for side, around, length in zip(sides, padding, kernel, strict=True))
     if min(high, wide) < 1:
         return
-    link = Link("", None, (channels, *sides), (units, high, wide), kernel, padding, relu=True)
+    link = Link("", None, (channels, *sides), (units, high, wide), kernel, padding)
     layout = lay_out_chain([link, Link("", None, (units, high, wide), (2, 1, 1))])
     at, columns = layout.frame[0], layout.columns[0]
     image, slope = torch.randn(1, channels, *sides), torch.randn(1, units, high, wide)

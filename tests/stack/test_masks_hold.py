@@ -7,8 +7,8 @@ import itertools
 
 import pytest
 import torch
+from made_workloads import execution as execution_of
 
-from tickets.stack.execution import make_execution
 from tickets.stack.networks import stack_networks
 from tickets.stack.stepwise import Stepwise
 from tickets.stack.training import train
@@ -46,7 +46,7 @@ class Watched:
 
 
 def watched(bench, build, start, recipe, examples, strategy, **options):
-    seen = Watched(make_execution(strategy, build(), start.masks), start.masks)
+    seen = Watched(execution_of(strategy, build(), start.masks), start.masks)
     trained = train(
         functools.partial(Stepwise, seen), start, bench.seeds(len(start)), examples, recipe, chunk=4, **options
     )

@@ -11,60 +11,19 @@ import torch
 from torch import nn
 
 from tickets.config import TrainConfig
-from tickets.probes.units import unit_bytes
-from tickets.stack import memory
 from tickets.stack.architecture import prunable
-from tickets.stack.chain import Link
-from tickets.stack.convolutions import Convolution, convolutions_met
-from tickets.stack.kernels import SEVERAL, VECTOR_BYTES
-from tickets.stack.layout import lay_out_chain
 from tickets.stack.memory import (
-    EDGE,
     EVALUATION_BYTES,
     RANKED,
-    TILE_BYTES,
-    WIRED,
+    Bytes,
     Sizes,
-    Training,
-    activation_bytes,
     evaluation_chunk,
     free_bytes,
-    image_bytes,
     networks_that_fit,
-    plane_bytes,
     ranking_bytes,
     round_bytes,
     sizes_of,
-    training_bytes,
 )
-from tickets.stack.planes import lay_out_planes
-
-
-def test_activations_by_hand(bench) -> None:
-    # The example 6, Flatten 6, Linear 7, ReLU 7, Linear 5, ReLU 5, Linear 3, in float32.
-    assert activation_bytes(bench.mlp(), (6,)) == 4 * (6 + 6 + 7 + 7 + 5 + 5 + 3)
-    # The image 16, convolution and ReLU 3 x 16 each, pooled 3 x 4, flattened 12, output 3.
-    assert activation_bytes(bench.convnet(), (1, 4, 4)) == 4 * (16 + 48 + 48 + 12 + 12 + 3)
-
-
-@pytest.mark.parametrize("training", [True, False])
-def test_the_module_is_left_as_it_was(bench, training: bool) -> None:
-    module = bench.normnet().train(training)
-    before = {name: value.clone() for name, value in module.state_dict().items()}
-    activation_bytes(module, (1, 4, 4))
-    assert module.training is training
-    assert all(layer.training is training for layer in module)
-    assert not any(layer._forward_hooks for layer in module.modules())
-    assert all(torch.equal(module.state_dict()[name], value) for name, value in before.items())
-
-
-def test_the_hooks_go_even_if_the_model_fails(bench) -> None:
-    module = bench.mlp()
-    with pytest.raises(RuntimeError):
-        activation_bytes(module, (5,))
-    assert module.training
-    assert not any(layer._forward_hooks for layer in module.modules())
-
 
 TWO_LAYERS = nn.Sequential(nn.Linear(10, 4), nn.ReLU(), nn.Linear(4, 2))  # 40 + 4 + 8 + 2 numbers
 
@@ -119,55 +78,13 @@ def test_what_is_ranked_together() -> None:
     assert ranking_bytes(prunable(TWO_LAYERS), "global") == RANKED * 48
 
 
-def test_what_a_strategy_holds() -> None:
-    held = 400 + 400 + 10 + 360 + 90 + 800  # values, gradients, buffers, keep bits, masks, states
-    assert training_bytes("layered", SIZES, 20, activations=7, inputs=3) == Training(held + 20 * 7, 0)
-    assert training_bytes("vectorised", SIZES, 20, activations=7, inputs=3) == Training(held + 2 * 20 * 7, 0)
-    assert training_bytes("looped", SIZES, 20, activations=7, inputs=3) == Training(held + 20 * 3, 2 * 20 * 7)
-
-
-@pytest.mark.parametrize(("density", "surviving"), [(1.0, 100), (0.5, 55), (0.1, 19)])
-def test_sparse_holds_what_survives(density: float, surviving: int) -> None:
-    # 90 weights and 10 others, 4 bytes each.
-    each = EDGE * surviving + 400 + 20 * 7
-    assert training_bytes("sparse", SIZES, 20, 7, 3, density) == Training(each, WIRED * surviving)
-
-
-def test_sparse_images_take_a_tile_of_every_row() -> None:
-    links = [
-        Link("", None, (1, 4, 4), (2, 4, 4), kernel=(3, 3), padding=(1, 1), pool=2, relu=True),
-        Link("", None, (2, 2, 2), (3, 1, 1)),
-    ]
-    # The example with zeros around it; what passes, and which it was; what the classes read and write, and slopes.
-    of_tiles = (6 * 6 + 1) + 2 * 4 + 2 * 4 + 2 * (2 * 4 + 3)
-    # Two lines before pooling; slopes with zeros around them; a line that goes back.
-    of_vectors = 2 * 2 * 4 + (2 * 6 * 6 + 1) + 2 * 2
-    lane = WIRED * 100 + 256 * of_tiles + 64 * of_vectors
-    assert image_bytes(SIZES, lay_out_chain(links)) == Training(EDGE * 100 + 400, lane)
-    assert TILE_BYTES == SEVERAL * VECTOR_BYTES
-    assert memory.VECTOR_BYTES == VECTOR_BYTES
-
-
-def test_planes_take_their_room_once_for_each_geometry() -> None:
-    layers = nn.Sequential(*(nn.Conv2d(2, 2, 3, padding=1) for _ in range(3)), nn.Conv2d(2, 5, 3, padding=1))
-    met = convolutions_met(layers, (2, 6, 6))
-    rooms = [lay_out_planes(Convolution(2, units, (3, 3), (1, 1), (1, 1)), (6, 6), 4).numbers for units in (2, 5)]
-    looped = Training(each=1000, lane=100)
-    assert plane_bytes(looped, SIZES, met) == Training(1000 + EDGE * 90, 100 + 4 * sum(rooms))
-
-
-def test_units_take_their_widest_layer() -> None:
-    assert unit_bytes(nn.Sequential(nn.Linear(10, 2))) == 0
-    assert unit_bytes(TWO_LAYERS) == 20 * 4 * (10 + 1 + 2) + 32 * 4**2
-
-
 def test_at_least_one_network_fits() -> None:
-    hundred = Training(100, 0)
+    hundred = Bytes(100, 0)
     assert [networks_that_fit(bound, hundred, 2) for bound in (-500, 0, 99, 199, 200, 1000)] == [1, 1, 1, 1, 2, 10]
 
 
 def test_each_lane_takes_its_own() -> None:
-    training = Training(each=10, lane=100)
+    training = Bytes(each=10, lane=100)
     assert [networks_that_fit(bound, training, 2) for bound in (109, 110, 219, 220, 300)] == [1, 1, 1, 2, 10]
 
 

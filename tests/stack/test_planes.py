@@ -13,7 +13,8 @@ from torch import nn
 from torch.nn import functional
 
 from tickets.stack import planes
-from tickets.stack.convolutions import Convolution, convolution_of, convolutions_met
+from tickets.stack.convolutions import Convolution, convolution_of
+from tickets.stack.forward import observe_forward
 from tickets.stack.kernels.compiled import VECTOR_BYTES
 from tickets.stack.kernels.vectors import MANY
 from tickets.stack.planes import GROUP_BYTES, LINE, lay_out_planes
@@ -175,12 +176,12 @@ class Twice(nn.Module):
         return self.layer(self.layer(x))
 
 
-def test_which_convolutions_are_met() -> None:
+def test_which_uses_of_convolutions_are_found() -> None:
     plain = nn.Sequential(nn.Conv2d(2, 4, (3, 2), stride=(2, 1), padding=(1, 0), bias=False))
-    (met,) = convolutions_met(plain, (2, 6, 5))["0.weight"]
-    assert met.convolution == Convolution(2, 4, (3, 2), (2, 1), (1, 0))
-    assert (met.image, met.pixels) == ((6, 5), 3 * 4)
-    assert [(met.image, met.pixels) for met in convolutions_met(Twice(), (2, 8, 8))["layer.weight"]] == [
+    (use,) = observe_forward(plain, (2, 6, 5)).convolutions["0.weight"]
+    assert use.convolution == Convolution(2, 4, (3, 2), (2, 1), (1, 0))
+    assert (use.image, use.pixels) == ((6, 5), 3 * 4)
+    assert [(use.image, use.pixels) for use in observe_forward(Twice(), (2, 8, 8)).convolutions["layer.weight"]] == [
         ((8, 8), 16),
         ((4, 4), 4),
     ]
@@ -193,6 +194,6 @@ def test_which_convolutions_are_met() -> None:
         nn.Conv2d(2, 4, 3, padding=1, padding_mode="reflect"),
         nn.utils.parametrizations.weight_norm(nn.Conv2d(2, 4, 3)),
     ]
-    assert [convolutions_met(nn.Sequential(module), (2, 6, 6)) for module in none] == [{}] * len(none)
+    assert [observe_forward(nn.Sequential(module), (2, 6, 6)).convolutions for module in none] == [{}] * len(none)
     assert plain.training, "it is left as it was"
     assert not plain[0]._forward_hooks

@@ -6,6 +6,7 @@ import threading
 
 import pytest
 import torch
+from made_workloads import workload
 
 from tickets.config import TrainConfig, parse_run, run_id
 from tickets.errors import InputError
@@ -76,18 +77,18 @@ def test_bf16_changes_a_training_a_little_and_leaves_what_is_pruned(bench, name,
 
 
 def test_a_chain_is_like_any_other_model_in_bf16(bench) -> None:
-    assert choose(bench.mlp(), (6,), CPU, 1, precision="bf16").strategy == "vectorised"
-    assert choose(bench.mlp(), (6,), CUDA, 1, precision="tf32").strategy == "layered"
+    assert choose(workload(bench.mlp(), precision="bf16")).strategy == "vectorised"
+    assert choose(workload(bench.mlp(), device=CUDA, precision="tf32")).strategy == "layered"
     for strategy in ("layered", "sparse"):
         with pytest.raises(
             InputError, match=f"strategy = '{strategy}': computes in float32, not in .* = 'bf16'; use 'auto'"
         ):
-            choose(bench.mlp(), (6,), CPU, 1, strategy, "bf16")
+            choose(workload(bench.mlp(), precision="bf16"), strategy)
 
 
 def test_a_cpu_has_no_tf32(bench) -> None:
     with pytest.raises(InputError, match=r"train\.precision = 'tf32': needs a GPU \(--device cuda\)"):
-        choose(bench.mlp(), (6,), CPU, 1, precision="tf32")
+        choose(workload(bench.mlp(), precision="tf32"))
 
 
 def test_another_precision_is_another_run_and_float32_is_not_written() -> None:

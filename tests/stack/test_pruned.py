@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import pytest
 import torch
+from made_workloads import workload
 from torch import Tensor, nn
 from torch.nn import functional
 
 from tickets.errors import InputError
 from tickets.models import factory
 from tickets.stack.networks import stack_networks
-from tickets.stack.strategies import PLANES_UP_TO, choose
+from tickets.stack.strategies import choose
+from tickets.stack.strategies.sparse import PLANES_UP_TO
 
-CPU = torch.device("cpu")
 CLOSE = {"rtol": 1e-8, "atol": 1e-10}
 
 
@@ -86,8 +87,8 @@ def test_when_it_is_chosen(monkeypatch, machine: str, up_to: float) -> None:
     resnet = factory("resnet20", {}, (3, 8, 8), 10)()
     dropping = factory("conv2", {"dropout": 0.5}, (3, 8, 8), 10)()
 
-    def chosen(module: nn.Module, threads: int = 1, **options) -> tuple[str, float]:
-        choice = choose(module, (3, 8, 8), CPU, threads, **options)
+    def chosen(module: nn.Module, threads: int = 1, wanted: str = "auto", **train) -> tuple[str, float]:
+        choice = choose(workload(module, (3, 8, 8), threads=threads, **train), wanted)
         return choice.strategy, choice.sparse_up_to
 
     assert chosen(resnet) == chosen(dropping) == ("looped", up_to)
@@ -100,4 +101,4 @@ def test_when_it_is_chosen(monkeypatch, machine: str, up_to: float) -> None:
 def test_it_is_refused_where_nothing_can_be_sparse() -> None:
     grouped = nn.Sequential(nn.Conv2d(2, 2, 3, groups=2), nn.Flatten(), nn.Linear(8, 3))
     with pytest.raises(InputError, match=r"compute.strategy = 'sparse': the model must have Conv2d layers"):
-        choose(grouped, (2, 4, 4), CPU, 1, "sparse")
+        choose(workload(grouped, (2, 4, 4)), "sparse")

@@ -7,12 +7,13 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from made_workloads import workload
 from torch import nn
 
 from tickets.errors import InputError
 from tickets.stack import sparse
-from tickets.stack.networks import stack_networks
-from tickets.stack.strategies import choose, share_left
+from tickets.stack.networks import share_left, stack_networks
+from tickets.stack.strategies import choose
 from tickets.stack.wiring import wire
 
 CPU = torch.device("cpu")
@@ -210,12 +211,12 @@ def test_when_it_is_chosen(bench, monkeypatch, machine: str, found: tuple[str, f
     monkeypatch.setattr("platform.machine", lambda: machine)
 
     def chosen(module: nn.Module, device: torch.device = CPU, wanted: str = "auto") -> tuple[str, float]:
-        choice = choose(module, (6,), device, 1, wanted)
+        choice = choose(workload(module, device=device), wanted)
         return choice.strategy, choice.sparse_up_to
 
     assert chosen(bench.mlp()) == found
     for batch_size, up_to in ((1, 0.75 / 16), (8, 0.375), (16, 0.75), (24, 0.5625), (64, 0.75)):
-        images = choose(bench.convnet(), (1, 4, 4), CPU, 1, batch_size=batch_size)
+        images = choose(workload(bench.convnet(), (1, 4, 4), batch_size=batch_size))
         assert (images.strategy, images.sparse_up_to) == ("looped", up_to if machine == "x86_64" else 0.0)
     assert chosen(bench.mlp(), torch.device("cuda")) == ("layered", 0.0)
     assert chosen(bench.dropnet()) == chosen(no_relu()) == ("layered", 0.0)
@@ -230,7 +231,7 @@ def test_where_it_cannot_be(bench, name: str) -> None:
         r"compute\.strategy = 'sparse': the model must have Conv2d layers .* or be an nn\.Sequential of Linear layers"
     )
     with pytest.raises(InputError, match=message):
-        choose(module, (6,), CPU, 1, "sparse")
+        choose(workload(module), "sparse")
 
 
 def test_the_share_that_is_left_is_that_of_the_fullest_network() -> None:

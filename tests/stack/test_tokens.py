@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 import torch
+from made_workloads import workload
 from torch import Tensor, nn
 from torch.nn import functional
 
 from tickets.data import Examples
 from tickets.errors import InputError
 from tickets.stack.strategies import choose
+from tickets.stack.workload import Workload
 
 CLOSE = {"rtol": 1e-9, "atol": 1e-11}
 CPU = torch.device("cpu")
@@ -73,9 +75,13 @@ def tokens() -> Examples:
     return Examples(inputs[:43], labels[:43], inputs[43:53], labels[43:53], inputs[53:], labels[53:], 3)
 
 
+def tokens_workload(module: nn.Module) -> Workload:
+    return workload(module, (LENGTH,), dtype=torch.int64)
+
+
 def refusal(strategy: str, build: Callable[[], nn.Module]) -> str | None:
     try:
-        choose(build(), (LENGTH,), CPU, 1, strategy, dtype=torch.int64)
+        choose(tokens_workload(build()), strategy)
     except InputError as error:
         return str(error)
     return None
@@ -107,8 +113,8 @@ def test_every_strategy_that_is_offered_is_the_plain_loop(bench: Any, build: Any
 
 
 def test_the_strategy_is_chosen_with_whole_numbers() -> None:
-    assert choose(bag(), (LENGTH,), CPU, 1, dtype=torch.int64).strategy == "vectorised"
-    chosen = choose(Recurrent(), (LENGTH,), CPU, 1, dtype=torch.int64)
+    assert choose(tokens_workload(bag())).strategy == "vectorised"
+    chosen = choose(tokens_workload(Recurrent()))
     assert chosen.strategy == "looped"
     assert "Long" not in chosen.reason
-    assert "Embedding with padding_idx" in choose(padded(), (LENGTH,), CPU, 1, dtype=torch.int64).reason
+    assert "Embedding with padding_idx" in choose(tokens_workload(padded())).reason

@@ -49,7 +49,7 @@ def test_by_hand() -> None:
 def test_a_convolution_by_hand() -> None:
     """2 images of 2 x 3 pixels, a kernel of 1 x 2 with zeros around of 0 x 1: an image of 2 x 4; then 2 classes."""
     links = [
-        Link("", None, (2, 2, 3), (1, 2, 4), kernel=(1, 2), padding=(0, 1), relu=True),
+        Link("", None, (2, 2, 3), (1, 2, 4), kernel=(1, 2), padding=(0, 1)),
         Link("", None, (1, 2, 4), (2, 1, 1)),
     ]
     layout = lay_out_chain(links)
@@ -72,7 +72,7 @@ def test_a_convolution_by_hand() -> None:
 
 def test_a_channel_is_idle_where_none_of_its_pixels_leads_on() -> None:
     links = [
-        Link("", None, (1, 2, 2), (2, 2, 2), kernel=(1, 1), relu=True),
+        Link("", None, (1, 2, 2), (2, 2, 2), kernel=(1, 1)),
         Link("", None, (2, 2, 2), (1, 1, 1)),
     ]
     output = np.zeros((1, 8), bool)

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from tickets.catalogue import STRATEGIES
 from tickets.config.named import written
 from tickets.config.rules import broken_rules, flat, pruned_share
 from tickets.config.tables import ArmConfig, DataConfig, ModelConfig, ProbeConfig, ScoreConfig
@@ -40,7 +41,6 @@ PrecisionName = Literal["float32", "tf32", "bf16"]
 ScopeName = Literal["layer", "global"]
 KeptName = Literal["none", "ticket", "all"]
 RoleName = Literal["control", "measurement"]
-StrategyName = Literal["auto", "layered", "sparse", "vectorised", "looped"]
 LossName = Literal["cross_entropy", "mse"]
 
 Optimizer = Annotated[OptimizerName, one_of("optimizer", get_args(OptimizerName))]
@@ -48,7 +48,7 @@ Schedule = Annotated[ScheduleName, one_of("schedule", get_args(ScheduleName))]
 Precision = Annotated[PrecisionName, one_of("precision", get_args(PrecisionName))]
 Scope = Annotated[ScopeName, one_of("scope", get_args(ScopeName))]
 Kept = Annotated[KeptName, one_of("choice", get_args(KeptName))]
-Strategy = Annotated[StrategyName, one_of("strategy", get_args(StrategyName))]
+Strategy = Annotated[str, one_of("strategy", ("auto", *STRATEGIES))]
 Loss = Annotated[str, one_of("loss", get_args(LossName), functions=True)]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -112,6 +112,12 @@ class Examples:
     def input_shape(self) -> tuple[int, ...]:
         """The shape of one example."""
         return tuple(self.train_inputs.shape[1:])
+
+    def to(self, device: torch.device) -> Examples:
+        """The same examples with their tensors on a device."""
+        tensors = {field.name: getattr(self, field.name) for field in fields(self)}
+        moved: dict[str, Any] = {name: one.to(device) for name, one in tensors.items() if isinstance(one, Tensor)}
+        return replace(self, **moved)
 
 
 def split(dataset: Dataset, validation: int, *, in_place: bool = False) -> Examples:

@@ -4,29 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torch import nn
-
 from tickets.probes.probe import Probe
+from tickets.stack.anatomy import Anatomy
 from tickets.stack.memory import Sizes
 
 
-def bytes_at_steps(probes: Sequence[Probe], module: nn.Module, sizes: Sizes) -> int:
+def bytes_at_steps(probes: Sequence[Probe], anatomy: Anatomy, sizes: Sizes) -> int:
     """Bytes that probes take at an evaluated step, for each network that trains: one probe is called at a time."""
-    return _most([probe for probe in probes if probe.at_steps], module, sizes)
+    return _most([probe for probe in probes if probe.at_steps], anatomy, sizes)
 
 
-def bytes_afterwards(probes: Sequence[Probe], module: nn.Module, sizes: Sizes) -> int:
+def bytes_afterwards(probes: Sequence[Probe], anatomy: Anatomy, sizes: Sizes) -> int:
     """Bytes that probes take once a round has been trained, for each of its networks: all are in tensors of one stack.
 
     What a probe asks for beside that (the networks of earlier rounds) is not counted.
     """
     called = [probe for probe in probes if not probe.at_steps]
-    return _networks(sizes) + _most(called, module, sizes) if called else 0
+    return _networks(sizes) + _most(called, anatomy, sizes) if called else 0
 
 
-def _most(probes: Sequence[Probe], module: nn.Module, sizes: Sizes) -> int:
+def _most(probes: Sequence[Probe], anatomy: Anatomy, sizes: Sizes) -> int:
     """Of the probe that takes most: its working memory, and the copies that a function of the user's gets."""
-    taken = [probe.bytes_of(module) + (0 if probe.is_own else _networks(sizes)) for probe in probes]
+    taken = [probe.bytes_of(anatomy) + (0 if probe.is_own else _networks(sizes)) for probe in probes]
     return max(taken, default=0)
 
 

@@ -15,6 +15,7 @@ from tickets.errors import InputError
 from tickets.measures import Label
 from tickets.random_state import seed_generators, untouched_generators
 from tickets.seeds import stream
+from tickets.stack.anatomy import Anatomy
 from tickets.stack.evaluation import score
 from tickets.stack.looped import EVALUATION_SEED, generators, seed_noise
 from tickets.stack.precision import lowered
@@ -35,8 +36,8 @@ class Context:
         Its examples, on `device`.
     build
         Makes a new module of the architecture on the CPU.
-    template
-        A module of the architecture whose own values mean nothing, on `device`.
+    anatomy
+        What is known of the architecture; its module, whose own values mean nothing, is on `device`.
     device
         Where the networks are trained.
     chunk
@@ -46,7 +47,7 @@ class Context:
     run: Run
     examples: Examples
     build: Callable[[], nn.Module]
-    template: nn.Module
+    anatomy: Anatomy
     device: torch.device
     chunk: int
 
@@ -121,7 +122,7 @@ class Networks:
     @property
     def template(self) -> nn.Module:
         """A module of the architecture, on `device`, whose own values mean nothing; for reading."""
-        return self.context.template
+        return self.context.anatomy.module
 
     @property
     def finite(self) -> Tensor:

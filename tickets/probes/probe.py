@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from tickets.binding import bound, resolve
 from tickets.catalogue import PROBES, table_of
@@ -21,6 +21,7 @@ from tickets.probes.rows import Columns, as_columns
 from tickets.process_state import settings_kept
 from tickets.random_state import seed_generators, untouched_generators
 from tickets.seeds import stream
+from tickets.stack.anatomy import Anatomy
 from tickets.users_code import told
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -39,13 +40,13 @@ def at_steps(probe: Function) -> Function:
     return probe
 
 
-def working_memory(bytes_of: Callable[[nn.Module], int]) -> Callable[[Function], Function]:
+def working_memory(bytes_of: Callable[[Anatomy], int]) -> Callable[[Function], Function]:
     """Say how many bytes a probe takes to measure one network, for the estimate of a run's memory.
 
     Parameters
     ----------
     bytes_of
-        Called with a module of the architecture.
+        Called with the architecture's anatomy.
     """
 
     def mark(probe: Function) -> Function:
@@ -79,7 +80,7 @@ class Probe:
     function: Callable[..., Any]
     options: Mapping[str, Any]
     at_steps: bool
-    bytes_of: Callable[[nn.Module], int]
+    bytes_of: Callable[[Anatomy], int]
     columns: Mapping[str, str] | None = None
 
     @property
@@ -164,7 +165,7 @@ def record_of(probes: Sequence[Probe]) -> dict[str, dict[str, Any]]:
     return {probe.table: {"name": probe.name, "options": dict(probe.options)} for probe in probes}
 
 
-def _none(module: nn.Module) -> int:
+def _none(anatomy: Anatomy) -> int:
     return 0
 
 

@@ -7,11 +7,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from tickets.errors import InputError
 from tickets.probes.networks import Networks, Tensors
 from tickets.probes.probe import at_steps, working_memory
-from tickets.stack.units import HiddenLayer, hidden_layers
+from tickets.stack.anatomy import Anatomy
+from tickets.stack.hidden import NO_HIDDEN_LAYERS, HiddenLayer
 
 MEASURES = (
     "distinct",
@@ -27,12 +29,12 @@ EXAMPLES = 64  # that the distances and the rank are measured on
 QUANTILES = (0.05, 0.5, 0.95)  # distance_low, _median, _high
 
 
-def unit_bytes(module: nn.Module) -> int:
+def unit_bytes(anatomy: Anatomy) -> int:
     """Bytes that measuring one network takes: a layer's unit vectors three times, and all their distances."""
-    shapes = {name: parameter.shape for name, parameter in module.named_parameters()}
+    shapes = {name: parameter.shape for name, parameter in anatomy.module.named_parameters()}
     taken = [
         20 * layer.width * (shapes[layer.weight][1] + 1 + shapes[layer.outgoing][0]) + 32 * layer.width**2
-        for layer in hidden_layers(module)
+        for layer in anatomy.hidden or ()
     ]
     return max(taken, default=0)
 
@@ -50,7 +52,9 @@ def units(networks: Networks) -> pd.DataFrame:
     InputError
         If the model is not a chain of Linear layers.
     """
-    layers = hidden_layers(networks.template)
+    layers = networks.context.anatomy.hidden
+    if layers is None:
+        raise InputError(f"probe 'units' or store.units = true: {NO_HIDDEN_LAYERS}; leave the probe out")
     measured = measure_units(layers, networks.values, networks.examples.validation_inputs)  # (R, layers, measures)
     columns = {
         "network": np.repeat(np.arange(len(networks)), len(layers)),

@@ -1,10 +1,10 @@
-"""Networks that are a chain: layers of weights one after the other, with ReLU, and max pooling, between them."""
+"""Networks that are a chain: layers of weights one after the other, with elementwise layers and pooling between."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence, Set
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import nn
@@ -14,14 +14,30 @@ from tickets.stack.hooks import is_hooked
 
 Image = tuple[int, int, int]  # channels, height, width; a vector is channels of one pixel
 
+# Layers that change each number by itself.
+ELEMENTWISE = (
+    nn.ReLU, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Softplus, nn.Tanh, nn.Sigmoid, nn.Identity, nn.Dropout,
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Link:
-    """A layer of weights, and what follows it before the next.
+    """A layer of weights, and what follows it before the next one.
 
-    weight, bias: names of parameters. inputs: what it reads. outputs: what comes of it, before pooling. kernel,
-    padding: of a convolution; of a Linear layer, which reads everything at once, None. pool: the side of the squares
-    that only the greatest passes of, 1 for none. relu: whether ReLU follows.
+    Parameters
+    ----------
+    weight, bias
+        Names of parameters; bias is None for a layer without one.
+    inputs
+        Shape of what the layer reads.
+    outputs
+        Shape of what it computes, before pooling.
+    kernel, padding
+        Of a convolution; kernel is None for a Linear layer.
+    pool
+        Side of the squares of a max pooling; 1 for none.
+    between
+        The elementwise layers before the next layer of weights, in order. Not compared by ==.
     """
 
     weight: str
@@ -31,11 +47,11 @@ class Link:
     kernel: Pair | None = None
     padding: Pair = (0, 0)
     pool: int = 1
-    relu: bool = False
+    between: tuple[nn.Module, ...] = field(default=(), compare=False)
 
     @property
     def pooled(self) -> Image:
-        """What the next layer reads."""
+        """Shape of what the next layer reads."""
         channels, high, wide = self.outputs
         return channels, high // self.pool, wide // self.pool
 
@@ -45,57 +61,77 @@ class Link:
         return self.outputs[1] * self.outputs[2]
 
 
-def chain_of(module: nn.Module, input_shape: Sequence[int]) -> tuple[Link, ...] | None:
-    """The links of an nn.Sequential that is a chain for inputs of this shape, or None.
+@dataclass(frozen=True)
+class Chain:
+    """The links of a network that is a chain, in order; the last one is a Linear layer.
 
-    It may have Linear layers and two-dimensional convolutions (of stride 1, in one group, padded by less than the
-    kernel's side with zeros), a ReLU after each but the last, which is Linear, max pooling after convolutions, by
-    squares that leave nothing over, and Flatten. No layer may have hooks. Every parameter must be trained, be that of
-    one link, and of no other; there may be no buffers.
+    complete: whether every parameter of the network belongs to one link and is trained, and there are no buffers.
+    """
+
+    links: tuple[Link, ...]
+    complete: bool
+
+    @property
+    def linear(self) -> bool:
+        """Whether all links are Linear layers."""
+        return all(link.kernel is None for link in self.links)
+
+    @property
+    def rectified(self) -> bool:
+        """Whether each link but the last is followed by ReLU, and by no other elementwise layer."""
+        return all(link.between and all(type(layer) is nn.ReLU for layer in link.between) for link in self.links[:-1])
+
+
+def chain_of(module: nn.Module, input_shape: Sequence[int]) -> Chain | None:
+    """The chain that a network is for inputs of this shape, or None.
+
+    A chain is an nn.Sequential of Linear layers and two-dimensional convolutions (stride 1, one group, padded with
+    zeros by less than the kernel's side), elementwise layers after any but the last, which is Linear, at most one max
+    pooling after a convolution, by squares that leave nothing over, and Flatten. No layer may have hooks, and no two
+    layers a weight in common.
     """
     if type(module) is not nn.Sequential or is_hooked(module):
         return None
     links: list[Link] = []
+    weights: set[int] = set()
     image, flat = _image(input_shape), len(input_shape) == 1
-    for name, layer in layers_of(module):
+    for name, layer in _layers(module):
         if type(layer) is nn.Flatten and (layer.start_dim, layer.end_dim) == (1, -1):
             image = image if links else (math.prod(image), 1, 1)  # whose weights are in the order of the inputs
             flat = True
-        elif type(layer) is nn.ReLU and links:
-            links[-1] = replace(links[-1], relu=True)
+        elif type(layer) in ELEMENTWISE and links:
+            links[-1] = replace(links[-1], between=(*links[-1].between, layer))
         elif type(layer) is nn.MaxPool2d and links and not flat and links[-1].pool == 1 and _halves(layer, image):
             links[-1] = replace(links[-1], pool=_pair(layer.kernel_size)[0])
             image = links[-1].pooled
-        elif (link := _link(name, layer, image, flat)) is not None and (not links or links[-1].relu):
+        elif (link := _link(name, layer, image, flat)) is not None:
             links.append(link)
+            weights.add(id(layer.weight))
             image = link.outputs
         else:
             return None
-    ends = bool(links) and links[-1].kernel is None and not links[-1].relu
-    names = {name for link in links for name in (link.weight, link.bias) if name is not None}
-    return tuple(links) if ends and owns_all(module, names) else None
+    ends = bool(links) and links[-1].kernel is None and not links[-1].between
+    return Chain(tuple(links), _is_complete(module, links)) if ends and len(weights) == len(links) else None
 
 
-def layers_of(module: nn.Sequential) -> list[tuple[str, nn.Module]]:
-    """The layers that the inputs go through, by name, in order; one that stands there twice is named twice.
+def _layers(module: nn.Sequential) -> list[tuple[str, nn.Module]]:
+    """The layers that the inputs pass, by name, in order; a layer that is used twice is listed twice.
 
     named_children() would leave out the second time.
     """
     return [(name, layer) for name, layer in module._modules.items() if layer is not None]
 
 
-def owns_all(module: nn.Module, names: Set[str]) -> bool:
-    """Whether a module has these parameters and no others, all of which are trained, and no buffers.
-
-    A parameter that two layers share has one name.
-    """
+def _is_complete(module: nn.Module, links: Sequence[Link]) -> bool:
+    """See Chain. A parameter that two layers share has one name."""
+    names = {name for link in links for name in (link.weight, link.bias) if name is not None}
     found = dict(module.named_parameters())
     trained = all(parameter.requires_grad for parameter in found.values())
     return found.keys() == names and trained and next(module.buffers(), None) is None
 
 
 def _link(name: str, layer: nn.Module, image: Image, flat: bool) -> Link | None:
-    """A layer of weights that reads such an image, if a chain may have it."""
+    """A layer of weights that reads an image of this shape, if a chain may have it."""
     bias = None if getattr(layer, "bias", None) is None else f"{name}.bias"
     if type(layer) is nn.Linear and flat and layer.in_features == math.prod(image):
         return Link(f"{name}.weight", bias, image, (layer.out_features, 1, 1))

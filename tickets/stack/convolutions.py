@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
 
-import torch
 from torch import nn
 
 Pair = tuple[int, int]  # down, across
@@ -33,8 +31,8 @@ class Convolution:
 
 
 @dataclass(frozen=True)
-class Met:
-    """A convolution as a model's forward pass meets it, and the sides of its images."""
+class ConvolutionUse:
+    """One use of a convolution in a forward pass; image: height and width of what it reads."""
 
     convolution: Convolution
     image: Pair
@@ -45,38 +43,8 @@ class Met:
         return math.prod(self.convolution.outputs(self.image))
 
 
-def convolutions_met(
-    module: nn.Module, input_shape: Sequence[int], dtype: torch.dtype = torch.float32
-) -> dict[str, list[Met]]:
-    """By weight, the convolutions that can be computed by surviving weights, each time that one example meets it.
-
-    input_shape, dtype: of an example.
-    """
-    found: dict[str, list[Met]] = {}
-    hooks = []
-    for name, layer in plain_convolutions(module):
-
-        def meet(layer: nn.Module, inputs: Any, output: Any, weight: str = f"{name}.weight") -> None:
-            image = tuple(inputs[0].shape[2:])
-            if len(image) == 2:
-                found.setdefault(weight, []).append(Met(convolution_of(cast(nn.Conv2d, layer)), image))
-
-        hooks.append(layer.register_forward_hook(meet))
-    if not hooks:
-        return found
-    training = module.training
-    try:
-        with torch.no_grad():
-            module.eval()(torch.zeros(1, *input_shape, dtype=dtype, device=next(module.parameters()).device))
-    finally:
-        module.train(training)
-        for hook in hooks:
-            hook.remove()
-    return found
-
-
 def plain_convolutions(module: nn.Module) -> Iterator[tuple[str, nn.Conv2d]]:
-    """The layers that can be computed by surviving weights: plain ones, which share their weights with no one."""
+    """The layers that can be computed by surviving weights, by name: plain ones with weights of their own."""
     owners: dict[int, int] = {}
     for layer in module.modules():
         for parameter in layer.parameters(recurse=False):

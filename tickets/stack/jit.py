@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-OFF = "NUMBA_DISABLE_JIT is set, and the kernels run only when compiled; unset it"
+OFF = "NUMBA_DISABLE_JIT is set, so that the kernels cannot be compiled"
 
 
 def jit_is_off() -> bool:

@@ -6,21 +6,14 @@ chain of Linear, ReLU and Dropout layers under cross-entropy is short enough to 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
-from tickets.stack.chain import layers_of, owns_all
-from tickets.stack.hooks import is_hooked
+from tickets.stack.chain import Link
 from tickets.stack.networks import Noise, Tensors, Unreached
-
-# A chain, a letter a layer: each Linear but the last may be followed by ReLU, then by Dropout.
-_KINDS = {nn.Linear: "L", nn.ReLU: "R", nn.Dropout: "D"}
-_CHAIN = re.compile("(LR*D?)*L")
 
 
 @dataclass(frozen=True)
@@ -31,41 +24,16 @@ class _Layer:
     dropout: float
 
 
-def is_layered(module: nn.Module) -> bool:
-    """Whether the network is an nn.Sequential of an optional Flatten, then Linear layers with ReLU, Dropout between.
-
-    No layer may have hooks; every parameter must be trained and be one Linear layer's, which stands there once.
-    """
-    if type(module) is not nn.Sequential or is_hooked(module):
-        return False
-    named = layers_of(module)
-    layers = [layer for _, layer in named]
-    if layers and type(layers[0]) is nn.Flatten and layers[0].start_dim == 1 and layers[0].end_dim == -1:
-        layers = layers[1:]
-    linear = [(name, layer) for name, layer in named if type(layer) is nn.Linear]
-    kinds = ("weight", "bias")
-    names = {f"{name}.{kind}" for name, layer in linear for kind in kinds if getattr(layer, kind, None) is not None}
-    return _CHAIN.fullmatch(_kinds(layers)) is not None and owns_all(module, names)
-
-
-def _kinds(layers: Sequence[nn.Module]) -> str:
-    """A letter a layer, "?" for one that no chain has."""
-    return "".join(_KINDS.get(type(layer), "?") for layer in layers)
-
-
 class Layered:
-    """Execution of a model for which `is_layered` holds."""
+    """Execution of a complete chain of Linear layers, each followed by any ReLU, then by one Dropout at most."""
 
-    def __init__(self, module: nn.Module) -> None:
-        assert isinstance(module, nn.Sequential)
-        layers = layers_of(module)
-        linear = [index for index, (_, layer) in enumerate(layers) if isinstance(layer, nn.Linear)]
-        self._layers = [_layer(*layers[at], layers[at + 1 : then]) for at, then in pairwise([*linear, len(layers)])]
+    def __init__(self, links: Sequence[Link]) -> None:
+        self._layers = [_layer(link) for link in links]
         self._workspace: dict[tuple[str, int], Tensor] = {}
 
     @torch.no_grad()
     def gradients(self, parameters: Tensors, buffers: Tensors, x: Tensor, y: Tensor, noise: Noise) -> Unreached:
-        """See Execution.gradients; such a chain has no buffers."""
+        """See Execution.gradients; a complete chain has no buffers."""
         inputs = [x.flatten(2)]  # of each layer, (R, batch, in); then the logits
         kept = self._draw(parameters, x, noise)
         for index, layer in enumerate(self._layers):
@@ -129,13 +97,12 @@ class Layered:
         return space
 
 
-def _layer(name: str, linear: nn.Module, after: Sequence[tuple[str, nn.Module]]) -> _Layer:
-    """A Linear layer and what follows it before the next one."""
+def _layer(link: Link) -> _Layer:
     return _Layer(
-        weight=f"{name}.weight",
-        bias=None if linear.bias is None else f"{name}.bias",
-        relu=any(isinstance(layer, nn.ReLU) for _, layer in after),
-        dropout=next((layer.p for _, layer in after if isinstance(layer, nn.Dropout)), 0.0),
+        weight=link.weight,
+        bias=link.bias,
+        relu=any(isinstance(layer, nn.ReLU) for layer in link.between),
+        dropout=next((layer.p for layer in link.between if isinstance(layer, nn.Dropout)), 0.0),
     )
 
 

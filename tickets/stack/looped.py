@@ -18,21 +18,26 @@ from tickets.stack.jit import jit_is_off
 from tickets.stack.networks import Noise, Tensors, Unreached
 from tickets.tasks import Loss
 
-EVALUATION_SEED = 0  # of what a model draws in evaluation mode
+EVALUATION_SEED = 0  # of random numbers that a model draws in evaluation mode
 
 
 class Looped:
     """Execution of any model, one network at a time; each draws its own random numbers.
 
-    One module stands for every network in turn: its parameters and buffers are views into the stack's, so that its
-    forward pass, what is computed anew on the way back (torch.utils.checkpoint), and whoever holds a reference to a
-    parameter see that network's numbers.
+    One module computes every network in turn. Its parameters and buffers are views into the stack's, so that the
+    forward pass, activations that are recomputed in the backward pass (torch.utils.checkpoint), and any reference to a
+    parameter see the numbers of that network.
     """
 
     def __init__(self, module: nn.Module, masks: Tensors | None = None, loss: Loss = functional.cross_entropy) -> None:
-        """masks: of the stack, (R, *shape), if convolutions are to be computed by their surviving weights alone.
-
-        loss: the mean loss of one network, from (outputs, targets) of a batch.
+        """Parameters
+        ----------
+        module
+            A template of the networks.
+        masks
+            Of the stack, (R, *shape) bool, to compute convolutions by their surviving weights; None for whole ones.
+        loss
+            The mean loss of one network, from the outputs and targets of a batch.
         """
         self._loss = loss
         self._module = copy.deepcopy(module)
@@ -91,7 +96,7 @@ class Looped:
         return torch.stack(outputs)
 
     def _stand_for(self, index: int, parameters: Tensors, buffers: Tensors) -> None:
-        """Have the module be one network of the stack. What is frozen is among the buffers."""
+        """Make the module one network of the stack; frozen parameters are among the stack's buffers."""
         self._turn_to(index)
         for name, parameter in self._parameters.items():
             trained = parameters.get(name)
@@ -103,15 +108,15 @@ class Looped:
 
 @contextmanager
 def generators(device: torch.device) -> Iterator[None]:
-    """What a model draws from on this device comes out as it went in."""
+    """Restore the state of PyTorch's generators on exit."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         yield
 
 
 def seed_noise(seed: int, device: torch.device, all_of_them: bool = True) -> None:
-    """Seed what a model draws from. torch.manual_seed would seed every accelerator too.
+    """Seed the global generators; unlike torch.manual_seed, those of other accelerators stay as they are.
 
-    all_of_them: Python's and NumPy's global generators too.
+    all_of_them: also Python's and NumPy's.
     """
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":

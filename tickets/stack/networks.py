@@ -159,6 +159,26 @@ def hold_pruned(parameters: Mapping[str, Tensor], masks: Mapping[str, Tensor], v
         torch.where(masks[name], parameter, value, out=parameter)
 
 
+def share_left(stack: Stack, pixels: Mapping[str, int]) -> float:
+    """The largest share of its multiplications that a network of the stack has left.
+
+    Parameters
+    ----------
+    stack
+        The networks; a tensor without a mask counts as whole.
+    pixels
+        How often each weight is used for one example, by its tensor's name; 1 where it is not given.
+    """
+    weights = {name: tensor for name, tensor in stack.parameters.items() if tensor.dim() > 2}
+    weights |= {name: tensor for name, tensor in stack.buffers.items() if name in pixels}  # frozen ones
+    uses = {name: tensor[0].numel() * pixels.get(name, 1) for name, tensor in weights.items()}
+    whole = sum(uses[name] for name in weights if name not in stack.masks)
+    masks = {name: stack.masks[name] for name in weights if name in stack.masks}
+    left = [mask.flatten(1).sum(1) * pixels.get(name, 1) for name, mask in masks.items()]
+    most = int(torch.stack(left).sum(0).max()) if left else 0
+    return (most + whole) / sum(uses.values()) if uses else 1.0
+
+
 def join(stacks: Sequence[Stack]) -> Stack:
     """One stack of several, in their order; all must stand at the same step."""
     if len(stacks) == 1:

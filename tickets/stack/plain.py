@@ -1,6 +1,6 @@
-"""Training as anyone would write it: a module, a torch.optim optimizer and a loop, for one network after the other.
+"""Training as a user would write it: a module, a torch.optim optimizer and a loop, one network after the other.
 
-What every other strategy is compared with (see guard.py), and what is left where none of them is like it.
+All other strategies are compared with it (see guard.py), and it trains what none of them trains in the same way.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tickets.tasks import Loss, task_of
 
 
 class Plain:
-    """See Part. Each network has a module of its own, fresh from the function that builds the model."""
+    """See Part. Each network has a module of its own, new from the function that builds the model."""
 
     def __init__(
         self,
@@ -36,8 +36,10 @@ class Plain:
         device: torch.device,
         build_seed: int = 0,
     ) -> None:
-        """build_seed: of what `build` draws; no number of a network depends on it, if parameters and buffers are all
-        that a module draws.
+        """As Strategy.begin.
+
+        build_seed: of what `build` draws. A network does not depend on it, unless its constructor draws numbers that
+        are neither parameters nor buffers.
         """
         stack = start.to(device)
         self._recipe, self._device = recipe, device

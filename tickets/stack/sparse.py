@@ -1,7 +1,7 @@
-"""Training by the surviving weights alone: a pruned weight is not held, so that a step costs what its density does.
+"""Training by the surviving weights alone: pruned weights are not stored, and a step's time falls with the density.
 
-For chains (see chain.py) on a CPU. Each network is trained by itself, some steps at a time, so that what it
-needs stays in the processor's cache, and so that its numbers do not depend on who else is in the stack.
+For chains (see chain.py) on a CPU. Each network is trained by itself, some steps at a time, so that its tensors stay in
+the processor's cache, and its numbers do not depend on the other networks of the stack.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tickets.config import TrainConfig
 from tickets.data import Examples
 from tickets.stack import kernels
-from tickets.stack.chain import Link, chain_of
+from tickets.stack.chain import Link
 from tickets.stack.feed import Feed, NetworkSeeds
 from tickets.stack.layout import Layout, lay_out_chain
 from tickets.stack.networks import Stack, Tensors
@@ -29,8 +29,8 @@ from tickets.stack.wiring import Bools, Wiring, wire
 Array = npt.NDArray[Any]
 
 KINDS = {"sgd": kernels.SGD, "adam": kernels.ADAM, "adamw": kernels.ADAMW}
-BLOCK_BYTES = 2**20  # of input that is prepared at a time, for several steps: it stays in the cache
-PADDED = 128  # the optimizer's loop takes so many numbers at a time; others would be rounded in another way
+BLOCK_BYTES = 2**20  # of inputs, prepared for several steps at a time: they stay in the cache
+PADDED = 128  # numbers that the optimizer's loop takes at a time; a remainder would be rounded in another way
 MOST_STEPS = 64  # at a time: after so many, an interrupt is noticed
 
 
@@ -39,15 +39,13 @@ class Sparse:
 
     def __init__(
         self,
-        module: nn.Module,
+        links: Sequence[Link],
         start: Stack,
         seeds: Sequence[NetworkSeeds],
         examples: Examples,
         recipe: TrainConfig,
         device: torch.device,
     ) -> None:
-        links = chain_of(module, examples.input_shape)
-        assert links is not None
         self._recipe, self._masks, self._layout = recipe, start.masks, lay_out_chain(links)
         self._has_state = bool(start.optimizer)
         self._feed = Feed(seeds, examples, recipe, device)
@@ -238,10 +236,9 @@ def _wirings(links: Sequence[Link], layout: Layout, start: Stack) -> list[Wiring
 
 
 class _Room:
-    """Memory that the networks of a part work in one after the other, the same at every call.
+    """Memory that the networks of a part share, one after the other; the same at every call.
 
-    It is torch's, which begins at a multiple of 64 bytes, and so does each row of whole vectors then: none straddles
-    two lines of the cache.
+    It is allocated by torch, at multiples of 64 bytes, so that no row of whole vectors straddles two cache lines.
     """
 
     def __init__(self, dtype: torch.dtype) -> None:
@@ -249,7 +246,7 @@ class _Room:
         self._held: dict[str, Array] = {}
 
     def of(self, use: str, size: int) -> Array:
-        """(size,) of room for one use, holding anything."""
+        """(size,) numbers of room for one use, uninitialised."""
         held = self._held.get(use)
         if held is None or len(held) < size:
             held = self._held[use] = torch.empty(size, dtype=self._dtype).numpy()

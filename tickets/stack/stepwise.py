@@ -13,6 +13,7 @@ from tickets.config import TrainConfig
 from tickets.data import Examples
 from tickets.stack.execution import Execution
 from tickets.stack.feed import Feed, NetworkSeeds
+from tickets.stack.memory import Sizes
 from tickets.stack.networks import Noise, Stack, Tensors, hold_pruned
 from tickets.stack.optimizers import OnePerNetwork, make_optimizer, optimizer_state, set_learning_rate
 from tickets.stack.schedules import learning_rate
@@ -21,11 +22,11 @@ BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 class Stepwise:
-    """See Part. Every weight is held, the pruned ones too.
+    """See Part. All weights are stored, pruned ones included.
 
-    A pruned weight is what it should be after every step: its gradient's bits are cleared before the optimizer sees
-    it (a product with the mask would let a NaN through), and its state starts at zero, so that it stays exactly 0.0;
-    `hold_pruned` puts back one that is another value.
+    The bits of a pruned weight's gradient are cleared before the optimizer's step (a product with the mask would let a
+    NaN through), and its state starts at zero, so that a pruned weight that is 0.0 remains exactly 0.0. `hold_pruned`
+    restores other values after every step.
     """
 
     def __init__(
@@ -102,6 +103,11 @@ class Stepwise:
         state = optimizer_state(self._optimizer, self._parameters) if apart is None else apart.state()
         stack = Stack(self._parameters, self._buffers, self._masks, state, step, self._pruned_values)
         return stack.to(torch.device("cpu"))
+
+
+def stepwise_bytes(sizes: Sizes) -> int:
+    """Bytes of one network in training: its values, gradients, masks, keep bits (as wide as weights) and states."""
+    return 2 * sizes.parameters + sizes.buffers + sizes.weights + sizes.masks + sizes.states
 
 
 def _counts_differ(state: Mapping[str, Tensors]) -> bool:

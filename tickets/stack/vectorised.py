@@ -60,7 +60,7 @@ class Vectorised:
         return outputs
 
     def _with_what_is_new(self, module: nn.Module, inputs: Any, outputs: Tensor) -> tuple[Tensor, Tensors]:
-        """A hook, for within functional_call the buffers are those of the stack."""
+        """A hook: within functional_call the module's buffers are those of the stack."""
         return outputs, self._buffers.replaced(self._given)
 
 
@@ -71,9 +71,23 @@ def cannot_vectorise(
     loss: Loss = functional.cross_entropy,
     targets: Tensor | None = None,
 ) -> str | None:
-    """Why vmap cannot train or evaluate this model, or None if it can; tried on two networks and two examples.
+    """Try to train and evaluate two networks on two examples by vmap.
 
-    input_shape, dtype: of an example. loss: the mean loss of one network. targets: of some examples; None: classes.
+    Parameters
+    ----------
+    module
+        A template of the networks.
+    input_shape, dtype
+        Of an example.
+    loss
+        The mean loss of one network.
+    targets
+        Of some examples; None for classes.
+
+    Returns
+    -------
+    str or None
+        Why it fails; None if it does not.
     """
     for layer in module.modules():
         if isinstance(layer, nn.Embedding) and layer.padding_idx is not None:

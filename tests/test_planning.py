@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from fitted_runs import fitted
 
-from tickets.execution_plan import Plan, plan_execution
 from tickets.fitting import Fitted
-from tickets.setting import make_setting
-from tickets.stack.memory import (
-    EVALUATION_BYTES,
-    KEPT_BY_THE_ALLOCATOR,
-    Training,
-    activation_bytes,
-    ranking_bytes,
-    round_bytes,
-    sizes_of,
-    training_bytes,
-)
+from tickets.planning import NEVER_RUN, Plan, plan_execution, workload_of
+from tickets.ready import ready_run
+from tickets.stack.memory import EVALUATION_BYTES, KEPT_BY_THE_ALLOCATOR, Bytes, ranking_bytes, round_bytes
 from tickets.stack.networks import stack_networks
-from tickets.stack.strategies import SPARSE_UP_TO
+from tickets.stack.strategies import strategy_named
+from tickets.stack.strategies.sparse import SPARSE_UP_TO
 
 CPU = torch.device("cpu")
 
@@ -56,7 +50,7 @@ def test_a_model_of_convolutions_is_sparse_once_few_multiplications_are_left(mon
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
     ready = fitted((3, 8, 8), model="conv2")
     plan = plan_execution(ready, CPU)
-    setting = make_setting(ready, plan, CPU)
+    setting = ready_run(ready, plan, CPU)
     assert (plan.strategy, plan.sparse_up_to) == ("looped", 0.375)
     assert setting.pixels == {
         "conv1.weight": 64,
@@ -65,7 +59,7 @@ def test_a_model_of_convolutions_is_sparse_once_few_multiplications_are_left(mon
         "fc2.weight": 1,
         "output.weight": 1,
     }
-    assert setting.has_images
+    assert ready.anatomy.has_images
     theta0 = setting.fresh(0)
 
     def found(convolutions: float, others: float) -> str:
@@ -86,19 +80,18 @@ def most_at_once(
     ready: Fitted, bound: int, lanes: int, up_to: float, *, replicates: int = 5, networks: int = 15
 ) -> int:
     """What the bound leaves, beside an evaluation and what a round keeps, over what a network takes in training."""
-    sizes = sizes_of(ready.module, ready.prunable, ready.run.train)
-    kept = round_bytes(sizes, replicates, networks, rounds=16, rewinds=False) + ranking_bytes(ready.prunable, "layer")
-    activations = activation_bytes(ready.module, (6,))
-    dense = training_bytes("layered", sizes, 8, activations, 24)
-    sparse = training_bytes("sparse", sizes, 8, activations, 24, up_to)
-    each = sparse if up_to == 1.0 else Training(max(dense.each, sparse.each), sparse.lane)
+    workload = workload_of(ready, CPU, lanes)
+    kept = round_bytes(workload.sizes, replicates, networks, rounds=16, rewinds=False)
+    kept += ranking_bytes(ready.prunable, "layer")
+    dense, sparse = (strategy_named(name).bytes(workload, up_to) for name in ("layered", "sparse"))
+    each = sparse if up_to == 1.0 else Bytes(max(dense.each, sparse.each), sparse.lane)
     left = int(bound / KEPT_BY_THE_ALLOCATOR) - EVALUATION_BYTES["cpu"] - kept
     return (left - lanes * each.lane) // each.each
 
 
 def test_workers_share_the_threads_and_what_is_free(monkeypatch, up_to: float) -> None:
     monkeypatch.setattr("torch.get_num_threads", lambda: 8)
-    monkeypatch.setattr("tickets.execution_plan.free_bytes", lambda device: 10**9)
+    monkeypatch.setattr("tickets.planning.free_bytes", lambda device: 10**9)
     ready = fitted()
     for workers, threads in [(1, 8), (2, 4), (3, 2), (20, 1)]:
         plan = plan_execution(ready, CPU, workers)
@@ -118,8 +111,8 @@ def test_the_memory_that_the_config_allows_bounds_the_networks(up_to: float) -> 
 
 def test_what_a_round_keeps_is_not_asked_of_another_devices_memory(monkeypatch) -> None:
     free = {"cpu": 40 * 2**20, "cuda": 3 * 2**30}
-    monkeypatch.setattr("tickets.execution_plan.free_bytes", lambda device: free[device.type])
-    monkeypatch.setattr("tickets.execution_plan.round_bytes", lambda *arguments, **named: 10**12)
+    monkeypatch.setattr("tickets.planning.free_bytes", lambda device: free[device.type])
+    monkeypatch.setattr("tickets.planning.round_bytes", lambda *arguments, **named: 10**12)
     assert plan_execution(fitted(), CPU).networks_at_once == 1
     assert plan_execution(fitted(), torch.device("cuda")).networks_at_once > 100
 
@@ -160,3 +153,20 @@ def test_what_pruned_weights_keep_takes_memory() -> None:
     bound = {"compute": {"memory_gib": 1.0, "strategy": "layered", "threads": 1}}
     plan = plan_execution(fitted(arms=["ticket", FROZEN], model={"name": "mlp", "widths": [3000]}, **bound), CPU)
     assert plan.for_pruned("initial").networks_at_once < plan.networks_at_once
+
+
+def test_a_plan_for_a_gpu_says_what_has_never_run_on_one(monkeypatch) -> None:
+    monkeypatch.setattr("tickets.planning.free_bytes", lambda device: 2**30)
+    gpu = plan_execution(fitted(), torch.device("cuda"))
+    assert gpu.record()["never_run"] == NEVER_RUN
+    assert "never_run" not in plan_execution(fitted(), CPU).record()
+    assert Plan(**gpu.record()) == gpu
+
+
+def test_a_loop_is_planned_for_few_networks_and_vmap_for_many() -> None:
+    def strategy(**changes: Any) -> str:
+        return plan_execution(fitted(model="fitted_runs:tanh_net", compute={"threads": 2}, **changes), CPU).strategy
+
+    assert strategy(replicates=2, arms=["ticket", "reinit"]) == "looped"
+    assert strategy(replicates=20, arms=["ticket", "reinit"]) == "vectorised"
+    assert strategy(replicates=20, cohort_size=2, arms=["ticket", "reinit"]) == "looped"

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 import torch
-from fitted_runs import fitted, source
-from torch import Tensor, nn
+from fitted_runs import fitted
+from torch import nn
 
-from tickets.execution_plan import plan_execution
-from tickets.setting import make_setting, on_device
-from tickets.stack.memory import activation_bytes
+from tickets.planning import plan_execution
+from tickets.ready import ready_run
 
 CPU = torch.device("cpu")
 
 
 def test_a_model_of_linear_layers_has_no_images() -> None:
-    assert not make_setting(fitted(), plan_execution(fitted(), CPU), CPU).has_images
+    assert not fitted().anatomy.has_images
 
 
 def test_a_setting() -> None:
     ready = fitted(model={"name": "mlp", "widths": [5], "init": "glorot_normal"})
     plan = plan_execution(ready, CPU)
-    setting = make_setting(ready, plan, CPU)
+    setting = ready_run(ready, plan, CPU)
     assert setting.parameters == ("1.weight", "1.bias", "3.weight", "3.bias")
     assert setting.biases == {"1.bias", "3.bias"}
-    assert setting.activations == activation_bytes(ready.module, (6,))
+    assert setting.activations == ready.anatomy.activations
     assert setting.plan is plan
     first, again, other = setting.fresh(3), setting.fresh(3), setting.fresh(4)
     assert all(torch.equal(first[name], again[name]) for name in first)
@@ -37,7 +34,7 @@ def test_a_setting() -> None:
 
 def test_the_rates_of_a_network_whose_output_layer_is_excluded() -> None:
     ready = fitted(prune={"rate": 0.3, "output_rate": 0.1, "exclude": ["3.weight"]})
-    assert make_setting(ready, plan_execution(ready, CPU), CPU).rates() == {"1.weight": 0.3}
+    assert ready_run(ready, plan_execution(ready, CPU), CPU).rates() == {"1.weight": 0.3}
 
 
 def test_a_convolution_at_the_output_has_the_output_layers_rate(monkeypatch) -> None:
@@ -47,20 +44,7 @@ def test_a_convolution_at_the_output_has_the_output_layers_rate(monkeypatch) -> 
     monkeypatch.setitem(globals(), "all_convolutional", all_convolutional)
     prune = {"rate": 0.3, "conv_rate": 0.2, "output_rate": 0.1}
     ready = fitted((2, 6), model=f"{__name__}:all_convolutional", prune=prune)
-    assert make_setting(ready, plan_execution(ready, CPU), CPU).rates() == {"0.weight": 0.2, "2.weight": 0.1}
-
-
-def test_examples_on_a_device_keep_all_that_is_no_tensor() -> None:
-    def same(batch, generator):
-        return batch
-
-    given = dataclasses.replace(source().examples, augment=same)
-    moved = on_device(given, torch.device("meta"))
-    tensors = [field.name for field in dataclasses.fields(given) if isinstance(getattr(given, field.name), Tensor)]
-    assert len(tensors) == 6
-    assert all(getattr(moved, name).device.type == "meta" for name in tensors)
-    assert (moved.classes, moved.augment) == (3, same)
-    assert given.train_inputs.device == CPU
+    assert ready_run(ready, plan_execution(ready, CPU), CPU).rates() == {"0.weight": 0.2, "2.weight": 0.1}
 
 
 class Recurrent(nn.Module):
@@ -84,7 +68,7 @@ SLOW = pytest.mark.filterwarnings("ignore:There is a performance drop")  # of vm
 def test_included_weights_lose_the_rate_of_the_layer_that_they_belong_to() -> None:
     prune = {"rate": 0.3, "conv_rate": 0.2, "output_rate": 0.1, "include": ["gru.weight_*", "*.original1"]}
     one = fitted(model=f"{__name__}:recurrent", prune=prune)
-    assert make_setting(one, plan_execution(one, CPU), CPU).rates() == {
+    assert ready_run(one, plan_execution(one, CPU), CPU).rates() == {
         "conv.parametrizations.weight.original1": 0.2,
         "gru.weight_ih_l0": 0.3,
         "gru.weight_hh_l0": 0.3,
@@ -95,5 +79,5 @@ def test_included_weights_lose_the_rate_of_the_layer_that_they_belong_to() -> No
 @SLOW
 def test_the_biases_of_an_included_layer_are_zero_in_a_constant_start() -> None:
     one = fitted(model=f"{__name__}:recurrent", prune={"include": ["gru.weight_*", "*.original1"]})
-    setting = make_setting(one, plan_execution(one, CPU), CPU)
+    setting = ready_run(one, plan_execution(one, CPU), CPU)
     assert setting.biases == {"conv.bias", "gru.bias_ih_l0", "gru.bias_hh_l0", "out.bias"}

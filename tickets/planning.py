@@ -1,0 +1,216 @@
+"""How a run's stacks are computed: by which strategy, and how many networks at once fit into the memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import torch
+
+from tickets.catalogue import Pruned
+from tickets.config import Run
+from tickets.fitting import Fitted
+from tickets.probes.memory import bytes_afterwards, bytes_at_steps
+from tickets.process_state import standard_state
+from tickets.stack.memory import (
+    EVALUATION_BYTES,
+    KEPT_BY_THE_ALLOCATOR,
+    Bytes,
+    free_bytes,
+    networks_that_fit,
+    ranking_bytes,
+    round_bytes,
+)
+from tickets.stack.networks import Stack, share_left
+from tickets.stack.strategies import choose, strategy_named
+from tickets.stack.workload import Workload
+
+SPARSE = "sparse"  # the strategy that may take over; run.json has a field for it, `sparse_up_to`
+NEVER_RUN = "steps recorded by CUDA graphs, which this version's tests replay without a GPU (stack/captured.py)"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a run's stacks are computed. Stored in run.json, so that a run goes on as it began, bit for bit.
+
+    Parameters
+    ----------
+    strategy
+        A name of `tickets.catalogue.STRATEGIES`, or "plain".
+    reason
+        Why it was chosen.
+    lanes
+        Parts of a stack that train side by side.
+    networks_at_once
+        Networks that train at once, in all lanes together.
+    threads
+        Of the CPU, for all lanes together.
+    sparse_up_to
+        A stack whose networks have at most this share of their multiplications left is trained by `sparse` instead.
+    compared
+        The result of the comparison with a plain loop before the first round (guard.py); None where there was none.
+    never_run
+        What may be part of the training and was never run on such a device; None for nothing.
+    pruned_initial
+        The plan for stacks whose pruned weights keep their initial values; None if the run has none.
+    """
+
+    strategy: str
+    reason: str
+    lanes: int
+    networks_at_once: int
+    threads: int
+    sparse_up_to: float = 0.0
+    compared: Mapping[str, Any] | None = None
+    never_run: str | None = None
+    pruned_initial: Plan | None = None
+
+    def record(self) -> dict[str, Any]:
+        """As run.json has it."""
+        own = asdict(replace(self, pruned_initial=None))
+        nested = None if self.pruned_initial is None else self.pruned_initial.record()
+        return {key: value for key, value in {**own, "pruned_initial": nested}.items() if value is not None}
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any]) -> Plan:
+        """The inverse of `record`."""
+        nested = record.get("pruned_initial")
+        return cls(**{**record, "pruned_initial": None if nested is None else cls.of_record(nested)})
+
+    def for_pruned(self, pruned: Pruned) -> Plan:
+        """The plan for stacks whose pruned weights have these values."""
+        if pruned == "zero":
+            return self
+        assert self.pruned_initial is not None  # `plan_execution` makes it for a run with such an arm
+        return self.pruned_initial
+
+    def strategy_for(self, stack: Stack, pixels: Mapping[str, int]) -> str:
+        """The name of the strategy that trains a stack. pixels: see share_left."""
+        takes_over = self.sparse_up_to > 0 and share_left(stack, pixels) <= self.sparse_up_to
+        return SPARSE if takes_over else self.strategy
+
+
+@standard_state()  # a user's module may have changed it as it was imported
+def plan_execution(
+    fitted: Fitted, device: torch.device, workers: int = 1, wanted: str | None = None, pruned: Pruned = "zero"
+) -> Plan:
+    """Plan how a run's stacks are computed on a device.
+
+    Parameters
+    ----------
+    fitted
+        The run.
+    device
+        Where it is trained.
+    workers
+        Processes that share the CPU's threads, and the memory that is free.
+    wanted
+        The strategy to take instead of the one that the run asks for.
+    pruned
+        The values of the stacks' pruned weights. The plan for "zero" includes that for "initial", if an arm needs it.
+
+    Returns
+    -------
+    Plan
+        With as many networks at once as fit into compute.memory_gib, by default half of what is free on the device
+        now; one, if not even one fits.
+    """
+    run = fitted.run
+    compute = run.compute
+    threads = compute.threads or max(1, torch.get_num_threads() // workers)
+    workload = workload_of(fitted, device, threads, pruned)
+    choice = choose(workload, wanted or compute.strategy)
+    lanes = min(choice.lanes, workload.networks)
+    bound = free_bytes(device) // 2 // workers if compute.memory_gib is None else int(compute.memory_gib * 2**30)
+    bound = int(bound / KEPT_BY_THE_ALLOCATOR) - EVALUATION_BYTES[device.type]
+    if workload.on_cpu:  # what a round holds is on the CPU, and takes nothing of another device's memory
+        bound -= _held_by_a_round(fitted, workload)
+    else:
+        bound -= _measured_afterwards(fitted, workload)
+    at_once = networks_that_fit(bound, _training(fitted, workload, choice.strategy, choice.sparse_up_to), lanes)
+    never_run = None if workload.on_cpu else NEVER_RUN
+    nested = None
+    if pruned == "zero" and needs_initial(run):
+        # `sparse` is for stacks whose pruned weights are 0; a run that asks for it gets another strategy for the rest.
+        other = "auto" if (wanted or compute.strategy) == SPARSE else wanted
+        nested = plan_execution(fitted, device, workers, other, "initial")
+    return Plan(
+        strategy=choice.strategy,
+        reason=choice.reason,
+        lanes=lanes,
+        networks_at_once=at_once,
+        threads=threads,
+        sparse_up_to=choice.sparse_up_to,
+        never_run=never_run,
+        pruned_initial=nested,
+    )
+
+
+def needs_initial(run: Run) -> bool:
+    """Whether pruned weights keep their initial values in an arm of the run."""
+    return any(arm.entry.pruned == "initial" for arm in run.arms)
+
+
+def workload_of(fitted: Fitted, device: torch.device, threads: int, pruned: Pruned = "zero") -> Workload:
+    """What a run's strategy is chosen for."""
+    run = fitted.run
+    return Workload(
+        anatomy=fitted.anatomy,
+        build=fitted.build,
+        recipe=run.train,
+        device=device,
+        threads=threads,
+        networks=networks_in_lockstep(run),
+        pruned=pruned,
+        targets=fitted.source.examples.train_labels[:1],
+    )
+
+
+def memory_needed(fitted: Fitted, plan: Plan, device: torch.device) -> int:
+    """Bytes that a round of a run takes by its plan, beside the data, Python and PyTorch; on a GPU, of its memory."""
+    if plan.pruned_initial is not None:
+        rest = memory_needed(fitted, replace(plan, pruned_initial=None), device)
+        return max(rest, memory_needed(fitted, plan.pruned_initial, device))
+    workload = workload_of(fitted, device, plan.threads)
+    training = _training(fitted, workload, plan.strategy, plan.sparse_up_to)
+    at_once = min(plan.networks_at_once, workload.networks)
+    held = at_once * training.each + plan.lanes * training.lane + EVALUATION_BYTES[device.type]
+    if workload.on_cpu:
+        held += _held_by_a_round(fitted, workload)
+    else:
+        held += _measured_afterwards(fitted, workload)
+    return int(held * KEPT_BY_THE_ALLOCATOR)
+
+
+def networks_in_lockstep(run: Run) -> int:
+    """The networks of a round of a cohort: of its replicates, every arm and draw."""
+    return _cohort_size(run) * sum(arm.draws for arm in run.arms)
+
+
+def _cohort_size(run: Run) -> int:
+    return min(run.replicates, run.cohort_size or run.replicates)
+
+
+def _held_by_a_round(fitted: Fitted, workload: Workload) -> int:
+    run, rewinds = fitted.run, fitted.run.rewind.step > 0
+    held = round_bytes(workload.sizes, _cohort_size(run), workload.networks, rounds=run.rounds, rewinds=rewinds)
+    return held + ranking_bytes(fitted.prunable, run.prune.scope) + _measured_afterwards(fitted, workload)
+
+
+def _measured_afterwards(fitted: Fitted, workload: Workload) -> int:
+    """Bytes that the probes of a whole round take, on the device."""
+    return workload.networks * bytes_afterwards(fitted.probes, fitted.anatomy, workload.sizes)
+
+
+def _training(fitted: Fitted, workload: Workload, strategy: str, sparse_up_to: float) -> Bytes:
+    """What a run's networks take while they train, by whichever of its strategies takes more."""
+    most = strategy_named(strategy).bytes(workload)
+    if sparse_up_to:
+        also = strategy_named(SPARSE).bytes(workload, sparse_up_to)
+        most = Bytes(max(most.each, also.each), max(most.lane, also.lane))
+    # Copies of the networks at their early-stop step, and of those that are compared with them.
+    stood = 2 * workload.sizes.standing if fitted.run.train.evaluate_on else 0
+    held = workload.sizes.values if workload.pruned == "initial" else 0
+    measured = bytes_at_steps(fitted.probes, fitted.anatomy, workload.sizes)
+    return Bytes(most.each + stood + held + measured, most.lane)
