@@ -99,14 +99,14 @@ def test_interrupted_between_the_rewind_values_and_round_0_it_gives_the_same_bit
 
 KILLED = """
 import os, signal, sys, tickets
-from tickets.listener import Silence
-class Killer(Silence):
-    steps = 0
-    def tick(self, networks):
-        self.steps += 1
-        if self.steps == 30:
-            os.kill(os.getpid(), signal.SIGKILL)
-tickets.run(sys.argv[1], out=sys.argv[2], listener=Killer())
+from tickets.listener import Steps
+steps = 0
+def killer(event):
+    global steps
+    steps += isinstance(event, Steps)
+    if steps == 30:
+        os.kill(os.getpid(), signal.SIGKILL)
+tickets.run(sys.argv[1], out=sys.argv[2], listener=killer)
 """
 
 
@@ -413,7 +413,7 @@ def test_a_run_goes_on_as_it_began_unless_the_file_says_otherwise(campaign_file,
     began["fingerprint"]["packages"]["numpy"] = "0.0.1"
     run_json.write_text(json.dumps(began))
     listener = grow(campaign_file(tmp_path, rounds=1), out, watcher)
-    elsewhere, prunable = listener.said
+    prunable, elsewhere = listener.said
     assert "began elsewhere (numpy 0.0.1, now " in elsewhere
     assert prunable == "model mlp: prunable: all 592 weights, in 2 tensors"
     now = json.loads(run_json.read_bytes())

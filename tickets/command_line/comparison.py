@@ -13,7 +13,7 @@ from rich.table import Table
 from tickets.analysis import LEAST_FOR_P, METRICS, compare, criteria, measurements, smallest_p, values_of, winning
 from tickets.analysis.criteria import NO_SLOWER, STEPS
 from tickets.analysis.rule import Rules
-from tickets.command_line.progress import counted
+from tickets.plurals import counted
 from tickets.command_line.terminal import make_console, say, show_table
 from tickets.command_line.verdict import print_verdict
 

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tickets.command_line.progress import counted
+from tickets.plurals import counted
 from tickets.forecast import Forecast
 
 

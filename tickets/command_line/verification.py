@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from tickets.command_line.progress import counted
+from tickets.plurals import counted
 from tickets.store.verify import Problem
 
 
