@@ -148,13 +148,13 @@ def nothing(works, listener):
     train(works[0], listener)
 
 
-HERE = "engine test_engines:"
+HERE = f"engine {__name__}:"
 
 
 @pytest.mark.parametrize(("engine", "why"), [
     (forgets, f"{HERE}forgets: ended and did not report this work"),
     (raises, f"{HERE}raises: raised before it reported this work: OSError: the queue is closed (at "),
-    (foreign, f"{HERE}foreign: yielded 'works[1]'; must be (work, why it failed or None)"),
+    (foreign, f"{HERE}foreign: yielded ('works[1]', None); must be (work, why it failed or None)"),
     (another, f"{HERE}another: yielded mine/cohort-001, which is none of the works that it was given"),
     (twice, f"{HERE}twice: yielded RUN/cohort-000 twice; each work must be yielded once"),
     (numbers, f"{HERE}numbers: yielded 0 as why RUN/cohort-001 failed; must be (work, why it failed or None)"),

@@ -15,13 +15,13 @@ from torch.utils.checkpoint import checkpoint
 
 import tickets
 from tickets.config import Campaign, parse_run
+from tickets.current_network import current_network
 from tickets.data import load_dataset, split
 from tickets.earlier import check_earlier
 from tickets.errors import InputError
 from tickets.execution_plan import plan_execution
 from tickets.fitting import fit
 from tickets.guard import guarded
-from tickets.network import look_at
 from tickets.seeds import stream
 from tickets.setting import make_setting
 from tickets.source import load_source
@@ -727,7 +727,7 @@ def test_a_model_that_writes_to_its_input_does_not_write_to_the_data(
     fitted = fit(one, load_source(one.data, None))
     before = [tensor.clone() for tensor in tensors_of(fitted.source.examples)]
     plan = plan_execution(fitted, CPU)
-    look_at(fitted)
+    current_network(fitted)
     guarded(fitted, plan, CPU)
     check_earlier(tmp_path, fitted, plan, plan)
     setting = make_setting(fitted, plan, CPU)

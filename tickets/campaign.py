@@ -74,9 +74,9 @@ def run(
 
     The user's own modules are found where Python finds any, then in the current folder, then beside the campaign file.
 
-    The settings of the process (default dtype and device, gradients off, autocast, ...) neither matter nor change, and the
-    random number generators are left as they were. Several threads may call this function: their campaigns are trained
-    one after another, each with the bits that it has alone.
+    The settings of the process (default dtype and device, gradients off, autocast, ...) neither matter nor change, and
+    the random number generators are left as they were. Several threads may call this function: their campaigns are
+    trained one after another, each with the bits that it has alone.
 
     Parameters
     ----------

@@ -8,13 +8,14 @@ from typing import Any
 
 import torch
 
+from tickets.current_network import current_network
 from tickets.earlier import check_earlier
 from tickets.errors import InputError, Problems
 from tickets.execution_plan import Plan, plan_execution
 from tickets.failures import calling_code_of
 from tickets.fitting import Fitted
 from tickets.guard import guarded
-from tickets.network import Carried, Kept, carry_on, look_at
+from tickets.network import Continued, SavedNetwork, continued
 from tickets.source import Source
 from tickets.stack.jit import OFF, jit_is_off
 from tickets.store import (
@@ -71,7 +72,7 @@ def plan_all(
     return plans
 
 
-def networks_all(folder: Path, fitted: Mapping[str, Fitted], problems: Problems) -> dict[str, Carried]:
+def networks_all(folder: Path, fitted: Mapping[str, Fitted], problems: Problems) -> dict[str, Continued]:
     """What run.json is to keep of each run's network.
 
     Parameters
@@ -88,16 +89,16 @@ def networks_all(folder: Path, fitted: Mapping[str, Fitted], problems: Problems)
     dict
         The networks, by run id.
     """
-    carried = {}
+    networks = {}
     for name, one in fitted.items():
         with problems.collected(), calling_code_of(one.run, folder / name, problems):
             saved, cohorts = read_if_saved(folder / name), survey(folder / name)
             first = next((cohort.index for cohort in cohorts if 0 in cohort.replicates), None)
             values = None if first is None else read_initial(cohort_folder(folder / name, first), 0)
             rounds = max((len(cohort.rounds) for cohort in cohorts), default=0)
-            kept = Kept((saved or {}).get("began_with"), values, rounds)
-            carried[name] = carry_on(kept, look_at(one), f"{name}: model {one.run.model.name!r}")
-    return carried
+            before = SavedNetwork((saved or {}).get("began_with"), values, rounds)
+            networks[name] = continued(before, current_network(one), f"{name}: model {one.run.model.name!r}")
+    return networks
 
 
 def guard_all(

@@ -6,7 +6,7 @@ likes, and yields each piece once with what `train` returned.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
 from typing import Any
 
@@ -89,7 +89,7 @@ def _reports(
     reported: dict[str, str | None] = {}
     who = f"engine {_name(engine)}"
     try:
-        results: Iterable[Any] = engine(works, listener)
+        results: Any = engine(works, listener)
         with closing(results) if hasattr(results, "close") else nullcontext():
             for result in results:
                 if wrong := _wrong(result, waiting, reported):
@@ -138,7 +138,7 @@ def _lacking(work: Work) -> str | None:
 def _log_unless_logged(work: Work, why: str, error: BaseException | None) -> None:
     """Write a failure to the run's log, unless the process that trained the work has done so."""
     log, cohort = work.folder / Layout.LOG, work.cohort.index
-    last = next((event for event in reversed(read_events(log)) if event.get("cohort") == cohort), {})
+    last: dict[str, Any] = next((event for event in reversed(read_events(log)) if event.get("cohort") == cohort), {})
     if (last.get("event"), last.get("why")) != ("failed", why):
         trace = {} if error is None else {"traceback": whole_traceback(error)}
         append_event(log, {"event": "failed", "cohort": cohort, "why": why, **trace})

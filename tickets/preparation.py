@@ -18,7 +18,7 @@ from tickets.failures import log_failures
 from tickets.fitting import Fitted
 from tickets.importing import current_folder
 from tickets.machine import find_device
-from tickets.network import Carried
+from tickets.network import Continued
 from tickets.process_state import standard_state
 from tickets.store import CohortPlan, missing
 
@@ -72,7 +72,7 @@ class Prepared:
     device: torch.device
     fitted: Mapping[str, Fitted]
     plans: Mapping[str, Plan]
-    networks: Mapping[str, Carried]
+    networks: Mapping[str, Continued]
     todo: Mapping[str, tuple[CohortPlan, ...]]
 
 

@@ -12,7 +12,7 @@ import os
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
@@ -87,7 +87,7 @@ class _Turn:
     def __init__(self) -> None:
         self._process, self._lock = os.getpid(), threading.RLock()
 
-    def taken(self) -> threading._RLock:
+    def taken(self) -> AbstractContextManager[bool]:
         """The lock, to be entered by `with`."""
         if self._process != os.getpid():
             self._process, self._lock = os.getpid(), threading.RLock()

@@ -12,7 +12,7 @@ from tickets.continuing import read_if_saved
 from tickets.execution_plan import Plan
 from tickets.fitting import Fitted
 from tickets.listener import Listener, Note
-from tickets.network import Carried
+from tickets.network import Continued
 from tickets.store import Layout, append_event, register, replace_file, rounds_committed, write_run
 
 
@@ -31,7 +31,7 @@ def record_campaign(folder: Path, campaign: Campaign) -> None:
         replace_file(path, content)
 
 
-def record_changes(folder: Path, network: Carried, listener: Listener) -> None:
+def record_changes(folder: Path, network: Continued, listener: Listener) -> None:
     """Report and log which source files of a run have changed since they were last used.
 
     Parameters
@@ -49,7 +49,7 @@ def record_changes(folder: Path, network: Carried, listener: Listener) -> None:
 
 
 def record_run(
-    folder: Path, fitted: Fitted, plan: Plan, fingerprint: Mapping[str, Any], network: Carried, listener: Listener
+    folder: Path, fitted: Fitted, plan: Plan, fingerprint: Mapping[str, Any], network: Continued, listener: Listener
 ) -> Mapping[str, Any]:
     """Write a run's run.json, if what it says has changed.
 

@@ -81,12 +81,12 @@ def test_a_pipe_gets_one_line_a_round_that_begins_with_the_time(command, campaig
     said = command("run", campaign_file(tmp_path), "--out", tmp_path / "out")
     assert (said.code, said.err) == (0, "")
     lines = said.out.splitlines()[:5]
-    for line in lines:
-        assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d ", line)
+    for text in lines:
+        assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d ", text)
     assert lines[0].endswith(" model mlp: prunable: all 592 weights, in 2 tensors")
-    for number, line in enumerate(lines[2:]):
-        assert f" cohort-000/round-{number:03d}  density " in line
-        assert re.search(r"  ticket \d+\.\d\d  reinit \d+\.\d\d  random_mask \d+\.\d\d  \(\d+\.\d s\)$", line)
+    for number, text in enumerate(lines[2:]):
+        assert f" cohort-000/round-{number:03d}  density " in text
+        assert re.search(r"  ticket \d+\.\d\d  reinit \d+\.\d\d  random_mask \d+\.\d\d  \(\d+\.\d s\)$", text)
     assert "\x1b" not in said.out
 
 

@@ -13,9 +13,9 @@ from rich.table import Table
 from tickets.analysis import LEAST_FOR_P, METRICS, compare, criteria, measurements, smallest_p, values_of, winning
 from tickets.analysis.criteria import NO_SLOWER, STEPS
 from tickets.analysis.rule import Rules
-from tickets.plurals import counted
 from tickets.command_line.terminal import make_console, say, show_table
 from tickets.command_line.verdict import print_verdict
+from tickets.plurals import counted
 
 _IN_JSON = [
     "run", "round", "density", "arm", "metric", "n", "difference", "low", "high", "p", "p_adjusted", "verdict",

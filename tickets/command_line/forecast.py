@@ -7,8 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tickets.plurals import counted
 from tickets.forecast import Forecast
+from tickets.plurals import counted
 
 
 def print_forecast(folder: Path, found: Sequence[Forecast]) -> None:

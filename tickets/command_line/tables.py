@@ -8,10 +8,10 @@ from pathlib import Path
 from rich.table import Table
 
 from tickets.analysis import rules_of, table, winning
-from tickets.plurals import counted
 from tickets.command_line.terminal import make_console, say, show_table
 from tickets.command_line.verdict import print_verdict
 from tickets.coverage import Coverage, coverage_from_json
+from tickets.plurals import counted
 from tickets.store import RunStatus, Saved, load
 
 
