@@ -77,7 +77,7 @@ def test_a_run_that_fails_is_said_and_the_same_command_tries_it_again(command, c
     first, last = said.err.splitlines()
     assert ": failed: RuntimeError: this network breaks (at " in first
     assert first.endswith(".py:12, in forward)")
-    assert last == "1 of 2 runs failed; the same command tries them again"
+    assert last == "1 of 2 runs failed; the same command tries it again"
     assert "digits-mlp-adam" in said.out  # the other run's table
     shown = command("status", out)
     assert shown.code == 1

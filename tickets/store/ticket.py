@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Ticket:
     """A ticket, or another arm, of one replicate and round. The arrays are the caller's own to change.
 
@@ -42,6 +42,15 @@ class Ticket:
     input_shape: tuple[int, ...]
     classes: int
     trust_code: bool = False
+
+    def __repr__(self) -> str:
+        """What identifies the network, without its arrays."""
+        kept = "" if self.trained is None else ", trained values saved"
+        surviving = sum(int(mask.sum()) for mask in self.mask.values())
+        return (
+            f"Ticket(run={self.run!r}, replicate={self.replicate}, round={self.round}, arm={self.arm!r}, "
+            f"draw={self.draw}, density={self.density:.4f}: {surviving:,} weights in {len(self.mask)} masked tensors{kept})"
+        )
 
     def build(self) -> nn.Module:
         """A new torch.nn.Module at the masked initial values, on the CPU, in training mode.
