@@ -284,6 +284,26 @@ def test_settings_and_a_campaign_object_do_what_the_file_does(campaign_file, con
     assert not (tmp_path / "c").exists()
 
 
+def test_runs_that_a_setting_adds_to_a_folder_are_named(campaign_file, command, watcher, tmp_path):
+    file, out = campaign_file(tmp_path, rounds=0, arms=["ticket"]), tmp_path / "out"
+    tickets.run(file, out=out)
+    (before,) = run_folders(out)
+    dry = command("run", file, "--out", out, "--set", "train.steps=5", "--dry-run").out
+    assert "  saved      nothing of it: it would be added to 1 run in the folder\n" in dry
+    listener = watcher()
+    tickets.run(file, out=out, settings=["train.steps=5"], listener=listener)
+    (added,) = [path.name for path in run_folders(out) if path != before]
+    assert [text for text in listener.said if text.startswith("adds")] == [
+        f"adds 1 run to the 1 run in {out}: {added}; another value of data, model, train, prune, rewind or seed makes "
+        "another run"
+    ]
+    # What grows is the same run, and is not said to be added.
+    listener = watcher()
+    tickets.run(file, out=out, settings=["train.steps=5", "rounds=1"], listener=listener)
+    assert not [text for text in listener.said if text.startswith("adds")]
+    assert "to be added" not in command("run", file, "--out", out, "--dry-run").out
+
+
 def test_the_default_folder_is_named_after_the_campaign(campaign_file, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     saved = tickets.run(campaign_file(tmp_path, rounds=0, replicates=1))

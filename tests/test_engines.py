@@ -233,3 +233,21 @@ def test_each_round_says_where_and_how_it_was_trained(small, tmp_path):
         assert execution.pop("free_memory_bytes") > 2**20
         assert execution == {key: began["execution"][key] for key in execution}
         assert set(execution) == {"strategy", "sparse_up_to", "lanes", "networks_at_once", "threads"}
+
+
+def test_the_machine_is_that_of_the_process_that_trains(small, campaign_file, watcher, tmp_path, monkeypatch):
+    file, _ = small
+    there = {"system": "Elsewhere", "threads": 64}
+    monkeypatch.setattr("tickets.work.fingerprint", lambda device, threads: there)
+    listener = watcher()
+    tickets.run(campaign_file(tmp_path, **SMALL | {"rounds": 0}), out=tmp_path / "out", listener=listener)
+    (run,) = run_folders(tmp_path / "out")
+    began = json.loads((run / "run.json").read_bytes())["fingerprint"]
+    manifests = [json.loads(path.read_bytes()) for path in run.glob("cohort-*/round-*/manifest.json")]
+    assert [manifest["fingerprint"] for manifest in manifests] == [there, there]
+    started = [event for event in read_events(run / "log.jsonl") if event["event"] == "started"]
+    assert [event["fingerprint"] for event in started] == [there, there]
+    (said,) = [text for text in listener.said if "began elsewhere" in text]
+    assert f"system {began['system']}, now Elsewhere" in said
+    assert f"threads {began['threads']}, now 64" in said
+    assert said.endswith("; what is added may differ in the last bits")

@@ -1,4 +1,4 @@
-"""Other people's code draws from the global random number generators; these leave no trace of that."""
+"""The global random number generators: restored after other people's code has drawn from them, and seeded for it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 
 @contextmanager
 def untouched_generators() -> Iterator[None]:
-    """Python's, numpy's and torch's global (CPU) generators come out as they went in, whatever draws."""
+    """A block after which the global generators of Python, NumPy and PyTorch (CPU) are as they were before it."""
     python_state = random.getstate()
     numpy_state = np.random.get_state()
     torch_state = torch.default_generator.get_state()
@@ -25,11 +25,15 @@ def untouched_generators() -> Iterator[None]:
 
 
 def seed_generators(seed: int) -> None:
-    """Seed the same three generators; to be called inside `untouched_generators`.
+    """Seed the global generators of Python, NumPy and PyTorch (CPU). Call it inside `untouched_generators`.
 
-    `seed` is in [0, 2**63); torch's CPU generator heeds only its lower 32 bits. Not torch.manual_seed: that
-    would also seed the generators of every accelerator.
+    `torch.manual_seed` is not used: it would also seed the generators of every accelerator.
+
+    Parameters
+    ----------
+    seed
+        In [0, 2**63). PyTorch's CPU generator uses only its lower 32 bits.
     """
     random.seed(seed)
-    np.random.seed([seed & 0xFFFFFFFF, seed >> 32])  # numpy takes words of 32 bits
+    np.random.seed([seed & 0xFFFFFFFF, seed >> 32])  # NumPy takes words of 32 bits
     torch.default_generator.manual_seed(seed)

@@ -103,7 +103,9 @@ def test_one_replicate_is_told_why_there_is_no_interval(command, compared):
 def test_diverged_trainings_are_counted_and_the_other_verdict_is_told(command, compared):
     out = compared(replicates=3, arms=["ticket", "reinit", {"name": "constant", "value": 1e30}])
     said = command("compare", out).out
-    assert "6 trainings of 18 without a value (6 diverged) left out; counted as the worst possible value, constant" in said
+    assert (
+        "6 trainings of 18 without a value (6 diverged) left out; counted as the worst possible value, constant" in said
+    )
     assert ": better" in said
     assert "6 of 18 trainings diverged and are left out; counted as the worst there is" in said
 

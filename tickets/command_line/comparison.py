@@ -270,7 +270,7 @@ def _notes(rows: pd.DataFrame, rounds: pd.DataFrame, metric: str, rules: Rules) 
         late = rounds[rounds[STEPS] > rounds["last_step"]].groupby("arm", sort=False).size()
         if len(late):
             counts = ", ".join(f"{arm} {count}" for arm, count in late.items())
-            yield f"trainings that never reach the dense network's loss and count as twice their steps: {counts}"
+            yield f"trainings that never reach this loss and count as twice their steps: {counts}"
     yield from _lost(rows, rounds, metric)
 
 

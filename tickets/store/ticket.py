@@ -44,12 +44,11 @@ class Ticket:
     trust_code: bool = False
 
     def __repr__(self) -> str:
-        """What identifies the network, without its arrays."""
-        kept = "" if self.trained is None else ", trained values saved"
+        """The fields that identify the network, and counts in the place of its arrays."""
         surviving = sum(int(mask.sum()) for mask in self.mask.values())
         return (
             f"Ticket(run={self.run!r}, replicate={self.replicate}, round={self.round}, arm={self.arm!r}, "
-            f"draw={self.draw}, density={self.density:.4f}: {surviving:,} weights in {len(self.mask)} masked tensors{kept})"
+            f"draw={self.draw}, density={self.density:.4f}, surviving={surviving}, trained={self.trained is not None})"
         )
 
     def build(self) -> nn.Module:
