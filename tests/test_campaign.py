@@ -434,7 +434,7 @@ def test_a_run_goes_on_as_it_began_unless_the_file_says_otherwise(campaign_file,
     run_json.write_text(json.dumps(began))
     listener = grow(campaign_file(tmp_path, rounds=1), out, watcher)
     prunable, elsewhere = listener.said
-    assert "began elsewhere (numpy 0.0.1, now " in elsewhere
+    assert "began on another machine or with other packages (numpy 0.0.1, now " in elsewhere
     assert prunable == "model mlp: prunable: all 592 weights, in 2 tensors"
     now = json.loads(run_json.read_bytes())
     assert (now["execution"], now["fingerprint"]) == (began["execution"], began["fingerprint"])

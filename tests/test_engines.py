@@ -247,7 +247,7 @@ def test_the_machine_is_that_of_the_process_that_trains(small, campaign_file, wa
     assert [manifest["fingerprint"] for manifest in manifests] == [there, there]
     started = [event for event in read_events(run / "log.jsonl") if event["event"] == "started"]
     assert [event["fingerprint"] for event in started] == [there, there]
-    (said,) = [text for text in listener.said if "began elsewhere" in text]
+    (said,) = [text for text in listener.said if "began on another machine" in text]
     assert f"system {began['system']}, now Elsewhere" in said
     assert f"threads {began['threads']}, now 64" in said
-    assert said.endswith("; what is added may differ in the last bits")
+    assert said.endswith("; rounds that are added may differ in the last bits")

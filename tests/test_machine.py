@@ -71,7 +71,7 @@ def test_fewer_networks_at_once_are_noted_and_recorded_and_the_run_goes_on_as_it
     (said,) = [text for text in listener.said if "at once" in text]
     assert said == (
         f"{run.name}: networks trained at once: 1 here, {began['networks_at_once']:,} as planned when the run began; "
-        "0.00098 GiB of memory are free; what is added may differ in the last bits"
+        "0.00098 GiB of memory are free; rounds that are added may differ in the last bits"
     )
     tickets.run(campaign_file(tmp_path, rounds=1), out=out)
     records = [

@@ -134,7 +134,11 @@ class Trainer:
         append_event(log, {"event": "started", "cohort": index, "fingerprint": here})
         if changed := changes(work.fingerprint, here):
             differs = ", ".join(changed)
-            listener(Note(f"{work.run_id}: began elsewhere ({differs}); what is added may differ in the last bits"))
+            listener(
+                Note(
+                    f"{work.run_id}: began on another machine or with other packages ({differs}); rounds that are added may differ in the last bits"
+                )
+            )
         try:
             with importable(*work.modules), _working_in(work.working_folder):
                 setting, placement = self._prepared(work, plan, device)
@@ -195,7 +199,7 @@ def _note_fewer(work: Work, placement: Placement, listener: Listener) -> None:
         listener(
             Note(
                 f"{work.run_id}: networks trained at once: {here:,} here, {began:,} as planned when the run began; "
-                f"{placement.free_memory / 2**30:.2g} GiB of memory are free; what is added may differ in the last bits"
+                f"{placement.free_memory / 2**30:.2g} GiB of memory are free; rounds that are added may differ in the last bits"
             )
         )
 
