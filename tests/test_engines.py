@@ -235,8 +235,7 @@ def test_each_round_says_where_and_how_it_was_trained(small, tmp_path):
         assert set(execution) == {"strategy", "sparse_up_to", "lanes", "networks_at_once", "threads"}
 
 
-def test_the_machine_is_that_of_the_process_that_trains(small, campaign_file, watcher, tmp_path, monkeypatch):
-    file, _ = small
+def test_the_machine_is_that_of_the_process_that_trains(campaign_file, watcher, tmp_path, monkeypatch):
     there = {"system": "Elsewhere", "threads": 64}
     monkeypatch.setattr("tickets.work.fingerprint", lambda device, threads: there)
     listener = watcher()

@@ -32,6 +32,8 @@ from tickets.source import Source, load_source
 from tickets.store import CohortPlan, Layout, append_event, cohort_folder
 from tickets.users_code import one_line, whole_traceback
 
+_LAST_BITS = "rounds that are added may differ in the last bits"
+
 
 @dataclass(frozen=True, eq=False)
 class Work:
@@ -132,13 +134,8 @@ class Trainer:
         plan = with_threads_here(work.plan, work.run.compute.threads)
         here = fingerprint(device, plan.threads)
         append_event(log, {"event": "started", "cohort": index, "fingerprint": here})
-        if changed := changes(work.fingerprint, here):
-            differs = ", ".join(changed)
-            listener(
-                Note(
-                    f"{work.run_id}: began on another machine or with other packages ({differs}); rounds that are added may differ in the last bits"
-                )
-            )
+        if changed := ", ".join(changes(work.fingerprint, here)):
+            listener(Note(f"{work.run_id}: began on another machine or with other packages ({changed}); {_LAST_BITS}"))
         try:
             with importable(*work.modules), _working_in(work.working_folder):
                 setting, placement = self._prepared(work, plan, device)
@@ -194,14 +191,10 @@ def _working_in(folder: Path | None) -> Iterator[None]:
 
 
 def _note_fewer(work: Work, placement: Placement, listener: Listener) -> None:
-    began, here = work.plan.networks_at_once, placement.plan.networks_at_once
+    began, here, free = work.plan.networks_at_once, placement.plan.networks_at_once, placement.free_memory / 2**30
     if here < began:
-        listener(
-            Note(
-                f"{work.run_id}: networks trained at once: {here:,} here, {began:,} as planned when the run began; "
-                f"{placement.free_memory / 2**30:.2g} GiB of memory are free; rounds that are added may differ in the last bits"
-            )
-        )
+        counts = f"networks trained at once: {here:,} here, {began:,} as planned when the run began"
+        listener(Note(f"{work.run_id}: {counts}; {free:.2g} GiB of memory are free; {_LAST_BITS}"))
 
 
 def _log_failure(log: Path, cohort: int, error: BaseException, why: str) -> str:
