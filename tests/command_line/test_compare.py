@@ -92,7 +92,7 @@ def test_one_replicate_is_told_why_there_is_no_interval(command, compared):
     out = compared(replicates=1)
     said = command("compare", out)
     assert said.code == 0
-    assert "one replicate: no interval, for one difference has no spread; raise `replicates` to 2 or more" in said.out
+    assert "one replicate: no interval, since one difference has no spread; raise `replicates` to 2 or more" in said.out
     assert "Cannot tell whether there is a winning ticket (1 replicate; " in said.out
     assert "  One replicate gives no interval; raise `replicates` and give the same command again." in said.out
     for one in json.loads(command("compare", out, "--json").out):
