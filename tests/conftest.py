@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 import tomli_w
 
-from tickets.listener import RoundDone, Silence
+from tickets.listener import Begun, Event, RoundDone, Steps
 
 # `python -m tickets`, but for this: whoever runs the tests in the background of a shell has Ctrl-C ignored, and so
 # would every process that they start.
@@ -41,8 +41,8 @@ TINY: Mapping[str, Any] = {
 }
 
 
-class Watcher(Silence):
-    """Remembers what it is told. Interrupts so many steps after so many commits, if `stop` says (commits, steps)."""
+class Watcher:
+    """A listener that records events. Raises KeyboardInterrupt after `stop` = (commits, steps since the last one)."""
 
     def __init__(self, stop: tuple[int, int] | None = None) -> None:
         self.stop = stop
@@ -50,21 +50,22 @@ class Watcher(Silence):
         self.rounds: list[RoundDone] = []
         self.said: list[str] = []
 
-    def begin(self, runs: int, work: int, done: int) -> None:
-        self.promised, self.there = work, done
-
-    def tick(self, steps: int) -> None:
-        self.ticks += 1
-        self.networks += steps
-        self._stop()
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Begun):
+            self.promised, self.there = event.steps, event.rounds_done
+        elif isinstance(event, Steps):
+            self.ticks += 1
+            self.networks += event.count
+            self._stop()
+        elif isinstance(event, RoundDone):
+            self.round_done(event)
+        else:
+            self.said.append(event.text)
 
     def round_done(self, done: RoundDone) -> None:
         self.rounds.append(done)
         self.ticks = 0
         self._stop()
-
-    def say(self, text: str) -> None:
-        self.said.append(text)
 
     def _stop(self) -> None:
         if self.stop == (len(self.rounds), self.ticks):
@@ -115,6 +116,7 @@ def contents() -> Callable[[Path], dict[str, Any]]:
         if path.name == "manifest.json":
             manifest = json.loads(path.read_bytes())
             manifest["files"].pop("rounds.parquet", None)  # its hash covers the seconds
+            manifest.get("execution", {}).pop("free_memory_bytes", None)
             return manifest
         return path.read_bytes()
 

@@ -99,14 +99,14 @@ def test_interrupted_between_the_rewind_values_and_round_0_it_gives_the_same_bit
 
 KILLED = """
 import os, signal, sys, tickets
-from tickets.listener import Silence
-class Killer(Silence):
-    steps = 0
-    def tick(self, networks):
-        self.steps += 1
-        if self.steps == 30:
-            os.kill(os.getpid(), signal.SIGKILL)
-tickets.run(sys.argv[1], out=sys.argv[2], listener=Killer())
+from tickets.listener import Steps
+steps = 0
+def killer(event):
+    global steps
+    steps += isinstance(event, Steps)
+    if steps == 30:
+        os.kill(os.getpid(), signal.SIGKILL)
+tickets.run(sys.argv[1], out=sys.argv[2], listener=killer)
 """
 
 
@@ -284,6 +284,26 @@ def test_settings_and_a_campaign_object_do_what_the_file_does(campaign_file, con
     assert not (tmp_path / "c").exists()
 
 
+def test_runs_that_a_setting_adds_to_a_folder_are_named(campaign_file, command, watcher, tmp_path):
+    file, out = campaign_file(tmp_path, rounds=0, arms=["ticket"]), tmp_path / "out"
+    tickets.run(file, out=out)
+    (before,) = run_folders(out)
+    dry = command("run", file, "--out", out, "--set", "train.steps=5", "--dry-run").out
+    assert "  saved      nothing of it: it would be added to 1 run in the folder\n" in dry
+    listener = watcher()
+    tickets.run(file, out=out, settings=["train.steps=5"], listener=listener)
+    (added,) = [path.name for path in run_folders(out) if path != before]
+    assert [text for text in listener.said if text.startswith("adds")] == [
+        f"adds 1 run to the 1 run in {out}: {added}; another value of data, model, train, prune, rewind or seed makes "
+        "another run"
+    ]
+    # What grows is the same run, and is not said to be added.
+    listener = watcher()
+    tickets.run(file, out=out, settings=["train.steps=5", "rounds=1"], listener=listener)
+    assert not [text for text in listener.said if text.startswith("adds")]
+    assert "to be added" not in command("run", file, "--out", out, "--dry-run").out
+
+
 def test_the_default_folder_is_named_after_the_campaign(campaign_file, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     saved = tickets.run(campaign_file(tmp_path, rounds=0, replicates=1))
@@ -413,8 +433,8 @@ def test_a_run_goes_on_as_it_began_unless_the_file_says_otherwise(campaign_file,
     began["fingerprint"]["packages"]["numpy"] = "0.0.1"
     run_json.write_text(json.dumps(began))
     listener = grow(campaign_file(tmp_path, rounds=1), out, watcher)
-    elsewhere, prunable = listener.said
-    assert "began elsewhere (numpy 0.0.1, now " in elsewhere
+    prunable, elsewhere = listener.said
+    assert "began on another machine or with other packages (numpy 0.0.1, now " in elsewhere
     assert prunable == "model mlp: prunable: all 592 weights, in 2 tensors"
     now = json.loads(run_json.read_bytes())
     assert (now["execution"], now["fingerprint"]) == (began["execution"], began["fingerprint"])

@@ -295,8 +295,8 @@ def test_a_log_that_cannot_be_written_for_lack_of_space(command, campaign_file, 
 
 
 def test_devices_by_number(monkeypatch):
-    from tickets.checks import find_device
     from tickets.errors import InputError
+    from tickets.machine import find_device
 
     assert find_device("cpu") == torch.device("cpu")
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)

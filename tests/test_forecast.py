@@ -69,7 +69,7 @@ def test_the_command_prints_it_and_writes_nothing(campaign_file, command, conten
         "  trainings  12 of 12 are missing: 1 replicate x 3 rounds x 4 networks (ticket, reinit x 2, constant)",
         "  steps      96, counted over all networks",
         "  prunable   all 592 weights, in 2 tensors: 1.weight (8, 64), 3.weight (10, 8)",
-        "  time       not known: no round of this run is saved",
+        "  time       unknown: no round of this run is saved",
     ):
         assert lines.count(wanted) == 2
     assert sum(line.startswith("  memory     about ") for line in lines) == 2

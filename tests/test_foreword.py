@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 
 import pytest
+from fitted_runs import fitted
 from tickets.analysis.report import make_report
 
 import tickets
 from tickets.errors import InputError
+from tickets.foreword import foreword
 
 GRU = """
 from torch import nn
@@ -133,3 +135,20 @@ def test_a_run_that_pruned_frozen_parameters_is_not_gone_on_with(campaign_file, 
     )
     with pytest.raises(InputError, match=told):
         tickets.run(frozen, out=tmp_path / "out")
+
+
+@pytest.mark.parametrize(("changes", "why"), [
+    ({"arms": ["ticket", "shuffle"]}, "the run does not train reinit, so that"),
+    ({"arms": ["ticket", "reinit", "shuffle"], "verdict": {"controls": ["shuffle"]}}, None),
+    ({"arms": ["ticket", {"name": "reinit", "label": "other"}]}, "the run does not train reinit, so that"),
+    ({"arms": ["ticket"], "rounds": 0}, None),
+    ({"model": {"name": "mlp", "widths": [5], "init": "dct"}, "arms": ["ticket", "reinit"]},
+     "reinit starts as the ticket does and is no control, so that"),
+])  # fmt: skip
+def test_a_verdict_that_cannot_be_reached_is_announced_before_training(changes, why):
+    said = [line for line in foreword([fitted(**changes)]) if "verdict.controls" in line]
+    assert len(said) == (why is not None)
+    for line in said:
+        assert line.startswith(f"warning: verdict.controls = ['reinit']: {why}")
+        assert 'whether there is a winning ticket will be "cannot tell"' in line
+        assert line.endswith("name another control in verdict.controls")

@@ -374,8 +374,8 @@ def test_an_earlier_run_whose_strategy_is_wrong_does_not_go_on(campaign_file, co
     ("model", "train", "why"),
     [
         ("frozen_net", {}, r"the frozen parameters 1\.weight were trained and pruned"),
-        ("shared_net", {}, "a layer that stands there more than once was computed once"),
-        ("assigning_net", {}, "what the model puts in the place of its buffers mean was lost"),
+        ("shared_net", {}, "a layer that occurs more than once was computed once"),
+        ("assigning_net", {}, "the tensors that the model assigns to its buffers mean were lost"),
         ("idle_net", {"weight_decay": 0.1}, r"weight decay changed idle\.weight, idle\.bias, which no loss reaches"),
     ],
 )

@@ -16,12 +16,12 @@ from torch.utils.checkpoint import checkpoint
 
 import tickets
 from tickets.config import Campaign, parse_run
+from tickets.current_network import current_network
 from tickets.data import load_dataset, split
 from tickets.earlier import check_earlier
 from tickets.errors import InputError
 from tickets.fitting import fit
 from tickets.guard import guarded
-from tickets.network import look_at
 from tickets.planning import plan_execution
 from tickets.ready import ready_run
 from tickets.seeds import stream
@@ -728,7 +728,7 @@ def test_a_model_that_writes_to_its_input_does_not_write_to_the_data(
     fitted = fit(one, load_source(one.data, None))
     before = [tensor.clone() for tensor in tensors_of(fitted.source.examples)]
     plan = plan_execution(fitted, CPU)
-    look_at(fitted)
+    current_network(fitted)
     guarded(fitted, plan, CPU)
     check_earlier(tmp_path, fitted, plan, plan)
     setting = ready_run(fitted, plan, CPU)

@@ -217,7 +217,7 @@ def test_a_damaged_record_is_said(damage, campaign_file, tmp_path):
     table = json.loads((folder / "run.json").read_bytes())
     table["began_with"] = {**table["began_with"], **damage} if "sources" in damage else damage
     (folder / "run.json").write_text(json.dumps(table))
-    with pytest.raises(InputError, match=r"what run\.json keeps of its network is damaged"):
+    with pytest.raises(InputError, match=r"the record of its network in run\.json \(began_with\) is damaged"):
         tickets.run(file, out=tmp_path / "out")
 
 

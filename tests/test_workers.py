@@ -95,7 +95,7 @@ def test_work_that_nobody_is_left_for_fails_too(campaign_file, module, flag, tmp
         tickets.run(file, out=tmp_path / "out", workers=2)
     reasons = [part.partition(" failed: ")[2] for part in str(raised.value).split("; ")]
     killed = "its process was ended by SIGKILL (is there enough memory?)"
-    assert reasons == [killed, killed, "every process had died before it began"]
+    assert reasons == [killed, killed, "every process had died before this work began"]
     assert [one.why for one in status(tmp_path / "out")] == reasons
 
 

@@ -1,55 +1,57 @@
-"""A campaign from its file to its folder: what is missing is trained, what is there stays as it is."""
+"""A campaign from its file to its folder: what is missing is trained, and what is there stays as it is."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from tickets.checks import read_if_saved
-from tickets.cohort import CohortWork, steps_missing
-from tickets.config import Campaign, Run, to_toml
+from tickets.cohort import steps_missing
+from tickets.config import Campaign, Run
+from tickets.engines import Engine, failures, one_after_another
 from tickets.fingerprint import fingerprint
-from tickets.fitting import Fitted
 from tickets.foreword import foreword
-from tickets.listener import Listener, Silence
-from tickets.network import Carried
-from tickets.planning import Plan
-from tickets.preparation import Prepared, modules_of, prepare
-from tickets.process_state import standard_state
+from tickets.importing import current_folder, importable
+from tickets.listener import Begun, Listener, Note, without_repeats
+from tickets.plurals import counted
+from tickets.preparation import Prepared, module_folders, prepare
+from tickets.process_state import one_campaign_at_a_time
+from tickets.recording import record_campaign, record_changes, record_run
 from tickets.sources import named_functions, where_from
 from tickets.store import (
-    Layout,
+    CohortPlan,
     Saved,
-    append_event,
     left_over,
     load,
     lock,
     missing,
     networks_of,
-    register,
-    replace_file,
-    rounds_committed,
     run_folders,
     runs_left_over,
     survey,
     sweep_temporary,
     unmeasured,
-    write_run,
 )
-from tickets.work import Trainer, Work
-from tickets.workers import Staff, end_if_unguarded, hired, share_out
+from tickets.work import Work
+from tickets.workers import end_if_unguarded, process_pool
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a campaign came to.
+    """The result of `run_campaign`.
 
-    runs: the ids of all its runs. failed: why, by the id of each run that failed. functions: outside the catalogue
-    that the campaign names, and so trusts.
+    Parameters
+    ----------
+    folder
+        The campaign's folder.
+    runs
+        The ids of all its runs.
+    failed
+        Why each failed run failed, by run id.
+    functions
+        The functions outside the catalogue that the campaign names ("module:function"), and so trusts.
     """
 
     folder: Path
@@ -66,34 +68,49 @@ def run(
     settings: Sequence[str] = (),
     device: str = "cpu",
     workers: int = 1,
+    engine: Engine | None = None,
     listener: Listener | None = None,
 ) -> Saved:
-    """Run, or go on with, a campaign, and return what is saved: what the command `tickets run` does.
+    """Run a campaign, or go on with it, and return what is saved; the command `tickets run` does the same.
+
+    The user's own modules are found where Python finds any, then in the current folder, then beside the campaign file.
+
+    The settings of the process (default dtype and device, gradients off, autocast, ...) neither matter nor change, and
+    the random number generators are left as they were. Several threads may call this function: their campaigns are
+    trained one after another, each with the bits that it has alone.
 
     Parameters
     ----------
-    campaign:
-        The path of a campaign file, or what such a file holds as a mapping: plain dicts, lists and values.
-    out:
-        The campaign's folder; default: runs/saved/<name>.
-    data:
-        The data folder; default: the campaign's, else $TICKETS_DATA.
-    settings:
+    campaign
+        The path of a campaign file, or the content of such a file as a mapping: plain dicts, lists and values.
+    out
+        The campaign's folder; by default runs/saved/<name>.
+    data
+        The data folder; by default the campaign's, else $TICKETS_DATA.
+    settings
         "key=value", as for --set.
-    device:
-        "cpu" or "cuda".
-    workers:
-        Processes that share out runs and cohorts.
-    listener:
-        Is told what happens; default: nobody.
+    device
+        "cpu", "cuda" or "cuda:0", "cuda:1", ...
+    workers
+        The number of processes that train at once; runs and cohorts are divided among them. With an engine, the number
+        of pieces of work that it trains at once on one machine: they share its memory and threads.
+    engine
+        A function of all pieces of work and a listener that trains each by `tickets.work.train` and yields
+        (work, why it failed or None) for each; see `tickets.engines`. By default, `workers` processes of this machine.
+    listener
+        A function that is called with each event (see `tickets.listener`); by default nothing is reported.
 
-    A user's own modules are found as Python finds any, then in the current folder, then beside the campaign file.
+    Returns
+    -------
+    Saved
+        The saved runs, as `tickets.load` gives them.
 
-    What the process is set to (default dtype and device, gradients off, autocast, ...) neither matters nor changes, and
-    the random number generators are left as they were. Several threads may call it: their campaigns are trained one
-    after the other, each with the bits that it has alone.
-
-    Raises InputError, listing everything that is wrong, before anything is written; RuntimeError if a run failed.
+    Raises
+    ------
+    InputError
+        If the input is wrong, with everything that is wrong, before anything is written.
+    RuntimeError
+        If a run failed.
     """
     outcome = run_campaign(
         campaign,
@@ -102,14 +119,14 @@ def run(
         settings=settings,
         device=device,
         workers=workers,
-        listener=listener or Silence(),
+        engine=engine,
+        listener=listener or (lambda event: None),
     )
     if outcome.failed:
         raise RuntimeError("; ".join(f"{name} failed: {why}" for name, why in outcome.failed.items()))
     return load(outcome.folder, trust_code=outcome.functions)
 
 
-@standard_state()
 def run_campaign(
     campaign: str | Path | Mapping[str, Any] | Campaign,
     *,
@@ -119,130 +136,103 @@ def run_campaign(
     device: str,
     workers: int,
     listener: Listener,
+    engine: Engine | None = None,
 ) -> Outcome:
-    """As `run`, but a run that fails does not stop the others: what failed is in the outcome."""
+    """Run a campaign like `run`, but without an error for a run that fails: the outcome says which failed.
+
+    The parameters are those of `run`. Raises InputError if the input is wrong.
+    """
     end_if_unguarded()
-    with modules_of(campaign):
+    folders = module_folders(campaign)
+    with one_campaign_at_a_time(), importable(*folders):
         ready = prepare(
             campaign, out=out, data=data, settings=settings, device=device, workers=workers, keep_failures=True
         )
-        return _train(ready, workers, listener)
+        return _train(ready, workers, engine, tuple(folders), without_repeats(listener))
 
 
-def _train(ready: Prepared, workers: int, listener: Listener) -> Outcome:
-    """Train what is missing of a campaign that is prepared."""
-    folder, fitted, plans, networks = ready.folder, ready.fitted, ready.plans, ready.networks
-    runs = {name: one.run for name, one in fitted.items()}
+def _train(
+    ready: Prepared, workers: int, engine: Engine | None, modules: tuple[Path, ...], listener: Listener
+) -> Outcome:
+    """Train what a prepared campaign lacks."""
+    folder = ready.folder
+    runs = {name: one.run for name, one in ready.fitted.items()}
     named = [function for one in runs.values() for function in named_functions(one.model_dump(mode="json"))]
     functions = tuple(dict.fromkeys(named))
     if functions:
-        listener.say(f"runs code of: {', '.join(where_from(functions))}")
-    threads, pieces = torch.get_num_threads(), sum(map(len, ready.todo.values()))
-    try:
-        with hired(min(workers, pieces)) as staff, lock(folder):
-            sweep_temporary(folder)
-            _keep_file(folder / Layout.CAMPAIGN, to_toml(ready.campaign).encode())
-            # Asked again under the lock: until then another process may have been at work here.
-            todo = {name: missing(one, folder / name) for name, one in runs.items()}
-            works = []
-            for name, one in runs.items():
-                prints = fingerprint(ready.device, plans[name].threads)
-                _tell_changes(folder / name, networks[name], listener)
-                told = listener if todo[name] else Silence()
-                _keep_run(folder / name, fitted[name], plans[name], prints, networks[name], told)
-                record = networks[name].record
-                pieces_of = [CohortWork(one, name, (folder / name).absolute(), cohort, prints) for cohort in todo[name]]
-                where = (ready.data_folder, str(ready.device))
-                works += [Work(piece, plans[name], record, *where) for piece in pieces_of]
-            for line in (*_left_over(folder, runs), *foreword([one for name, one in fitted.items() if todo[name]])):
-                listener.say(line)
-            steps = sum(steps_missing(work.cohort.cohort, fitted[work.cohort.run_id].trial.starts) for work in works)
-            listener.begin(len(runs), steps, _rounds_there(runs, todo))
-            failed = _train_all(works, fitted, staff, listener)
-    finally:
-        torch.set_num_threads(threads)
+        listener(Note(f"runs code of: {', '.join(where_from(functions))}"))
+    with _engine(ready, workers, engine) as chosen, lock(folder):
+        sweep_temporary(folder)
+        # Asked again under the lock: before it, another process may have added rounds.
+        todo = {name: missing(one, folder / name) for name, one in runs.items()}
+        for line in _added(folder, runs):
+            listener(Note(line))
+        record_campaign(folder, ready.campaign)
+        works = [work for name in runs for work in _works(ready, name, todo[name], modules, listener)]
+        for line in (*_left_over(folder, runs), *foreword([ready.fitted[name] for name in runs if todo[name]])):
+            listener(Note(line))
+        steps = sum(steps_missing(work.cohort, ready.fitted[work.run_id].trial.starts) for work in works)
+        listener(Begun(len(runs), steps, _rounds_done(runs, todo)))
+        failed = failures(chosen, works, listener)
     return Outcome(folder, tuple(runs), failed, functions)
 
 
-def _tell_changes(folder: Path, network: Carried, listener: Listener) -> None:
-    """Say, and log, which source files of a run have been edited since they were last used."""
-    for change in network.changed:
-        listener.say(f"{folder.name}: {change}")
-        append_event(folder / Layout.LOG, {"event": "source", **asdict(change)})
+def _engine(ready: Prepared, workers: int, engine: Engine | None) -> AbstractContextManager[Engine]:
+    if engine is not None:
+        return nullcontext(engine)
+    processes = min(workers, sum(map(len, ready.todo.values())))
+    return process_pool(processes) if processes > 1 else nullcontext(one_after_another(ready.fitted))
 
 
-def _keep_run(
-    folder: Path, fitted: Fitted, plan: Plan, now: Mapping[str, Any], network: Carried, listener: Listener
-) -> None:
-    """Have run.json say what the campaign says now; the fingerprint in it stays that of the beginning."""
-    examples, saved = fitted.source.examples, read_if_saved(folder)
-    if saved is not None and saved["fingerprint"] != now:
-        changed = ", ".join(_changes(saved["fingerprint"], now))
-        listener.say(f"{folder.name}: began elsewhere ({changed}); what is added may differ in the last bits")
-    content: dict[str, Any] = {
-        "config": fitted.run.model_dump(mode="json"),
-        "data": {
-            "sha256": fitted.source.sha256,
-            "input_shape": list(examples.input_shape),
-            "classes": examples.classes,
-        },
-        "fingerprint": saved["fingerprint"] if saved else now,
-        "execution": plan.record(),
-        "began_with": network.record,
-        **({} if fitted.scale.accuracy == "accuracy" else {"accuracy": fitted.scale.accuracy}),
-        "coverage": fitted.coverage.as_json(),
-        "like_ticket": list(fitted.trial.like_ticket),
-        "starts": {**(saved or {}).get("starts", {}), **fitted.trial.recorded_starts()},
-        "registered": register(
-            (saved or {}).get("registered", ()), fitted.run.verdict.model_dump(mode="json"), rounds_committed(folder)
-        ),
-    }
-    # A field that a later version wrote, or a second writer of this file, stays.
-    there = {key: value for key, value in (saved or {}).items() if key not in ("schema", "run")}
-    if {**there, **content} != there:
-        for told in (plan.compared or {}).get("passed_over", ()):
-            listener.say(f"{folder.name}: passed over, since a plain PyTorch loop differs: {told}")
-        write_run(folder, folder.name, **{**there, **content})
+def _works(
+    ready: Prepared, name: str, todo: Sequence[CohortPlan], modules: tuple[Path, ...], listener: Listener
+) -> list[Work]:
+    """Write a run's run.json; the pieces of work that the run lacks."""
+    folder, fitted, plan, network = ready.folder / name, ready.fitted[name], ready.plans[name], ready.networks[name]
+    here = fingerprint(ready.device, plan.threads)
+    record_changes(folder, network, listener)
+    began = record_run(folder, fitted, plan, here, network, listener if todo else (lambda event: None))
+    return [
+        Work(
+            run=fitted.run,
+            run_id=name,
+            folder=folder.absolute(),
+            cohort=cohort,
+            plan=plan,
+            began_with=network.record,
+            fingerprint=began,
+            data_sha256=fitted.source.sha256,
+            data_folder=None if ready.data_folder is None else ready.data_folder.absolute(),
+            device=str(ready.device),
+            working_folder=next(iter(current_folder()), None),
+            modules=modules,
+        )
+        for cohort in todo
+    ]
 
 
-def _keep_file(path: Path, content: bytes) -> None:
-    """Have a file hold this content, without touching it if it does."""
-    if not path.is_file() or path.read_bytes() != content:
-        replace_file(path, content)
-
-
-def _changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    changes: list[str] = []
-    for key in {**then, **now}:
-        old, new = then.get(key), now.get(key)
-        if isinstance(old, Mapping) and isinstance(new, Mapping):
-            changes += _changes(old, new)
-        elif old != new:
-            changes.append(f"{key} {old}, now {new}")
-    return changes
+def _added(folder: Path, runs: Mapping[str, Run]) -> Iterator[str]:
+    """A line if a folder that holds runs gets others: after `--set`, or after an edit of the campaign file."""
+    there = {path.name for path in run_folders(folder)}
+    added = [name for name in runs if name not in there]
+    if there and added:
+        yield (
+            f"adds {counted(len(added), 'run')} to the {counted(len(there), 'run')} in {folder}: {', '.join(added)}; "
+            "another value of data, model, train, prune, rewind or seed makes another run"
+        )
 
 
 def _left_over(folder: Path, runs: Mapping[str, Run]) -> Iterator[str]:
-    """What is saved and no longer in the campaign, and what committed rounds lack: a line a kind."""
+    """Saved results that the campaign no longer asks for, and probes that committed rounds lack: a line for each."""
     for name, one in runs.items():
         yield from (f"{name}: {line}" for line in left_over(one, networks_of(survey(folder / name))))
         yield from (f"{name}: {line}" for line in unmeasured(one, folder / name))
     yield from runs_left_over((path.name for path in run_folders(folder)), runs)
 
 
-def _rounds_there(runs: Mapping[str, Run], todo: Mapping[str, Sequence[Any]]) -> int:
-    """Rounds that need no training at all, over all runs."""
+def _rounds_done(runs: Mapping[str, Run], todo: Mapping[str, Sequence[CohortPlan]]) -> int:
+    """The rounds that need no training, over all runs."""
     return sum(
         one.rounds + 1 - len({plan.number for cohort in todo[name] for plan in cohort.rounds})
         for name, one in runs.items()
     )
-
-
-def _train_all(works: Sequence[Work], fitted: Mapping[str, Fitted], staff: Staff, listener: Listener) -> dict[str, str]:
-    """Do all the work, here or in other processes; why each run that failed did."""
-    if not staff or len(works) <= 1:
-        trainer = Trainer(listener, fitted)
-        reasons = [(work.cohort.run_id, trainer.train(work)) for work in works]
-    else:
-        reasons = share_out(works, staff, listener)
-    return {name: why for name, why in reasons if why is not None}

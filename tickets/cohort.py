@@ -47,13 +47,16 @@ Arrays = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class CohortWork:
-    """A cohort and what is missing of it. folder: the run's. fingerprint: goes into each manifest."""
+    """A cohort and what is missing of it. folder: the run's. made_with: goes into each manifest.
+
+    made_with: JSON of where and how it trains, "fingerprint" and "execution".
+    """
 
     run: Run
     run_id: str
     folder: Path
     cohort: CohortPlan
-    fingerprint: Mapping[str, Any]
+    made_with: Mapping[str, Any]
 
 
 def train_cohort(
@@ -176,7 +179,7 @@ def _record(
         tables=result.tables,
         probes=record_of(probes),
         next_masks={chain.replicate: _arrays(chain.masks) for chain in result.chains} if is_whole else None,
-        extra={"arm_options": arm_options(work.run.arms), "fingerprint": work.fingerprint},
+        extra={"arm_options": arm_options(work.run.arms), **work.made_with},
     )
 
 

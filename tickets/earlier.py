@@ -1,4 +1,4 @@
-"""Runs that were begun before strategies were compared with a plain loop: are their rounds of the same network?"""
+"""Runs that began before strategies were compared with a plain loop: whether their rounds are of the same network."""
 
 from __future__ import annotations
 
@@ -14,14 +14,27 @@ from tickets.planning import Plan
 from tickets.process_state import standard_state
 from tickets.random_state import untouched_generators
 from tickets.stack.buffers import BuffersOf
-from tickets.tasks import task_of
 
 
 @standard_state()
 def check_earlier(folder: Path, fitted: Fitted, plan: Plan, found: Plan) -> None:
-    """Refuse to go on with rounds that were trained as another network than the one that is written.
+    """Check that the rounds of a run were trained as the network that its model's code describes.
 
-    plan: as the run began. found: with the strategy that trains this model as a plain loop does now.
+    Parameters
+    ----------
+    folder
+        The run's folder.
+    fitted
+        The run.
+    plan
+        The plan that it began with.
+    found
+        The plan whose strategy trains this model as a plain loop does now.
+
+    Raises
+    ------
+    InputError
+        If the earlier version trained another network, with each difference.
     """
     reasons = list(_trained_otherwise(fitted, plan))
     if (plan.strategy, plan.sparse_up_to) != (found.strategy, found.sparse_up_to):
@@ -35,23 +48,23 @@ def check_earlier(folder: Path, fitted: Fitted, plan: Plan, found: Plan) -> None
 
 
 def _trained_otherwise(fitted: Fitted, plan: Plan) -> Iterator[str]:
-    """What the earlier version did to such a model."""
+    """Each way in which the earlier version trained another network than the one that is written."""
     module = fitted.module
     frozen = [name for name, _ in module.named_parameters() if name not in fitted.trained]
     if frozen:
         yield f"the frozen parameters {', '.join(frozen)} were trained and pruned"
     layers = [id(layer) for layer in module._modules.values()] if type(module) is nn.Sequential else []
     if len(set(layers)) < len(layers) and (plan.strategy in ("layered", "sparse") or plan.sparse_up_to):
-        yield "a layer that stands there more than once was computed once"
+        yield "a layer that occurs more than once was computed once"
     replaced = _replaced(fitted)
     if replaced:
-        yield f"what the model puts in the place of its buffers {', '.join(replaced)} was lost"
+        yield f"the tensors that the model assigns to its buffers {', '.join(replaced)} were lost"
     if fitted.run.train.weight_decay > 0 and (unreached := _unreached(fitted)):
         yield f"weight decay changed {', '.join(unreached)}, which no loss reaches"
 
 
 def _replaced(fitted: Fitted) -> list[str]:
-    """The buffers in whose place the model puts others while it trains (self.m = ...)."""
+    """The buffers that the model replaces by another tensor while it trains (self.m = ...)."""
     with untouched_generators():
         module = fitted.build().train()
         buffers = BuffersOf(module)
@@ -61,11 +74,12 @@ def _replaced(fitted: Fitted) -> list[str]:
 
 
 def _unreached(fitted: Fitted) -> list[str]:
-    """The parameters that are trained, and that the loss of a first batch does not reach."""
+    """The trained parameters that the loss of a first batch does not depend on."""
     examples, count = fitted.source.examples, fitted.run.train.batch_size
     with untouched_generators():
         module = fitted.build().train()
         outputs = module(examples.train_inputs[:count].clone())  # a model may write to its inputs
-        task_of(fitted.run.train).loss(outputs, examples.train_labels[:count]).backward()
+        # The only loss of that version.
+        nn.functional.cross_entropy(outputs, examples.train_labels[:count]).backward()
     parameters = module.named_parameters()
     return [name for name, parameter in parameters if parameter.requires_grad and parameter.grad is None]

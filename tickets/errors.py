@@ -1,4 +1,4 @@
-"""What goes wrong because of the input, said so that a person can mend it."""
+"""Errors that the user can correct: wrong input, and failures of the user's own code."""
 
 from __future__ import annotations
 
@@ -9,9 +9,14 @@ from pathlib import Path
 
 
 class InputError(ValueError):
-    """The input is wrong; every problem found is listed, each naming the thing, its value and the mend.
+    """The input is wrong.
 
-    The command line prints the problems on stderr, one a line, and exits with status 2.
+    The command line prints each problem on stderr, one a line, and exits with status 2.
+
+    Parameters
+    ----------
+    problems
+        Everything that is wrong; each problem names the key or object, its value, what is allowed, and the fix.
     """
 
     def __init__(self, problems: Sequence[str] | str) -> None:
@@ -19,34 +24,47 @@ class InputError(ValueError):
         super().__init__("\n".join(self.problems))
 
     def __reduce__(self) -> tuple[type[InputError], tuple[tuple[str, ...]]]:
-        # An exception crosses to another process by its constructor's arguments, not by its message.
+        # An exception is pickled by the arguments of its constructor, not by its message.
         return type(self), (self.problems,)
 
 
 class UserCodeError(InputError):
-    """A function of the user's failed; its own exception is the cause (`__cause__`) of this one."""
+    """A function of the user's failed. The exception that it raised is the cause (`__cause__`) of this one."""
 
 
 class Problems:
-    """What several checks find, so that everything wrong is said at once."""
+    """Collects the errors of several checks, so that all of them are reported at once.
+
+    Attributes
+    ----------
+    failures
+        The failures of the user's code, each with the folder of its run.
+    """
 
     def __init__(self) -> None:
         self._found: dict[str, InputError] = {}  # in the order found, each once
-        self.failures: list[tuple[Path, UserCodeError]] = []  # of a user's code, with the folder of the run
+        self.failures: list[tuple[Path, UserCodeError]] = []
 
     @contextmanager
-    def noted(self) -> Iterator[None]:
-        """A block whose InputError is kept and not raised; what the block was to assign is then not there."""
+    def collected(self) -> Iterator[None]:
+        """A block whose InputError is collected and not raised. What the block was to assign may then be unset."""
         try:
             yield
         except InputError as error:
             for problem in error.problems:
                 self._found.setdefault(problem, error)
 
-    def raise_any(self) -> None:
-        """Raise one InputError with everything that was found, if anything was.
+    noted = collected  # the earlier name, until its last callers are renamed
 
-        It is a UserCodeError, from the first of those that were found, if there was one.
+    def raise_any(self) -> None:
+        """Raise one error with everything that was collected, if anything was.
+
+        Raises
+        ------
+        InputError
+            With every problem, each once, in the order found.
+        UserCodeError
+            The same, if the user's code failed; its cause is the first such failure.
         """
         if self._found:
             failed = next((error for error in self._found.values() if isinstance(error, UserCodeError)), None)
@@ -55,6 +73,19 @@ class Problems:
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:
-    """The end of an error message that offers the nearest allowed name, or nothing where none is near."""
+    """The end of an error message that suggests the nearest allowed name.
+
+    Parameters
+    ----------
+    name
+        The name that is not allowed.
+    allowed
+        The names that are.
+
+    Returns
+    -------
+    str
+        "; did you mean 'reinit'?", or "" if no name is near.
+    """
     close = difflib.get_close_matches(name, list(allowed), n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else ""

@@ -1,9 +1,11 @@
-"""What a number's last bits depend on: the packages, the machine, the threads."""
+"""What the last bits of a number depend on: the packages, the machine, the threads."""
 
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from importlib.metadata import version
+from typing import Any
 
 import torch
 
@@ -14,9 +16,21 @@ PACKAGES = ("torch", "numpy", "pandas", "pyarrow", "safetensors", "mnist1d", "sc
 
 
 def fingerprint(device: torch.device, threads: int) -> dict[str, str | int | dict[str, str]]:
-    """JSON of this process: package versions, Python, device, threads and CPU capability.
+    """The packages and the machine of this process, as JSON values.
 
     Equal fingerprints promise equal bits for the same cohort and arms.
+
+    Parameters
+    ----------
+    device
+        The device that trains.
+    threads
+        The number of CPU threads that train.
+
+    Returns
+    -------
+    dict
+        "packages" (version by name), "python", "system", "device", "cpu_capability" and "threads".
     """
     packages = {"tickets": tickets.__version__, **{package: version(package) for package in PACKAGES}}
     if jit_is_off():  # batch normalisation is PyTorch's own then
@@ -30,3 +44,28 @@ def fingerprint(device: torch.device, threads: int) -> dict[str, str | int | dic
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "threads": threads,
     }
+
+
+def changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """The differences between two fingerprints: `numpy 1.26.4, now 2.0.1` for each key that differs.
+
+    Parameters
+    ----------
+    then
+        The earlier fingerprint.
+    now
+        The later one.
+
+    Returns
+    -------
+    list of str
+        Empty if the two are equal.
+    """
+    found: list[str] = []
+    for key in {**then, **now}:
+        old, new = then.get(key), now.get(key)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            found += changes(old, new)
+        elif old != new:
+            found.append(f"{key} {old}, now {new}")
+    return found

@@ -1,4 +1,4 @@
-"""What a campaign would train, before it does: trainings, steps, prunable tensors, memory, time."""
+"""What a campaign would train: trainings, steps, prunable tensors, memory and time. Nothing is trained or written."""
 
 from __future__ import annotations
 
@@ -11,20 +11,49 @@ from tickets.cohort import steps_missing
 from tickets.config import Campaign
 from tickets.coverage import Coverage
 from tickets.errors import InputError
+from tickets.importing import importable
 from tickets.planning import memory_needed, networks_in_lockstep
-from tickets.preparation import Prepared, modules_of, prepare
-from tickets.process_state import standard_state
-from tickets.store import CohortPlan, left_over, load, networks_of, survey, wanted_arms
+from tickets.preparation import Prepared, module_folders, prepare
+from tickets.process_state import one_campaign_at_a_time, standard_state
+from tickets.store import CohortPlan, left_over, load, networks_of, run_folders, survey, wanted_arms
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """What is still to train of one run.
+    """What one run lacks, and what its training takes.
 
-    trainings, wanted: networks that are missing, and that there will be in all. steps: over all missing networks.
-    prunable: the shape of each prunable tensor, by name. coverage: which of the network's weights they are.
-    memory: bytes that a round takes, beside data, Python and PyTorch. seconds: that the missing trainings take, by the
-    mean of those that are saved; None where none is. left_over: what is saved and no longer asked for.
+    Parameters
+    ----------
+    run
+        The run's id.
+    replicates, rounds
+        The numbers that the campaign asks for; round 0 counts.
+    arms
+        The number of draws by arm.
+    trainings
+        The number of networks that are missing.
+    wanted
+        The number of networks of the whole run.
+    steps
+        The training steps to take, summed over all missing networks.
+    prunable
+        The shape of each prunable tensor, by name.
+    coverage
+        The share of the network's weights that is prunable.
+    strategy
+        How the networks are computed.
+    reason
+        Why this strategy was chosen.
+    networks_at_once
+        The most networks that train at once in one process.
+    memory
+        The peak memory of a round in bytes, without the data, Python and PyTorch.
+    seconds
+        The time that the missing trainings take, from the mean of those that are saved; None if none is saved.
+    left_over
+        What is saved of the run and no longer in the campaign file, one line for each kind.
+    beside
+        For a run that the folder does not hold yet, the number of runs that it holds; 0 for others.
     """
 
     run: str
@@ -42,9 +71,9 @@ class Forecast:
     memory: int
     seconds: float | None
     left_over: Sequence[str]
+    beside: int
 
 
-@standard_state()
 def forecast(
     campaign: str | Path | Mapping[str, Any] | Campaign,
     *,
@@ -54,16 +83,32 @@ def forecast(
     device: str,
     workers: int,
 ) -> tuple[Path, list[Forecast]]:
-    """The campaign's folder, and what would be trained of each run; the parameters are those of `tickets.run`.
+    """What a campaign would train.
 
-    Raises InputError with everything that is wrong, as a run would. Nothing is written.
+    Parameters
+    ----------
+    campaign, out, data, settings, device, workers
+        See `tickets.run`.
+
+    Returns
+    -------
+    Path
+        The campaign's folder.
+    list of Forecast
+        One for each run.
+
+    Raises
+    ------
+    InputError
+        With everything that is wrong with the input, as `tickets.run` would raise it.
     """
-    with modules_of(campaign):
+    with one_campaign_at_a_time(), importable(*module_folders(campaign)), standard_state():
         ready = prepare(campaign, out=out, data=data, settings=settings, device=device, workers=workers)
-        return ready.folder, [_of_run(ready, name) for name in ready.fitted]
+        there = {path.name for path in run_folders(ready.folder)} if ready.folder.is_dir() else set()
+        return ready.folder, [_of_run(ready, name, 0 if name in there else len(there)) for name in ready.fitted]
 
 
-def _of_run(ready: Prepared, name: str) -> Forecast:
+def _of_run(ready: Prepared, name: str, beside: int) -> Forecast:
     fitted, plan, todo = ready.fitted[name], ready.plans[name], ready.todo[name]
     run = fitted.run
     trainings = sum(len(cohort.replicates) * len(planned.arms) for cohort in todo for planned in cohort.rounds)
@@ -83,6 +128,7 @@ def _of_run(ready: Prepared, name: str) -> Forecast:
         memory=memory_needed(fitted, plan, ready.device),
         seconds=_seconds(ready.folder / name, todo, trainings),
         left_over=left_over(run, networks_of(survey(ready.folder / name))),
+        beside=beside,
     )
 
 
@@ -99,5 +145,5 @@ def _seconds(folder: Path, todo: Sequence[CohortPlan], trainings: int) -> float 
     try:
         each = load(folder).rounds["seconds"]
     except InputError:
-        return None  # nothing is saved of it, or what is saved is damaged
+        return None  # nothing is saved of it, or it is damaged
     return float(each.mean()) * trainings if len(each) else None

@@ -1,4 +1,4 @@
-"""What is said of a campaign's runs before they train: what is prunable, and what a comparison of arms must know."""
+"""The notes about a campaign's runs before they train: what is prunable, and what to know when arms are compared."""
 
 from __future__ import annotations
 
@@ -9,7 +9,18 @@ from tickets.roles import steps_sentence
 
 
 def foreword(runs: Sequence[Fitted]) -> list[str]:
-    """The lines for these runs, each once: runs of one sweep mostly share them."""
+    """The notes about some runs, each once: the runs of a sweep share most of them.
+
+    Parameters
+    ----------
+    runs
+        The runs.
+
+    Returns
+    -------
+    list of str
+        One line for each note.
+    """
     return list(dict.fromkeys(line for one in runs for line in _lines(one)))
 
 
@@ -28,3 +39,23 @@ def _lines(one: Fitted) -> Iterator[str]:
     steps = steps_sentence({"config": one.run.model_dump(mode="json"), "starts": one.trial.recorded_starts()})
     if steps:
         yield steps
+    yield from _undecided(one)
+
+
+def _undecided(one: Fitted) -> Iterator[str]:
+    """A warning if the verdict needs a control that the run does not train, or that starts as the ticket does."""
+    run = one.run
+    controls = [arm for arm in run.verdict.controls if run.rounds > 0]
+    absent = [arm for arm in controls if arm not in {arm.label for arm in run.arms}]
+    alike = [arm for arm in controls if arm in one.trial.like_ticket]
+    fix = "name another control in verdict.controls"
+    if absent:
+        yield (
+            f"warning: verdict.controls = {list(run.verdict.controls)}: the run does not train {', '.join(absent)}, so "
+            f'that whether there is a winning ticket will be "cannot tell"; add it to `arms`, or {fix}'
+        )
+    if alike:
+        yield (
+            f"warning: verdict.controls = {list(run.verdict.controls)}: {', '.join(alike)} starts as the ticket does "
+            f'and is no control, so that whether there is a winning ticket will be "cannot tell"; {fix}'
+        )

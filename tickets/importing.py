@@ -1,4 +1,4 @@
-"""Where a user's own modules are found: as Python finds any, then in folders that are named for a while."""
+"""Where the user's own modules are found: where Python finds any, then in folders that are added for a while."""
 
 from __future__ import annotations
 
@@ -16,22 +16,27 @@ from types import ModuleType
 from tickets.errors import InputError
 
 _LOCK = threading.Lock()
-_USES: Counter[str] = Counter()  # by folder that was put on sys.path here: how many blocks are inside it now
-_EVER: set[str] = set()  # every folder that was put there since the process began
+_USES: Counter[str] = Counter()  # by folder that was added to sys.path here: how many blocks use it now
+_EVER: set[str] = set()  # every folder that was added since the process began
 
 
 @contextmanager
 def importable(*folders: Path) -> Iterator[None]:
-    """A block in which modules are found in these folders too, after everywhere else.
+    """A block in which modules are also found in some folders, after everywhere else.
 
-    The folders stand at the end of sys.path, so that a file called random.py in one of them hides nothing of the
-    standard library or of what is installed. Processes that are spawned in the block find the modules as well.
+    The folders stand at the end of sys.path, so that a file called random.py in one of them hides no module of the
+    standard library or of an installed package. Processes that are spawned in the block find the modules too.
+
+    Parameters
+    ----------
+    *folders
+        The folders, in the order in which they are searched.
     """
     used: list[str] = []
     with _LOCK:
         for name in dict.fromkeys(str(folder.absolute()) for folder in folders):
             if name not in _USES and any(_same(name, there) for there in sys.path):
-                continue  # Python looks there anyway
+                continue  # Python searches it anyway
             if name not in _USES:
                 sys.path.append(name)
                 _EVER.add(name)
@@ -49,17 +54,29 @@ def importable(*folders: Path) -> Iterator[None]:
 
 
 def current_folder() -> list[Path]:
-    """The current folder; none where it has been removed."""
+    """The current folder, as a list; an empty one if the folder was removed."""
     try:
         return [Path.cwd()]
     except FileNotFoundError:
         return []
 
 
-def mend(name: str, error: ModuleNotFoundError) -> str:
-    """For the message that a module cannot be imported: where it may lie, or what is missing that it imports."""
+def import_fix(name: str, error: ModuleNotFoundError) -> str:
+    """The end of the message that a module cannot be imported: what is missing, or where the module may lie.
+
+    Parameters
+    ----------
+    name
+        The module.
+    error
+        The error that its import raised.
+
+    Returns
+    -------
+    str
+    """
     if error.name and not f"{name}.".startswith(f"{error.name}."):
-        return f"it imports {error.name!r}, which is not installed and lies in no folder that is looked in"
+        return f"it imports {error.name!r}, which is not installed and lies in no folder that is searched"
     here = "".join(f" ({folder})" for folder in current_folder())
     return (
         f"write module:function of a module that is installed, or lies in the current folder{here} or beside the "
@@ -67,10 +84,18 @@ def mend(name: str, error: ModuleNotFoundError) -> str:
     )
 
 
-def which(module: ModuleType) -> str:
-    """For a message about what a module lacks: its file, and a file of the same name that it hides.
+def file_of(module: ModuleType) -> str:
+    """The end of a message about a module: its file, and a file of the same name that it hides.
 
-    Empty where the module has no file.
+    Parameters
+    ----------
+    module
+        A module that is imported.
+
+    Returns
+    -------
+    str
+        " (it is /a/nets.py, and hides /b/nets.py, which needs another name)"; "" if the module has no file.
     """
     file = getattr(module, "__file__", None)
     if not file:
@@ -82,10 +107,25 @@ def which(module: ModuleType) -> str:
     return f" (it is {file}" + (f", and hides {others[0]}, which needs another name)" if others else ")")
 
 
-def refuse_another(name: str, target: str) -> None:
-    """Refuse a module that was found in a folder of an earlier block, where another would be found now.
+mend, which = import_fix, file_of  # the earlier names, until their last callers are renamed
 
-    Python keeps one module of a name in a process. target: the "module:function" that asks for it.
+
+def refuse_another(name: str, target: str) -> None:
+    """Raise an error for a module that an earlier block imported from its folder, if another file is found now.
+
+    Python keeps one module of a name in a process.
+
+    Parameters
+    ----------
+    name
+        The module.
+    target
+        The "module:function" that names it.
+
+    Raises
+    ------
+    InputError
+        If the module that is imported has another file than the one that would be imported now.
     """
     top = name.partition(".")[0]
     if top not in sys.modules:

@@ -1,18 +1,69 @@
-"""What a campaign tells whoever is watching while it runs."""
+"""The events of a campaign while it trains, and the functions that receive them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
+
+SECONDS_BETWEEN = 0.5  # the least time between two `Steps` events of `Gathered`
+
+
+@dataclass(frozen=True)
+class Begun:
+    """Training is about to begin.
+
+    Parameters
+    ----------
+    runs
+        The number of runs in the campaign.
+    steps
+        The training steps to take, summed over all networks.
+    rounds_done
+        The rounds that need no training, over all runs.
+    """
+
+    runs: int
+    steps: int
+    rounds_done: int
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Training steps were taken.
+
+    Parameters
+    ----------
+    count
+        The number of steps since the last such event, summed over the networks that took them.
+    """
+
+    count: int
 
 
 @dataclass(frozen=True)
 class RoundDone:
-    """A round that is committed.
+    """A round is committed to disk.
 
-    accuracy: by arm, mean test accuracy (or R2) at early stop, or where the task has neither the mean test loss at the
-    last step; NaN where all diverged. measured: which of them, "accuracy", "R2" or "loss".
+    Parameters
+    ----------
+    run
+        The run's id.
+    folder
+        The committed folder, relative to the run's folder: "cohort-000/round-003".
+    density
+        The mean density of the ticket's masks over the replicates, in [0, 1].
+    accuracy
+        By arm, the mean test accuracy (or R2) at early stop, or where the task has neither, the mean test loss at the
+        last step; NaN if every training of the arm diverged.
+    diverged
+        The number of trainings that diverged.
+    seconds
+        The training time, summed over the networks.
+    measured
+        What `accuracy` contains: "accuracy", "R2" or "loss".
     """
 
     run: str
@@ -24,33 +75,79 @@ class RoundDone:
     measured: Literal["accuracy", "R2", "loss"] = "accuracy"
 
 
-class Listener(Protocol):
-    """Someone who is told what happens while a campaign runs."""
+@dataclass(frozen=True)
+class Note:
+    """A message for the user.
 
-    def begin(self, runs: int, work: int, done: int) -> None:
-        """`runs` runs need `work` more training steps, counted over all networks; `done` rounds are there."""
+    Parameters
+    ----------
+    text
+        One line.
+    """
 
-    def tick(self, steps: int) -> None:
-        """So many more training steps were taken."""
-
-    def round_done(self, done: RoundDone) -> None:
-        """A round is on disk."""
-
-    def say(self, text: str) -> None:
-        """Something worth a line happened."""
+    text: str
 
 
-class Silence(Listener):
-    """Nobody is watching."""
+Event = Begun | Steps | RoundDone | Note
 
-    def begin(self, runs: int, work: int, done: int) -> None:
-        """Ignore it."""
+Listener = Callable[[Event], None]
+"""A function that is called with each event. `Steps` may arrive from several threads at once."""
 
-    def tick(self, steps: int) -> None:
-        """Ignore it."""
 
-    def round_done(self, done: RoundDone) -> None:
-        """Ignore it."""
+class Gathered:
+    """A listener that passes events on to another one, and sums `Steps` events to at most two a second.
 
-    def say(self, text: str) -> None:
-        """Ignore it."""
+    For listeners that are expensive to call, such as one in another process. Call `flush` after the last event.
+
+    Parameters
+    ----------
+    listener
+        Receives the events, one at a time.
+    """
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener, self._steps, self._sent = listener, 0, time.monotonic()
+        self._lock = threading.RLock()  # several lanes count their steps at once
+
+    def __call__(self, event: Event) -> None:
+        """Pass an event on, or add its steps to those of the next `Steps` event."""
+        with self._lock:
+            if not isinstance(event, Steps):
+                self.flush()
+                self._listener(event)
+                return
+            self._steps += event.count
+            if time.monotonic() - self._sent > SECONDS_BETWEEN:
+                self.flush()
+
+    def flush(self) -> None:
+        """Pass on the steps that were counted since the last `Steps` event."""
+        with self._lock:
+            if self._steps:
+                self._listener(Steps(self._steps))
+            self._steps, self._sent = 0, time.monotonic()
+
+
+def without_repeats(listener: Listener) -> Listener:
+    """A listener that passes every event on, but each distinct `Note` only once.
+
+    Parameters
+    ----------
+    listener
+        Receives the events.
+
+    Returns
+    -------
+    Listener
+        A function that remembers the notes it has passed on.
+    """
+    passed_on: set[str] = set()
+
+    def pass_on(event: Event) -> None:
+        if isinstance(event, Note):
+            if event.text in passed_on:
+                return
+            passed_on.add(event.text)
+        listener(event)
+
+    return pass_on

@@ -1,46 +1,70 @@
-"""A campaign made ready to train: everything that can be wrong with the input is known, and nothing is written yet."""
+"""A campaign made ready to train: its input is checked completely, and nothing is written yet."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from tickets.checks import (
-    check_folder,
-    check_trained,
-    find_data_folder,
-    find_device,
-    fit_all,
-    guard_all,
-    log_failures,
-    networks_all,
-    plan_all,
-)
+from tickets.checks import check_folder, find_data_folder, fit_all
 from tickets.config import Campaign, read_campaign
+from tickets.continuing import check_trained, guard_all, networks_all, plan_all
 from tickets.errors import InputError, Problems
+from tickets.failures import log_failures
 from tickets.fitting import Fitted
-from tickets.importing import current_folder, importable
-from tickets.network import Carried
+from tickets.importing import current_folder
+from tickets.machine import find_device
+from tickets.network import Continued
 from tickets.planning import Plan
+from tickets.process_state import standard_state
 from tickets.store import CohortPlan, missing
 
 DEFAULT_FOLDER = Path("runs/saved")
 
 
-def modules_of(campaign: str | Path | Mapping[str, Any] | Campaign) -> AbstractContextManager[None]:
-    """A block in which the modules that a campaign names are found in the current folder and beside its file too."""
+def module_folders(campaign: str | Path | Mapping[str, Any] | Campaign) -> list[Path]:
+    """The folders in which the modules that a campaign names are found, after those that Python searches.
+
+    Parameters
+    ----------
+    campaign
+        The path of a campaign file, its content, or a campaign.
+
+    Returns
+    -------
+    list of Path
+        The current folder and, for a file, its folder; absolute paths.
+    """
     beside = [Path(campaign).absolute().parent] if isinstance(campaign, str | Path) else []
-    return importable(*current_folder(), *beside)
+    return [*current_folder(), *beside]
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A campaign whose runs fit their data and have a plan. campaign: as resolved. Mappings are by run id."""
+    """A campaign whose runs fit their data and have a plan.
+
+    Parameters
+    ----------
+    campaign
+        The campaign as resolved.
+    folder
+        Its folder.
+    data_folder
+        The folder from which data sets are read; None if there is none.
+    device
+        The device that trains.
+    fitted
+        The runs, by run id.
+    plans
+        How each run is computed, by run id.
+    networks
+        What run.json keeps of each run's network, by run id.
+    todo
+        What each run lacks, by run id.
+    """
 
     campaign: Campaign
     folder: Path
@@ -48,10 +72,11 @@ class Prepared:
     device: torch.device
     fitted: Mapping[str, Fitted]
     plans: Mapping[str, Plan]
-    networks: Mapping[str, Carried]
+    networks: Mapping[str, Continued]
     todo: Mapping[str, tuple[CohortPlan, ...]]
 
 
+@standard_state()
 def prepare(
     campaign: str | Path | Mapping[str, Any] | Campaign,
     *,
@@ -62,10 +87,24 @@ def prepare(
     workers: int,
     keep_failures: bool = False,
 ) -> Prepared:
-    """Read a campaign, load its data, fit and plan its runs; the other parameters are those of `tickets.run`.
+    """Read a campaign, load its data, fit its runs to the data, and plan them.
 
-    keep_failures: write what fails in the user's code to the log of a run that is there already; else nothing is
-    written. Raises InputError with everything that is wrong.
+    Parameters
+    ----------
+    campaign, out, data, settings, device, workers
+        See `tickets.run`.
+    keep_failures
+        Whether a failure of the user's code is written to the log of a run that is saved already. Otherwise nothing is
+        written.
+
+    Returns
+    -------
+    Prepared
+
+    Raises
+    ------
+    InputError
+        With everything that is wrong with the input.
     """
     problems = Problems()
     try:
@@ -84,22 +123,22 @@ def _prepared(
     device: str,
     workers: int,
 ) -> Prepared:
-    with problems.noted():
+    with problems.collected():
         placed = find_device(device)
-    with problems.noted():
+    with problems.collected():
         campaign = _read(campaign, settings)
     problems.raise_any()
     assert isinstance(campaign, Campaign)
     folder = Path(out) if out is not None else DEFAULT_FOLDER / campaign.name
     data_folder = find_data_folder(data, campaign)
-    with problems.noted():
+    with problems.collected():
         check_folder(folder, campaign)
     campaign, fitted = fit_all(campaign, folder, data_folder, problems)
     problems.raise_any()
     todo = {}
     for name, one in fitted.items():
-        with problems.noted():
-            todo[name] = missing(one.run, folder / name)  # refuses what cannot be gone on with
+        with problems.collected():
+            todo[name] = missing(one.run, folder / name)  # raises for arms that were trained with other options
             check_trained(folder / name, one, todo[name])
     sharing = max(1, min(workers, sum(map(len, todo.values()))))
     problems.raise_any()

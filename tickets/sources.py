@@ -1,4 +1,4 @@
-"""The code outside the catalogue that a run names: its functions, and the source files that they come from."""
+"""The functions outside the catalogue that a run names, and the source files of their code."""
 
 from __future__ import annotations
 
@@ -20,17 +20,38 @@ NO_SOURCE = "no source"
 
 
 def named_functions(config: Mapping[str, Any]) -> tuple[str, ...]:
-    """Every "module:function" in a run's configuration (JSON), in its order, each once; nothing is imported."""
+    """The functions outside the catalogue that a run's configuration names. Nothing is imported.
+
+    Parameters
+    ----------
+    config
+        The configuration, as JSON values.
+
+    Returns
+    -------
+    tuple of str
+        Every "module:function" in it, in its order, each once.
+    """
     return tuple(dict.fromkeys(text for text in _texts(config) if _FUNCTION.fullmatch(text)))
 
 
 def source_hashes(functions: Sequence[str]) -> dict[str, str]:
-    """{module: SHA-256 of its source file} of everything that the named functions are made of.
+    """The SHA-256 of the source file of each module that some functions are made of. Nothing is imported.
 
-    These are, for each function, the module that is named and the one that the function is defined in; and, of the
-    user's own modules, those that these import, wherever in the file, and so on: installed packages are not
-    followed. A module without a file (a notebook) counts by the function's own source, and one that has neither is
-    "no source". Only modules that were imported already are looked at; nothing is imported here.
+    For each function, these are the module in its name, the module in which it is defined, and the user's own modules
+    that these import, anywhere in the file, directly or not. Imports of installed packages are not followed. Only
+    modules that are imported already count.
+
+    Parameters
+    ----------
+    functions
+        "module:function" each.
+
+    Returns
+    -------
+    dict
+        The SHA-256 by module name, sorted. For a module without a file (a notebook's), that of the function's own
+        source; "no source" if there is neither.
     """
     hashes: dict[str, str] = {}
     for function in functions:
@@ -46,7 +67,18 @@ def source_hashes(functions: Sequence[str]) -> dict[str, str]:
 
 
 def where_from(functions: Sequence[str]) -> list[str]:
-    """`my_nets (/home/me/my_nets.py)` for each module that the functions are named in; see `source_hashes`."""
+    """The modules that some functions are named in, with their files: `my_nets (/home/me/my_nets.py)`.
+
+    Parameters
+    ----------
+    functions
+        "module:function" each.
+
+    Returns
+    -------
+    list of str
+        One text for each module that is imported already.
+    """
     names = dict.fromkeys(function.partition(":")[0] for function in functions)
     imported = [(name, sys.modules[name]) for name in names if name in sys.modules]
     return [f"{name} ({getattr(module, '__file__', None) or NO_SOURCE})" for name, module in imported]
@@ -64,7 +96,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _with_imports(start: str) -> list[str]:
-    """The module, and every module of the user's that it imports, directly or not; all were imported already."""
+    """A module and the user's modules that it imports, directly or not, of those that are imported already."""
     found, pending = [], [start]
     while pending:
         name = pending.pop()
@@ -83,11 +115,11 @@ def _is_users(module: ModuleType) -> bool:
 
 
 def _imported(module: ModuleType) -> Iterator[str]:
-    """The names of all modules that a module's import statements may mean, its packages included."""
+    """The names of all modules that a module's import statements may refer to, with their packages."""
     try:
         tree = ast.parse(Path(str(module.__file__)).read_bytes())
     except (OSError, SyntaxError, ValueError):
-        return  # compiled, or edited since into what is no Python: its own hash says so
+        return  # compiled, or no longer Python since an edit, which changes the hash of the file
     package = getattr(module, "__package__", None) or ""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -100,7 +132,7 @@ def _imported(module: ModuleType) -> Iterator[str]:
 
 
 def _absolute(node: ast.ImportFrom, package: str) -> str:
-    """The module that a `from ... import` names, its leading dots resolved."""
+    """The module of a `from ... import`, with its leading dots resolved."""
     if not node.level:
         return node.module or ""
     above = reduce(lambda name, _: name.rpartition(".")[0], range(node.level - 1), package)

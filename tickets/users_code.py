@@ -1,4 +1,4 @@
-"""Code that the user wrote: which files hold it, and where in it an error arose."""
+"""The user's code: which files hold it, where in it an error was raised, and how the error reads in one line."""
 
 from __future__ import annotations
 
@@ -15,16 +15,24 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-_SHOWN = 500  # characters of an exception's text
+_MOST_SHOWN = 500  # characters of an exception's text
 _INSTALLED = ("site-packages", "dist-packages")
 _OURS = ("tickets", "torch", "functorch", "numpy", "numba", "pandas", "pyarrow", "safetensors", "sklearn", "mnist1d")
 
 
 def is_users_file(name: str) -> bool:
-    """Whether a source file is the user's own: not the standard library's, an installed package's or this package's.
+    """Whether a source file is the user's own: not of the standard library, an installed package or this package.
 
-    name: as a code object has it. A notebook's cells and a prompt's input ("<ipython-input-1>", "<stdin>") are
-    the user's; code that a library generated ("<string>", "<frozen importlib>") is not.
+    Parameters
+    ----------
+    name
+        The file's name as a code object has it. The cells of a notebook and the input of a prompt
+        ("<ipython-input-1>", "<stdin>") are the user's; code that a library generated ("<string>",
+        "<frozen importlib>") is not.
+
+    Returns
+    -------
+    bool
     """
     if name.startswith("<"):
         return name.startswith(("<ipython", "<stdin"))
@@ -35,10 +43,10 @@ def is_users_file(name: str) -> bool:
 
 
 def is_standard(module: ModuleType | None) -> bool:
-    """Whether a module is built into Python or comes with it (os, subprocess, posix)."""
+    """Whether a module is built into Python or belongs to its standard library (os, subprocess, posix)."""
     file = getattr(module, "__file__", None)
     if module is None or file is None:
-        # A script's or notebook's own module and a namespace package have no file either.
+        # The module of a script or notebook and a namespace package have no file either.
         return getattr(module, "__name__", "builtins").partition(".")[0] in {*sys.builtin_module_names, "builtins"}
     path = os.path.realpath(file)
     inside = any(path.startswith(folder + os.sep) for folder in _library_folders())
@@ -46,10 +54,20 @@ def is_standard(module: ModuleType | None) -> bool:
 
 
 def not_python(function: Any) -> str | None:
-    """Why a named object cannot be a function of the user's, told before it is called; None if it can be.
+    """Why an object cannot be a function of the user's. It is not called.
 
-    It can be a function or class written in Python, or an object of such a class that can be called, also if
-    partial or decorated; nothing that comes with Python itself.
+    Allowed are functions and classes written in Python, and callable objects of such classes, also if they are
+    partial or decorated, unless they belong to Python's standard library.
+
+    Parameters
+    ----------
+    function
+        Any object.
+
+    Returns
+    -------
+    str or None
+        The end of a sentence about the object ("comes with Python itself (os)"); None if it is allowed.
     """
     inner = _innermost(function)
     if not inspect.isfunction(inner) and not inspect.isclass(inner):
@@ -62,7 +80,7 @@ def not_python(function: Any) -> str | None:
 
 
 def home(function: Any) -> str:
-    """The name of the module that a function, a class or a callable object is defined in."""
+    """The name of the module in which a function, a class or the class of a callable object is defined."""
     inner = _innermost(function)
     if inspect.isfunction(inner):
         return str(inner.__globals__.get("__name__", ""))
@@ -70,7 +88,7 @@ def home(function: Any) -> str:
 
 
 def _innermost(function: Any) -> Any:
-    """What a partial, a bound method or a library's decorator was made from."""
+    """The function or class inside a partial, a bound method or a decorator of the standard library."""
     while True:
         if isinstance(function, functools.partial):
             function = function.func
@@ -83,41 +101,52 @@ def _innermost(function: Any) -> Any:
 
 
 def _is_wrapper_of_python(function: Any) -> bool:
-    """Whether it is what a decorator of the standard library made, as functools.cache and singledispatch do."""
+    """Whether a decorator of the standard library made an object, such as functools.cache or singledispatch."""
     if inspect.isclass(function) or not hasattr(function, "__wrapped__"):
         return False
     return not inspect.isfunction(function) or is_standard(sys.modules.get(function.__globals__.get("__name__", "")))
 
 
-def told(error: BaseException) -> str:
-    """An exception in one line: its type, its text, and the last line of the user's own code that it went through.
+def one_line(error: BaseException) -> str:
+    """An exception in one line: its type, its text, and the last line of the user's own code that raised it.
 
-    `ValueError: no good (at nets.py:12, in forward)`; without the place if none of the code is the user's.
+    Parameters
+    ----------
+    error
+        The exception.
+
+    Returns
+    -------
+    str
+        `ValueError: no good (at nets.py:12, in forward)`; without the place if none of the code is the user's.
     """
     place = _place(error)
     return f"{type(error).__name__}: {_text(error)}" + (f" (at {place})" if place else "")
 
 
+told = one_line  # the earlier name, until its last callers are renamed
+
+
 def whole_traceback(error: BaseException) -> str:
-    """The traceback as Python prints it, with those of the exceptions that led to this one."""
+    """The traceback as Python prints it, with those of the exceptions that caused this one."""
     return _encodable("".join(traceback.format_exception(error)))
 
 
 def _text(error: BaseException) -> str:
     try:
         text = _encodable(" ".join(str(error).split()))
-    except Exception:  # the user's exception may have a __str__ of its own
+    except Exception:  # the user's exception may have a __str__ that raises
         text = "(its text cannot be made)"
-    return text if len(text) <= _SHOWN else text[:_SHOWN] + " ..."
+    return text if len(text) <= _MOST_SHOWN else text[:_MOST_SHOWN] + " ..."
 
 
 def _encodable(text: str) -> str:
-    """The text without halves of characters, which a file's name may have and no file can hold."""
+    """The text without lone surrogates, which file names may contain and UTF-8 cannot encode."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _place(error: BaseException) -> str | None:
-    """The last line of the user's own, or else of a package that was installed beside these; None without either."""
+    """The last line of the user's own code, else of another installed package; None if there is neither."""
     chain = list(_with_causes(error))
     for is_meant in (is_users_file, _is_of_another_package):
         for one in chain:
@@ -131,14 +160,14 @@ def _place(error: BaseException) -> str | None:
 
 
 def _is_of_another_package(name: str) -> bool:
-    """Whether a file is of an installed package that the user chose, a model's, say."""
+    """Whether a file belongs to an installed package that the user chose, such as a model's."""
     parts = Path(name).parts
     below = next((parts[place + 1 :] for place, part in enumerate(parts) if part in _INSTALLED), ())
     return bool(below) and below[0].partition(".")[0] not in _OURS
 
 
 def _with_causes(error: BaseException) -> Iterator[BaseException]:
-    """The error, then what it was raised from, each once."""
+    """The exception, then the exceptions that caused it, each once."""
     seen: set[int] = set()
     one: BaseException | None = error
     while one is not None and id(one) not in seen:
@@ -148,7 +177,7 @@ def _with_causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _shown(name: str) -> str:
-    """The file's path, from the current folder if it is below that."""
+    """A file's path, relative to the current folder if the file lies in it."""
     path = Path(name)
     try:
         return str(path.relative_to(Path.cwd())) if path.is_absolute() else name

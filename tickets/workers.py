@@ -1,13 +1,13 @@
-"""Several processes that share out a campaign's work: whole cohorts, each done by one process alone."""
+"""The engine that trains in several processes of this machine, each of which trains one cohort at a time."""
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import os
 import signal
 import sys
 import threading
-import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -17,97 +17,126 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from tickets.engines import Engine
 from tickets.errors import InputError
-from tickets.listener import Listener, RoundDone
-from tickets.store import Layout, append_event
+from tickets.listener import Event, Gathered, Listener
 from tickets.work import Trainer, Work
 
-TICK_EVERY = 0.5  # seconds
 NAME = "tickets-worker"  # of the processes here
-UNGUARDED = 75  # the exit code of one that was to train as it imported the script that had started it
+UNGUARDED = 75  # the exit code of a process that was about to train while it imported the script that started it
 
 
 @dataclass
 class _Worker:
-    """A process, the pipe to it, and the work that it has in hand."""
+    """A process, the pipe to it, and the index of the work that it trains."""
 
     process: BaseProcess
     pipe: Connection
     work: int
 
     def give(self, index: int, work: Work) -> None:
-        """Have it do this next. If it is dead, its pipe says so when it is read."""
+        """Send it work. If the process is dead, the next read from its pipe fails."""
         self.work = index
         with suppress(OSError):
             self.pipe.send(work)
 
 
-Staff = Sequence[_Worker]
-"""Processes that work for this one."""
-
-
 @contextmanager
-def hired(count: int) -> Iterator[Staff]:
-    """So many processes, ready to work, that end with the block; none where one could do as well in this process.
+def process_pool(count: int) -> Iterator[Engine]:
+    """An engine of several processes, which are running when the block begins and end with it.
 
-    Raises InputError if this process may start none, or if one of them ends before it is ready. They are started
-    before anything is written: each begins by importing the script that it is started from, which may go wrong.
+    The processes start before anything is written: each begins by importing the script that started it, which may
+    fail.
+
+    Parameters
+    ----------
+    count
+        The number of processes, at least 1.
+
+    Yields
+    ------
+    Engine
+        Trains each piece of work in one of the processes. Work whose process dies has failed; the other processes go
+        on. It raises InputError as soon as a process meets what would stop every run (a full disk).
+
+    Raises
+    ------
+    InputError
+        If this process may not start others, or if one of them ends before it is ready.
     """
-    staff: list[_Worker] = []
-    if count > 1 and multiprocessing.current_process().daemon:
+    if multiprocessing.current_process().daemon:
         raise InputError(
             f"workers = {count}: this is a worker of a multiprocessing.Pool, or another daemonic process, which may "
             "start no processes; give workers = 1 here, or use concurrent.futures.ProcessPoolExecutor around it"
         )
+    workers: list[_Worker] = []
     try:
-        if count > 1:
-            with _interrupts_held_back():
-                for _ in range(count):
-                    staff.append(_start())
-        for worker in staff:
-            _wait_for(worker, count)
-        yield staff
+        with _interrupts_blocked():
+            for _ in range(count):
+                workers.append(_start())
+        for worker in workers:
+            _wait_until_ready(worker, count)
+        yield functools.partial(_train_all, workers)
     finally:
-        for worker in staff:
+        for worker in workers:
             worker.process.terminate()
-        for worker in staff:
+        for worker in workers:
             worker.process.join()
 
 
 def end_if_unguarded() -> None:
-    """End this process if it is one of `hired` that is still importing the script that it was started from.
+    """End this process if it is one of a `process_pool` that still imports the script that started it.
 
-    The script then trains as it is imported. The process that started this one says so.
+    The script then trains at import, without `if __name__ == "__main__":`. The process that started this one raises
+    the error.
     """
     process = multiprocessing.current_process()
     if process.name.startswith(NAME) and getattr(process, "_inheriting", False):
         os._exit(UNGUARDED)
 
 
-def share_out(works: Sequence[Work], staff: Staff, listener: Listener) -> list[tuple[str, str | None]]:
-    """Do the work in the processes of `hired`; (run id, why it failed or None) of each piece.
-
-    Work that a process died over counts as failed; the other processes go on. Raises InputError at once if a
-    process meets what stops every run (a full disk).
-    """
+def _train_all(
+    workers: Sequence[_Worker], works: Sequence[Work], listener: Listener
+) -> Iterator[tuple[Work, str | None]]:
+    """Give the work to the processes and pass on their events, until all of it is done or no process is left."""
     pending = deque(range(len(works)))
-    staff = staff[: len(works)]
-    for worker in staff:
+    busy: dict[Any, _Worker] = {}
+    for worker in workers[: len(works)]:
         worker.give(pending[0], works[pending.popleft()])
-    reasons = _listen(works, pending, staff, listener)
+        busy[worker.pipe] = worker
+    while busy:
+        for pipe in wait(list(busy)):
+            worker = busy[pipe]
+            work = works[worker.work]
+            try:
+                kind, content = worker.pipe.recv()
+            except (EOFError, OSError):
+                worker.process.join()
+                del busy[pipe]
+                yield work, _exit_text(worker.process.exitcode)
+                continue
+            if kind == "event":
+                listener(content)
+            elif kind == "stop":
+                raise InputError(content)
+            else:
+                if pending:
+                    worker.give(pending[0], works[pending.popleft()])
+                else:
+                    del busy[pipe]
+                yield work, content
     for index in pending:
-        reasons[index] = _lost(works[index], "every process had died before it began")
-    return [(work.cohort.run_id, reasons[index]) for index, work in enumerate(works)]
+        yield works[index], "every process had died before this work began"
 
 
 @contextmanager
-def _interrupts_held_back() -> Iterator[None]:
-    """Ctrl-C waits until the block is left; a process started in it never sees one.
+def _interrupts_blocked() -> Iterator[None]:
+    """A block in which SIGINT waits. The processes that start in it never receive the signal.
 
-    Ctrl-C reaches every process of the terminal. The one that was started by hand ends the others, which
-    would else each print a traceback.
+    Ctrl-C reaches every process of the terminal. The one that the user started ends the others, each of which would
+    otherwise print a traceback.
     """
-    resource_tracker.ensure_running()  # as it starts, it lets the signals through again
+    resource_tracker.ensure_running()  # as it starts, it unblocks the signals
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -116,18 +145,17 @@ def _interrupts_held_back() -> Iterator[None]:
 
 
 def _start() -> _Worker:
-    # Spawned, not forked: a fork of a process whose libraries have started threads can hang. A pipe each,
-    # not a queue for all: a process that is killed while it holds a queue's lock stops all the others.
+    # Spawned, not forked: a fork of a process whose libraries have started threads can hang. One pipe for each process,
+    # not one queue for all: a process that is killed while it holds the lock of a queue stops all the others.
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(theirs, os.getcwd()), name=NAME, daemon=True)
+    process = context.Process(target=_work, args=(theirs,), name=NAME, daemon=True)
     process.start()
-    theirs.close()  # now the process has the only one, so its death ends the pipe
+    theirs.close()  # the process then has the only one, so that its death closes the pipe
     return _Worker(process, ours, work=-1)
 
 
-def _wait_for(worker: _Worker, count: int) -> None:
-    """Until a process is ready."""
+def _wait_until_ready(worker: _Worker, count: int) -> None:
     try:
         worker.pipe.recv()
     except (EOFError, OSError):
@@ -139,116 +167,43 @@ def _wait_for(worker: _Worker, count: int) -> None:
     why = (
         f"each process begins by importing {script}, and that trains as it is imported; "
         if code == UNGUARDED
-        else f"{_ending(code)} before it was ready; if {script} trains as it is imported, "
+        else f"{_exit_text(code)} before it was ready; if {script} trains as it is imported, "
     )
     guard = 'guard its call:\n\n    if __name__ == "__main__":\n        tickets.run(...)\n'
     raise InputError(f"workers = {count}: {why}{guard}")
 
 
-def _listen(works: Sequence[Work], pending: deque[int], staff: Staff, listener: Listener) -> dict[int, str | None]:
-    """Hand out the work and pass on what the processes say, until nobody has any left; the reasons by work."""
-    reasons: dict[int, str | None] = {}
-    busy: dict[Any, _Worker] = {worker.pipe: worker for worker in staff}
-    while busy:
-        for pipe in wait(list(busy)):
-            worker = busy[pipe]
-            try:
-                kind, content = worker.pipe.recv()
-            except (EOFError, OSError):
-                worker.process.join()
-                reasons[worker.work] = _lost(works[worker.work], _ending(worker.process.exitcode))
-                del busy[pipe]
-                continue
-            if kind == "tick":
-                listener.tick(content)
-            elif kind == "round":
-                listener.round_done(content)
-            elif kind == "stop":
-                raise InputError(content)
-            else:
-                reasons[worker.work] = content
-                if pending:
-                    worker.give(pending[0], works[pending.popleft()])
-                else:
-                    del busy[pipe]
-    return reasons
-
-
-def _lost(work: Work, why: str) -> str:
-    """Log the failure of work whose process could not."""
-    event = {"event": "failed", "cohort": work.cohort.cohort.index, "why": why}
-    append_event(work.cohort.folder / Layout.LOG, event)
-    return why
-
-
-def _ending(code: int | None) -> str:
+def _exit_text(code: int | None) -> str:
+    """How a process ended, for a message."""
     if code is None or code >= 0:
         return f"its process ended with exit code {code}"
     name = signal.Signals(-code).name
     return f"its process was ended by {name}" + (" (is there enough memory?)" if name == "SIGKILL" else "")
 
 
-def _work(pipe: Connection, folder: str) -> None:
-    """A process: does one piece of work after the other, as it is told, until it is ended.
-
-    folder: the working directory of the process that started it, which may have changed since that one began.
-    """
-    os.chdir(folder)
+def _work(pipe: Connection) -> None:
+    """The main function of a process: train each piece of work that the pipe brings, until the process is ended."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    told = _Told(pipe)
-    trainer = Trainer(told)
-    told.tell("ready", None)
+
+    def send_event(event: Event) -> None:
+        pipe.send(("event", event))
+
+    listener, trainer = Gathered(send_event), Trainer()
+    pipe.send(("ready", None))
     while True:
         work = pipe.recv()
         try:
-            reason = trainer.train(work)
+            reason = trainer.train(work, listener)
         except InputError as error:
-            told.tell("stop", error.problems)
+            pipe.send(("stop", error.problems))
             return
-        told.flush()
-        told.tell("ended", reason)
+        listener.flush()
+        pipe.send(("ended", reason))
 
 
 def _end_with_parent() -> None:
-    # Were the process that holds the campaign's lock killed, this one would go on writing without it.
+    # If the process that locked the campaign's folder is killed, this one must not go on writing to it.
     parent = multiprocessing.parent_process()
     assert parent is not None
     wait([parent.sentinel])
     os._exit(1)
-
-
-class _Told(Listener):
-    """A listener that goes to the process that was started by hand; steps are counted up before they are sent."""
-
-    def __init__(self, pipe: Connection) -> None:
-        self._pipe, self._steps, self._sent = pipe, 0, time.monotonic()
-        self._alone = threading.RLock()  # steps are counted by several lanes at once
-
-    def tell(self, kind: str, content: Any) -> None:
-        """Send one event."""
-        with self._alone:
-            self._pipe.send((kind, content))
-
-    def begin(self, runs: int, work: int, done: int) -> None:
-        """Said by the process that was started by hand."""
-
-    def tick(self, steps: int) -> None:
-        """Count the steps; send them now and then."""
-        with self._alone:
-            self._steps += steps
-            if time.monotonic() - self._sent > TICK_EVERY:
-                self.flush()
-
-    def flush(self) -> None:
-        """Send the steps that were counted."""
-        with self._alone:
-            self.tell("tick", self._steps)
-            self._steps, self._sent = 0, time.monotonic()
-
-    def round_done(self, done: RoundDone) -> None:
-        """Send it on."""
-        self.flush()
-        self.tell("round", done)
-
-    def say(self, text: str) -> None:
-        """Said by the process that was started by hand."""

@@ -77,7 +77,7 @@ def test_a_run_that_fails_is_said_and_the_same_command_tries_it_again(command, c
     first, last = said.err.splitlines()
     assert ": failed: RuntimeError: this network breaks (at " in first
     assert first.endswith(".py:12, in forward)")
-    assert last == "1 of 2 runs failed; the same command tries them again"
+    assert last == "1 of 2 runs failed; the same command tries it again"
     assert "digits-mlp-adam" in said.out  # the other run's table
     shown = command("status", out)
     assert shown.code == 1
@@ -259,10 +259,12 @@ def test_help_and_lists_wait_for_no_large_package(arguments):
 UNTIL_FIRST_STEP = """
 import os, sys
 from tickets.command_line import app, progress
-def tick(listener, steps):
-    print("first step", *sorted({name.partition(".")[0] for name in sys.modules}), flush=True)
-    os._exit(0)
-progress.Lines.tick = tick
+from tickets.listener import Steps
+def stop_at_first_step(listener, event):
+    if isinstance(event, Steps):
+        print("first step", *sorted({name.partition(".")[0] for name in sys.modules}), flush=True)
+        os._exit(0)
+progress.Lines.__call__ = stop_at_first_step
 app.main()
 """
 LATER = {"IPython", "jinja2", "matplotlib", "mnist1d", "numba", "requests", "seaborn", "sklearn"}

@@ -29,7 +29,7 @@ def test_a_table_and_the_winning_ticket_line_for_each_run(command, compared):
     said = command("compare", out)
     assert (said.code, said.err) == (0, "")
     for run in tickets.load(out).runs:
-        heading = "test accuracy at early stop, ticket minus control, points; what does not matter: up to "
+        heading = "test accuracy at early stop, ticket minus control, points; margin of equivalence: "
         assert f"{run}: {heading}" in said.out
         (line,) = (line for line in said.out.splitlines() if line.startswith(f"{run}: Cannot tell"))
         assert "(2 replicates; no density was named beforehand: 95 % intervals simultaneous over all densities)" in line
@@ -77,12 +77,12 @@ def test_with_six_replicates_there_is_a_p(command, compared):
 def test_another_metric_and_margin(command, compared):
     out = compared()
     said = command("compare", out, "--metric", "early_stop_step", "--margin", "0.2")
-    assert "early-stop step, ticket / control, ratio; what does not matter: up to 20 %" in said.out
+    assert "early-stop step, ticket / control, ratio; margin of equivalence: 20 %" in said.out
     (first, *_) = json.loads(command("compare", out, "--json", "--metric", "early_stop_step").out)
     assert list(first) == [*CONTRACT, *SIMULTANEOUS, "ratio", "ratio_low", "ratio_high"]
     assert first["metric"] == "early_stop_step"
     losses = command("compare", out, "--metric", "early_stop_validation_loss", "--margin", "1000").out
-    assert "lowest validation loss, ticket minus control, nats; what does not matter: up to 1000 nats" in losses
+    assert "lowest validation loss, ticket minus control, nats; margin of equivalence: 1000 nats" in losses
     wide = json.loads(command("compare", out, "--json", "--margin", "1").out)
     assert {one["verdict"] for one in wide} <= {"equivalent", "cannot tell"}
     assert {one["verdict"] for one in wide} != {"cannot tell"}
@@ -92,7 +92,7 @@ def test_one_replicate_is_told_why_there_is_no_interval(command, compared):
     out = compared(replicates=1)
     said = command("compare", out)
     assert said.code == 0
-    assert "one replicate: no interval, for one difference has no spread; raise `replicates` to 2 or more" in said.out
+    assert "one replicate: no interval, since one difference has no spread; raise `replicates` to 2 or more" in said.out
     assert "Cannot tell whether there is a winning ticket (1 replicate; " in said.out
     assert "  One replicate gives no interval; raise `replicates` and give the same command again." in said.out
     for one in json.loads(command("compare", out, "--json").out):
@@ -103,7 +103,9 @@ def test_one_replicate_is_told_why_there_is_no_interval(command, compared):
 def test_diverged_trainings_are_counted_and_the_other_verdict_is_told(command, compared):
     out = compared(replicates=3, arms=["ticket", "reinit", {"name": "constant", "value": 1e30}])
     said = command("compare", out).out
-    assert "6 trainings of 18 without a value (6 diverged) left out; counted as the worst there is, constant" in said
+    assert (
+        "6 trainings of 18 without a value (6 diverged) left out; counted as the worst possible value, constant" in said
+    )
     assert ": better" in said
     assert "6 of 18 trainings diverged and are left out; counted as the worst there is" in said
 
@@ -115,7 +117,7 @@ def test_one_damaged_run_is_named_and_the_rest_compared(command, compared):
     path.write_bytes(path.read_bytes()[:-1])
     said = command("compare", out)
     assert said.code == 1
-    assert said.err.startswith(f"{bad}: left out, it is damaged: ")
+    assert said.err.startswith(f"{bad}: left out: ")
     assert "round-001/rounds.parquet" in said.err
     assert f"{good}: test accuracy" in said.out
     assert bad not in said.out

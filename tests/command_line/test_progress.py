@@ -11,8 +11,8 @@ from datetime import datetime
 
 import pytest
 
-from tickets.command_line.progress import Lines, describe, make_listener
-from tickets.listener import RoundDone
+from tickets.command_line.progress import Lines, line, make_listener
+from tickets.listener import Begun, RoundDone, Steps
 
 DONE = RoundDone(
     run="digits-mlp",
@@ -25,10 +25,10 @@ DONE = RoundDone(
 
 
 def test_a_round_is_described_in_one_line():
-    assert describe(DONE) == (
+    assert line(DONE) == (
         "digits-mlp cohort-000/round-003  density 0.5120  ticket 98.77  reinit nan  (2 diverged)  (12.3 s)"
     )
-    assert "diverged" not in describe(RoundDone("a", "b", 1.0, {"ticket": 0.5}, 0, 1.0))
+    assert "diverged" not in str(line(RoundDone("a", "b", 1.0, {"ticket": 0.5}, 0, 1.0)))
 
 
 @pytest.mark.parametrize(
@@ -41,14 +41,14 @@ def test_a_round_is_described_in_one_line():
     ],
 )
 def test_what_is_to_do_is_said_in_one_line(runs, work, there, text, capsys):
-    Lines().begin(runs, work, there)
+    Lines()(Begun(runs, work, there))
     time, _, said = capsys.readouterr().out.rstrip("\n").partition(" ")
     assert said == text
     assert datetime.fromisoformat(time).tzinfo is not None
 
 
 def test_steps_are_not_worth_a_line(capsys):
-    Lines().tick(5)
+    Lines()(Steps(5))
     assert capsys.readouterr().out == ""
 
 
@@ -66,9 +66,9 @@ def test_no_word_of_the_bar_or_of_a_line_is_cut_at_40_columns(monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
     monkeypatch.setenv("TERM", "xterm-256color")
     with make_listener() as listener:
-        listener.begin(1, 100, 0)
-        listener.tick(30)
-        listener.round_done(DONE)
+        listener(Begun(1, 100, 0))
+        listener(Steps(30))
+        listener(DONE)
     printed = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.getvalue())
     assert "…" not in printed
     assert re.search(r"training \S+ +30% \d:\d\d:\d\d left", printed)
@@ -81,12 +81,12 @@ def test_a_pipe_gets_one_line_a_round_that_begins_with_the_time(command, campaig
     said = command("run", campaign_file(tmp_path), "--out", tmp_path / "out")
     assert (said.code, said.err) == (0, "")
     lines = said.out.splitlines()[:5]
-    for line in lines:
-        assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d ", line)
+    for text in lines:
+        assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d ", text)
     assert lines[0].endswith(" model mlp: prunable: all 592 weights, in 2 tensors")
-    for number, line in enumerate(lines[2:]):
-        assert f" cohort-000/round-{number:03d}  density " in line
-        assert re.search(r"  ticket \d+\.\d\d  reinit \d+\.\d\d  random_mask \d+\.\d\d  \(\d+\.\d s\)$", line)
+    for number, text in enumerate(lines[2:]):
+        assert f" cohort-000/round-{number:03d}  density " in text
+        assert re.search(r"  ticket \d+\.\d\d  reinit \d+\.\d\d  random_mask \d+\.\d\d  \(\d+\.\d s\)$", text)
     assert "\x1b" not in said.out
 
 

@@ -116,7 +116,7 @@ def test_what_cannot_be_written_is_said(saved):
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full here")
     code, said = shell(f"{TICKETS} status '{saved}' > /dev/full")
-    assert (code, said) == (1, "error: not all that was said could be written (No space left on device)\n")
+    assert (code, said) == (1, "error: part of the output could not be written (No space left on device)\n")
 
 
 def test_an_error_keeps_its_status_where_nobody_hears_it(saved):

@@ -111,6 +111,15 @@ def test_a_ticket_is_its_mask_and_the_masked_values_it_started_from(saved, examp
         np.testing.assert_array_equal(ticket.mask[name], kept)
 
 
+def test_the_repr_of_a_ticket_is_short(saved):
+    ticket = saved.ticket(1, 2, "run-b")
+    surviving = sum(int(mask.sum()) for mask in ticket.mask.values())
+    assert repr(ticket) == (
+        f"Ticket(run='run-b', replicate=1, round=2, arm='ticket', draw=0, density={ticket.density:.4f}, "
+        f"surviving={surviving}, trained=True)"
+    )
+
+
 def test_every_arm_and_draw_comes_back_as_it_was(saved, example):
     run = example.config(replicates=1, rounds=1)
     more = example.config(arms=["ticket", {"name": "reinit", "draws": 3}, "random_mask_reinit"])

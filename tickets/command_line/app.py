@@ -1,6 +1,6 @@
-"""The commands, their options, and what their exit status says.
+"""The commands and their options.
 
-0: all well; 1: something failed or does not verify; 2: the input is wrong; 130: interrupted by Ctrl-C.
+Exit status: 0 success; 1 something failed or does not verify; 2 the input is wrong; 130 interrupted by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ import typer
 from tickets import __version__
 from tickets.command_line.streams import close_streams, open_streams
 from tickets.errors import InputError, nearest
+from tickets.plurals import counted
 
 app = typer.Typer(
     name="tickets",
     help="A lottery-ticket pruning toolkit: the ticket and all its controls, trained side by side.",
     no_args_is_help=True,
     add_completion=False,
-    rich_markup_mode=None,  # it would take [default: ...] for markup
+    rich_markup_mode=None,  # it would read [default: ...] as markup
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -47,7 +48,10 @@ def options(
     """Options of the command itself."""
 
 
-@app.command(short_help="Run, or go on with, a campaign.")
+KINDS = ("models", "data", "arms", "scores")  # the tables of tickets.catalogue that `tickets list` prints
+
+
+@app.command(short_help="Run a campaign, or go on with it.")
 def run(
     file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="The campaign file.")],
     out: Annotated[
@@ -62,13 +66,13 @@ def run(
         typer.Option("--set", metavar="KEY=VALUE", help="Set a key of the file, e.g. train.steps=500; repeatable."),
     ] = None,
     device: Annotated[str, typer.Option(metavar="NAME", help="cpu or cuda.")] = "cpu",
-    workers: Annotated[int, typer.Option(min=1, metavar="N", help="Processes that share out runs and cohorts.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, metavar="N", help="Processes that train runs and cohorts.")] = 1,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be trained, and write and train nothing.")
+        bool, typer.Option("--dry-run", help="Print what would be trained; train and write nothing.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON; with --dry-run.")] = False,
 ) -> None:
-    """Run, or go on with, a campaign. The same command again resumes, and skips what is done."""
+    """Run a campaign, or go on with it: the same command again resumes, and skips what is done."""
     if dry_run:
         from tickets.command_line.forecast import as_records, print_forecast
         from tickets.forecast import forecast
@@ -80,7 +84,7 @@ def run(
             print_forecast(folder, found)
         return
     if as_json:
-        raise InputError("--json: goes with --dry-run; what a run came to is in `tickets status DIR --json`")
+        raise InputError("--json: goes with --dry-run; for the state of each run use `tickets status DIR --json`")
     try:
         from tickets.campaign import run_campaign
         from tickets.command_line.progress import make_listener
@@ -89,7 +93,7 @@ def run(
             outcome = run_campaign(
                 file, out=out, data=data, settings=settings or (), device=device, workers=workers, listener=listener
             )
-        from tickets.command_line.tables import print_results  # scipy comes with it: not before the first step
+        from tickets.command_line.tables import print_results  # imports scipy, which the first step need not wait for
 
         print_results(outcome.folder, outcome.runs)
     except KeyboardInterrupt:
@@ -99,10 +103,8 @@ def run(
     for run_id, why in outcome.failed.items():
         print(f"{run_id}: failed: {why}", file=sys.stderr)
     if outcome.failed:
-        print(
-            f"{len(outcome.failed)} of {len(outcome.runs)} runs failed; the same command tries them again",
-            file=sys.stderr,
-        )
+        some = f"{len(outcome.failed):,} of {counted(len(outcome.runs), 'run')} failed"
+        print(f"{some}; the same command tries {'it' if len(outcome.failed) == 1 else 'them'} again", file=sys.stderr)
         raise typer.Exit(1)
 
 
@@ -132,8 +134,8 @@ def compare(
         float | None,
         typer.Option(
             metavar="X",
-            help="The largest difference that does not matter: of accuracies a fraction, of losses in their unit "
-            "(nats), of steps relative.  [default: 5 % of the dense network's error or loss; 0.05]",
+            help="The margin of equivalence: the largest difference that does not matter. Of accuracies a fraction, of "
+            "losses in nats, of steps relative.  [default: 5 % of the dense network's error or loss; 0.05]",
         ),
     ] = None,
     tune: Annotated[
@@ -145,61 +147,18 @@ def compare(
         ),
     ] = None,
 ) -> None:
-    """The ticket against each control, by density: difference, interval and verdict; is there a winning ticket?"""
-    from tickets.analysis import compare as compare_arms
-    from tickets.analysis import rules_of
-    from tickets.command_line.comparison import as_records, print_choices, print_comparison
-    from tickets.command_line.notes import left_over_lines
-    from tickets.command_line.tables import print_notes
-    from tickets.store import load
+    """Compare the ticket with each control, by density: difference, interval, verdict; is there a winning ticket?"""
+    from tickets.command_line.comparison import compare_folder
 
-    saved = load(folder, skip_damaged=True)
-    rounds, damaged, rules, tuned = saved.rounds, saved.damaged, rules_of(saved), None
-    if damaged and rounds.empty:
-        raise InputError(list(damaged.values()))
-    if tune is not None:
-        from tickets.analysis.tuning import tune as tuned_by
-
-        tuned = tuned_by(saved, tune, metric)
-        rounds, rules = tuned.rounds, tuned.rules
-    compared = compare_arms(rounds, metric, margin, rules=rules)
-    shown = [run for run in saved.runs if run not in damaged]
-    for line in left_over_lines(saved, shown):
-        print(line, file=sys.stderr if as_json else sys.stdout)
-    if as_json:
-        _print_json(as_records(compared, None if tuned is None else tuned.chosen))
-    else:
-        if tuned is not None and tune is not None:
-            print_choices(tuned.chosen, tune, tuned.left_out)
-        print_comparison(rounds, compared, metric, rules)
-        print_notes(saved)
-    for run_id, why in damaged.items():
-        print(f"{run_id}: left out, it is damaged: {why}", file=sys.stderr)
-    if damaged:
-        raise typer.Exit(1)
+    _exit_if(compare_folder(folder, metric, margin, tune, as_json))
 
 
 @app.command(short_help="Answer each claim: is there a winning ticket?")
 def claims(folder: Folder, as_json: AsJson = False) -> None:
-    """Each claim of a campaign and its answer: yes, no or cannot tell. Every run claims to have a winning ticket."""
-    from tickets.analysis import rules_of
-    from tickets.analysis.claims import claims as answers
-    from tickets.analysis.claims import records
-    from tickets.command_line.verdict import print_claims
-    from tickets.store import load
+    """Answer each claim of a campaign: yes, no or cannot tell. Every run claims to have a winning ticket."""
+    from tickets.command_line.verdict import answer_claims
 
-    saved = load(folder, skip_damaged=True)
-    found, damaged = answers(saved), saved.damaged
-    if damaged and found.empty:
-        raise InputError(list(damaged.values()))
-    if as_json:
-        _print_json(records(found))
-    else:
-        print_claims(found, rules_of(saved))
-    for run_id, why in damaged.items():
-        print(f"{run_id}: left out, it is damaged: {why}", file=sys.stderr)
-    if damaged:
-        raise typer.Exit(1)
+    _exit_if(answer_claims(folder, as_json))
 
 
 @app.command(short_help="Write an HTML report with figures and tables.")
@@ -214,16 +173,15 @@ def report(
     """Write the report of a campaign: one page, index.html, and every figure and table as files of its own."""
     from tickets.command_line.report import write_report
 
-    if write_report(folder, out, only):
-        raise typer.Exit(1)
+    _exit_if(write_report(folder, out, only))
 
 
-@app.command(short_help="Check that all that is saved is as it was committed.")
+@app.command(short_help="Check that everything saved is as it was committed.")
 def verify(folder: Folder, as_json: AsJson = False) -> None:
-    """Check every hash, and that every mask and value file says what its manifest says.
+    """Check every hash, and that every mask and value file agrees with its manifest.
 
-    Code that run.json names and that is not part of tickets is noted; it is not called, and is no problem. With
-    --json notes are on stderr, and [] means that all is well.
+    Code outside tickets that run.json names is noted; it is not called, and is no problem. With --json, notes go to
+    stderr, and [] means that there is no problem.
     """
     from tickets.command_line.verification import print_problems
     from tickets.store import code_named
@@ -231,11 +189,10 @@ def verify(folder: Folder, as_json: AsJson = False) -> None:
 
     problems, notes = find_problems(folder), code_named(folder)
     print_problems(folder, problems, notes, as_json)
-    if problems:
-        raise typer.Exit(1)
+    _exit_if(bool(problems))
 
 
-@app.command("list", short_help="List the models, data sets, inits, arms, scores or probes that there are.")
+@app.command("list", short_help="List the models, data sets, arms or scores.")
 def list_names(
     kind: Annotated[str, typer.Argument(metavar="KIND", help="models, data, inits, arms, scores or probes.")],
     as_json: AsJson = False,
@@ -251,7 +208,7 @@ def list_names(
         print_names(kind)
 
 
-@app.command(short_help="Download a data set, checked against its checksums.")
+@app.command(short_help="Download a data set and check it against its checksums.")
 def fetch(
     name: Annotated[str, typer.Argument(metavar="NAME", help="mnist, fashion_mnist or cifar10.")],
     data: Annotated[
@@ -259,10 +216,10 @@ def fetch(
         typer.Option(metavar="DIR", help="Data folder.", envvar="TICKETS_DATA"),
     ] = None,
     base_url: Annotated[
-        str | None, typer.Option(metavar="URL", help="A mirror: where the data set's files lie instead.")
+        str | None, typer.Option(metavar="URL", help="A mirror that holds the data set's files.")
     ] = None,
 ) -> None:
-    """Download a data set into the data folder, checked against its published checksums."""
+    """Download a data set into the data folder, and check it against its published checksums."""
     from tickets.data.fetch import fetch as download
 
     if data is None:
@@ -272,9 +229,9 @@ def fetch(
 
 
 def main() -> None:
-    """The `tickets` command; what is wrong with the input is said on stderr, one problem a line.
+    """The `tickets` command. Wrong input is reported on stderr, one problem a line.
 
-    Where standard output is closed, or nobody reads it any more, the command goes on to its end without a word.
+    If standard output is closed, or nothing reads it any more, the command still runs to its end.
     """
     streams = open_streams()
     status: Any = 0
@@ -288,9 +245,14 @@ def main() -> None:
         status = ended.code
     failure = close_streams(streams)
     if failure is not None and not status:
-        print(f"error: not all that was said could be written ({failure.strerror})", file=sys.stderr)
+        print(f"error: part of the output could not be written ({failure.strerror})", file=sys.stderr)
         status = 1
     sys.exit(status)
+
+
+def _exit_if(failed: bool) -> None:
+    if failed:
+        raise typer.Exit(1)
 
 
 def _print_json(content: Any) -> None:

@@ -1,21 +1,38 @@
-"""What `tickets compare` prints."""
+"""The command `tickets compare`: the ticket against its controls, as tables or JSON."""
 
 from __future__ import annotations
 
+import json
 import math
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from rich.table import Table
 
-from tickets.analysis import LEAST_FOR_P, METRICS, compare, criteria, measurements, smallest_p, values_of, winning
+from tickets.analysis import (
+    LEAST_FOR_P,
+    METRICS,
+    compare,
+    criteria,
+    measurements,
+    rules_of,
+    smallest_p,
+    values_of,
+    winning,
+)
 from tickets.analysis.criteria import NO_SLOWER, STEPS
 from tickets.analysis.rule import Rule, Rules, rule_for
-from tickets.command_line.progress import counted
+from tickets.command_line.left_out import print_left_out
+from tickets.command_line.tables import print_notes
 from tickets.command_line.terminal import make_console, say, show_table
 from tickets.command_line.verdict import print_verdict
+from tickets.errors import InputError
+from tickets.plurals import counted
+from tickets.store import load
 
 _IN_JSON = [
     "run", "round", "density", "arm", "metric", "n", "difference", "low", "high", "p", "p_adjusted", "verdict",
@@ -26,10 +43,70 @@ _RATIO = ("ratio", "ratio_low", "ratio_high")
 _EARLY, _FINAL = "early_stop_test_accuracy", "final_test_accuracy"
 
 
-def as_records(compared: pd.DataFrame, chosen: pd.DataFrame | None = None) -> list[dict[str, Any]]:
-    """The rows of `tickets.analysis.compare` as JSON values; null for NaN. With the ratio, where that is judged.
+def compare_folder(folder: Path, metric: str, margin: float | None, tune: str | None, as_json: bool) -> bool:
+    """Compare the arms of the saved runs in a folder, and print the result.
 
-    chosen: of `tune`; each row then has `ticket_value` and `arm_value`, the values that these two were trained with.
+    Parameters
+    ----------
+    folder
+        A campaign's folder, or one run's.
+    metric
+        The metric that is compared: a key of `tickets.analysis.METRICS`.
+    margin
+        The margin of equivalence, in the metric's unit; None for the default.
+    tune
+        A swept key, to compare each arm at its own best value of it; None for no tuning.
+    as_json
+        Whether to print JSON instead of tables.
+
+    Returns
+    -------
+    bool
+        Whether damaged runs were left out.
+
+    Raises
+    ------
+    InputError
+        If no run can be read, or if `metric`, `margin` or `tune` does not fit the saved runs.
+    """
+    saved = load(folder, skip_damaged=True)
+    rounds, damaged, rules, tuned = saved.rounds, saved.damaged, rules_of(saved), None
+    if damaged and rounds.empty:
+        raise InputError(list(damaged.values()))
+    if tune is not None:
+        from tickets.analysis.tuning import tune as tuned_by
+
+        tuned = tuned_by(saved, tune, metric)
+        rounds, rules = tuned.rounds, tuned.rules
+    compared = compare(rounds, metric, margin, rules=rules)
+    for run in saved.runs:
+        for line in () if run in damaged else saved.left_over(run):
+            print(f"{run}: {line}", file=sys.stderr if as_json else sys.stdout)
+    if as_json:
+        print(json.dumps(as_records(compared, None if tuned is None else tuned.chosen), indent=2))
+    else:
+        if tuned is not None and tune is not None:
+            print_choices(tuned.chosen, tune, tuned.left_out)
+        print_comparison(rounds, compared, metric, rules)
+        print_notes(saved)
+    return print_left_out(damaged)
+
+
+def as_records(compared: pd.DataFrame, chosen: pd.DataFrame | None = None) -> list[dict[str, Any]]:
+    """The rows of `tickets.analysis.compare` as JSON values.
+
+    Parameters
+    ----------
+    compared
+        The rows.
+    chosen
+        The values that `tune` chose; each record then has `ticket_value` and `arm_value`, the values of the swept key
+        that the ticket and the arm were trained with.
+
+    Returns
+    -------
+    list of dict
+        One record for each row, with None for NaN; with the ratio and its interval for metrics judged by their ratio.
     """
     columns = [*_IN_JSON, *(column for column in _RATIO if compared[column].notna().any())]
     if chosen is not None:
@@ -45,7 +122,17 @@ def as_records(compared: pd.DataFrame, chosen: pd.DataFrame | None = None) -> li
 
 
 def print_choices(chosen: pd.DataFrame, key: str, left_out: Sequence[str]) -> None:
-    """The value of a swept key at which each arm validates best, by round, and what is left out of the comparison."""
+    """Print the value of a swept key at which each arm validates best, by round.
+
+    Parameters
+    ----------
+    chosen
+        The chosen values: columns run, round, arm, value.
+    key
+        The swept key.
+    left_out
+        What is left out of the comparison, one line each.
+    """
     console = make_console()
     for line in left_out:
         say(console, f"left out: {line}")
@@ -63,9 +150,18 @@ def print_choices(chosen: pd.DataFrame, key: str, left_out: Sequence[str]) -> No
 
 
 def print_comparison(rounds: pd.DataFrame, compared: pd.DataFrame, metric: str, rules: Rules) -> None:
-    """For each run: is there a winning ticket, then the ticket against each control, and notes on that table.
+    """Print for each run whether it has a winning ticket, then the ticket against each control, and notes.
 
-    compared: of all runs in `rounds`, by `metric` and `rules`.
+    Parameters
+    ----------
+    rounds
+        The rounds table of all runs.
+    compared
+        The rows of `tickets.analysis.compare` for `rounds`, `metric` and `rules`.
+    metric
+        The metric that is compared.
+    rules
+        How each run is judged.
     """
     console = make_console()
     final = compare(rounds, _FINAL, rules=rules) if metric == _EARLY and len(compared) else None
@@ -76,7 +172,7 @@ def print_comparison(rounds: pd.DataFrame, compared: pd.DataFrame, metric: str, 
         if len(of_run):
             say(
                 console,
-                f"{one.run}: what a winning ticket must be, by density; 95 % intervals, simultaneous over all rows",
+                f"{one.run}: the criteria of a winning ticket, by density; 95 % intervals, simultaneous over all rows",
             )
             show_table(console, _criteria_table(of_run, rule_for(one.run, rules)), keys=2)
         rows = compared[compared["run"] == one.run]
@@ -101,7 +197,7 @@ def print_comparison(rounds: pd.DataFrame, compared: pd.DataFrame, metric: str, 
 
 @dataclass(frozen=True)
 class _Unit:
-    """How a metric is shown: value x scale, as `form` says; the column that holds the value."""
+    """How a metric is shown: value x scale, formatted by `form`; `column` holds the value."""
 
     name: str
     scale: float
@@ -136,8 +232,8 @@ def _table(rows: pd.DataFrame, unit: _Unit, final: pd.DataFrame | None) -> Table
     shown.add_column("detectable", justify="right")
     keys = ["run", "round", "arm"]
     last = {} if final is None else final.set_index(keys)["difference"].to_dict()
-    for arm, part in rows.groupby("arm", sort=False):
-        for row in part.to_dict("records"):
+    for arm, of_arm in rows.groupby("arm", sort=False):
+        for row in of_arm.to_dict("records"):
             low, high, sign = float(row["band_low"]), float(row["band_high"]), unit.column == "difference"
             interval = "" if math.isnan(low) else f"[{unit.text(low, sign)}, {unit.text(high, sign)}]"
             p = [_p_text(row["p"]), _p_text(row["p_adjusted"])] if with_p else []
@@ -152,9 +248,9 @@ def _criteria_table(rows: pd.DataFrame, rule: Rule) -> Table:
     shown = Table()
     for heading in ("criterion", "density", "n", "estimate", "95 % interval", "holds"):
         shown.add_column(heading, justify="left" if heading in ("criterion", "holds") else "right")
-    for name, part in rows.groupby("criterion", sort=False):
-        unit = _Unit("ratio", 1.0, ".2f") if name == NO_SLOWER else _of_accuracy(rule)
-        for row in part.to_dict("records"):
+    for name, of_criterion in rows.groupby("criterion", sort=False):
+        unit = _Unit("ratio", 1.0, ".2f") if name == NO_SLOWER else _Unit("points", 100.0, ".2f")
+        for row in of_criterion.to_dict("records"):
             ends = [unit.text(float(row[key]), name != NO_SLOWER) for key in ("estimate", "band_low", "band_high")]
             interval = f"[{ends[1]}, {ends[2]}]" if ends[1] else ""
             shown.add_row(str(name), f"{row['density']:.4f}", str(row["n"]), ends[0], interval, row["holds"])
@@ -164,10 +260,10 @@ def _criteria_table(rows: pd.DataFrame, rule: Rule) -> Table:
 
 def _notes(rows: pd.DataFrame, rounds: pd.DataFrame, metric: str, rules: Rules) -> Iterator[str]:
     yield (
-        "95 % interval: simultaneous over all rows of this table, so that any difference falsely said is rare; the "
-        "interval of a row alone is in --json"
+        "95 % interval: simultaneous over all rows of this table: in 95 of 100 repeats, all of them hold the true "
+        "difference; --json has the interval of each row alone"
     )
-    yield "detectable: the smallest true difference that a row alone would have shown, in 80 of 100 repeats"
+    yield "detectable: the smallest detectable difference of a row alone, with a power of 80 %"
     for found in measurements(rounds, metric, rules).to_dict("records"):
         spread = _size(found["spread"], metric, rule_for(str(found["run"]), rules))
         yield (
@@ -176,7 +272,7 @@ def _notes(rows: pd.DataFrame, rounds: pd.DataFrame, metric: str, rules: Rules) 
         )
     pairs = rounds.loc[rounds["arm"] == "ticket", "replicate"].nunique()
     if pairs < 2:
-        yield "one replicate: no interval, for one difference has no spread; raise `replicates` to 2 or more"
+        yield "one replicate: no interval, since one difference has no spread; raise `replicates` to 2 or more"
     elif pairs < LEAST_FOR_P:
         yield (
             f"no p: with {pairs} replicates none could fall below {float(smallest_p(pairs)):.4g} (exact sign flips); "
@@ -185,26 +281,26 @@ def _notes(rows: pd.DataFrame, rounds: pd.DataFrame, metric: str, rules: Rules) 
     if metric == STEPS:
         late = rounds[rounds[STEPS] > rounds["last_step"]].groupby("arm", sort=False).size()
         if len(late):
-            told = ", ".join(f"{arm} {count}" for arm, count in late.items())
-            yield f"trainings that never get there and count as twice their steps: {told}"
+            counts = ", ".join(f"{arm} {count}" for arm, count in late.items())
+            yield f"trainings that never reach this loss and count as twice their steps: {counts}"
     yield from _lost(rows, rounds, metric)
 
 
 def _lost(rows: pd.DataFrame, rounds: pd.DataFrame, metric: str) -> Iterator[str]:
-    """The trainings that have no value, by the reason."""
+    """The number of trainings without a value, by reason."""
     missing = values_of(rounds, metric).isna()
     diverged = int((missing & rounds["diverged"].astype(bool)).sum())
     reasons = {"diverged": diverged, "best before the first step": int(missing.sum()) - diverged}
-    told = [f"{count} {why}" for why, count in reasons.items() if count]
-    if told:
+    counts = [f"{count} {why}" for why, count in reasons.items() if count]
+    if counts:
         lost = counted(int(missing.sum()), "training")
-        yield f"{lost} of {len(rounds):,} without a value ({', '.join(told)}) left out; {_changes(rows)}"
+        yield f"{lost} of {len(rounds):,} without a value ({', '.join(counts)}) left out; {_changes(rows)}"
 
 
 def _changes(rows: pd.DataFrame) -> str:
     other = rows[rows["verdict"] != rows["verdict_diverged"]].to_dict("records")
-    told = [f"{row['arm']} at {row['density']:.4f}: {row['verdict_diverged']}" for row in other]
-    return f"counted as the worst there is, {', '.join(told) if told else 'no verdict changes'}"
+    changed = [f"{row['arm']} at {row['density']:.4f}: {row['verdict_diverged']}" for row in other]
+    return f"counted as the worst possible value, {', '.join(changed) if changed else 'no verdict changes'}"
 
 
 def _size(value: float, metric: str, rule: Rule) -> str:

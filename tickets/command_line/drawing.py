@@ -1,4 +1,4 @@
-"""Matplotlib in a command: it draws into files, whatever the user's surroundings say of screens and settings."""
+"""Matplotlib for a command that draws into files, whatever the user's environment says of screens and settings."""
 
 from __future__ import annotations
 
@@ -9,16 +9,20 @@ from tickets.errors import InputError
 
 
 def prepare_drawing() -> None:
-    """Import matplotlib for a process that draws into files alone.
+    """Import matplotlib for a process that draws into files only.
 
-    Raises InputError if the user's matplotlibrc cannot be read at all. What it says does not matter: figures have a
-    style of their own.
+    The settings in the user's matplotlibrc do not matter: figures have a style of their own.
+
+    Raises
+    ------
+    InputError
+        If the user's matplotlibrc cannot be read at all.
     """
-    # A notebook names its own backend for what it starts, and that need not be there.
+    # A notebook sets a backend for the processes that it starts, and that backend need not be installed.
     os.environ["MPLBACKEND"] = "agg"
-    # That there is no folder for matplotlib's cache, or that a setting has no such value, changes no figure.
+    # Warnings about matplotlib's cache folder, or about a setting with no such value, concern no figure.
     logging.getLogger("matplotlib").setLevel(logging.CRITICAL)
     try:
         import matplotlib  # noqa: F401
     except (OSError, ValueError) as error:
-        raise InputError(f"matplotlib cannot be loaded: {error}; mend or remove your matplotlibrc") from error
+        raise InputError(f"matplotlib cannot be loaded: {error}; correct or remove your matplotlibrc") from error

@@ -1,4 +1,4 @@
-"""Writing what a command made to a folder."""
+"""Writing the files that a command made to a folder."""
 
 from __future__ import annotations
 
@@ -10,9 +10,20 @@ from tickets.store import replace_file
 
 
 def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write files, by path in the folder; each is there whole or as it was. Missing folders are made.
+    """Write files to a folder. Each is written completely or not at all; missing folders are created.
 
-    Raises InputError if something that is no folder is in the way, or the disk is full or may not be written to.
+    Parameters
+    ----------
+    folder
+        The folder.
+    files
+        The contents, by path in the folder.
+
+    Raises
+    ------
+    InputError
+        If a file stands where a folder should be or the other way round, if the disk is full, or if the folder may not
+        be written to.
     """
     for name, data in files.items():
         try:

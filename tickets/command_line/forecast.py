@@ -1,4 +1,4 @@
-"""What `tickets run --dry-run` prints."""
+"""The output of `tickets run --dry-run`."""
 
 from __future__ import annotations
 
@@ -7,12 +7,20 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tickets.command_line.progress import counted
 from tickets.forecast import Forecast
+from tickets.plurals import counted
 
 
 def print_forecast(folder: Path, found: Sequence[Forecast]) -> None:
-    """A line for the campaign, then some for each run."""
+    """Print one line for the campaign, then several for each run.
+
+    Parameters
+    ----------
+    folder
+        The campaign's folder.
+    found
+        The forecast of each run.
+    """
     trainings, steps = sum(one.trainings for one in found), sum(one.steps for one in found)
     known = [one.seconds for one in found if one.seconds is not None]
     time = f", about {_duration(sum(known))}" if trainings and len(known) == len(found) else ""
@@ -27,7 +35,18 @@ def print_forecast(folder: Path, found: Sequence[Forecast]) -> None:
 
 
 def as_records(found: Sequence[Forecast]) -> list[dict[str, Any]]:
-    """Each run's forecast as JSON values."""
+    """The forecast of each run as JSON values.
+
+    Parameters
+    ----------
+    found
+        The forecasts.
+
+    Returns
+    -------
+    list of dict
+        The fields of `Forecast`.
+    """
     return [{**asdict(one), "coverage": one.coverage.as_json()} for one in found]
 
 
@@ -48,17 +67,21 @@ def _lines(one: Forecast) -> list[tuple[str, str]]:
             f"{one.coverage.sentence.removeprefix('prunable: ')}: {tensors}",
         ),
         ("strategy", f"{one.strategy} ({one.reason}); up to {at_once} at once"),
-        ("memory", f"about {one.memory / 2**20:,.0f} MiB a process, beside the data, Python and PyTorch"),
+        ("memory", f"about {one.memory / 2**20:,.0f} MiB a process, without the data, Python and PyTorch"),
         ("time", _time(one)),
-        *(("saved", line) for line in one.left_over),
+        *(("saved", line) for line in (*_beside(one), *one.left_over)),
     ]
+
+
+def _beside(one: Forecast) -> list[str]:
+    return [f"nothing of it: it would be added to {counted(one.beside, 'run')} in the folder"] if one.beside else []
 
 
 def _time(one: Forecast) -> str:
     if not one.trainings:
         return "none: nothing is missing"
     if one.seconds is None:
-        return "not known: no round of this run is saved"
+        return "unknown: no round of this run is saved"
     each = one.seconds / one.trainings
     return f"about {_duration(one.seconds)} in one process, at {each:.2g} s a training as in its saved rounds"
 

@@ -1,4 +1,4 @@
-"""What `tickets run` shows while it works: live on a terminal, one timestamped line a round elsewhere."""
+"""The output of `tickets run` while it trains: a progress bar on a terminal, otherwise one timestamped line a round."""
 
 from __future__ import annotations
 
@@ -8,59 +8,45 @@ from contextlib import contextmanager
 from datetime import datetime
 
 from tickets.command_line.terminal import make_console, say
-from tickets.listener import Listener, RoundDone
+from tickets.listener import Begun, Event, Listener, Note, RoundDone, Steps
+from tickets.plurals import counted
 
 
-class Lines(Listener):
-    """One timestamped line a round, for files and pipes."""
+class Lines:
+    """A listener that prints a timestamped line for each event but training steps; for files and pipes."""
 
-    def begin(self, runs: int, work: int, done: int) -> None:
-        """Say what is to do."""
-        self.say(f"{counted(runs, 'run')}, {_to_do(work, done)}")
-
-    def tick(self, steps: int) -> None:
-        """Say nothing: steps are too many for lines."""
-
-    def round_done(self, done: RoundDone) -> None:
-        """Say what a round gave."""
-        self.say(describe(done))
-
-    def say(self, text: str) -> None:
-        """Print a line with the time."""
-        print(f"{datetime.now().astimezone().isoformat(timespec='seconds')} {text}", flush=True)
+    def __call__(self, event: Event) -> None:
+        """Print a line."""
+        text = line(event)
+        if text is not None:
+            print(f"{datetime.now().astimezone().isoformat(timespec='seconds')} {text}", flush=True)
 
 
-class Live(Listener):
-    """A bar with the time left, and a line above it for each round, on a terminal."""
+class Live:
+    """A listener that shows a progress bar with the time left, and prints a line above it for each other event."""
 
     def __init__(self) -> None:
         from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
         from rich.progress import TimeRemainingColumn as TimeLeft
 
         console = make_console()
-        bar = BarColumn(bar_width=max(3, min(40, console.width - 36)))  # what stands beside it takes 35 columns
+        bar = BarColumn(bar_width=max(3, min(40, console.width - 36)))  # the columns beside it take 35 characters
         self._bar = Progress(
             TextColumn("{task.description}"), bar, TaskProgressColumn(), TimeElapsedColumn(),
             TextColumn("left"), TimeLeft(), console=console,
         )  # fmt: skip
         self._task = self._bar.add_task("training", total=None)
 
-    def begin(self, runs: int, work: int, done: int) -> None:
-        """Set the bar's length."""
-        self._bar.update(self._task, total=work or 1, completed=0 if work else 1)
-        self.say(f"{counted(runs, 'run')}, {_to_do(work, done)}")
-
-    def tick(self, steps: int) -> None:
-        """Move the bar."""
-        self._bar.advance(self._task, steps)
-
-    def round_done(self, done: RoundDone) -> None:
-        """Say what a round gave, above the bar."""
-        self.say(describe(done))
-
-    def say(self, text: str) -> None:
-        """Print a line above the bar."""
-        say(self._bar.console, text)
+    def __call__(self, event: Event) -> None:
+        """Move the bar, or print a line above it."""
+        if isinstance(event, Steps):
+            self._bar.advance(self._task, event.count)
+            return
+        if isinstance(event, Begun):
+            self._bar.update(self._task, total=event.steps or 1, completed=0 if event.steps else 1)
+        text = line(event)
+        if text is not None:
+            say(self._bar.console, text)
 
     def __enter__(self) -> Live:
         self._bar.start()
@@ -72,7 +58,7 @@ class Live(Listener):
 
 @contextmanager
 def make_listener() -> Iterator[Listener]:
-    """The listener that fits where stdout goes."""
+    """The listener for standard output: `Live` on a terminal, otherwise `Lines`."""
     if not sys.stdout.isatty():
         yield Lines()
         return
@@ -80,13 +66,27 @@ def make_listener() -> Iterator[Listener]:
         yield live
 
 
-def counted(count: int, noun: str) -> str:
-    """`1 run`, `2 runs`."""
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+def line(event: Event) -> str | None:
+    """An event as one line of text.
+
+    Parameters
+    ----------
+    event
+        The event.
+
+    Returns
+    -------
+    str or None
+        None for `Steps`, of which there are too many for lines.
+    """
+    if isinstance(event, Begun):
+        return _begun(event)
+    if isinstance(event, RoundDone):
+        return _round_done(event)
+    return event.text if isinstance(event, Note) else None
 
 
-def describe(done: RoundDone) -> str:
-    """A round in one line."""
+def _round_done(done: RoundDone) -> str:
     scale, form = (100, ".2f") if done.measured == "accuracy" else (1, ".4f")
     accuracies = "  ".join(f"{arm} {scale * accuracy:{form}}" for arm, accuracy in done.accuracy.items())
     if done.measured != "accuracy":
@@ -95,7 +95,8 @@ def describe(done: RoundDone) -> str:
     return f"{done.run} {done.folder}  density {done.density:.4f}  {accuracies}{lost}  ({done.seconds:.1f} s)"
 
 
-def _to_do(work: int, done: int) -> str:
-    waiting = f"{counted(work, 'training step')} to take" if work else "nothing is missing"
+def _begun(begun: Begun) -> str:
+    runs, done = counted(begun.runs, "run"), begun.rounds_done
+    waiting = f"{counted(begun.steps, 'training step')} to take" if begun.steps else "nothing is missing"
     there = f", {counted(done, 'round')} {'is' if done == 1 else 'are'} there already" if done else ""
-    return waiting + there
+    return f"{runs}, {waiting}{there}"

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from tickets.command_line.drawing import prepare_drawing
+from tickets.command_line.left_out import print_left_out
 
 
 def write_report(folder: Path, out: Path | None, only: str | None) -> bool:
-    """Write the report, or its one figure `only`, and print where; whether damaged runs were left out of it.
+    """Write the report of a campaign and print the path of its page.
 
-    out: the report's folder, by default "report" in the campaign's.
+    Parameters
+    ----------
+    folder
+        The campaign's folder, or one run's.
+    out
+        The report's folder; by default "report" in `folder`.
+    only
+        The name of one figure; only its files are written then, and all their paths are printed.
+
+    Returns
+    -------
+    bool
+        Whether runs were left out, because they are damaged or have no round.
+
+    Raises
+    ------
+    InputError
+        If `folder` holds no runs, or if `out` cannot be written to.
     """
     prepare_drawing()
     from tickets.analysis.report import PAGE, make_figure, make_report
@@ -28,6 +45,4 @@ def write_report(folder: Path, out: Path | None, only: str | None) -> bool:
     files, left_out = make_report(load(folder, skip_damaged=True))
     write_files(target, files)
     print(target / PAGE)
-    for run_id, why in left_out.items():
-        print(f"{run_id}: left out: {why}", file=sys.stderr)
-    return bool(left_out)
+    return print_left_out(left_out)

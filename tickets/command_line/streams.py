@@ -1,6 +1,6 @@
-"""Standard input, output and error where they are closed, or where nobody reads what is written.
+"""Standard input, output and error where they are closed, or where nothing reads the output.
 
-A command says what it does; whether anyone listens does not decide whether it is done.
+A command does its work whether or not its output is read.
 """
 
 from __future__ import annotations
@@ -18,9 +18,17 @@ _STREAMS = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
 
 
 class Lasting(io.RawIOBase):
-    """A descriptor that is written to for as long as that goes; what comes after is dropped.
+    """A file descriptor that is written to until a write fails; everything after that is dropped.
 
-    failure: why it went no longer, None if it did, or if merely nobody reads any more.
+    Parameters
+    ----------
+    descriptor
+        The file descriptor.
+
+    Attributes
+    ----------
+    failure
+        Why a write failed; None if none did, or if the reader has only gone away.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -28,11 +36,11 @@ class Lasting(io.RawIOBase):
         self.failure: OSError | None = None
 
     def writable(self) -> bool:
-        """It is."""
+        """True."""
         return True
 
     def fileno(self) -> int:
-        """Its number."""
+        """The file descriptor."""
         return self._descriptor
 
     def isatty(self) -> bool:
@@ -40,29 +48,35 @@ class Lasting(io.RawIOBase):
         return os.isatty(self._descriptor)
 
     def write(self, data: Any, /) -> int:
-        """Write, or drop, some bytes; how many."""
+        """Write or drop some bytes, and return their number."""
         content = memoryview(data)
         while True:
             try:
                 return os.write(self._descriptor, content)
-            except BlockingIOError:  # a pipe that does not wait, and is full
+            except BlockingIOError:  # a non-blocking pipe that is full
                 select.select([], [self._descriptor], [])
             except OSError as error:
-                if not self._nobody_reads(error):
+                if not self._reader_gone(error):
                     self.failure = error
                 discard(self._descriptor)
                 return len(content)
 
-    def _nobody_reads(self, error: OSError) -> bool:
+    def _reader_gone(self, error: OSError) -> bool:
         """Whether the reader of a pipe has ended, or the terminal is gone."""
         gone = error.errno == errno.EIO and stat.S_ISCHR(os.fstat(self._descriptor).st_mode)
         return gone or error.errno == errno.EPIPE
 
 
 def discard(descriptor: int) -> None:
-    """Have a descriptor, open or not, lead nowhere: for this process and for those that it starts."""
+    """Redirect a file descriptor, open or not, to os.devnull, for this process and for those that it starts.
+
+    Parameters
+    ----------
+    descriptor
+        The file descriptor.
+    """
     nowhere = os.open(os.devnull, os.O_RDWR)
-    if nowhere == descriptor:  # it was the lowest that was free
+    if nowhere == descriptor:  # it was the lowest free one
         os.set_inheritable(descriptor, True)
         return
     os.dup2(nowhere, descriptor)
@@ -70,10 +84,15 @@ def discard(descriptor: int) -> None:
 
 
 def open_streams() -> list[Lasting]:
-    """Open what was closed, to nowhere, and have what is written last as long as the process; output and error.
+    """Redirect closed standard streams to os.devnull, and make output and error `Lasting`.
 
-    Left closed, the first file that is opened would get the number of a standard stream, and print() to a closed
+    If a standard stream stayed closed, the first file that is opened would get its number, and print() to a closed
     standard error would go to standard output. Streams that are not the process's own (a test's) stay as they are.
+
+    Returns
+    -------
+    list of Lasting
+        The descriptors of output and error, for `close_streams`.
     """
     lasting = []
     for descriptor, (name, mode) in enumerate(_STREAMS):
@@ -83,13 +102,13 @@ def open_streams() -> list[Lasting]:
             discard(descriptor)
         stream = getattr(sys, name)
         if stream is None:
-            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115  # as long as the process
-        elif mode == "w" and stream is getattr(sys, f"__{name}__") and _leads_to(stream, descriptor):
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115  # open until the process ends
+        elif mode == "w" and stream is getattr(sys, f"__{name}__") and _has_descriptor(stream, descriptor):
             raw = Lasting(descriptor)
             again = io.TextIOWrapper(
                 io.BufferedWriter(raw),
                 encoding=stream.encoding,
-                errors="replace",  # a terminal that knows no ± gets a question mark, not an end
+                errors="replace",  # a terminal without ± gets a question mark
                 line_buffering=stream.line_buffering or name == "stderr",
             )
             setattr(sys, name, again)
@@ -99,14 +118,25 @@ def open_streams() -> list[Lasting]:
     return lasting
 
 
-def _leads_to(stream: object, descriptor: int) -> bool:
+def _has_descriptor(stream: object, descriptor: int) -> bool:
     with suppress(AttributeError, OSError, ValueError):
         return isinstance(stream, io.TextIOWrapper) and stream.fileno() == descriptor
     return False
 
 
 def close_streams(lasting: list[Lasting]) -> OSError | None:
-    """Write what is still to be written; why that, or an earlier part, could not be, where someone wanted it."""
+    """Flush the standard streams.
+
+    Parameters
+    ----------
+    lasting
+        The result of `open_streams`.
+
+    Returns
+    -------
+    OSError or None
+        Why a write failed, now or earlier; None if none did, or if nothing read the output.
+    """
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
             stream.flush()

@@ -1,4 +1,4 @@
-"""Tables on the terminal."""
+"""The results of a campaign, the status of its runs, and notes about them, on the terminal."""
 
 from __future__ import annotations
 
@@ -9,15 +9,23 @@ from rich.table import Table
 
 from tickets.analysis import rules_of, table, winning
 from tickets.analysis.shown import as_measured
-from tickets.command_line.progress import counted
 from tickets.command_line.terminal import make_console, say, show_table
 from tickets.command_line.verdict import print_verdict
 from tickets.coverage import Coverage, coverage_from_json
+from tickets.plurals import counted
 from tickets.store import RunStatus, Saved, load
 
 
 def print_results(folder: Path, runs: Sequence[str]) -> None:
-    """Each run's test accuracy (or R2, or loss), density down, arms across; then whether it has a winning ticket."""
+    """Print each run's test accuracy at early stop, by density and arm, and whether it has a winning ticket.
+
+    Parameters
+    ----------
+    folder
+        The campaign's folder.
+    runs
+        The ids of the runs.
+    """
     saved = load(folder)
     console, rules = make_console(), rules_of(saved)
     for run in runs:
@@ -41,14 +49,20 @@ def print_results(folder: Path, runs: Sequence[str]) -> None:
         show_table(console, shown)
         lost = int(rounds["diverged"].sum())
         if lost:
-            say(console, f"{lost} of {len(rounds)} trainings diverged; they are in no mean")
+            say(console, f"{lost:,} of {counted(len(rounds), 'training')} diverged; the means leave them out")
         (answer,) = winning(rounds, rules)
         print_verdict(console, answer)
     say(console, f"saved in {folder}")
 
 
 def print_status(found: Sequence[RunStatus]) -> None:
-    """A line a run, with a column for diverged trainings if there are any; below, why runs failed or what they lack."""
+    """Print a table of all runs; below it, why runs failed or what they lack, and notes about them.
+
+    Parameters
+    ----------
+    found
+        The status of each run. The table has a column of diverged trainings if there are any.
+    """
     console = make_console()
     diverged = any(one.diverged for one in found)
     shown = Table()
@@ -76,7 +90,13 @@ def print_status(found: Sequence[RunStatus]) -> None:
 
 
 def print_notes(saved: Saved) -> None:
-    """What to know of each run before its arms are compared: what is prunable, and how arms differ from the ticket."""
+    """Print what to know of each run when its arms are compared: what is prunable, how arms differ from the ticket.
+
+    Parameters
+    ----------
+    saved
+        The saved runs.
+    """
     covered = {run: saved.coverage(run) for run in saved.runs}
     notes = {run: (*_about(covered[run]), *saved.notes(run)) for run in saved.runs}
     console = make_console()
@@ -91,7 +111,7 @@ def _about(coverage: Coverage | None) -> tuple[str, ...]:
 
 
 def _each_once(lines: Mapping[str, Sequence[str]]) -> Iterator[str]:
-    """The lines of all runs, which those of one sweep mostly share; with its runs where not all have it."""
+    """The distinct lines of all runs; a line that not all runs have begins with those that have it."""
     runs: dict[str, list[str]] = {}
     for run, of_run in lines.items():
         for line in of_run:

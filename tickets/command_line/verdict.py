@@ -1,29 +1,84 @@
-"""The answer to "is there a winning ticket?", and to every claim, on the terminal."""
+"""Whether there is a winning ticket, and the command `tickets claims`, on the terminal."""
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
 from tickets.analysis import Winning
-from tickets.analysis.rule import Rules, rule_for
+from tickets.analysis.rule import rule_for
 from tickets.analysis.shown import Shown
 from tickets.analysis.telling import headline, paragraphs
+from tickets.command_line.left_out import print_left_out
 from tickets.command_line.terminal import make_console, say, show_table
+from tickets.errors import InputError
+from tickets.store import load
 
 
 def print_verdict(console: Console, one: Winning) -> None:
-    """The verdict and where it was decided; then the numbers, a line each."""
+    """Print the verdict on one run and the density that decided it, then the numbers, one a line.
+
+    Parameters
+    ----------
+    console
+        See `make_console`.
+    one
+        The verdict.
+    """
     say(console, f"{one.run}: {headline(one)}")
     for line in paragraphs(one):
         say(console, f"  {line}", indent=4)
 
 
+def answer_claims(folder: Path, as_json: bool) -> bool:
+    """Answer every claim of the saved runs in a folder, and print the answers.
+
+    Parameters
+    ----------
+    folder
+        A campaign's folder, or one run's.
+    as_json
+        Whether to print JSON instead of a table.
+
+    Returns
+    -------
+    bool
+        Whether damaged runs were left out.
+
+    Raises
+    ------
+    InputError
+        If no run can be read.
+    """
+    from tickets.analysis import rules_of
+    from tickets.analysis.claims import claims, records
+
+    saved = load(folder, skip_damaged=True)
+    found, damaged = claims(saved), saved.damaged
+    if damaged and found.empty:
+        raise InputError(list(damaged.values()))
+    if as_json:
+        print(json.dumps(records(found), indent=2))
+    else:
+        print_claims(found, rules_of(saved))
+    return print_left_out(damaged)
+
+
 def print_claims(found: pd.DataFrame, rules: Rules) -> None:
-    """A line a claim: the answer and its numbers; below, what each says and why."""
+    """Print a table of all claims with their answers and numbers; below, what each says and why.
+
+    Parameters
+    ----------
+    found
+        The result of `tickets.analysis.claims.claims`.
+    rules
+        How each run is judged.
+    """
     points = all(rule_for(run, rules).accuracy == "accuracy" for run in found["run"])
     estimate = "points" if points else "estimate"
     console = make_console()

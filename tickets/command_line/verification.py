@@ -1,4 +1,4 @@
-"""What is wrong with saved files, said."""
+"""The output of `tickets verify`."""
 
 from __future__ import annotations
 
@@ -8,12 +8,24 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from tickets.command_line.progress import counted
+from tickets.plurals import counted
 from tickets.store.verify import Problem
 
 
 def print_problems(folder: Path, problems: Sequence[Problem], notes: Sequence[Problem], as_json: bool) -> None:
-    """Print the problems of a folder, and notes on it; as JSON the problems alone, with the notes on stderr."""
+    """Print what is wrong with saved files.
+
+    Parameters
+    ----------
+    folder
+        The folder that was verified.
+    problems
+        What is wrong, printed on stderr one a line, or as JSON on stdout.
+    notes
+        What is not wrong but worth knowing; on stdout, with JSON on stderr.
+    as_json
+        Whether to print JSON.
+    """
     for note in notes:
         print(f"note: {note.path}: {note.what}", file=sys.stderr if as_json else sys.stdout)
     if as_json:

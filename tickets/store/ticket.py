@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Ticket:
     """A ticket, or another arm, of one replicate and round. The arrays are the caller's own to change.
 
@@ -63,6 +63,14 @@ class Ticket:
     classes: int
     trust_code: bool = False
     pruned: str = "zero"
+
+    def __repr__(self) -> str:
+        """The fields that identify the network, and counts in the place of its arrays."""
+        surviving = sum(int(mask.sum()) for mask in self.mask.values())
+        return (
+            f"Ticket(run={self.run!r}, replicate={self.replicate}, round={self.round}, arm={self.arm!r}, "
+            f"draw={self.draw}, density={self.density:.4f}, surviving={surviving}, trained={self.trained is not None})"
+        )
 
     def build(self) -> nn.Module:
         """A new torch.nn.Module at the masked initial values, on the CPU, in training mode.

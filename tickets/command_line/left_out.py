@@ -1,0 +1,24 @@
+"""Runs that a command leaves out of its output, such as damaged ones."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+
+
+def print_left_out(left_out: Mapping[str, str]) -> bool:
+    """Print the runs that were left out, one a line on stderr.
+
+    Parameters
+    ----------
+    left_out
+        Why each was left out, by run id.
+
+    Returns
+    -------
+    bool
+        Whether there are any; the command then exits with status 1.
+    """
+    for run_id, why in left_out.items():
+        print(f"{run_id}: left out: {why}", file=sys.stderr)
+    return bool(left_out)

@@ -1,0 +1,102 @@
+"""What a campaign writes before it trains: campaign.toml, each run's run.json, and the source files that changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tickets.config import Campaign, to_toml
+from tickets.continuing import read_if_saved
+from tickets.fitting import Fitted
+from tickets.listener import Listener, Note
+from tickets.network import Continued
+from tickets.planning import Plan
+from tickets.store import Layout, append_event, register, replace_file, rounds_committed, write_run
+
+
+def record_campaign(folder: Path, campaign: Campaign) -> None:
+    """Write campaign.toml, unless it has the same content already.
+
+    Parameters
+    ----------
+    folder
+        The campaign's folder.
+    campaign
+        The campaign as resolved.
+    """
+    path, content = folder / Layout.CAMPAIGN, to_toml(campaign).encode()
+    if not path.is_file() or path.read_bytes() != content:
+        replace_file(path, content)
+
+
+def record_changes(folder: Path, network: Continued, listener: Listener) -> None:
+    """Report and log which source files of a run have changed since they were last used.
+
+    Parameters
+    ----------
+    folder
+        The run's folder.
+    network
+        The run's network, with the changes.
+    listener
+        Receives a note for each change.
+    """
+    for change in network.changed:
+        listener(Note(f"{folder.name}: {change}"))
+        append_event(folder / Layout.LOG, {"event": "source", **asdict(change)})
+
+
+def record_run(
+    folder: Path, fitted: Fitted, plan: Plan, fingerprint: Mapping[str, Any], network: Continued, listener: Listener
+) -> Mapping[str, Any]:
+    """Write a run's run.json, if what it says has changed.
+
+    Parameters
+    ----------
+    folder
+        The run's folder.
+    fitted
+        The run.
+    plan
+        How it is computed.
+    fingerprint
+        The machine and packages of this process. A run that has begun keeps the fingerprint that it began with.
+    network
+        The network that it began with.
+    listener
+        Receives a note for each strategy that was passed over.
+
+    Returns
+    -------
+    dict
+        The fingerprint that run.json holds.
+    """
+    examples, saved = fitted.source.examples, read_if_saved(folder)
+    content: dict[str, Any] = {
+        "config": fitted.run.model_dump(mode="json"),
+        "data": {
+            "sha256": fitted.source.sha256,
+            "input_shape": list(examples.input_shape),
+            "classes": examples.classes,
+        },
+        "fingerprint": saved["fingerprint"] if saved else fingerprint,
+        "execution": plan.record(),
+        "began_with": network.record,
+        **({} if fitted.scale.accuracy == "accuracy" else {"accuracy": fitted.scale.accuracy}),
+        "coverage": fitted.coverage.as_json(),
+        "like_ticket": list(fitted.trial.like_ticket),
+        "starts": {**(saved or {}).get("starts", {}), **fitted.trial.recorded_starts()},
+        "registered": register(
+            (saved or {}).get("registered", ()), fitted.run.verdict.model_dump(mode="json"), rounds_committed(folder)
+        ),
+    }
+    # Fields of a later version, and those that another writer of this file added, stay.
+    there = {key: value for key, value in (saved or {}).items() if key not in ("schema", "run")}
+    if {**there, **content} != there:
+        for strategy in (plan.compared or {}).get("passed_over", ()):
+            listener(Note(f"{folder.name}: passed over, since a plain PyTorch loop differs: {strategy}"))
+        write_run(folder, folder.name, **{**there, **content})
+    found: Mapping[str, Any] = content["fingerprint"]
+    return found
