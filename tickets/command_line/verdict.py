@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tickets.analysis import Winning
-from tickets.analysis.rule import rule_for
+from tickets.analysis.rule import Rules, rule_for
 from tickets.analysis.shown import Shown
 from tickets.analysis.telling import headline, paragraphs
 from tickets.command_line.left_out import print_left_out
