@@ -39,7 +39,7 @@ TOP_KEYS = (*Run.model_fields, "data_folder", "sweep")  # the last two are the f
 SECTION_KEYS = tuple(f"{section}.{key}" for section, model in SECTIONS.items() for key in model.model_fields)
 
 Place = tuple[int | str, ...]
-Told = Callable[["Problem"], str]  # a problem as a line of an InputError
+AsLine = Callable[["Problem"], str]  # writes an error as a line of an InputError
 
 
 class Problem(NamedTuple):
