@@ -153,7 +153,7 @@ def _unknown_key(place: Place, table: Mapping[str, Any]) -> str:
 def _unknown_option(named: type[Named], table: Mapping[str, Any], key: str) -> str:
     allowed = named.form(table).model_fields
     others = [name for name, entry in named.entries.items() if key in options_of(*entry.targets)]
-    if key in TOP_KEYS:
+    if key in TOP_KEYS and named in (DataConfig, ModelConfig):
         near = f"; {key!r} is a key of the file's top: write it above the first [table]"
     elif key in named.model_fields:
         near = f"; only an arm with rules of your own has it, and {table['name']} is an arm of the catalogue"

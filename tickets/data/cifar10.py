@@ -37,9 +37,20 @@ def cifar10(folder: Path | None, augment: bool = False) -> Dataset:
     """CIFAR-10: (n, 3, 32, 32) float32, each channel normalised by the training set's mean and deviation.
 
     Read from `<folder>/cifar10/cifar-10-batches-bin/`, `<folder>/cifar10/` or
-    `<folder>/cifar-10-batches-bin/`, gzipped or not; as many examples as the files hold. `augment = true` has
-    every training batch flipped and cropped at random (`flip_and_crop`). `sha256` is that of the six files'
-    contents. Raises InputError for every file that is missing or wrong.
+    `<folder>/cifar-10-batches-bin/`, gzipped or not. The files may hold any number of examples. `sha256` is that of the
+    six files' contents.
+
+    Parameters
+    ----------
+    folder
+        The data folder.
+    augment
+        Whether every training batch is flipped and cropped at random (`flip_and_crop`).
+
+    Raises
+    ------
+    InputError
+        For every file that is missing or wrong.
     """
     paths = locate("cifar10", folder, FILES, _PLACES, unread=_UNREAD)
     batches, sha256 = read_all("cifar10", folder, paths, _parse)

@@ -36,7 +36,7 @@ _LABELS_MAGIC = 0x00000801
 def mnist(folder: Path | None) -> Dataset:
     """MNIST (LeCun et al. 1998): (n, 1, 28, 28) float32, normalised by mean 0.1307 and deviation 0.3081.
 
-    Read from `<folder>/mnist/` or torchvision's `<folder>/MNIST/raw/`, gzipped or not, named as LeCun has them or with
+    Read from `<folder>/mnist/` or torchvision's `<folder>/MNIST/raw/`, gzipped or not, named as by LeCun or with
     a dot (`train-images.idx3-ubyte`); as many examples as the files' headers say. `sha256` is that of the four files'
     contents. Raises InputError for every file that is missing or wrong.
     """
@@ -44,11 +44,9 @@ def mnist(folder: Path | None) -> Dataset:
 
 
 def fashion_mnist(folder: Path | None) -> Dataset:
-    """Fashion-MNIST (Xiao et al. 2017), from `<folder>/fashion_mnist/` or torchvision's `<folder>/FashionMNIST/raw/`.
+    """Fashion-MNIST (Xiao et al. 2017), normalised by mean 0.2860 and deviation 0.3530.
 
-    Else as `mnist`.
-
-    Normalised by mean 0.2860 and deviation 0.3530.
+    Read from `<folder>/fashion_mnist/` or torchvision's `<folder>/FashionMNIST/raw/`; otherwise as `mnist`.
     """
     return _dataset("fashion_mnist", folder, mean=0.2860, deviation=0.3530)
 
