@@ -71,10 +71,7 @@ def test_what_the_program_gives_by_name_is_no_option():
     def made(shape, depth, folder="default"):
         return shape, depth, folder
 
-    assert bound(made, "model", "f:g", {"depth": 2}, {"shape": (3,), "folder": None, "more": 1})() == (
-        (3,),
-        2,
-        "default",
-    )
+    given = {"shape": (3,), "folder": None, "more": 1}
+    assert bound(made, "model", "f:g", {"depth": 2}, given)() == ((3,), 2, "default")
     with pytest.raises(InputError, match=r"model\.shape = 1: 'f:g' gets 'shape' from the program; leave it out"):
         bound(made, "model", "f:g", {"depth": 2, "shape": 1}, {"shape": (3,)})

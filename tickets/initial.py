@@ -1,4 +1,8 @@
-"""The initial values of a network: every parameter and buffer, as a function of a seed."""
+"""The initial values of a network: every parameter and buffer, as a function of a seed.
+
+Each rule fills a weight in place, from torch's global generator. The table of the rules is `tickets.catalogue.INITS`;
+their keyword arguments are their options in a campaign file.
+"""
 
 from __future__ import annotations
 
@@ -117,16 +121,28 @@ _DRAWN = (
 
 
 def initial_values(build: Callable[[], nn.Module], init: str | Mapping[str, Any], seed: int) -> dict[str, Tensor]:
-    """Every parameter and buffer of a freshly built network, by name: CPU tensors that nothing else holds.
+    """Every parameter and buffer of a newly built network, by name, as CPU tensors of their own.
 
-    init: a name of `INITS`, or a table of a `name` and its options, as a saved run's configuration has it. The
-    weights of Linear and convolution modules are drawn by it, in the modules' order. Their biases are 0 with the
-    option biases = "zeros", as `build` made them with "model"; that is the default of "pytorch" alone. The rest
-    is as built, frozen parameters too; those that a weight is computed from (weight_norm) are set by it.
-    The biases are no matter for what the weights are.
-    A function of (build, init, seed) alone: all random numbers come from `seed`, in [0, 2**63), and the process's
-    state (see process_state.py) is neither read nor changed. Raises InputError for an unknown name, or if a weight
-    cannot be set.
+    The result depends on the arguments alone: all random numbers come from `seed`, and the state of the process (see
+    process_state.py) is neither read nor changed.
+
+    Parameters
+    ----------
+    build
+        Makes the network.
+    init
+        A name of `tickets.catalogue.INITS`, or a table with a `name` and options, as in the configuration of a saved
+        run. The function draws the weights of Linear and convolution modules, in the modules' order. The option
+        `biases` sets their biases to 0 ("zeros") or leaves them as built ("model"); it does not affect the weights.
+        All other values are as built, also those of frozen parameters; parameters from which a weight is computed
+        (weight_norm) are set accordingly.
+    seed
+        In [0, 2**63).
+
+    Raises
+    ------
+    InputError
+        For an unknown name, or if a weight cannot be set.
     """
     table = {"name": init} if isinstance(init, str) else dict(init)
     name = table.pop("name")

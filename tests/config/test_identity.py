@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tickets.config import SCHEMA_VERSION, identity, parse_run, run_id
+from tickets.config import SCHEMA_VERSION, identity, parse_campaign, parse_run, run_id
 
 BASE: dict[str, Any] = {"name": "x", "data": "mnist1d", "model": "mlp"}
 
@@ -93,7 +95,14 @@ def test_what_an_identity_holds() -> None:
         {"train": {"schedule": "step", "milestones": [20]}},
         {"train": {"gamma": 0.5}},
         {"train": {"warmup_steps": 10}},
+        {"train": {"loss": "mse"}},
+        {"train": {"loss": "my.losses:f"}},
+        {"train": {"label_smoothing": 0.1}},
+        {"train": {"class_weights": [1, 2]}},
+        {"train": {"class_weights": [1, 3]}},
         {"prune": {"score": "random"}},
+        {"prune": {"score": {"name": "a:b", "scale": 2}}},
+        {"prune": {"score": {"name": "a:b", "scale": 3}}},
         {"prune": {"scope": "global"}},
         {"prune": {"rate": 0.1}},
         {"prune": {"output_rate": 0.1}},
@@ -126,7 +135,11 @@ def test_every_key_of_the_identity_is_changed_above() -> None:
         {"cohort_size": 2},
         {"arms": ["ticket", {"name": "reinit", "draws": 5}]},
         {"arms": ["ticket", {"name": "reinit", "label": "other"}, {"name": "constant", "biases": "model"}]},
+        {"arms": ["ticket", {"name": "mine", "mask": "a:b", "scale": 2}, {"name": "reinit", "pruned": "initial"}]},
+        {"probes": ["units", {"name": "a:b", "points": 3}]},
         {"prune": {"include": []}},
+        {"train": {"loss": "cross_entropy", "label_smoothing": 0, "class_weights": []}},
+        {"prune": {"score": {"name": "magnitude"}}},
         {"store": {"trained": "all"}},
         {"compute": {"strategy": "looped", "memory_gib": 1, "threads": 1}},
     ],
@@ -172,3 +185,14 @@ def test_an_id_is_a_safe_folder_name() -> None:
     assert name.isascii()
     assert len(name) < 150
     assert not set(name) & set("/\\: ")
+
+
+def test_the_ids_and_the_json_of_many_configs_are_what_they_were() -> None:
+    """Recorded with the classes that each model, data set and init had before options stood in signatures."""
+    rows = json.loads((Path(__file__).parents[1] / "golden" / "configs.json").read_text())
+    assert len(rows) > 90
+    for row in rows:
+        runs = parse_campaign(row["table"]).runs
+        assert [run_id(run) for run in runs] == row["ids"], row["table"]
+        dumped = [json.dumps(run.model_dump(mode="json"), sort_keys=True).encode() for run in runs]
+        assert [hashlib.sha256(text).hexdigest()[:16] for text in dumped] == row["configs"], row["table"]

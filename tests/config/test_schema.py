@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from tickets.catalogue import ARMS, ArmEntry, arm_entry
 from tickets.config import parse_run
 
 BASE = {"name": "x", "data": "mnist1d", "model": "mlp"}
@@ -187,6 +189,65 @@ def test_the_biases_of_constant_starts_are_each_arms_own_unless_given() -> None:
     (_, changed) = parse_run({**BASE, "arms": ["ticket", other]}).arms
     assert changed.model_dump()["biases"] == "zeros"
     assert parse_run({**BASE, "arms": ["ticket", {**other, "biases": "model"}]}).arms[1] == found[2]
+
+
+def test_an_arm_of_the_catalogue_has_the_rules_of_its_entry() -> None:
+    (_, arm) = parse_run({**BASE, "arms": ["ticket", "random_mask_reinit"]}).arms
+    assert (arm.mask, arm.values, arm.role) == ("tickets.arms:random_mask", "tickets.arms:fresh_draw", "control")
+    assert arm.entry == ARMS["random_mask_reinit"]
+    (_, frozen) = parse_run({**BASE, "arms": ["ticket", {"name": "reinit", "pruned": "initial"}]}).arms
+    assert frozen.entry == replace(ARMS["reinit"], pruned="initial")
+    assert frozen.model_dump() == {"name": "reinit", "draws": 1, "pruned": "initial", "start": None, "value": None}
+
+
+def test_an_arm_of_the_users_has_rules_options_and_a_role() -> None:
+    own = {"name": "mine", "values": "f:g", "scale": 2, "layers": ["fc"], "draws": 3}
+    (_, arm) = parse_run({**BASE, "arms": ["ticket", own]}).arms
+    assert (arm.name, arm.label, arm.draws, arm.options) == ("mine", "mine", 3, {"scale": 2, "layers": ["fc"]})
+    assert arm.entry == ArmEntry("tickets.arms:round_mask", "f:g", "", random=True)
+    assert arm.model_dump() == {**own, "mask": "tickets.arms:round_mask", "role": "control"}
+    assert arm_entry(arm.model_dump(mode="json")) == arm.entry
+    other = {**own, "mask": "h:i", "role": "measurement", "pruned": "initial", "label": "m"}
+    run = parse_run({**BASE, "arms": ["ticket", other]})
+    assert run.arms[1].entry == ArmEntry("h:i", "f:g", "", role="measurement", random=True, pruned="initial")
+    assert run.arms[1].model_dump() == other
+    assert parse_run(run.model_dump(mode="json")) == run
+
+
+def test_the_score_and_its_options() -> None:
+    for score in ("a:b", {"name": "a:b"}):
+        run = parse_run({**BASE, "prune": {"score": score}})
+        assert (run.prune.score.name, run.prune.score.options) == ("a:b", {})
+        assert run.model_dump()["prune"]["score"] == "a:b"
+    table = {"name": "a:b", "scale": 2}
+    run = parse_run({**BASE, "prune": {"score": table}})
+    assert (run.prune.score.name, run.prune.score.options) == ("a:b", {"scale": 2})
+    assert run.model_dump()["prune"]["score"] == table
+    assert parse_run(run.model_dump(mode="json")) == run
+
+
+def test_the_probes_are_those_named_and_the_units_that_are_stored() -> None:
+    def probes(**changed: Any) -> list[tuple[str, str, dict[str, Any]]]:
+        run = parse_run({**BASE, **changed})
+        assert parse_run(run.model_dump(mode="json")) == run
+        return [(probe.name, probe.table, probe.options) for probe in run.every_probe]
+
+    own = {"name": "a.b:f", "points": 3}
+    assert probes() == []
+    assert probes(store={"units": True}) == [("units", "units", {})]
+    assert probes(probes=[own], store={"units": True}) == [("units", "units", {}), ("a.b:f", "f", {"points": 3})]
+    assert [name for name, _, _ in probes(probes=[own, "units"], store={"units": True})] == ["a.b:f", "units"]
+    assert "probes" not in parse_run({**BASE, "probes": []}).model_dump()
+    assert parse_run({**BASE, "probes": [own, "units"]}).model_dump()["probes"] == (own, "units")
+
+
+def test_the_loss_and_what_goes_with_it_are_written_where_they_are_given() -> None:
+    given = {"loss": "cross_entropy", "label_smoothing": 0.1, "class_weights": [1, 2.5]}
+    train = parse_run({**BASE, "train": given}).train
+    assert (train.loss, train.label_smoothing, train.class_weights) == ("cross_entropy", 0.1, (1.0, 2.5))
+    written = train.model_dump(mode="json")
+    assert {key: written.get(key) for key in given} == {**given, "loss": None}
+    assert parse_run({**BASE, "train": written}).train == train
 
 
 def test_whole_numbers_stand_for_decimal_ones() -> None:

@@ -90,6 +90,10 @@ SWEEPS: list[dict[str, list[Any]]] = [
     {"train": [{"steps": 5}, {"schedule": "step", "milestones": [3]}], "train.batch_size": [7]},
     {"prune": [{"rate": 0.5}, {"scope": "global"}]},
     {"rewind.step": [0, 10], "seed": [1, 2]},
+    {"prune.score": ["random", {"name": "a:b", "scale": 1}, "a:b"]},
+    {"prune.score.name": ["a:b", "c:d"], "prune.score.scale": [1, 2]},
+    {"train.loss": ["cross_entropy", "mse"]},
+    {"train.label_smoothing": [0, 0.1], "train.class_weights": [[1, 2], []]},
 ]
 
 
@@ -159,10 +163,16 @@ MODEL = (
     | st.builds(lambda more: {"name": "conv4", **more}, some(init=INITS, dropout=st.floats(0, 0.99)))
     | CUSTOM
 )
+ARM_KEYS = ("name", "label", "draws", "mask", "values", "role", "pruned")
 CONTROLS = st.one_of(
     st.just("random_mask"),
     st.builds(lambda more: {"name": "reinit", **more}, some(draws=st.integers(1), start=st.just(0))),
     st.builds(lambda more: {"name": "constant", **more}, some(value=FINITE)),
+    st.builds(
+        lambda options, more: {**options, "name": "mine", **more, "values": "my.own:f"},
+        st.dictionaries(KEYS.filter(lambda key: key not in ARM_KEYS), OPTIONS, max_size=3),
+        some(mask=st.just("a:b"), role=st.just("measurement"), pruned=st.just("initial"), draws=st.integers(1)),
+    ),
 )
 ARMS = st.builds(
     lambda controls: ["ticket", *controls],
@@ -179,6 +189,8 @@ TRAIN = st.builds(
     some(
         learning_rate=st.integers(1, 10) | st.floats(0, 10, exclude_min=True),
         weight_decay=SHARE,
+        label_smoothing=st.floats(0, 0.99),
+        class_weights=st.lists(st.floats(0, 9, exclude_min=True), max_size=3),
         batch_size=st.integers(1),
         steps=st.integers(100, 1000),
         evaluate_every=st.integers(1),
@@ -189,7 +201,7 @@ TRAIN = st.builds(
     SCHEDULES,
 )
 PRUNE = some(
-    score=st.sampled_from(["magnitude", "random", "a.b:c"]),
+    score=st.sampled_from(["magnitude", "random", "a.b:c"]) | CUSTOM,
     scope=st.sampled_from(["layer", "global"]),
     output_rate=SHARE,
     conv_rate=SHARE,
@@ -210,6 +222,7 @@ def campaign_files(draw: st.DrawFn) -> dict[str, Any]:
         replicates=st.integers(1),
         cohort_size=st.integers(1),
         arms=ARMS,
+        probes=st.lists(st.just("units") | CUSTOM, unique_by=lambda probe: isinstance(probe, str), max_size=2),
         data_folder=TEXT.filter(bool),
         train=TRAIN,
         rewind=some(step=st.integers(0, 99)),

@@ -1,4 +1,4 @@
-"""From a table to a Run, or to every error in it."""
+"""Check a table and make a Run of it, or collect every error in it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticUndefined
 
-from tickets.config.messages import NAMED, SECTIONS, Problem, Told, problems_of, shown
+from tickets.config.messages import NAMED, SECTIONS, AsLine, Problem, problems_of, shown
 from tickets.config.rules import broken_rules, flat
 from tickets.config.schema import Run
 from tickets.config.types import as_table
@@ -19,15 +19,15 @@ _LISTS = {key: named for key, named in NAMED.items() if key in ("arms", "probes"
 _NAME = re.compile(rf"({'|'.join(map(re.escape, sorted(NAMED, key=len, reverse=True)))})(?:\[(\d+)\])?\.name")
 
 
-def parse_run(table: Mapping[str, Any], told: Told = Problem.line) -> Run:
+def parse_run(table: Mapping[str, Any], as_line: AsLine = Problem.line) -> Run:
     """The Run that a table describes.
 
     Parameters
     ----------
     table
         A campaign file's table without its sweep, or what a Run's model_dump returns.
-    told
-        Makes a line of an error.
+    as_line
+        Writes an error as a line of the InputError.
 
     Raises
     ------
@@ -50,19 +50,19 @@ def parse_run(table: Mapping[str, Any], told: Told = Problem.line) -> Run:
         Problem(broken.key, shown(written.get(broken.key, values[broken.key])), broken.sentence, broken.beside)
         for broken in broken_rules(values)
     ]
-    raise InputError([told(_as_written(problem, table)) for problem in found])
+    raise InputError([as_line(_as_written(problem, table)) for problem in found])
 
 
 def _plain(value: Any) -> Any:
-    """A section or a list of arms made in Python as the tables that they stand for."""
+    """The plain tables for sections and arms that were made in Python."""
     if isinstance(value, list | tuple):
         return [_plain(part) for part in value]
     return value.model_dump() if isinstance(value, BaseModel) else value
 
 
 def _with_defaults(table: Mapping[str, Any]) -> dict[str, Any]:
-    """The table with the defaults that do not depend on other keys, and short forms written out."""
-    # A key with a dot in it is unknown, and is not the key of a section.
+    """The table with the defaults that do not depend on other keys, and with tables for plain names."""
+    # A quoted key with a dot in it is unknown; it must not be taken for the key of a section.
     full = {**_defaults(Run), **{key: value for key, value in table.items() if "." not in key}}
     for name, model in SECTIONS.items():
         given = table.get(name, {})

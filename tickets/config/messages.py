@@ -39,7 +39,7 @@ TOP_KEYS = (*Run.model_fields, "data_folder", "sweep")  # the last two are the f
 SECTION_KEYS = tuple(f"{section}.{key}" for section, model in SECTIONS.items() for key in model.model_fields)
 
 Place = tuple[int | str, ...]
-Told = Callable[["Problem"], str]  # a problem as a line of an InputError
+AsLine = Callable[["Problem"], str]  # writes an error as a line of an InputError
 
 
 class Problem(NamedTuple):
@@ -153,7 +153,7 @@ def _unknown_key(place: Place, table: Mapping[str, Any]) -> str:
 def _unknown_option(named: type[Named], table: Mapping[str, Any], key: str) -> str:
     allowed = named.form(table).model_fields
     others = [name for name, entry in named.entries.items() if key in options_of(*entry.targets)]
-    if key in TOP_KEYS:
+    if key in TOP_KEYS and named in (DataConfig, ModelConfig):
         near = f"; {key!r} is a key of the file's top: write it above the first [table]"
     elif key in named.model_fields:
         near = f"; only an arm with rules of your own has it, and {table['name']} is an arm of the catalogue"

@@ -32,14 +32,14 @@ from tickets.config.types import ADDED_LATER, STRICT, OneOf, Option
 
 
 class Named(BaseModel):
-    """What all such tables have: a name, and options as further keys."""
+    """A table with a name, and with options as further keys. Each kind of table is a subclass."""
 
     model_config = ConfigDict(extra="allow", strict=True, frozen=True)
     __pydantic_extra__: dict[str, Any]
 
-    entries: ClassVar[Mapping[str, Entry | ArmEntry]]  # of the catalogue
-    names: ClassVar[OneOf]  # the names that are allowed: those of the catalogue, and of the user's functions
-    own_types: ClassVar[Mapping[str, Any]] = {}  # of keys whose type is another one beside functions of the user's
+    entries: ClassVar[Mapping[str, Entry | ArmEntry]]  # the catalogue's table of this kind
+    names: ClassVar[OneOf]  # the allowed names
+    own_types: ClassVar[Mapping[str, Any]] = {}  # types of keys that differ in tables with functions of the user's
 
     name: str
 
@@ -50,7 +50,7 @@ class Named(BaseModel):
 
     @classmethod
     def form(cls, table: Mapping[str, Any]) -> type[BaseModel]:
-        """The keys that a table can have, by its name: a pydantic class with a field for each."""
+        """The pydantic class that checks a table: it has a field for each key that is allowed beside its name."""
         if cls.is_own(table):
             return _form_of_own(cls)
         name = table.get("name")
@@ -58,7 +58,7 @@ class Named(BaseModel):
 
     @property
     def options(self) -> dict[str, Any]:
-        """The keyword arguments for the function: a copy of all keys that not every table of the kind has."""
+        """The keyword arguments for the function, as a copy: all keys but those that every table of this kind has."""
         return copy.deepcopy(dict(self.__pydantic_extra__))
 
     @model_validator(mode="wrap")
@@ -70,7 +70,7 @@ class Named(BaseModel):
             return check(given)
         if cls.is_own(given):
             return check(dict(cls.form(given).model_validate(given)))
-        # None stands for a key that is not given. Saved arms have such keys that are not options of theirs.
+        # None means that a key is not given: in saved runs every arm has a `value`, and null without this option.
         filled = dict(cls.form(given).model_validate({key: value for key, value in given.items() if value is not None}))
         return check({**filled, **cls.entries[filled["name"]].fixed})
 
@@ -82,7 +82,7 @@ class Named(BaseModel):
         return table
 
     def shortest(self, table: dict[str, Any]) -> Any:
-        """The form in which the table is written; every setting has exactly one, and so one run id."""
+        """The table as it is written to a configuration. Equal settings are written alike, so they have one run id."""
         return table
 
 

@@ -1,4 +1,4 @@
-"""From a campaign file and the command line's settings to a Campaign."""
+"""Read a campaign file, changed by the settings of the command line."""
 
 from __future__ import annotations
 
@@ -7,28 +7,31 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tickets.config.messages import Problem, Told, shown
+from tickets.config.messages import AsLine, Problem, shown
 from tickets.config.schema import Campaign
-from tickets.config.settings import blamed, with_setting
+from tickets.config.settings import line_with_source, with_setting
 from tickets.config.sweep import read_sweep, runs_of
 from tickets.config.types import kind_of
 from tickets.errors import InputError, nearest
 
 
 def read_campaign(source: str | Path | Mapping[str, Any], settings: Sequence[str] = ()) -> Campaign:
-    """The campaign that a TOML file describes, or a mapping with its keys, changed by settings.
+    """The campaign that a TOML file or a mapping describes, changed by settings.
 
     Parameters
     ----------
-    source:
-        The file's path, or a mapping that holds what the file would: plain dicts, lists and values.
-    settings:
-        Such as "train.steps=500". A value is read as TOML, or taken as a string where it is none. A setting of
-        a swept key takes the sweep's place.
+    source
+        The file's path, or a mapping with the same content: plain dicts, lists and values.
+    settings
+        Such as "train.steps=500". A value is read as TOML, or taken as a string where it is not TOML. A setting of a
+        swept key replaces the sweep over it.
 
-    Every point of the sweep is checked. Raises InputError with every problem, each beginning with where its key
-    was given: `--set key=value`, or the file's path (nothing for a mapping). A key of the file that does not go
-    with a setting names both.
+    Raises
+    ------
+    InputError
+        With every error at every point of the sweep. Each line begins with the source of its key: `--set key=value`, or
+        the file's path, or nothing for a mapping. The line for a key of the file that conflicts with a setting names
+        both.
     """
     table = source if isinstance(source, Mapping) else _table_in(Path(source))
     named = "" if isinstance(source, Mapping) else str(source)
@@ -39,7 +42,7 @@ def read_campaign(source: str | Path | Mapping[str, Any], settings: Sequence[str
         except InputError as error:
             problems += error.problems
     try:
-        campaign = parse_campaign(table, lambda problem: blamed(problem, table, settings, named))
+        campaign = parse_campaign(table, lambda problem: line_with_source(problem, table, settings, named))
     except InputError as error:
         raise InputError([*problems, *error.problems]) from None
     if problems:
@@ -47,10 +50,20 @@ def read_campaign(source: str | Path | Mapping[str, Any], settings: Sequence[str
     return campaign
 
 
-def parse_campaign(table: Mapping[str, Any], told: Told = Problem.line) -> Campaign:
-    """The campaign that a table describes, which holds what TOML would give: plain dicts, lists and values.
+def parse_campaign(table: Mapping[str, Any], as_line: AsLine = Problem.line) -> Campaign:
+    """The campaign that a table describes.
 
-    told: makes a line of a problem. Raises InputError with every problem in it.
+    Parameters
+    ----------
+    table
+        The content of a campaign file: plain dicts, lists and values.
+    as_line
+        Writes an error as a line of the InputError.
+
+    Raises
+    ------
+    InputError
+        With every error in the table.
     """
     base = {key: value for key, value in table.items() if key not in ("sweep", "data_folder")}
     sweep, problems = read_sweep(table.get("sweep", {}))
@@ -58,9 +71,9 @@ def parse_campaign(table: Mapping[str, Any], told: Told = Problem.line) -> Campa
     if "data_folder" in table and not (isinstance(folder, str) and folder):
         kind = "an empty one" if folder == "" else kind_of(folder)
         problems.append(Problem("data_folder", shown(folder), f"must be a string, the path of a folder, not {kind}"))
-    lines = [told(problem) for problem in problems]
+    lines = [as_line(problem) for problem in problems]
     try:
-        runs = runs_of(base, sweep, told)
+        runs = runs_of(base, sweep, as_line)
     except InputError as error:
         raise InputError([*error.problems, *lines]) from None
     if lines:
@@ -79,7 +92,7 @@ def _table_in(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     try:
-        # Some editors begin UTF-8 with a byte order mark, which TOML does not know.
+        # Some editors begin UTF-8 with a byte order mark, which TOML does not allow.
         return tomllib.loads(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1

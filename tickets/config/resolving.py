@@ -1,4 +1,4 @@
-"""A campaign with the values that are known only once its data is loaded."""
+"""Fill in the values of a campaign that depend on its data."""
 
 from __future__ import annotations
 
@@ -13,14 +13,20 @@ from tickets.config.types import as_table
 
 
 def with_validation(run: Run, count: int | None) -> Run:
-    """The run with so many validation examples; None: as many as its data set has by default."""
+    """The run with a number of validation examples; None: the default number of its data set."""
     return run.model_copy(update={"data": run.data.model_copy(update={"validation": count})})
 
 
 def resolved(campaign: Campaign, runs: Sequence[Run]) -> Campaign:
-    """The campaign with its runs as resolved, in their order, and what it sweeps over written out likewise.
+    """The campaign with resolved runs, and with its sweep changed accordingly.
 
-    A swept data set gets its number of validation examples if that is the same at all of its points.
+    Parameters
+    ----------
+    campaign
+        The campaign as read.
+    runs
+        Its runs as resolved, in their order. A swept data set gets their number of validation examples, if that is the
+        same at all points of the sweep that have this data set.
     """
     sweep = dict(campaign.sweep)
     if "data" in sweep:
@@ -33,7 +39,7 @@ def resolved(campaign: Campaign, runs: Sequence[Run]) -> Campaign:
 
 
 def same_but_for_validation(one: Run, other: Run) -> bool:
-    """Whether two runs have the same identity but for their numbers of validation examples."""
+    """Whether two runs have the same identity apart from their numbers of validation examples."""
     return identity(with_validation(one, None)) == identity(with_validation(other, None))
 
 

@@ -1,7 +1,7 @@
-"""The rules that tie one key of a campaign file to another.
+"""The rules that relate one key of a campaign file to another.
 
-They work on a flat table {"train.steps": 1000, "arms[0].draws": 1, ...} from which keys with illegal values
-have been left out. A rule whose keys are not all there is skipped, so every rule that can be judged is.
+They are checked on a flat table {"train.steps": 1000, "arms[0].draws": 1, ...} without the keys whose values are
+illegal. A rule is skipped if one of its keys is missing, so that every rule that can be checked is checked.
 """
 
 from __future__ import annotations
@@ -18,7 +18,17 @@ RANDOM_ARMS = tuple(sorted(name for name, arm in ARMS.items() if arm.random))
 
 
 class Broken(NamedTuple):
-    """A rule that is broken: what is wrong with the value at `key`, given the values at the keys `beside` it."""
+    """A broken rule.
+
+    Parameters
+    ----------
+    key
+        The dotted key whose value breaks it.
+    sentence
+        What is wrong and what is allowed.
+    beside
+        The other keys of the rule.
+    """
 
     key: str
     sentence: str
@@ -26,14 +36,14 @@ class Broken(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """`judge`, called with the values of `keys`, says what is wrong with the last of them, or None."""
+    """A rule: `judge`, called with the values of `keys`, returns what is wrong with the last of them, or None."""
 
     keys: tuple[str, ...]
     judge: Callable[..., str | None]
 
 
 def pruned_share(density: float) -> float:
-    """The rate that leaves `density`: 1 - density in decimal, so 0.9 gives 0.1, not 0.09999999999999998."""
+    """The rate that leaves `density`: 1 - density in decimal arithmetic, so that 0.9 gives 0.1 exactly."""
     return float(1 - Decimal(repr(density)))
 
 
@@ -124,7 +134,7 @@ RULES = (
 
 def _draws(name: str, draws: int) -> str | None:
     if draws == 1 or name not in ARMS or name in RANDOM_ARMS:
-        return None  # whether a rule of the user's draws at random is not known
+        return None  # a rule of the user's may draw at random
     return f"must be 1: {name} draws nothing at random (arms that do: {', '.join(RANDOM_ARMS)})"
 
 
@@ -183,7 +193,7 @@ def flat(table: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def broken_rules(values: Mapping[str, Any]) -> Iterator[Broken]:
-    """Every rule that a flat table breaks."""
+    """The rules that a flat table breaks."""
     places = [f"arms[{index}]" for index in range(len(values.get("arms", ())))]
     for rule in (*RULES, *_rules_in(*places)):
         try:
@@ -227,7 +237,7 @@ def _role(name: str, role: str | None) -> str:
 def _controls(roles: Mapping[str, str], controls: Sequence[Any]) -> Iterator[Broken]:
     """Errors in the arms that decide the verdict, given the role of each arm by label."""
     if tuple(controls) == _DEFAULT_CONTROLS:
-        return  # by default nothing is asked of `arms`: without reinit the answer is `cannot tell`
+        return  # the default does not require the arm: without reinit the answer is `cannot tell`
     there = [label for label, role in roles.items() if role == "control"]
     allowed = f"controls among this campaign's arms: {', '.join(there) or 'none'}"
     if not controls:
@@ -253,7 +263,7 @@ def _arms_together(names: list[str | None], labels: list[str | None]) -> Iterato
                 f"is there already as arms[{first}]; give an arm once, with draws = N for more draws, or with a label "
                 f'of its own (label = "{name}_2")',
             )
-    # A name that could not be read may have been meant as the ticket; its own line says enough.
+    # An unknown name may have been meant as the ticket; the line about the name is enough.
     if "ticket" not in names and None not in names:
         yield Broken("arms", 'must hold "ticket": every other arm is compared with it')
 

@@ -1,4 +1,4 @@
-"""Every key of a campaign file: its type, its default, its unit and what is legal.
+"""Every key of a campaign file: its type, its default, its unit and its legal values.
 
 The tables are frozen and strict: a whole number may stand for a decimal one, and nothing else is converted. The tables
 that name a function (data, model, prune.score, arms, probes) are in tables.py, and the rules that relate one key to
@@ -58,7 +58,7 @@ def _rate(checked: dict[str, Any]) -> float:
 
 
 def _same_rate(checked: dict[str, Any]) -> float:
-    # The rate is not there if it was illegal; that is a problem of its own, and this value is never seen.
+    # Without a rate it was illegal: that is reported, and this value is not used.
     rate: float = checked.get("rate", 0.2)
     return rate
 
@@ -99,46 +99,46 @@ class TrainConfig(Section):
 
 
 class PruneConfig(Section):
-    """What goes in each round. Rates that are not given are filled in: a PruneConfig holds every number."""
+    """How many weights are pruned in each round, and which. Rates that are not given are filled in."""
 
     score: ScoreConfig = Field(default_factory=lambda: ScoreConfig(name="magnitude"))
     scope: Scope = "layer"
-    density: PositiveFraction | None = None  # one-shot: what is to remain, in (0, 1]; stands for rate = 1 - density
-    rate: Fraction = Field(default_factory=_rate)  # share of the survivors that goes, in [0, 1]; default 0.2
+    density: PositiveFraction | None = None  # one-shot: the density of round 1, in (0, 1]; rate = 1 - density
+    rate: Fraction = Field(default_factory=_rate)  # share of the surviving weights to prune, in [0, 1]; default 0.2
     output_rate: Fraction = Field(default_factory=_same_rate)  # the output layer's, in scope "layer"; default: rate
     conv_rate: Fraction = Field(default_factory=_same_rate)  # the convolutions', in scope "layer"; default: rate
-    exclude: Annotated[tuple[str, ...], LIST] = ()  # parameter name patterns (fnmatch): not pruned, not counted
-    # Likewise: pruned and counted beside the weights of Linear and Conv.
+    exclude: Annotated[tuple[str, ...], LIST] = ()  # name patterns (fnmatch) of parameters neither pruned nor counted
+    # Name patterns of parameters that are pruned and counted in addition to the weights of Linear and Conv.
     include: AddedLater[Annotated[tuple[str, ...], LIST]] = ()
 
 
 class RewindConfig(Section):
-    """Which values a ticket starts from."""
+    """The values that a ticket starts from."""
 
-    step: Count = 0  # the step of the dense training that they stood at, 0 to train.steps - 1
+    step: Count = 0  # of the dense training, 0 to train.steps - 1
 
 
 class StoreConfig(Section):
-    """What is kept on disk besides what is always kept."""
+    """Optional contents of a saved run."""
 
-    trained: Kept = "ticket"  # the arms whose trained values are kept
-    units: bool = False  # whether hidden units are counted at each evaluated step; for chains of Linear layers
+    trained: Kept = "ticket"  # the arms whose trained values are saved
+    units: bool = False  # the probe "units"; `probes` is the newer key
 
 
 class VerdictConfig(Section):
-    """How "is there a winning ticket?" is answered; it changes no number that is saved."""
+    """How "is there a winning ticket?" is answered. No saved number depends on it."""
 
-    density: PositiveFraction | None = None  # where it is decided, by the nearest round; none: simultaneous over all
-    controls: Annotated[tuple[str, ...], LIST] = ("reinit",)  # arms that the ticket must be better than
-    margin: NotNegative = 0.05  # the largest loss that does not matter, as a share of the dense network's test error
+    density: PositiveFraction | None = None  # of the round that decides, the nearest one; none: simultaneous over all
+    controls: Annotated[tuple[str, ...], LIST] = ("reinit",)  # labels of the arms that the ticket must beat
+    margin: NotNegative = 0.05  # of non-inferiority, as a share of the dense network's test error
 
 
 class ComputeConfig(Section):
-    """How the work is done; it changes a ticket's numbers in their last bits at most."""
+    """How the networks are computed. At most the last bits of a ticket's numbers depend on it."""
 
     strategy: Strategy = "auto"
-    memory_gib: Positive | None = None  # GiB that a stack may take, > 0; none: judged by what is free
-    threads: CountFromOne | None = None  # of the CPU, >= 1; none: the library's own choice
+    memory_gib: Positive | None = None  # GiB for one stack, > 0; none: a share of the free memory
+    threads: CountFromOne | None = None  # of the CPU, >= 1; none: PyTorch's default
 
 
 def _default_arms() -> tuple[ArmConfig, ...]:
@@ -146,17 +146,17 @@ def _default_arms() -> tuple[ArmConfig, ...]:
 
 
 class Run(Section):
-    """One resolved configuration of a ticket chain: every default filled in, nothing swept."""
+    """One configuration of a ticket chain, with every default filled in."""
 
-    name: Slug  # the campaign's, and its folder's
+    name: Slug  # of the campaign and of its folder
     seed: Seed = 0  # 0 to 2**63 - 1
     replicates: CountFromOne = 5  # >= 1
-    rounds: Count = 16  # after the dense one, >= 0
+    rounds: Count = 16  # after round 0, the dense one; >= 0
     cohort_size: CountFromOne | None = None  # replicates that train in lockstep, >= 1; none: all of them
     data: DataConfig
     model: ModelConfig
     arms: Annotated[tuple[ArmConfig, ...], LIST] = Field(default_factory=_default_arms)
-    # Measurements of each round's networks; each has a table of its own.
+    # Measurements of each round's networks, saved as a table each.
     probes: AddedLater[Annotated[tuple[ProbeConfig, ...], LIST]] = ()
     train: TrainConfig = TrainConfig()
     prune: PruneConfig = Field(default_factory=PruneConfig)
@@ -181,17 +181,23 @@ class Run(Section):
 
 @dataclass(frozen=True)
 class Campaign:
-    """What a campaign file says: its runs, what was swept to get them, and where the data is.
+    """A campaign file.
 
-    `runs` holds one Run for each point of the sweep, the last key of the sweep varying fastest; all have the
-    campaign's name. `sweep` maps a dotted key to its values, in the file's order.
+    Parameters
+    ----------
+    runs
+        One Run for each point of the sweep, the last key of the sweep varying fastest. All have the campaign's name.
+    sweep
+        The swept values by dotted key, in the file's order.
+    data_folder
+        The path of the data folder as the file has it. `--data` overrides it.
     """
 
     runs: tuple[Run, ...]
     sweep: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
-    data_folder: str | None = None  # used where --data is not given; a path as the user wrote it
+    data_folder: str | None = None
 
     @property
     def name(self) -> str:
-        """The campaign's name, also that of its folder."""
+        """The name of the campaign and of its folder."""
         return self.runs[0].name

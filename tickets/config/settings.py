@@ -1,4 +1,4 @@
-"""Settings of the command line (`--set key=value`): put into a campaign's table, and named where they are wrong."""
+"""Settings of the command line (`--set key=value`): apply them to a campaign's table, and name them in errors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,13 @@ from tickets.errors import InputError
 
 
 def with_setting(table: Mapping[str, Any], setting: str) -> dict[str, Any]:
-    """A copy of a campaign file's table changed by one "key=value"; raises InputError if it cannot be."""
+    """A copy of a campaign file's table, changed by one "key=value".
+
+    Raises
+    ------
+    InputError
+        If the setting has no such form, its key is below a swept key, or its key is in a value that is no table.
+    """
     key, equals, text = _parts(setting)
     first, _, rest = key.partition(".")
     if not equals or not all(key.split(".")):
@@ -37,16 +43,26 @@ def with_setting(table: Mapping[str, Any], setting: str) -> dict[str, Any]:
     return changed
 
 
-def blamed(problem: Problem, table: Mapping[str, Any], settings: Sequence[str], source: str) -> str:
-    """The problem as a line that begins with where its key was given: `--set key=value`, else `source` ("" for none).
+def line_with_source(problem: Problem, table: Mapping[str, Any], settings: Sequence[str], source: str) -> str:
+    """An error as a line that begins with the source of its key.
 
-    Where a setting changed only what the value is judged by, it is named too: at the line's end, or, if the table
-    (settings and all) does not hold the key, so that its value is a default, at its beginning.
+    Parameters
+    ----------
+    problem
+        The error.
+    table
+        The campaign file's table, changed by the settings.
+    settings
+        The settings of the command line. A setting that gave the key begins the line. A setting that gave another key,
+        with which the value conflicts, stands at the end of the line; or at its beginning, if the table does not have
+        the key, so that its value is a default.
+    source
+        The campaign file's path, which begins every other line; "" for none.
     """
     own = [setting for setting in settings if _gives(setting, problem.key)]
     beside = [setting for setting in settings if any(_gives(setting, key) for key in problem.beside)]
     if own:
-        return f"{_option(own[-1])}: {problem.line()}"  # of several of one key the last one counts
+        return f"{_option(own[-1])}: {problem.line()}"  # the last one of a key applies
     if beside and not _holds(table, problem.key):
         return f"{', '.join(map(_option, beside))}: {problem.line()}"
     line = f"{source}: {problem.line()}" if source else problem.line()
@@ -64,7 +80,7 @@ def _option(setting: str) -> str:
 
 
 def _gives(setting: str, key: str) -> bool:
-    """Whether a setting gave the value at `key`, or the table or list that it stands in."""
+    """Whether a setting gave the value at `key`, or the table or list that contains it."""
     name, _, text = _parts(setting)
     value = _toml_value(text)
     given = [name]
@@ -86,5 +102,5 @@ def _toml_value(text: str) -> Any:
         read = tomllib.loads(f"value = {text}")
     except (tomllib.TOMLDecodeError, RecursionError):
         return text
-    # Text with a line break in it can be TOML of several keys; it is then no value.
+    # Text with a line break can be TOML of several keys, which is not a value.
     return read["value"] if read.keys() == {"value"} else text

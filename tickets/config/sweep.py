@@ -1,4 +1,4 @@
-"""From one table and a sweep to the runs of a campaign."""
+"""Expand a table and a sweep into the runs of a campaign."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from tickets.config.checking import parse_run
 from tickets.config.identity import IDENTITY_KEYS, run_id
-from tickets.config.messages import NAMED, SECTION_KEYS, TOP_KEYS, Problem, Told, dotted, shown
+from tickets.config.messages import NAMED, SECTION_KEYS, TOP_KEYS, AsLine, Problem, dotted, shown
 from tickets.config.schema import Run
 from tickets.config.types import as_table, kind_of
 from tickets.errors import InputError, nearest
@@ -18,33 +18,45 @@ Sweep = Mapping[str, tuple[Any, ...]]
 _TABLES = tuple(f"{key}." for key in NAMED if key.partition(".")[0] in IDENTITY_KEYS)  # their keys can be swept
 
 
-def runs_of(table: Mapping[str, Any], sweep: Sweep, told: Told = Problem.line) -> tuple[Run, ...]:
-    """A Run for each point of a sweep over a table; `told` makes a line of a problem.
+def runs_of(table: Mapping[str, Any], sweep: Sweep, as_line: AsLine = Problem.line) -> tuple[Run, ...]:
+    """A Run for each point of a sweep over a table, the last key varying fastest.
 
-    Raises InputError with every problem, each once; one that only some points have names the first of them.
-    Points whose runs would have the same id are a problem too.
+    Parameters
+    ----------
+    table
+        A campaign file's table without its sweep.
+    sweep
+        Values by dotted key.
+    as_line
+        Writes an error as a line of the InputError.
+
+    Raises
+    ------
+    InputError
+        With every error, each once; an error at some of the points names the first of them. Two points whose runs have
+        the same id are an error too.
     """
     points = [dict(zip(sweep, values, strict=True)) for values in itertools.product(*sweep.values())]
     runs: list[Run] = []
     wrong: dict[str, list[dict[str, Any]]] = {}
     for point in points:
         try:
-            runs.append(parse_run(_at(table, point, told), told))
+            runs.append(parse_run(_at(table, point, as_line), as_line))
         except InputError as error:
             for line in error.problems:
                 wrong.setdefault(line, []).append(point)
     if wrong:
         raise InputError([line if len(at) == len(points) else _in_sweep(line, at[0]) for line, at in wrong.items()])
-    same = [told(problem) for problem in _same_runs(points, runs)]
+    same = [as_line(problem) for problem in _same_runs(points, runs)]
     if same:
         raise InputError(same)
     return tuple(runs)
 
 
 def read_sweep(written: Any) -> tuple[dict[str, tuple[Any, ...]], list[Problem]]:
-    """The dotted keys and the values that a file's `sweep` holds, and the problems in it.
+    """The values of a file's `sweep` by dotted key, and the errors in it.
 
-    A key may be quoted ("train.steps" = [...]) or not (train.steps = [...]): both mean the same.
+    A key may be quoted ("train.steps" = [...]) or not (train.steps = [...]).
     """
     if not isinstance(written, Mapping):
         problem = Problem("sweep", shown(written), f"must be a table of lists, not {kind_of(written)}")
@@ -64,36 +76,39 @@ def read_sweep(written: Any) -> tuple[dict[str, tuple[Any, ...]], list[Problem]]
 
 
 def flat_sweep(written: Mapping[str, Any]) -> dict[str, Any]:
-    """The sweep with a dotted key for each list, however its keys were written."""
+    """The sweep with a dotted key for each list, whether its keys were quoted or not."""
     return dict(_flattened(written))
 
 
-def with_key(table: Mapping[str, Any], key: str, value: Any, told: Told = Problem.line) -> dict[str, Any]:
-    """A copy of a table with a value at a dotted key; a name for `data`, `model` or `model.init` becomes a table.
+def with_key(table: Mapping[str, Any], key: str, value: Any, as_line: AsLine = Problem.line) -> dict[str, Any]:
+    """A copy of a table with a value at a dotted key; a plain name that stands for a table becomes one.
 
-    Raises InputError if a part of the key before its last is there and is not a table.
+    Raises
+    ------
+    InputError
+        If a part of the key before its last has a value that is not a table.
     """
     first, _, rest = key.partition(".")
     if not rest:
         return {**table, first: value}
-    return {**table, first: _placed(table.get(first, {}), first, rest, value, told)}
+    return {**table, first: _placed(table.get(first, {}), first, rest, value, as_line)}
 
 
-def _placed(table: Any, at: str, key: str, value: Any, told: Told) -> dict[str, Any]:
+def _placed(table: Any, at: str, key: str, value: Any, as_line: AsLine) -> dict[str, Any]:
     if at in NAMED:
         table = as_table(table)
     if not isinstance(table, Mapping):
         sentence = f"{at} = {shown(table)} is {kind_of(table)}, which has no keys"
-        raise InputError(told(Problem(f"{at}.{key}", shown(value), sentence, (at,))))
+        raise InputError(as_line(Problem(f"{at}.{key}", shown(value), sentence, (at,))))
     first, _, rest = key.partition(".")
-    return {**table, first: _placed(table.get(first, {}), f"{at}.{first}", rest, value, told) if rest else value}
+    return {**table, first: _placed(table.get(first, {}), f"{at}.{first}", rest, value, as_line) if rest else value}
 
 
-def _at(table: Mapping[str, Any], point: Mapping[str, Any], told: Told) -> dict[str, Any]:
-    # `model` before `model.widths`, whichever is swept first: the longer key refines the shorter.
+def _at(table: Mapping[str, Any], point: Mapping[str, Any], as_line: AsLine) -> dict[str, Any]:
+    # `model` before `model.widths`, in any order of the sweep: the longer key refines the shorter.
     placed = dict(table)
     for key in sorted(point, key=lambda dotted_key: dotted_key.count(".")):
-        placed = with_key(placed, key, point[key], told)
+        placed = with_key(placed, key, point[key], as_line)
     return placed
 
 
@@ -125,15 +140,15 @@ def _same_runs(points: list[dict[str, Any]], runs: list[Run]) -> Iterator[Proble
     for point, run in zip(points, runs, strict=True):
         name = run_id(run)
         if name in first:
-            both = f"{_said(first[name])} and {_said(point)}"
+            both = f"{_described(first[name])} and {_described(point)}"
             sentence = f"{both} do not make separate runs (both are {name}); leave one out"
             yield Problem("sweep", "", sentence, tuple(f"sweep.{key}" for key in point))
         first.setdefault(name, point)
 
 
 def _in_sweep(line: str, point: Mapping[str, Any]) -> str:
-    return f"{line} (in the sweep, at {_said(point)})"
+    return f"{line} (in the sweep, at {_described(point)})"
 
 
-def _said(point: Mapping[str, Any]) -> str:
+def _described(point: Mapping[str, Any]) -> str:
     return ", ".join(f"{key} = {shown(value)}" for key, value in point.items())

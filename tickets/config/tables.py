@@ -19,20 +19,20 @@ from tickets.config.types import (
     one_of,
 )
 
-VALIDATION = 1000  # examples that a user's data set holds out by default, unless it is small (tickets.source)
+VALIDATION = 1000  # examples held out of a user's data set by default, unless it is small (tickets.source)
 OWN_RULES = 'or a name of your own with mask or values = "module:function"'
 
 OwnRole = Literal["control", "measurement"]
 
 
 class DataConfig(Named):
-    """A data set, and the number of its training examples that are held out for validation."""
+    """A data set. Some of its training examples are held out for validation."""
 
     entries = DATA
     names = OneOf("data set", tuple(DATA), functions=True)
 
-    # Examples, >= 1; taken from the training set, never from the test set. None, of a user's function: VALIDATION, or a
-    # tenth of fewer than 5,000, known once the data is loaded.
+    # Number of training examples that are held out, >= 1; the test set is not used for this. None, for a user's
+    # function: VALIDATION, or a tenth of fewer than 5,000 examples; known once the data is loaded.
     validation: CountFromOne | None = None
 
 
@@ -103,7 +103,7 @@ class ProbeConfig(Named):
 
 
 def _label(checked: dict[str, Any]) -> str:
-    # The name is not there if it was illegal; that is a problem of its own, and this value is never seen.
+    # Without a name it was illegal: that is reported, and this value is not used.
     return str(checked.get("name", ""))
 
 

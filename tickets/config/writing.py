@@ -1,4 +1,4 @@
-"""From a Campaign back to a campaign file."""
+"""Write a campaign as a campaign file."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from tickets.config.schema import Campaign
 
 
 def to_toml(campaign: Campaign) -> str:
-    """The campaign as resolved, in TOML: the keys that all its runs share, defaults included, then the sweep.
+    """The campaign in TOML: the keys that all its runs share, defaults included, then the sweep.
 
-    `read_campaign` reads an equal Campaign from it. Keys that are swept, or that follow from a swept key
-    (`prune.output_rate` from `prune.rate`), are left to the sweep; so are keys without a value.
+    `read_campaign` reads an equal Campaign from it. Keys that are swept, keys that follow from a swept key
+    (`prune.output_rate` from `prune.rate`) and keys without a value are left out of the shared part.
     """
     tables = [run.model_dump(mode="json", exclude_none=True) for run in campaign.runs]
     if any(key.startswith("model.init.") for key in campaign.sweep):
-        for run, dumped in zip(campaign.runs, tables, strict=True):  # a run at a default has a plain name
+        for run, dumped in zip(campaign.runs, tables, strict=True):  # at its defaults a run has a plain name
             table = run.model.init.table
             dumped["model"]["init"] = {key: value for key, value in table.items() if value is not None}
     table = _shared(tables)
     if any(run.prune.density is not None for run in campaign.runs):
-        table["prune"].pop("rate", None)  # the file says one or the other
+        table["prune"].pop("rate", None)  # the file gives one of the two
     for key in campaign.sweep:
         table = _without(table, key)
     folder = {} if campaign.data_folder is None else {"data_folder": campaign.data_folder}

@@ -22,27 +22,30 @@ _HIDDEN = 256
 
 
 def conv2(input_shape: Sequence[int], classes: int, dropout: FractionBelowOne = 0.0) -> nn.Sequential:
-    """Conv-2 for (channels, height, width), sides even; `dropout` after each hidden fully connected layer."""
+    """Conv-2 for images (channels, height, width) of even height and width.
+
+    dropout: the probability that a unit of a hidden fully connected layer is dropped in training, in [0, 1).
+    """
     return _conv("conv2", (64,), input_shape, classes, dropout)
 
 
 def conv4(input_shape: Sequence[int], classes: int, dropout: FractionBelowOne = 0.0) -> nn.Sequential:
-    """Conv-4 for (channels, height, width), sides multiples of 4; `dropout` as in `conv2`."""
+    """Conv-4 for images whose height and width are multiples of 4; otherwise as `conv2`."""
     return _conv("conv4", (64, 128), input_shape, classes, dropout)
 
 
 def conv6(input_shape: Sequence[int], classes: int, dropout: FractionBelowOne = 0.0) -> nn.Sequential:
-    """Conv-6 for (channels, height, width), sides multiples of 8; `dropout` as in `conv2`."""
+    """Conv-6 for images whose height and width are multiples of 8; otherwise as `conv2`."""
     return _conv("conv6", (64, 128, 256), input_shape, classes, dropout)
 
 
 def _conv(
     name: str, channels: Sequence[int], input_shape: Sequence[int], classes: int, dropout: float
 ) -> nn.Sequential:
-    """(b, *input_shape) to (b, classes) logits. Dropout's rate is the probability that a unit is off.
+    """The network for inputs (b, *input_shape) and logits (b, classes).
 
-    The paper trains with rate 0.5 (section 5, "dropout") and does not say where; hidden fully connected
-    layers are its usual place. No module works in place, which vmap would mind.
+    Dropout follows the hidden fully connected layers: the paper trains with rate 0.5 (section 5, "dropout") and does
+    not say where. No module works in place, because torch.func.vmap does not support it.
     """
     _check(name, 2 ** len(channels), input_shape, dropout)
     layers: OrderedDict[str, nn.Module] = OrderedDict()
@@ -67,7 +70,7 @@ def _conv(
 
 
 def _check(name: str, multiple: int, input_shape: Sequence[int], dropout: float) -> None:
-    """Raises InputError for a shape that the pooling does not divide, and for a dropout rate that is none."""
+    """Raise InputError for a shape that the pooling does not divide, and for a dropout rate outside [0, 1)."""
     problems = []
     shape = tuple(input_shape)
     if len(shape) != 3 or any(side < 1 or side % multiple for side in shape[1:]):

@@ -6,6 +6,6 @@ from collections.abc import Iterator
 
 
 def rate_problems(dropout: float) -> Iterator[str]:
-    """What is wrong with the probability that a unit is off, in words; nothing if it is in [0, 1)."""
+    """An error message for a dropout probability outside [0, 1)."""
     if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout < 1:
         yield f"model.dropout = {dropout!r}: must be at least 0 and less than 1"

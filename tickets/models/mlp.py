@@ -20,12 +20,26 @@ def mlp(
     widths: CountsFromOne = (100, 100),
     dropout: AddedLater[FractionBelowOne] = 0.0,
 ) -> nn.Sequential:
-    """Flatten, then Linear and ReLU for each of `widths`, then Linear to `classes`.
+    """Flatten, then Linear and ReLU for each hidden layer, then Linear.
 
-    (b, *input_shape) to (b, classes) logits. No widths at all make a linear classifier. The modules are
-    exactly these, in one nn.Sequential: the stack trainer knows such a network and runs it faster. dropout:
-    the probability that a hidden unit is off, in [0, 1); above 0 a Dropout stands after each ReLU, and no
-    parameter is called otherwise than without. Raises InputError unless every width is a whole number >= 1.
+    The network is one nn.Sequential of these modules, which the stack trainer recognises and computes faster.
+
+    Parameters
+    ----------
+    input_shape
+        The shape of one example. Inputs are (b, *input_shape).
+    classes
+        The number of outputs: logits are (b, classes).
+    widths
+        The number of units of each hidden layer, >= 1. Without hidden layers the network is a linear classifier.
+    dropout
+        The probability that a hidden unit is dropped in training, in [0, 1). If it is above 0, a Dropout follows each
+        ReLU; the names of the parameters do not change.
+
+    Raises
+    ------
+    InputError
+        If a width is not a whole number >= 1, or dropout is not in [0, 1).
     """
     problems = list(rate_problems(dropout))
     whole = [isinstance(width, int) and not isinstance(width, bool) and width >= 1 for width in widths]
