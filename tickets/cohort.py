@@ -1,4 +1,4 @@
-"""A cohort's rounds, from the plan of what is missing to what is committed: where training meets the store."""
+"""The rounds of a cohort: what is missing is trained, and each round is committed to disk as it ends."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ Arrays = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class CohortWork:
-    """A cohort and what is missing of it. folder: the run's. fingerprint: goes into each manifest."""
+    """A cohort, and what is missing of it. folder: the run's. fingerprint: is written to each manifest."""
 
     run: Run
     run_id: str
@@ -58,8 +58,21 @@ def train_cohort(
 ) -> None:
     """Train and commit every round, arm and draw that is missing of a cohort.
 
-    tick: called after each training step with the number of networks that took it. done: called after each
-    commit. Raises InputError if the disk is full, or if what is committed already is damaged.
+    Parameters
+    ----------
+    setting
+        The run, ready to train.
+    work
+        The cohort.
+    tick
+        Called after each training step with the number of networks that took it.
+    done
+        Called after each commit.
+
+    Raises
+    ------
+    InputError
+        If the disk is full, if a committed file is damaged, or if a rule asks for trained values that are not saved.
     """
     folder = cohort_folder(work.folder, work.cohort.index)
     if not work.cohort.exists:
@@ -67,7 +80,7 @@ def train_cohort(
         write_initial(folder, {replicate: _arrays(values) for replicate, values in starts.items()})
     chains: Sequence[Chain] = ()
     for plan in work.cohort.rounds:
-        if not chains:  # the first plan, or after a part: a part ends no round
+        if not chains:  # the first plan, or the one after a part, which has no ticket to go on from
             chains = _chains(setting, folder, plan.number)
         result = train_round(setting, work.run_id, chains, plan.number, _wanted(work.run, plan), tick)
         if plan.number == 0 and plan.part == 0 and work.run.rewind.step > 0:
@@ -86,7 +99,7 @@ def train_cohort(
             },
         )
         done(_told(work, committed, chains, result.rounds, seconds))
-        # From disk, as when a run is resumed: a rule that reads them gets the same bits, or the same error.
+        # Trained values are read from disk, as in a run that is resumed: the same bits, or the same error.
         chains = [replace(chain, read_trained=_reader(committed, chain.replicate)) for chain in result.chains]
 
 
@@ -144,7 +157,7 @@ def _reader(folder: Path, replicate: int) -> Callable[[], Tensors]:
 
 
 def _record(work: CohortWork, plan: RoundPlan, chains: Sequence[Chain], result: RoundResult) -> RoundRecord:
-    """A round as the store takes it."""
+    """The round in the store's form."""
     kept = work.run.store.trained
     is_whole = plan.part == 0
 
@@ -174,7 +187,7 @@ def _record(work: CohortWork, plan: RoundPlan, chains: Sequence[Chain], result: 
 
 
 def _commit_rewind(folder: Path, chains: Sequence[Chain]) -> None:
-    """Commit the values and optimizer states of the rewind step, unless a run that was interrupted has."""
+    """Commit the values and optimizer states of the rewind step, unless an interrupted run already has."""
     if (folder / Layout.REWIND).exists():
         return
     write_rewind(
@@ -187,7 +200,7 @@ def _commit_rewind(folder: Path, chains: Sequence[Chain]) -> None:
 def _told(
     work: CohortWork, committed: Path, chains: Sequence[Chain], rounds: pd.DataFrame, seconds: float
 ) -> RoundDone:
-    # The rows are in the order of the stacks; what is told is in the campaign's.
+    # The rows are in the order of the stacks; the listener gets the campaign's order.
     trained = rounds.groupby("arm", sort=False)["early_stop_test_accuracy"].mean()
     accuracy = {arm.label: float(trained[arm.label]) for arm in work.run.arms if arm.label in trained.index}
     return RoundDone(

@@ -26,12 +26,13 @@ from tickets.store.reading import (
     read_run,
     read_values,
 )
+from tickets.store.records import ArmRecord, RoundRecord
 from tickets.store.registered import register, rounds_committed
 from tickets.store.saved import Saved
 from tickets.store.status import RunStatus, status
 from tickets.store.ticket import Ticket, read_trained
 from tickets.store.verify import Problem, code_named, verify
-from tickets.store.writing import ArmRecord, RoundRecord, write_initial, write_rewind, write_round, write_run
+from tickets.store.writing import write_initial, write_rewind, write_round, write_run
 
 __all__ = [
     "SCHEMA_VERSION",
