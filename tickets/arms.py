@@ -154,21 +154,21 @@ def shuffled(origin: Origin, mask: Tensors, *, start: Zero | None = None) -> Sta
 
 
 def constant(
-    origin: Origin, mask: Tensors, *, value: Number = 0.5, biases: Biases = "zeros", start: Zero | None = None
+    origin: Origin, mask: Tensors, *, start: Zero | None = None, value: Number = 0.5, biases: Biases = "zeros"
 ) -> Start:
     """Every weight is `value`. With biases of 0 nothing but the mask tells two units of a layer apart."""
     weights = {name: torch.full_like(origin.theta0[name], value) for name in mask}
     return _untrained(origin, {**_beside(origin, biases), **weights}, start)
 
 
-def sign_constant(origin: Origin, mask: Tensors, *, biases: Biases = "model", start: Zero | None = None) -> Start:
+def sign_constant(origin: Origin, mask: Tensors, *, start: Zero | None = None, biases: Biases = "model") -> Start:
     """sign(theta0) times the standard deviation of that tensor's dense theta0 (Zhou et al. 2019, "constant")."""
     weights = {name: origin.theta0[name].sign() * _spread(origin.theta0[name]) for name in mask}
     return _untrained(origin, {**_beside(origin, biases), **weights}, start)
 
 
 def random_sign_constant(
-    origin: Origin, mask: Tensors, *, biases: Biases = "model", start: Zero | None = None
+    origin: Origin, mask: Tensors, *, start: Zero | None = None, biases: Biases = "model"
 ) -> Start:
     """The sizes of `sign_constant` with signs drawn at random (Zhou et al. 2019)."""
     generator = torch.Generator().manual_seed(origin.stream("random_sign"))

@@ -22,6 +22,7 @@ from tickets.stack.networks import Tensors
 from tickets.store import (
     ArmRecord,
     CohortPlan,
+    Committed,
     Layout,
     RoundPlan,
     RoundRecord,
@@ -100,7 +101,8 @@ def train_cohort(
         )
         done(_told(work, committed, chains, result.rounds, seconds))
         # Trained values are read from disk, as in a run that is resumed: the same bits, or the same error.
-        chains = [replace(chain, read_trained=_reader(committed, chain.replicate)) for chain in result.chains]
+        files = Committed()
+        chains = [replace(chain, read_trained=_reader(files, committed, chain.replicate)) for chain in result.chains]
 
 
 def steps_missing(cohort: CohortPlan, starts: Mapping[str, ArmStart]) -> int:
@@ -134,6 +136,7 @@ def _chains(setting: Setting, folder: Path, number: int) -> tuple[Chain, ...]:
     before = round_folder(folder, number - 1)
     masks = read_next_masks(before) if number > 0 else {}
     lost: set[int] = set()
+    files = Committed()
     if number > 0:
         table = read_round_table(before)
         lost = set(table.loc[(table["arm"] == Layout.TICKET) & table["diverged"], "replicate"])
@@ -145,15 +148,15 @@ def _chains(setting: Setting, folder: Path, number: int) -> tuple[Chain, ...]:
             optimizer=_by_state(_tensors(states.get(replicate, {}))),
             masks=_tensors(masks[replicate]) if masks else first_masks(setting),
             diverged=replicate in lost,
-            read_trained=_reader(before, replicate) if number > 0 else None,
+            read_trained=_reader(files, before, replicate) if number > 0 else None,
         )
         for replicate, values in theta0.items()
     )
 
 
-def _reader(folder: Path, replicate: int) -> Callable[[], Tensors]:
+def _reader(files: Committed, folder: Path, replicate: int) -> Callable[[], Tensors]:
     """Reads the trained values of a replicate's ticket from the folder of its round."""
-    return lambda: _tensors(read_trained(folder, replicate))
+    return lambda: _tensors(read_trained(files, folder, replicate))
 
 
 def _record(work: CohortWork, plan: RoundPlan, chains: Sequence[Chain], result: RoundResult) -> RoundRecord:

@@ -100,7 +100,12 @@ def as_arm(value: Any) -> Any:
         return table
     own = {key: part for key, part in table.items() if key not in ARM_KEYS}
     declared = {key: part for key, part in table.items() if key in ARM_KEYS}
-    return {**declared, "given": {**table.get("given", {}), **own}}
+    return {**declared, "given": {**dict(table.get("given", ())), **own}}
+
+
+def as_pairs(value: Any) -> Any:
+    """A table as pairs of keys and values, which can be a key; anything else is left as it is."""
+    return tuple(value.items()) if isinstance(value, Mapping) else value
 
 
 def is_option(value: object) -> bool:

@@ -40,6 +40,7 @@ from tickets.config.legal import (
     Target,
     Zero,
     as_arm,
+    as_pairs,
     one_of,
 )
 from tickets.config.rules import broken_rules, flat, pruned_share
@@ -113,7 +114,7 @@ class ArmConfig(BaseModel):
     biases: Biases | None = Field(default_factory=_usual_biases)  # of constant starts; default: the arm's (catalogue)
     role: ArmRole | None = None  # own arms: "control" (the default) or "measurement"
     pruned: ArmPruned = "zero"  # what a pruned weight is: 0, or its initial value
-    given: dict[str, Option] = {}  # own arms: the options of the two rules
+    given: Annotated[tuple[tuple[str, Option], ...], LIST, BeforeValidator(as_pairs)] = ()  # own arms: the options
 
     @property
     def entry(self) -> ArmEntry:
@@ -127,7 +128,7 @@ class ArmConfig(BaseModel):
     def options(self) -> dict[str, Any]:
         """The keyword arguments of the arm's two rules."""
         named = {"start": self.start, "value": self.value, "biases": self.biases}
-        return {**{key: value for key, value in named.items() if value is not None}, **self.given}
+        return {**{key: value for key, value in named.items() if value is not None}, **dict(self.given)}
 
     @model_serializer(mode="wrap")
     def _without_the_defaults(self, whole: SerializerFunctionWrapHandler) -> Any:
@@ -136,7 +137,7 @@ class ArmConfig(BaseModel):
         if self.name in ARMS:
             usual["biases"] = ARMS[self.name].biases
         dumped = {key: value for key, value in whole(self).items() if key not in usual or value != usual[key]}
-        own = dumped.pop("given")
+        own = dict(dumped.pop("given"))
         if self.name not in ARMS:
             dumped = {key: value for key, value in dumped.items() if value is not None}
         return {**dumped, **own}

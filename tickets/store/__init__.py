@@ -17,6 +17,7 @@ from tickets.store.lock import lock
 from tickets.store.log import append_event, read_events
 from tickets.store.plan import CohortPlan, RoundPlan, arm_options, missing, survey, wanted_arms
 from tickets.store.reading import (
+    Committed,
     read_initial,
     read_manifest,
     read_next_masks,
@@ -38,6 +39,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "ArmRecord",
     "CohortPlan",
+    "Committed",
     "Layout",
     "Problem",
     "RoundPlan",

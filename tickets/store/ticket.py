@@ -146,15 +146,23 @@ def read_ticket(
     )
 
 
-def read_trained(folder: Path, replicate: int) -> dict[str, Array]:
-    """Every parameter and buffer of a replicate's ticket after its training, from a round's folder.
+def read_trained(committed: Committed, folder: Path, replicate: int) -> dict[str, Array]:
+    """Every parameter and buffer of a replicate's ticket after its training.
+
+    Parameters
+    ----------
+    committed
+        Remembers which files were checked.
+    folder
+        The round's.
+    replicate
+        The replicate.
 
     Raises
     ------
     InputError
         If the round was committed without the ticket's trained values.
     """
-    committed = Committed()
     if Layout.TRAINED not in committed.manifest(folder)["files"]:
         raise InputError(
             f"{folder}: has no {Layout.TRAINED}, and an arm's rule reads the trained values of this round "
