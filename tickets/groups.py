@@ -27,7 +27,25 @@ from tickets.stack.units import measure_units
 
 @dataclass(frozen=True)
 class Entry:
-    """A network of the round before training. label: its arm is called by the arm's label; arm: the arm's name."""
+    """A network of a round before training.
+
+    Attributes
+    ----------
+    label
+        Its keys in the tables; the arm's label is one of them.
+    arm
+        The arm's name, from which its random numbers derive.
+    chain
+        Its replicate.
+    mask
+        By prunable tensor, bool.
+    start
+        Where it starts.
+    pruned
+        What its pruned weights are.
+    own_order
+        Whether its data order is another one than the replicate's.
+    """
 
     label: Label
     arm: str
@@ -49,8 +67,20 @@ class Entry:
 class Group:
     """Networks that train as one stack.
 
-    They have in common the step that they start at, how they are trained, of which parameters they have an optimizer
-    state, if any, and what pruned weights are.
+    They have the same step, recipe and rule for pruned weights, and optimizer states of the same parameters.
+
+    Attributes
+    ----------
+    step
+        The step that they start at.
+    recipe
+        How they are trained.
+    pruned
+        What pruned weights are.
+    continues
+        Whether they continue with the optimizer states of their starts.
+    entries
+        The networks.
     """
 
     step: int
@@ -121,7 +151,7 @@ def group(entries: Sequence[Entry], recipe: TrainConfig) -> list[Group]:
     ]
 
 
-@settings_kept()  # what a forward sets for the whole process ends with its training
+@settings_kept()  # settings of the process that a forward pass changes are restored
 def train_group(setting: Setting, group: Group, number: int, tick: Callable[[int], None]) -> tuple[Stack, Trained]:
     """The stack of a group before training, and what training it gives.
 
@@ -141,7 +171,7 @@ def train_group(setting: Setting, group: Group, number: int, tick: Callable[[int
     seeds = [
         NetworkSeeds(
             order=_order(run.seed, entry),
-            # By the arm's name, as all streams: an arm that stands there twice under labels draws the same twice.
+            # By the arm's name, as all streams: an arm that is there twice, under two labels, draws the same.
             noise=stream(run.seed, entry.label.replicate, "noise", number, entry.arm, entry.label.draw),
         )
         for entry in group.entries
@@ -168,7 +198,7 @@ def train_group(setting: Setting, group: Group, number: int, tick: Callable[[int
 
 
 def _order(seed: int, entry: Entry) -> int:
-    """What decides a network's data order: one for all of a replicate, but for arms with an order of their own."""
+    """The seed of a network's data order: the replicate's, or that of an arm and draw with an order of their own."""
     if entry.own_order:
         return stream(seed, entry.label.replicate, "reorder", entry.label.draw)
     return stream(seed, entry.label.replicate, "order")

@@ -23,7 +23,7 @@ from tickets.stack.training import Trained
 
 @dataclass(frozen=True)
 class Network:
-    """One trained network of a round: what it was, what it started from, what it became."""
+    """One trained network of a round: its mask, and its parameters and buffers before and after training."""
 
     label: Label
     mask: Tensors
@@ -33,10 +33,18 @@ class Network:
 
 @dataclass(frozen=True)
 class RoundResult:
-    """What a round gives: its networks and measurements, and each replicate's chain for the round after.
+    """The result of a round.
 
-    units: of the hidden units, None unless the run has them counted. chains is empty when the ticket was not
-    among the arms.
+    Attributes
+    ----------
+    networks
+        The trained networks.
+    curves, rounds
+        The tables.
+    units
+        The table of the hidden units; None unless the run counts them.
+    chains
+        Each replicate before the next round; empty if the ticket was not among the arms.
     """
 
     networks: tuple[Network, ...]
@@ -48,7 +56,7 @@ class RoundResult:
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What training a group gives. at_rewind: the stack as it stood at the rewind step, if it was kept."""
+    """The result of training a group. at_rewind: by replicate, the ticket's values and optimizer state at that step."""
 
     networks: tuple[Network, ...]
     curves: pd.DataFrame
@@ -144,7 +152,7 @@ def advance(
 
 
 def next_masks(setting: Setting, ticket: Network, number: int) -> Tensors:
-    """The masks of the round after `number`, from what its ticket was trained to."""
+    """The masks of the round after `number`, from its trained ticket."""
     replicate = ticket.label.replicate
     scores = {}
     for name in ticket.mask:

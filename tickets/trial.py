@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tickets.arm_trial import WHEN, TriedArm, moved, try_arm
 from tickets.config import Run
 from tickets.errors import InputError, Problems, UserCodeError
 from tickets.initial import initial_values
@@ -21,7 +22,6 @@ from tickets.roles import FRESH_DRAW, NOT_DRAWN, ArmStart, like_ticket_sentence
 from tickets.scores import Weights, score_tensor
 from tickets.seeds import stream
 from tickets.stack.architecture import Prunable
-from tickets.trial_of_arms import WHEN, TriedArm, moved, try_arm
 from tickets.users_code import told
 
 Tensors = Mapping[str, Tensor]
