@@ -1,4 +1,4 @@
-"""A cohort's rounds, from the plan of what is missing to what is committed: where training meets the store."""
+"""The rounds of a cohort: what is missing is trained, and each round is committed to disk as it ends."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from tickets.stack.networks import Tensors
 from tickets.store import (
     ArmRecord,
     CohortPlan,
+    Committed,
     Layout,
     RoundPlan,
     RoundRecord,
@@ -47,9 +48,9 @@ Arrays = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class CohortWork:
-    """A cohort and what is missing of it. folder: the run's. made_with: goes into each manifest.
+    """A cohort, and what is missing of it.
 
-    made_with: JSON of where and how it trains, "fingerprint" and "execution".
+    folder: the run's. made_with: JSON of where and how it trains ("fingerprint", "execution"), for each manifest.
     """
 
     run: Run
@@ -64,8 +65,21 @@ def train_cohort(
 ) -> None:
     """Train and commit every round, arm and draw that is missing of a cohort.
 
-    tick: called after each training step with the number of networks that took it. done: called after each
-    commit. Raises InputError if the disk is full, or if what is committed already is damaged.
+    Parameters
+    ----------
+    ready
+        The run, ready to train.
+    work
+        The cohort.
+    tick
+        Called after each training step with the number of networks that took it.
+    done
+        Called after each commit.
+
+    Raises
+    ------
+    InputError
+        If the disk is full, if a committed file is damaged, or if a rule asks for trained values that are not saved.
     """
     folder = cohort_folder(work.folder, work.cohort.index)
     if not work.cohort.exists:
@@ -73,7 +87,7 @@ def train_cohort(
         write_initial(folder, {replicate: _arrays(values) for replicate, values in starts.items()})
     chains: Sequence[Chain] = ()
     for plan in work.cohort.rounds:
-        if not chains:  # the first plan, or after a part: a part ends no round
+        if not chains:  # the first plan, or the one after a part, which has no ticket to go on from
             chains = _chains(ready, folder, plan.number)
         earlier = Stored(folder, plan, context_of(ready)).networks
         result = train_round(ready, work.run_id, chains, plan.number, _wanted(work.run, plan), tick, earlier)
@@ -93,8 +107,9 @@ def train_cohort(
             },
         )
         done(_told(work, committed, chains, result.rounds, seconds, ready.scale))
-        # From disk, as when a run is resumed: a rule that reads them gets the same bits, or the same error.
-        chains = [replace(chain, read_trained=_reader(committed, chain.replicate)) for chain in result.chains]
+        # Trained values are read from disk, as in a run that is resumed: the same bits, or the same error.
+        files = Committed()
+        chains = [replace(chain, read_trained=_reader(files, committed, chain.replicate)) for chain in result.chains]
 
 
 def steps_missing(cohort: CohortPlan, starts: Mapping[str, ArmStart]) -> int:
@@ -128,6 +143,7 @@ def _chains(ready: ReadyRun, folder: Path, number: int) -> tuple[Chain, ...]:
     before = round_folder(folder, number - 1)
     masks = read_next_masks(before) if number > 0 else {}
     lost: set[int] = set()
+    files = Committed()
     if number > 0:
         table = read_round_table(before)
         lost = set(table.loc[(table["arm"] == Layout.TICKET) & table["diverged"], "replicate"])
@@ -139,15 +155,15 @@ def _chains(ready: ReadyRun, folder: Path, number: int) -> tuple[Chain, ...]:
             optimizer=_by_state(_tensors(states.get(replicate, {}))),
             masks=_tensors(masks[replicate]) if masks else first_masks(ready),
             diverged=replicate in lost,
-            read_trained=_reader(before, replicate) if number > 0 else None,
+            read_trained=_reader(files, before, replicate) if number > 0 else None,
         )
         for replicate, values in theta0.items()
     )
 
 
-def _reader(folder: Path, replicate: int) -> Callable[[], Tensors]:
+def _reader(files: Committed, folder: Path, replicate: int) -> Callable[[], Tensors]:
     """Reads the trained values of a replicate's ticket from the folder of its round."""
-    return lambda: _tensors(read_trained(folder, replicate))
+    return lambda: _tensors(read_trained(files, folder, replicate))
 
 
 def _record(
@@ -184,7 +200,7 @@ def _record(
 
 
 def _commit_rewind(folder: Path, chains: Sequence[Chain]) -> None:
-    """Commit the values and optimizer states of the rewind step, unless a run that was interrupted has."""
+    """Commit the values and optimizer states of the rewind step, unless an interrupted run already has."""
     if (folder / Layout.REWIND).exists():
         return
     write_rewind(
@@ -197,7 +213,7 @@ def _commit_rewind(folder: Path, chains: Sequence[Chain]) -> None:
 def _told(
     work: CohortWork, committed: Path, chains: Sequence[Chain], rounds: pd.DataFrame, seconds: float, scale: Scale
 ) -> RoundDone:
-    # The rows are in the order of the stacks; what is told is in the campaign's.
+    # The rows are in the order of the stacks; the listener gets the campaign's order.
     measured = "loss" if scale.accuracy == "none" else scale.accuracy
     column = "final_test_loss" if measured == "loss" else "early_stop_test_accuracy"
     trained = rounds.groupby("arm", sort=False)[column].mean()

@@ -26,7 +26,25 @@ from tickets.stack.training import Trained, train
 
 @dataclass(frozen=True)
 class Entry:
-    """A network of the round before training. label: its arm is called by the arm's label; arm: the arm's name."""
+    """A network of a round before training.
+
+    Attributes
+    ----------
+    label
+        Its keys in the tables; the arm's label is one of them.
+    arm
+        The arm's name, from which its random numbers derive.
+    chain
+        Its replicate.
+    mask
+        By prunable tensor, bool.
+    start
+        Where it starts.
+    pruned
+        What its pruned weights are.
+    own_order
+        Whether its data order is another one than the replicate's.
+    """
 
     label: Label
     arm: str
@@ -48,8 +66,20 @@ class Entry:
 class Group:
     """Networks that train as one stack.
 
-    They have in common the step that they start at, how they are trained, of which parameters they have an optimizer
-    state, if any, and what pruned weights are.
+    They have the same step, recipe and rule for pruned weights, and optimizer states of the same parameters.
+
+    Attributes
+    ----------
+    step
+        The step that they start at.
+    recipe
+        How they are trained.
+    pruned
+        What pruned weights are.
+    continues
+        Whether they continue with the optimizer states of their starts.
+    entries
+        The networks.
     """
 
     step: int
@@ -152,7 +182,7 @@ def train_group(
     seeds = [
         NetworkSeeds(
             order=_order(run.seed, entry),
-            # By the arm's name, as all streams: an arm that stands there twice under labels draws the same twice.
+            # By the arm's name, as all streams: an arm that is there twice, under two labels, draws the same.
             noise=stream(run.seed, entry.label.replicate, "noise", number, entry.arm, entry.label.draw),
         )
         for entry in group.entries
@@ -176,7 +206,7 @@ def train_group(
 
 
 def _order(seed: int, entry: Entry) -> int:
-    """What decides a network's data order: one for all of a replicate, but for arms with an order of their own."""
+    """The seed of a network's data order: the replicate's, or that of an arm and draw with an order of their own."""
     if entry.own_order:
         return stream(seed, entry.label.replicate, "reorder", entry.label.draw)
     return stream(seed, entry.label.replicate, "order")

@@ -1,6 +1,6 @@
-"""What each arm of a saved run is to the ticket: a control or a measurement, and how many steps it trained.
+"""The role of each arm of a saved run, and how many steps it trained; for comparisons of arms.
 
-Pure functions of what a run's run.json holds, for whoever compares arms. An arm goes by its label.
+Pure functions of the contents of run.json. Arms are named by their labels.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def arms_by_label(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def role(file: Mapping[str, Any], arm: str) -> Role:
-    """Whether an arm of a saved run is the ticket, a control, or a measurement of what two trainings differ by.
+    """Whether an arm of a saved run is the ticket, a control, or a measurement of how far two trainings differ.
 
     A control whose initial values are the ticket's own in this run is a measurement: `reinit` where the start draws
     nothing (init constant, zeros or dct), for instance.
@@ -36,7 +36,8 @@ def role(file: Mapping[str, Any], arm: str) -> Role:
     file
         What run.json holds.
     arm
-        The arm's label. An arm that the campaign no longer names is judged by its name in the catalogue.
+        The arm's label. An arm that the campaign no longer names has the role of the catalogue's arm of this name, or
+        else is a control.
     """
     entry = arm_entry(arms_by_label(file["config"]).get(arm, {"name": arm}))
     if entry is None:
@@ -64,7 +65,7 @@ def like_ticket(file: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def like_ticket_sentence(arms: Sequence[str], init: str) -> str | None:
-    """That these arms start as the ticket does, in one line; None for no arms. init: the name of model.init."""
+    """One line that says that these arms start as the ticket does; None for no arms. init: the name of model.init."""
     if not arms:
         return None
     return (
@@ -74,7 +75,7 @@ def like_ticket_sentence(arms: Sequence[str], init: str) -> str | None:
 
 
 def comparison_notes(file: Mapping[str, Any]) -> list[str]:
-    """What a reader of a saved run's comparisons must know of its arms, a line each. file: what run.json holds."""
+    """Lines that a reader of a run's comparisons must know about its arms. file: what run.json holds."""
     init = file["config"]["model"].get("init", "pytorch")
     name = str(init["name"]) if isinstance(init, Mapping) else str(init)
     lines = (like_ticket_sentence(like_ticket(file), name), steps_sentence(file))

@@ -24,7 +24,7 @@ from tickets.stack.training import Trained
 
 @dataclass(frozen=True)
 class Network:
-    """One trained network of a round: what it was, what it started from, what it became."""
+    """One trained network of a round: its mask, and its parameters and buffers before and after training."""
 
     label: Label
     mask: Tensors
@@ -34,9 +34,18 @@ class Network:
 
 @dataclass(frozen=True)
 class RoundResult:
-    """What a round gives: its networks and measurements, and each replicate's chain for the round after.
+    """The result of a round.
 
-    tables: of the run's probes, by name. chains is empty when the ticket was not among the arms.
+    Attributes
+    ----------
+    networks
+        The trained networks.
+    curves, rounds
+        The tables.
+    tables
+        The tables of the run's probes, by name.
+    chains
+        Each replicate before the next round; empty if the ticket was not among the arms.
     """
 
     networks: tuple[Network, ...]
@@ -48,7 +57,7 @@ class RoundResult:
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What training a group gives. at_rewind: values and optimizer state at the rewind step, by replicate."""
+    """The result of training a group. at_rewind: by replicate, the ticket's values and optimizer state at that step."""
 
     networks: tuple[Network, ...]
     curves: pd.DataFrame

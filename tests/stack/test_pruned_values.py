@@ -11,10 +11,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from tickets.stack import captured
 from tickets.stack.early_stop import some_of
+from tickets.stack.execution import make_execution
 from tickets.stack.likeness import perturbed
 from tickets.stack.networks import Stack, hold_pruned, join, stack_networks
 from tickets.stack.order import epoch_order
+from tickets.stack.stepwise import Stepwise
 from tickets.stack.strategies import begin, choose
 from tickets.stack.training import train
 
@@ -196,3 +199,19 @@ def test_the_stack_takes_survivors_from_the_values_and_the_rest_from_theta0() ->
     assert stack.parameters["b"].tolist() == [[3.0]]
     assert stack.optimizer["exp_avg"]["w"].tolist() == [[5.0, 0.0]]
     assert stack.pruned_values.keys() == {"w"}
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_recorded_step_holds_them_too(bench, monkeypatch, recipe: str) -> None:
+    """Without a GPU: the recording replays by doing the same in Python."""
+    monkeypatch.setattr(captured, "beside", lambda step, device: step())
+    monkeypatch.setattr(captured, "record", lambda step, device: step)
+    start, theta0 = frozen_stack(bench, bench.mlp)
+    recipe, examples = bench.recipe(**RECIPES[recipe]), bench.examples()
+    ends = []
+    for kind in (captured.Captured, Stepwise):
+        make = functools.partial(kind, make_execution("layered", bench.mlp()))
+        ends.append(train(make, start, bench.seeds(3), examples, recipe, chunk=4).stack.parameters)
+    assert_held(ends[0], start.masks, theta0)
+    for name, value in ends[1].items():
+        torch.testing.assert_close(ends[0][name], value, rtol=1e-5, atol=1e-7)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tickets
-from tickets.store import Layout, read_trained, verify, wanted_arms, write_round
+from tickets.store import Committed, Layout, read_trained, verify, wanted_arms, write_round
 from tickets.store.arrays import decode
 
 MINE = {"name": "mine", "mask": "my.rules:f", "values": "my.rules:g"}
@@ -123,13 +123,13 @@ def test_pruned_weights_that_are_nothing_known_are_said(saved_run):
 
 def test_trained_values_are_whole_and_say_where_they_lack(saved_run, example):
     folder = saved_run / "cohort-000" / "round-001"
-    found, ticket = read_trained(folder, 1), tickets.load(saved_run).ticket(1, 1)
+    found, ticket = read_trained(Committed(), folder, 1), tickets.load(saved_run).ticket(1, 1)
     assert list(found) == list(ticket.trained)
     assert all(np.array_equal(found[name], value) for name, value in ticket.trained.items())
     run = example.config(arms=["ticket"], store={"trained": "none"})
     other = example.write(saved_run.parent / "none", run) / "cohort-000" / "round-000"
     with pytest.raises(tickets.InputError, match=r'round-000: has no trained\.safetensors.*store\.trained = "ticket"'):
-        read_trained(other, 0)
+        read_trained(Committed(), other, 0)
 
 
 def test_a_damaged_initial_file_is_not_used(saved_run):

@@ -31,10 +31,18 @@ Observe = Callable[[slice, int, Tensors], None]
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training gives.
+    """The result of a training.
 
-    stack: the networks after the last step, on the CPU. curves: what was measured on the way. kept: the networks,
-    whole, as they stood before step `keep_step`, if one was asked for. seconds: of wall clock.
+    Attributes
+    ----------
+    stack
+        The networks after the last step, on the CPU.
+    curves
+        The metrics at each evaluated step.
+    kept
+        The networks before step `keep_step`; None without `keep_step`.
+    seconds
+        Wall clock time.
     """
 
     stack: Stack
@@ -58,23 +66,46 @@ def train(
     device: torch.device | None = None,
     tick: Callable[[int], None] = lambda networks: None,
 ) -> Trained:
-    """Train every network of a stack from `start.step` to `recipe.steps`; a pruned weight is 0.0 after every step.
+    """Train every network of a stack from `start.step` to `recipe.steps`.
 
-    begin: makes networks ready to train; called for each part of the stack. start: is not changed, and nothing
-    of it is shared with what comes back. seeds: one a network. examples: on `device` already. lanes: so many
-    parts of the stack train side by side, in threads. networks_at_once: the bound on how many networks the
-    lanes hold together; a larger stack is trained in more parts, one after the other, with the same results.
-    chunk: examples at a time in an evaluation. keep_step: keep the stack as it stands before this step.
-    observe: called at each evaluated step with a part's values (for reading, on `device`), from the thread that
-    trains the part. tick: called as steps are taken, with their number times that of the networks that took them,
-    likewise.
+    After every step a pruned weight is 0.0, or what `start.pruned_values` says.
 
-    Measured at every step that `recipe.evaluate_every` divides, before the step is taken, and at both ends. With
-    `recipe.evaluate_on`, the steps in between are measured on that many validation and test examples (see
-    `some_of`), both ends on all. Each network's early-stop step is then the one with the lowest loss on these same
-    validation examples, at the ends too; what the network scores there on all examples is evaluated after the
-    training, of the network as it stood. So all that `rounds` reports is of all examples, while the curves keep
-    what was measured, like beside like.
+    Parameters
+    ----------
+    begin
+        Makes networks ready to train. It is called for each part of the stack.
+    start
+        The networks. They are not changed, and the result shares no memory with them.
+    seeds
+        One for each network.
+    examples
+        The data, on `device`.
+    recipe
+        How the networks are trained.
+    lanes
+        How many parts of the stack train at the same time, each in a thread.
+    networks_at_once
+        The most networks that the lanes train at the same time. A larger stack is trained in more parts, one after
+        the other, with the same results. Default: all.
+    chunk
+        Examples at a time in an evaluation.
+    keep_step
+        Return the stack as it is before this step, too.
+    observe
+        Called at each evaluated step with the places of a part's networks in the stack, the step, and their values.
+    device
+        Where to train. Default: the CPU.
+    tick
+        Called as steps are taken, with the number of steps times that of the networks that took them, from the thread
+        that took them.
+
+    Notes
+    -----
+    Networks are evaluated before every step that `recipe.evaluate_every` divides, and at both ends. With
+    `recipe.evaluate_on` the steps in between are evaluated on that many validation and test examples (see `some_of`),
+    and both ends on all. Each network's early-stop step is then the one with the lowest loss on these few validation
+    examples, at the ends too. The network of that step is evaluated on all examples after the training: the table
+    `rounds` is of all examples, and a curve is of the same examples at each step in between.
     """
     began = time.perf_counter()
     where = device or torch.device("cpu")
@@ -117,15 +148,15 @@ def train(
                     score = early.whole(rows, lambda stack: evaluate(task, again(stack, part), examples, chunk))
             return _Done(networks.standing(recipe.steps), rows, kept, early.places, score)
         except BaseException:
-            stopped.set()  # what is raised here is seen only once the parts before it have ended
+            stopped.set()  # this exception is raised only once the parts before this one have ended
             raise
 
-    # The lanes share torch's global generator: no lane by itself can leave it as it was.
+    # The lanes share torch's global generator, so no lane by itself can restore it.
     with untouched_generators(), products(recipe.precision), ThreadPoolExecutor(lanes) as pool:
         try:
             done = list(pool.map(train_part, parts))
         except BaseException:
-            stopped.set()  # an interrupt reaches this thread alone, and the others would train to the end
+            stopped.set()  # an interrupt is raised in this thread alone; the others would train to the end
             raise
     kept = [part.kept for part in done if part.kept is not None]
     return Trained(
@@ -142,7 +173,7 @@ def train(
 
 
 def _parts(networks: int, lanes: int, at_once: int) -> list[slice]:
-    """The stack in nearly equal parts: as many as the lanes can hold side by side, times the turns it takes."""
+    """Nearly equal parts of a stack: as many as train at the same time, times the number of turns."""
     count = min(networks, math.ceil(networks / at_once) * min(lanes, at_once))
     bounds = [networks * index // count for index in range(count + 1)]
     return [slice(first, last) for first, last in itertools.pairwise(bounds)]
@@ -150,9 +181,9 @@ def _parts(networks: int, lanes: int, at_once: int) -> list[slice]:
 
 @dataclass(frozen=True)
 class _Done:
-    """What training a part gives; `rows` of the curves by evaluated step, `early_stop` by network.
+    """The result of a part of R networks. rows, measured: by evaluated step. early_stop: (R,) places among the steps.
 
-    early_score: (R, 6), on all examples at that step.
+    early_score: (R, 6), the metrics on all examples at that step.
     """
 
     stack: Stack
@@ -163,6 +194,6 @@ class _Done:
 
 
 def _evaluated(first: int, recipe: TrainConfig) -> set[int]:
-    """The steps at which networks that stand at step `first` are measured."""
+    """The steps at which a training that starts at step `first` is evaluated."""
     following = first + -first % recipe.evaluate_every
     return {first, *range(following, recipe.steps, recipe.evaluate_every), recipe.steps}

@@ -18,6 +18,7 @@ from tickets.store.log import append_event, read_events
 from tickets.store.measured import check_measured, unmeasured
 from tickets.store.plan import CohortPlan, RoundPlan, arm_options, missing, survey, wanted_arms
 from tickets.store.reading import (
+    Committed,
     read_initial,
     read_manifest,
     read_next_masks,
@@ -27,18 +28,20 @@ from tickets.store.reading import (
     read_run,
     read_values,
 )
+from tickets.store.records import ArmRecord, RoundRecord
 from tickets.store.registered import register, rounds_committed
 from tickets.store.saved import Saved
 from tickets.store.status import RunStatus, status
 from tickets.store.stored_networks import StoredNetwork, read_networks
 from tickets.store.ticket import Ticket, read_trained
 from tickets.store.verify import Problem, code_named, verify
-from tickets.store.writing import ArmRecord, RoundRecord, write_initial, write_rewind, write_round, write_run
+from tickets.store.writing import write_initial, write_rewind, write_round, write_run
 
 __all__ = [
     "SCHEMA_VERSION",
     "ArmRecord",
     "CohortPlan",
+    "Committed",
     "Layout",
     "Problem",
     "RoundPlan",

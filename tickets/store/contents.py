@@ -1,4 +1,4 @@
-"""Whether the files of a round say what its manifest says; every function yields what is wrong, in words."""
+"""Comparing the files of a round with its manifest. Every function yields a sentence for each difference."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tickets.catalogue import Pruned
 from tickets.store.arrays import Array, Mask, Shapes, decode, decode_shapes, parse_arm_key, unpack
 from tickets.store.layout import Layout
 from tickets.store.reading import Manifest, keeps_own_mask, manifest_arm
+from tickets.store.records import same_counts
 from tickets.store.tables import SCHEMAS, decode_probe_table, decode_table
-from tickets.store.writing import same_counts
 
 Network = tuple[int, str, int]  # replicate, arm, draw
 Masks = Mapping[int, Mapping[str, Mask]]  # by replicate and parameter
@@ -24,7 +24,7 @@ Values = Mapping[int, Mapping[str, Array]]
 
 @dataclass(frozen=True)
 class Round:
-    """A round's folder (or a part's), all of whose files have the right hash."""
+    """The folder of a round or a part whose files all have the hash in the manifest."""
 
     folder: Path
     manifest: Manifest
@@ -92,7 +92,7 @@ def manifest_problems(saved: Round, cohort: list[int] | None) -> Iterator[str]:
 
 
 def mask_problems(saved: Round, masks: Mapping[Network, Mapping[str, Mask]], of_round: Masks) -> Iterator[str]:
-    """masks.safetensors holds other masks than it should, or masks with other counts than the manifest's."""
+    """masks.safetensors has masks too many or too few, or their counts are not those of the manifest."""
     wanted = {network for network in saved.trained if network[1] == Layout.TICKET or saved.has_own_mask(network[1])}
     yield from _set_problems(set(masks), wanted)
     surviving = saved.manifest["surviving"]
@@ -106,7 +106,7 @@ def mask_problems(saved: Round, masks: Mapping[Network, Mapping[str, Mask]], of_
         if density != said:
             yield f"replicate {replicate}: density {density}, but the manifest says {said}"
     for network, mask in masks.items():
-        by_tensor = not manifest_arm(saved.manifest, network[1]).get("own_mask")  # a user's rule is free in this
+        by_tensor = not manifest_arm(saved.manifest, network[1]).get("own_mask")  # a user's rule keeps the total alone
         wanted_counts = _counts(of_round.get(network[0], {}))
         if saved.has_own_mask(network[1]) and not same_counts(_counts(mask), wanted_counts, by_tensor):
             yield f"{_named(network)}: {_counts(mask)} survive, but the round's mask has other counts"
@@ -124,7 +124,7 @@ def nesting_problems(masks: Masks, earlier: Masks) -> Iterator[str]:
 
 
 def following_problems(masks: Masks, announced: Masks) -> Iterator[str]:
-    """The masks are not those that the round before left for this one."""
+    """The masks are not those of the round before's next_masks.safetensors."""
     for replicate, by_name in masks.items():
         after = announced.get(replicate, {})
         differ = [n for n in by_name.keys() | after.keys() if not _same_mask(by_name.get(n), after.get(n))]
@@ -140,7 +140,7 @@ def value_problems(
     of_round: Masks,
     shapes: Shapes,
 ) -> Iterator[str]:
-    """Surviving values whose number is not their mask's, or tensors that are missing or of another shape.
+    """The number of surviving values is not the mask's, or a tensor is missing or of another shape.
 
     shapes: of every parameter and buffer, from the cohort's initial values.
     """
@@ -154,17 +154,17 @@ def value_problems(
 
 
 def weights_problems(saved: Round, arrays: Mapping[Network, object]) -> Iterator[str]:
-    """weights.safetensors holds other networks than were trained."""
+    """weights.safetensors does not have exactly the networks that were trained."""
     yield from _set_problems(set(arrays), saved.trained)
 
 
 def trained_problems(saved: Round, arrays: Mapping[Network, object]) -> Iterator[str]:
-    """trained.safetensors holds networks that were not trained here (it may hold a few of them only)."""
+    """trained.safetensors has networks that were not trained here; it need not have all of them."""
     yield from _set_problems(set(arrays) - saved.trained, set())
 
 
 def start_problems(arrays: Mapping[Network, Mapping[str, Array]], of_round: Masks, starts: Values) -> Iterator[str]:
-    """The ticket's values are not, bit for bit, those that it starts from, at the places of its mask.
+    """The ticket's values are not bit for bit the values that it starts from, where its mask keeps them.
 
     starts: the rewound values, or in round 0 the initial ones.
     """
@@ -183,7 +183,7 @@ def start_problems(arrays: Mapping[Network, Mapping[str, Array]], of_round: Mask
 
 
 def table_problems(saved: Round, name: str) -> Iterator[str]:
-    """`curves` or `rounds` has rows of other networks than were trained, or rows that repeat."""
+    """A table has rows of networks that were not trained, or rows that repeat."""
     frame: pd.DataFrame = decode_table(saved.read(name), SCHEMAS[name]).to_pandas()
     key = ["replicate", "arm", "draw", *(["step"] if "step" in frame else [])]
     if frame.duplicated(key).any():

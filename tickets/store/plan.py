@@ -1,4 +1,4 @@
-"""What of a run is on disk, and what is still to train: rounds, cohorts, arms and draws added later."""
+"""What is saved of a run, and what is missing: rounds, cohorts, and arms and draws that were added later."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Pair = tuple[str, int]  # arm (its label), draw
 
 @dataclass(frozen=True)
 class RoundPlan:
-    """What is to train in one round. Part 0 is the whole round, `ticket` and all; part k what it lacks."""
+    """What is missing of one round. Part 0 is the whole round with its ticket; part k has what was added later."""
 
     number: int
     part: int
@@ -31,7 +31,7 @@ class RoundPlan:
 
 @dataclass(frozen=True)
 class CohortPlan:
-    """What is to train in one cohort, round after round. `exists`: its initial values are committed."""
+    """What is missing of one cohort, by round. `exists`: its initial values are committed."""
 
     index: int
     replicates: tuple[int, ...]
@@ -41,7 +41,7 @@ class CohortPlan:
 
 @dataclass(frozen=True)
 class SavedRound:
-    """What is committed of a round, over all of its parts. options: of each arm, as it was trained."""
+    """What is committed of a round, over all of its parts. options: (label, options as trained) of each arm."""
 
     trained: frozenset[Pair]
     parts: int
@@ -51,7 +51,7 @@ class SavedRound:
 
 @dataclass(frozen=True)
 class SavedCohort:
-    """What is committed of a cohort; `rounds` by number, without a hole."""
+    """What is committed of a cohort; `rounds` by number, none missing before the last."""
 
     index: int
     replicates: tuple[int, ...]
@@ -59,26 +59,30 @@ class SavedCohort:
 
 
 def missing(run: Run, folder: Path) -> tuple[CohortPlan, ...]:
-    """What is still to train of the run whose folder is given, cohort by cohort; empty if nothing is.
+    """What is missing of the run in a folder, cohort by cohort; empty if nothing is.
 
-    Cohorts that are there keep their replicates and get the rounds, arms and draws that they lack; replicates
-    that no cohort has go into new ones, `cohort_size` at a time. Nothing is written. Raises InputError if an
-    arm was trained there with other options, or a round is missing between others.
+    Cohorts that are saved keep their replicates and get the rounds, arms and draws that they lack. Replicates that no
+    cohort has form new ones, `cohort_size` at a time. Nothing is written.
+
+    Raises
+    ------
+    InputError
+        If an arm was trained there with other options, or if a round before the last is missing.
     """
     return plan(run, survey(folder))
 
 
 def survey(folder: Path) -> tuple[SavedCohort, ...]:
-    """What is committed in a run's folder, by its manifests alone; empty if the folder is not there yet."""
+    """What is committed in a run's folder, by its manifests alone; empty without a folder."""
     if not folder.is_dir():
         return ()
-    # A cohort begins with its initial values: without them its folder is what a killed process left.
+    # A cohort begins with its initial values; a folder without them was left by a process that was killed.
     cohorts = [(index, cohort) for index, cohort in cohort_folders(folder) if (cohort / Layout.INITIAL).is_dir()]
     return tuple(_surveyed(index, cohort) for index, cohort in cohorts)
 
 
 def plan(run: Run, saved: Sequence[SavedCohort]) -> tuple[CohortPlan, ...]:
-    """`missing`, of what is known to be committed: a pure function."""
+    """As `missing`, given what is committed: a pure function."""
     conflicts = list(dict.fromkeys(_conflicts(run, saved)))
     if conflicts:
         raise InputError(conflicts)

@@ -1,4 +1,4 @@
-"""One saved network: its mask, the values that it trained from, and how to build it again."""
+"""One saved network: its mask, its values before and after training, and a module built from them."""
 
 from __future__ import annotations
 
@@ -73,12 +73,16 @@ class Ticket:
         )
 
     def build(self) -> nn.Module:
-        """A new torch.nn.Module at the masked initial values, on the CPU, in training mode.
+        """A new torch.nn.Module with `values`, on the CPU, in training mode.
 
-        The mask is not attached: whoever trains the network must put its pruned weights back after each step. Needs
-        torch, and for a model of one's own its module. Raises InputError if the model no longer fits the saved
-        values, and if it is not of the catalogue and the saved run was loaded without `trust_code`: nothing is
-        imported or called then.
+        The mask is not attached: code that trains the module must put its pruned weights back after each step. Needs
+        torch, and the module of a user's own model.
+
+        Raises
+        ------
+        InputError
+            If the model no longer fits the saved values; or if it is not of the catalogue and the run was loaded
+            without `trust_code`, in which case nothing is imported or called.
         """
         name = self.model["name"]
         if name not in MODELS and not self.trust_code:
@@ -92,7 +96,7 @@ class Ticket:
         from tickets.process_state import standard_state
 
         options = {key: value for key, value in self.model.items() if key not in ("name", "init")}
-        # The constructor draws initial values that are overwritten below; nobody else's stream may notice.
+        # The constructor draws initial values, which are overwritten below; the global generators are restored.
         with standard_state(), torch.device("cpu"):
             network = factory(name, options, self.input_shape, self.classes)()
         own = {**dict(network.named_parameters()), **dict(network.named_buffers())}
@@ -150,15 +154,23 @@ def read_ticket(
     )
 
 
-def read_trained(folder: Path, replicate: int) -> dict[str, Array]:
-    """Every parameter and buffer of a replicate's ticket after its training, from a round's folder.
+def read_trained(committed: Committed, folder: Path, replicate: int) -> dict[str, Array]:
+    """Every parameter and buffer of a replicate's ticket after its training.
+
+    Parameters
+    ----------
+    committed
+        Remembers which files were checked.
+    folder
+        The round's.
+    replicate
+        The replicate.
 
     Raises
     ------
     InputError
         If the round was committed without the ticket's trained values.
     """
-    committed = Committed()
     if Layout.TRAINED not in committed.manifest(folder)["files"]:
         raise InputError(
             f"{folder}: has no {Layout.TRAINED}, and an arm's rule reads the trained values of this round "

@@ -1,4 +1,4 @@
-"""Checks everything that was saved: hashes first, then that the contents are what the manifests say."""
+"""Checking everything that was saved: the hashes, then the contents against the manifests."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _IN_ROUND = frozenset({Layout.MASKS, Layout.WEIGHTS, Layout.CURVES, Layout.ROUND
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is not as it was committed. path: the file or folder. what: in words."""
+    """A file or folder that is not as it was committed. path: its path. what: a sentence about it."""
 
     path: str
     what: str
@@ -30,7 +30,7 @@ class Problem:
 
 @dataclass
 class _Cohort:
-    """What the checks of a cohort's rounds need of what came before; None where that is damaged."""
+    """What the checks of a cohort's rounds need to know of the files before; None where those are damaged."""
 
     run: str
     replicates: list[int] | None = None
@@ -44,13 +44,17 @@ class _Cohort:
 
 
 def verify(folder: str | Path) -> list[Problem]:
-    """Every way in which a campaign's folder, or a run's, differs from what was committed; empty if none.
+    """Every difference of a campaign's or a run's folder from what was committed; empty if there is none.
 
-    Checked are each file's size and SHA-256, files that are missing or too many, rounds that are missing,
-    masks (their counts, that they are nested, that random ones have as many weights in each tensor), the
-    number of values by mask, that the ticket's values are the rewound ones bit for bit, and the rows of the
-    tables. The contents of a folder are looked into only if its hashes are right. Raises InputError if there
-    is no run.
+    The checks are: the size and SHA-256 of each file; files that are missing or too many; rounds that are missing; the
+    counts of the masks, that they are nested, and that own masks have as many weights; the number of surviving values;
+    that the ticket's values are the rewound values bit for bit; the rows of the tables. The contents of a folder are
+    checked only if its hashes are right.
+
+    Raises
+    ------
+    InputError
+        If the folder has no run.
     """
     folder = Path(folder)
     runs = run_folders(folder)
@@ -60,9 +64,9 @@ def verify(folder: str | Path) -> list[Problem]:
 
 
 def code_named(folder: str | Path) -> list[Problem]:
-    """The functions outside the catalogue that the runs of a folder name, by run.json: no fault, but worth a look.
+    """The functions outside the catalogue that the runs of a folder name, by run.json: a note, not a fault.
 
-    They are neither imported nor called, here or by anything that reads saved runs, unless the caller says so.
+    Code that reads saved runs neither imports nor calls them, unless its caller says so.
     """
     notes = []
     for run in run_folders(Path(folder)):
@@ -111,7 +115,7 @@ def _cohort(cohort: Path, run: str, file: dict[str, Any]) -> Generator[Problem, 
 
 
 def _values(folder: Path, state: _Cohort) -> Iterator[Problem]:
-    """Checks initial/ or rewind/, and leaves what is in it to the checks of the rounds."""
+    """Checks initial/ or rewind/, and puts its values into `state` for the checks of the rounds."""
     state.rewound = None
     manifest = yield from _files(folder, _IN_VALUES)
     if manifest is None:
@@ -193,7 +197,7 @@ def _networks(saved: Round, state: _Cohort) -> Iterator[Problem]:
         yield from _at(path, check(saved, arrays))
         if state.shapes is not None and state.of_round is not None:
             yield from _at(path, contents.value_problems(saved, arrays, masks, state.of_round, state.shapes))
-        # The dense network has the whole schedule; it is what passes the rewind step.
+        # The dense network starts at step 0: it has the whole schedule.
         starts = state.rewound if saved.number else state.initial
         if name == Layout.WEIGHTS and starts is not None and state.of_round is not None:
             yield from _at(path, contents.start_problems(arrays, state.of_round, starts))

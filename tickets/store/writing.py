@@ -1,71 +1,20 @@
-"""What a cohort commits: its initial values, its values at the rewind step, and each round."""
+"""Writing a cohort: its initial values, its values at the rewind step, and each round."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from tickets.store.arrays import Array, Mask, arm_key, encode, pack, squeeze
+from tickets.store.arrays import Array, arm_key, encode, pack, squeeze
 from tickets.store.commit import Content, commit, json_bytes, replace_file
 from tickets.store.layout import SCHEMA_VERSION, Layout, has_own_mask, round_folder
 from tickets.store.reading import read_round_masks
+from tickets.store.records import ArmRecord, Masks, RoundRecord, Values, same_counts
 from tickets.store.tables import CURVES, ROUNDS, encode_probe_table, encode_table
-
-Values = Mapping[str, Array]
-Masks = Mapping[str, Mask]
-
-
-@dataclass(frozen=True)
-class ArmRecord:
-    """One trained network. The order of `mask` and `initial` is the model's.
-
-    arm: its arm's label.
-    mask: by prunable parameter, of its full shape.
-    initial: every parameter and buffer, of its full shape, as it started training.
-    trained: the same after training, None if it is not kept.
-    """
-
-    replicate: int
-    arm: str
-    draw: int
-    mask: Masks
-    initial: Values
-    trained: Values | None = None
-
-
-@dataclass(frozen=True)
-class RoundRecord:
-    """What a cohort trained in a round: all of it (part 0), or arms and draws added later (part 1, 2, ...).
-
-    arms: every replicate with every arm and draw. repeated: the arms that have several draws in the campaign.
-    names: of the arms whose label is another, by label, their names.
-    own_masks: the labels of the arms whose mask is not the round's. pruned: of the arms whose pruned weights are not 0,
-    by label, what they are ("initial").
-    tables: of probes, by the names of their files without ".parquet". probes: what the manifest says of each of them.
-    next_masks: by replicate, what the next round starts from; in part 0 only.
-    extra: further JSON for the manifest, such as "arm_options" and "fingerprint".
-    """
-
-    number: int
-    part: int
-    replicates: tuple[int, ...]
-    arms: Sequence[ArmRecord]
-    repeated: frozenset[str]
-    curves: pd.DataFrame
-    rounds: pd.DataFrame
-    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
-    probes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    next_masks: Mapping[int, Masks] | None = None
-    names: Mapping[str, str] = field(default_factory=dict)
-    own_masks: frozenset[str] = frozenset()
-    pruned: Mapping[str, str] = field(default_factory=dict)
-    extra: Mapping[str, Any] = field(default_factory=dict)
 
 
 def write_run(
@@ -77,10 +26,24 @@ def write_run(
     execution: Mapping[str, Any],
     **more: Any,
 ) -> None:
-    """Write a run's run.json: its configuration, and what it was computed from and with; or replace it.
+    """Write or replace a run's run.json.
 
-    config: JSON of the resolved Run. data: "sha256", "input_shape" and "classes" of the data set. execution:
-    how its stacks are computed. more: further fields, plain JSON.
+    Parameters
+    ----------
+    run
+        The run's folder.
+    run_id
+        The run's id.
+    config
+        JSON of the resolved Run.
+    data
+        "sha256", "input_shape" and "classes" of the data set.
+    fingerprint
+        Versions and hardware.
+    execution
+        How the run's stacks are computed.
+    **more
+        Further fields, plain JSON.
     """
     content = {
         "schema": SCHEMA_VERSION,
@@ -95,9 +58,16 @@ def write_run(
 
 
 def write_initial(cohort: Path, values: Mapping[int, Values], extra: Mapping[str, Any] | None = None) -> Path:
-    """Commit a cohort's `initial/`: {replicate: every parameter and buffer before any training, unmasked}.
+    """Commit a cohort's `initial/`, which decides the cohort's replicates, and return the folder.
 
-    The replicates in it are the cohort's from then on. Returns the folder.
+    Parameters
+    ----------
+    cohort
+        The cohort's folder.
+    values
+        {replicate: every parameter and buffer before any training, unmasked}.
+    extra
+        Further JSON for the manifest.
     """
     return _write_values(cohort / Layout.INITIAL, values, {}, extra)
 
@@ -108,18 +78,30 @@ def write_rewind(
     optimizer: Mapping[int, Values],
     extra: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Commit a cohort's `rewind/`: the values at the rewind step, and the optimizer's state there.
+    """Commit a cohort's `rewind/`, the values and the optimizer state at the rewind step, and return the folder.
 
-    optimizer: {replicate: {"<parameter>/<state>": array}}. Returns the folder.
+    Parameters
+    ----------
+    cohort
+        The cohort's folder.
+    values
+        {replicate: every parameter and buffer}.
+    optimizer
+        {replicate: {"<parameter>/<state>": array}}.
+    extra
+        Further JSON for the manifest.
     """
     return _write_values(cohort / Layout.REWIND, values, optimizer, extra)
 
 
 def write_round(cohort: Path, record: RoundRecord) -> Path:
-    """Commit a round, or a part added to it later. Returns its folder.
+    """Commit a round, or a part added to it later, and return its folder.
 
-    Raises ValueError if the record does not fit together: arms that some replicate lacks, masks that are not
-    the round's, a random mask with another number of weights, tables with other columns.
+    Raises
+    ------
+    ValueError
+        If a replicate lacks an arm, if a mask is not the round's or an own mask has another number of weights, or if a
+        table has other columns.
     """
     target = round_folder(cohort, record.number, record.part)
     masks = _round_masks(cohort, record)
@@ -158,7 +140,7 @@ def _write_values(
 
 
 def _round_masks(cohort: Path, record: RoundRecord) -> Mapping[int, Masks]:
-    """The round's masks, by replicate: the ticket's in part 0, else those that part 0 was committed with."""
+    """The round's masks by replicate: the ticket's, which part 0 has."""
     if record.part > 0:
         return read_round_masks(round_folder(cohort, record.number))
     return {arm.replicate: arm.mask for arm in record.arms if arm.arm == Layout.TICKET}
@@ -178,8 +160,8 @@ def _check(record: RoundRecord, masks: Mapping[int, Masks]) -> None:
         raise ValueError(f"{where}: next masks of replicates {sorted(record.next_masks)}, not {record.replicates}")
     for arm in record.arms:
         mask = masks[arm.replicate]
-        if _has_own_mask(record, arm.arm):
-            by_tensor = has_own_mask(record.names.get(arm.arm, arm.arm))
+        if record.has_own_mask(arm.arm):
+            by_tensor = has_own_mask(record.name(arm.arm))
             same = _shapes(arm.mask) == _shapes(mask) and same_counts(_counts(arm.mask), _counts(mask), by_tensor)
         else:
             same = arm.mask.keys() == mask.keys() and all(np.array_equal(arm.mask[name], mask[name]) for name in mask)
@@ -193,7 +175,7 @@ def _manifest(record: RoundRecord, masks: Mapping[int, Masks]) -> dict[str, Any]
         "round": record.number,
         "part": record.part,
         "replicates": sorted(record.replicates),
-        "arms": [_manifest_arm(record, arm, draw) for arm, draw in _pairs(record)],
+        "arms": [record.of_arm(arm, draw) for arm, draw in _pairs(record)],
         "density": {replicate: density(_counts(mask), _shapes(mask)) for replicate, mask in sorted(masks.items())},
         "surviving": {replicate: _counts(mask) for replicate, mask in sorted(masks.items())},
         "diverged": int(record.rounds["diverged"].sum()),
@@ -209,27 +191,6 @@ def _manifest(record: RoundRecord, masks: Mapping[int, Masks]) -> dict[str, Any]
     return own
 
 
-def _manifest_arm(record: RoundRecord, arm: str, draw: int) -> dict[str, Any]:
-    """What the manifest says of a trained arm and draw."""
-    name = record.names.get(arm, arm)
-    return {
-        "arm": arm,
-        "draw": draw,
-        **({"name": name} if name != arm else {}),
-        **({"own_mask": True} if _has_own_mask(record, arm) and not has_own_mask(name) else {}),
-        **({"pruned": record.pruned[arm]} if arm in record.pruned else {}),
-    }
-
-
-def _has_own_mask(record: RoundRecord, arm: str) -> bool:
-    return arm in record.own_masks or has_own_mask(record.names.get(arm, arm))
-
-
-def same_counts(surviving: Mapping[str, int], wanted: Mapping[str, int], by_tensor: bool) -> bool:
-    """Whether as many weights survive: in each tensor, or over all of them."""
-    return surviving == wanted if by_tensor else sum(surviving.values()) == sum(wanted.values())
-
-
 def density(surviving: Mapping[str, int], shapes: Mapping[str, tuple[int, ...]]) -> float:
     """The fraction of the prunable weights that remain, over all tensors; 1.0 where nothing is prunable."""
     total = sum(int(np.prod(shape, dtype=np.int64)) for shape in shapes.values())
@@ -240,7 +201,7 @@ def _encode_masks(record: RoundRecord, masks: Mapping[int, Masks]) -> bytes:
     own = {
         f"{arm.replicate}/{_key(record, arm)}/{name}": pack(mask)
         for arm in record.arms
-        if _has_own_mask(record, arm.arm)
+        if record.has_own_mask(arm.arm)
         for name, mask in arm.mask.items()
     }
     of_round = _ticket_masks(masks) if record.part == 0 else {}

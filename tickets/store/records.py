@@ -1,0 +1,113 @@
+"""The networks of a round in the form in which the store writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from tickets.store.arrays import Array, Mask
+from tickets.store.layout import has_own_mask
+
+Values = Mapping[str, Array]
+Masks = Mapping[str, Mask]
+
+
+@dataclass(frozen=True)
+class ArmRecord:
+    """One trained network. The order of `mask` and `initial` is the model's.
+
+    Attributes
+    ----------
+    replicate, draw
+        Their numbers.
+    arm
+        The arm's label.
+    mask
+        By prunable parameter, of its full shape.
+    initial
+        Every parameter and buffer before training, of its full shape. Pruned weights are not written.
+    trained
+        The same after training; None if it is not to be kept.
+    """
+
+    replicate: int
+    arm: str
+    draw: int
+    mask: Masks
+    initial: Values
+    trained: Values | None = None
+
+
+@dataclass(frozen=True)
+class RoundRecord:
+    """The networks of a cohort in a round: all of them (part 0), or arms and draws added later (part 1, 2, ...).
+
+    Attributes
+    ----------
+    number, part
+        The round's number, and the part's.
+    replicates
+        The cohort's.
+    arms
+        A network for every replicate, arm and draw.
+    repeated
+        The labels of the arms that have several draws in the campaign.
+    curves, rounds
+        The tables, as in `tickets.store.tables`.
+    tables
+        The tables of probes, by the names of their files without ".parquet".
+    probes
+        The entries of the probes in the manifest.
+    next_masks
+        By replicate, the masks of the next round; in part 0 only.
+    names
+        By label, the names of the arms whose label is not their name.
+    own_masks
+        The labels of the arms whose mask is not the round's.
+    pruned
+        By label, what pruned weights are in the arms in which they are not 0: "initial".
+    extra
+        Further JSON for the manifest, such as "arm_options" and "fingerprint".
+    """
+
+    number: int
+    part: int
+    replicates: tuple[int, ...]
+    arms: Sequence[ArmRecord]
+    repeated: frozenset[str]
+    curves: pd.DataFrame
+    rounds: pd.DataFrame
+    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    probes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    next_masks: Mapping[int, Masks] | None = None
+    names: Mapping[str, str] = field(default_factory=dict)
+    own_masks: frozenset[str] = frozenset()
+    pruned: Mapping[str, str] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def name(self, arm: str) -> str:
+        """The name of the arm with this label."""
+        return self.names.get(arm, arm)
+
+    def has_own_mask(self, arm: str) -> bool:
+        """Whether the mask of the arm with this label is not the round's."""
+        return arm in self.own_masks or has_own_mask(self.name(arm))
+
+    def of_arm(self, arm: str, draw: int) -> dict[str, Any]:
+        """What the manifest says of an arm and draw."""
+        name = self.name(arm)
+        return {
+            "arm": arm,
+            "draw": draw,
+            **({"name": name} if name != arm else {}),
+            **({"own_mask": True} if self.has_own_mask(arm) and not has_own_mask(name) else {}),
+            **({"pruned": self.pruned[arm]} if arm in self.pruned else {}),
+        }
+
+
+def same_counts(surviving: Mapping[str, int], wanted: Mapping[str, int], by_tensor: bool) -> bool:
+    """Whether as many weights survive: in each tensor, or over all of them."""
+    return surviving == wanted if by_tensor else sum(surviving.values()) == sum(wanted.values())
