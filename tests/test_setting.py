@@ -10,6 +10,7 @@ from fitted_runs import fitted, source
 from torch import Tensor, nn
 
 from tickets.execution_plan import plan_execution
+from tickets.selection import rates_by_tensor
 from tickets.setting import make_setting, on_device
 from tickets.stack.memory import activation_bytes
 
@@ -37,7 +38,7 @@ def test_a_setting() -> None:
 
 def test_the_rates_of_a_network_whose_output_layer_is_excluded() -> None:
     ready = fitted(prune={"rate": 0.3, "output_rate": 0.1, "exclude": ["3.weight"]})
-    assert make_setting(ready, plan_execution(ready, CPU), CPU).rates() == {"1.weight": 0.3}
+    assert rates_by_tensor(ready.run.prune, ready.prunable) == {"1.weight": 0.3}
 
 
 def test_a_convolution_at_the_output_has_the_output_layers_rate(monkeypatch) -> None:
@@ -47,7 +48,7 @@ def test_a_convolution_at_the_output_has_the_output_layers_rate(monkeypatch) -> 
     monkeypatch.setitem(globals(), "all_convolutional", all_convolutional)
     prune = {"rate": 0.3, "conv_rate": 0.2, "output_rate": 0.1}
     ready = fitted((2, 6), model=f"{__name__}:all_convolutional", prune=prune)
-    assert make_setting(ready, plan_execution(ready, CPU), CPU).rates() == {"0.weight": 0.2, "2.weight": 0.1}
+    assert rates_by_tensor(ready.run.prune, ready.prunable) == {"0.weight": 0.2, "2.weight": 0.1}
 
 
 def test_examples_on_a_device_keep_all_that_is_no_tensor() -> None:
@@ -84,7 +85,7 @@ SLOW = pytest.mark.filterwarnings("ignore:There is a performance drop")  # of vm
 def test_included_weights_lose_the_rate_of_the_layer_that_they_belong_to() -> None:
     prune = {"rate": 0.3, "conv_rate": 0.2, "output_rate": 0.1, "include": ["gru.weight_*", "*.original1"]}
     one = fitted(model=f"{__name__}:recurrent", prune=prune)
-    assert make_setting(one, plan_execution(one, CPU), CPU).rates() == {
+    assert rates_by_tensor(one.run.prune, one.prunable) == {
         "conv.parametrizations.weight.original1": 0.2,
         "gru.weight_ih_l0": 0.3,
         "gru.weight_hh_l0": 0.3,
