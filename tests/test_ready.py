@@ -9,6 +9,7 @@ from torch import nn
 
 from tickets.planning import plan_execution
 from tickets.ready import ready_run
+from tickets.selection import rates_by_tensor
 
 CPU = torch.device("cpu")
 
@@ -34,7 +35,7 @@ def test_a_setting() -> None:
 
 def test_the_rates_of_a_network_whose_output_layer_is_excluded() -> None:
     ready = fitted(prune={"rate": 0.3, "output_rate": 0.1, "exclude": ["3.weight"]})
-    assert ready_run(ready, plan_execution(ready, CPU), CPU).rates() == {"1.weight": 0.3}
+    assert rates_by_tensor(ready.run.prune, ready.prunable) == {"1.weight": 0.3}
 
 
 def test_a_convolution_at_the_output_has_the_output_layers_rate(monkeypatch) -> None:
@@ -44,7 +45,7 @@ def test_a_convolution_at_the_output_has_the_output_layers_rate(monkeypatch) -> 
     monkeypatch.setitem(globals(), "all_convolutional", all_convolutional)
     prune = {"rate": 0.3, "conv_rate": 0.2, "output_rate": 0.1}
     ready = fitted((2, 6), model=f"{__name__}:all_convolutional", prune=prune)
-    assert ready_run(ready, plan_execution(ready, CPU), CPU).rates() == {"0.weight": 0.2, "2.weight": 0.1}
+    assert rates_by_tensor(ready.run.prune, ready.prunable) == {"0.weight": 0.2, "2.weight": 0.1}
 
 
 class Recurrent(nn.Module):
@@ -68,7 +69,7 @@ SLOW = pytest.mark.filterwarnings("ignore:There is a performance drop")  # of vm
 def test_included_weights_lose_the_rate_of_the_layer_that_they_belong_to() -> None:
     prune = {"rate": 0.3, "conv_rate": 0.2, "output_rate": 0.1, "include": ["gru.weight_*", "*.original1"]}
     one = fitted(model=f"{__name__}:recurrent", prune=prune)
-    assert ready_run(one, plan_execution(one, CPU), CPU).rates() == {
+    assert rates_by_tensor(one.run.prune, one.prunable) == {
         "conv.parametrizations.weight.original1": 0.2,
         "gru.weight_ih_l0": 0.3,
         "gru.weight_hh_l0": 0.3,

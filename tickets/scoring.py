@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from tickets.candidate import Candidate
-from tickets.errors import InputError, UserCodeError
+from tickets.errors import UserCodeError
 from tickets.process_state import settings_kept
 from tickets.random_state import seed_generators, untouched_generators
 from tickets.scores import Score, by_tensor
@@ -53,7 +53,7 @@ def scores_of(
         with settings_kept(), untouched_generators():
             seed_generators(candidate.generator.initial_seed())
             scores: object = score(candidate)
-    except InputError:
+    except UserCodeError:
         raise
     except Exception as error:
         raise UserCodeError(f"{named}: fails ({when}): {told(error)}{_hint(score, error)}") from error

@@ -120,13 +120,18 @@ def budget_after(config: PruneConfig, prunable: Sequence[Prunable], masks: Tenso
     """
     if config.scope == "global":
         return Budget.after_rate(masks, config.rate)
+    return Budget.after_rates(masks, rates_by_tensor(config, prunable))
+
+
+def rates_by_tensor(config: PruneConfig, prunable: Sequence[Prunable]) -> dict[str, float]:
+    """The share of its surviving weights that each prunable tensor loses in a round, in scope "layer"."""
 
     def rate(tensor: Prunable) -> float:
         if tensor.output:
             return config.output_rate
         return config.conv_rate if tensor.convolution else config.rate
 
-    return Budget.after_rates(masks, {tensor.name: rate(tensor) for tensor in prunable})
+    return {tensor.name: rate(tensor) for tensor in prunable}
 
 
 def next_masks(score: Score, candidate: Candidate, name: str, *, diverged: bool = False) -> dict[str, Tensor]:
