@@ -21,7 +21,7 @@ NextMasks = Callable[[Networks, int], Mapping[str, torch.Tensor]]
 Observe = Callable[[slice, int, Tensors], None]
 
 
-class Trained(Protocol):
+class TrainedNetwork(Protocol):
     """One network of a round, on the CPU: its label, its mask, what it started from and what it became."""
 
     @property
@@ -95,7 +95,7 @@ class Measurements:
 
         return observe
 
-    def afterwards(self, networks: Sequence[Trained]) -> None:
+    def afterwards(self, networks: Sequence[TrainedNetwork]) -> None:
         """Measure the networks of the whole round once it has been trained."""
         if not self._afterwards:
             return
@@ -142,7 +142,8 @@ class Measurements:
         columns = probe.measure(networks, f"round {networks.round}, step {networks.step}")
         found = self._found[probe.table]
         if columns and len(columns[NETWORK]):
-            _check_columns(probe, columns, next(iter(found.values()), {}), networks.round)
+            others = (other for other in list(found.values()) if other and len(other[NETWORK]))
+            _check_columns(probe, columns, next(others, {}), networks.round)
             columns[NETWORK] = columns[NETWORK] + first
         found[first, networks.step] = columns
 

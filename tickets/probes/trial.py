@@ -99,7 +99,7 @@ class _Made:
                 value[-1] = torch.nan
 
         def earlier(round: int, trained: bool) -> Networks | None:
-            return self._stored(round, trained) if round < number else None
+            return self._stored(round, trained) if 0 <= round < number else None
 
         def next_masks(networks: Networks, network: int) -> Tensors:
             return {name: self._masks(self.values[0][name], number + 1, 1)[0] for name in self.prunable}

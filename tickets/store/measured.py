@@ -11,7 +11,7 @@ import pyarrow as pa
 from tickets.errors import InputError
 from tickets.store.layout import Layout, cohort_folders, round_folders
 from tickets.store.left_over import numbered
-from tickets.store.reading import Manifest, read_checked, read_manifest
+from tickets.store.reading import Manifest, damaged, read_checked, read_manifest
 from tickets.store.tables import LABELS, decode_probe_table, probe_tables
 
 if TYPE_CHECKING:
@@ -73,7 +73,11 @@ def _differences(
     for key in ("name", "options"):
         if key in then and then[key] != probe[key]:
             yield f"probe {table}: measured in {folder} with {key} = {then[key]}, now {probe[key]}; {mend}"
-    found = decode_probe_table(read_checked(folder, table + Layout.TABLE, manifest))
+    file = table + Layout.TABLE
+    try:
+        found = decode_probe_table(read_checked(folder, file, manifest))
+    except ValueError as error:
+        raise damaged(folder / file, str(error)) from error
     own = {field.name: _kind(field.type) for field in list(found.schema)[len(LABELS) :] if field.name != "step"}
     if columns and len(found) and own != columns:
         yield f"probe {table}: measured in {folder} with the columns {own}, now {dict(columns)}; {mend}"

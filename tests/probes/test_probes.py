@@ -1,0 +1,324 @@
+"""Probes while a run trains: what they are given, what they may do, and what is refused before training."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from fitted_runs import fitted, source
+from torch import Tensor, nn
+
+from tickets import process_state
+from tickets.catalogue import ARMS
+from tickets.config import ArmConfig
+from tickets.errors import InputError, UserCodeError
+from tickets.execution_plan import memory_needed, plan_execution
+from tickets.probes import Networks, at_steps, working_memory
+from tickets.rounds import RoundResult, first_chain, train_round
+from tickets.setting import make_setting
+
+CPU = torch.device("cpu")
+HERE = __name__
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def play(arms: list[Any] = ["ticket"], replicates: int = 3, lanes: int = 1, at_once: int = 99, **changes: Any):  # noqa: B006
+    """Round 0 of a run with these probes."""
+    given = {"arms": arms, "train": {"steps": 4, "batch_size": 8, "evaluate_every": 2}, **changes}
+    one = fitted(replicates=replicates, **given)
+    plan = plan_execution(one, CPU)
+    plan = type(plan)(plan.strategy, plan.reason, lanes, at_once, lanes, plan.sparse_up_to)
+    setting = make_setting(one, plan, CPU)
+    chains = [first_chain(setting, replicate) for replicate in range(replicates)]
+    pairs = [(arm if isinstance(arm, ArmConfig) else ArmConfig(name=arm), 0) for arm in arms]
+    return train_round(setting, "id", chains, 0, pairs)
+
+
+def lengths(networks: Networks):
+    for index in range(len(networks)):
+        yield {"network": index, "length": float(networks.values["1.weight"][index].norm())}
+
+
+@at_steps
+def lengths_by_step(networks: Networks, times: float = 1.0):
+    return pd.DataFrame(
+        {
+            "network": range(len(networks)),
+            "length": networks.values["1.weight"].flatten(1).norm(dim=1) * times,
+            "moved": [
+                float((networks.values["1.weight"][i] - networks.initial["1.weight"][i]).norm())
+                for i in range(len(networks))
+            ],
+            "drawn": [float(torch.rand((), generator=networks.generator(i))) for i in range(len(networks))],
+        }
+    )
+
+
+def assert_same(one: RoundResult, other: RoundResult) -> None:
+    pd.testing.assert_frame_equal(one.curves, other.curves, check_exact=True)
+    for left, right in zip(one.networks, other.networks, strict=True):
+        assert all(torch.equal(left.trained[name], right.trained[name]) for name in left.trained)
+
+
+def test_a_probe_of_the_whole_round() -> None:
+    result = play(["ticket", "reinit"], probes=[f"{HERE}:lengths"])
+    (table,) = result.tables.values()
+    assert list(table.columns) == ["run", "replicate", "round", "density", "arm", "draw", "length"]
+    assert table[["replicate", "arm"]].values.tolist() == [[r, a] for r in range(3) for a in ("ticket", "reinit")]
+    expected = [float(network.trained["1.weight"].norm()) for network in result.networks]
+    assert table["length"].tolist() == expected
+
+
+def test_a_probe_at_steps_sees_parts_in_lanes_as_one_stack() -> None:
+    probes = [{"name": f"{HERE}:lengths_by_step", "times": 2.0}]
+    whole, parts = play(probes=probes, replicates=5), play(probes=probes, replicates=5, lanes=2, at_once=2)
+    assert_same(whole, parts)
+    pd.testing.assert_frame_equal(whole.tables["lengths_by_step"], parts.tables["lengths_by_step"], check_exact=True)
+    table = whole.tables["lengths_by_step"]
+    assert table[["replicate", "step"]].values.tolist() == [[r, s] for r in range(5) for s in (0, 2, 4)]
+    assert (table.loc[table["step"] == 0, "moved"] == 0).all()
+    assert (table.loc[table["step"] > 0, "moved"] > 0).all()
+    last = table.loc[table["step"] == 4, "length"].tolist()
+    np.testing.assert_allclose(last, [2 * float(n.trained["1.weight"].norm()) for n in whole.networks], rtol=1e-6)
+    assert table["drawn"].nunique() == len(table), "each network and step draws its own numbers"
+
+
+def test_networks_that_start_at_several_steps_are_in_one_table() -> None:
+    one = fitted(
+        replicates=2,
+        probes=[f"{HERE}:lengths_by_step", f"{HERE}:lengths"],
+        arms=["ticket", {"name": "reinit", "start": 0}],
+        rewind={"step": 2},
+        train={"steps": 6, "batch_size": 8, "evaluate_every": 3, "evaluate_on": 4},
+    )
+    setting = make_setting(one, plan_execution(one, CPU), CPU)
+    chains = [first_chain(setting, replicate) for replicate in range(2)]
+    ticket = [(ArmConfig(name="ticket"), 0)]
+    chains = list(train_round(setting, "id", chains, 0, ticket).chains)
+    result = train_round(setting, "id", chains, 1, [*ticket, (ArmConfig(name="reinit", start=0), 0)])
+    table = result.tables["lengths_by_step"]
+    assert {arm: sorted(set(own["step"])) for arm, own in table.groupby("arm")} == {
+        "reinit": [0, 3, 6],
+        "ticket": [2, 3, 6],
+    }
+    assert table.groupby(["replicate", "arm"]).size().tolist() == [3, 3, 3, 3]
+    by_network = {(n.label.replicate, n.label.arm): float(n.trained["1.weight"].norm()) for n in result.networks}
+    after = result.tables["lengths"]
+    assert {(r, a): v for r, a, v in after[["replicate", "arm", "length"]].values.tolist()} == by_network
+    ends = table[table["step"] == 6].set_index(["replicate", "arm"])["length"]
+    assert all(ends[key] == pytest.approx(value) for key, value in by_network.items())
+
+
+@at_steps
+def vandal(networks: Networks):
+    """Writes to all that it may, and changes what belongs to the whole process."""
+    for tensors in (networks.values, networks.initial, networks.masks):
+        for tensor in tensors.values():
+            tensor.zero_()
+    networks.module(0)[1].weight.data.fill_(7)
+    torch.set_default_dtype(torch.float64)
+    torch.manual_seed(0), np.random.seed(0), random.seed(0)
+    torch.set_grad_enabled(False)
+    drawn = float(torch.rand(())) + np.random.random()
+    return [{"network": 0, "x": drawn}]
+
+
+def vandal_afterwards(networks: Networks):
+    return vandal(networks)
+
+
+def test_a_probe_changes_nothing_that_trains() -> None:
+    plain = play(model={"name": "mlp", "widths": [5], "dropout": 0.5})
+    with process_state.standard_state():
+        state = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()
+        names = [f"{HERE}:vandal", f"{HERE}:vandal_afterwards", "units"]
+        watched = play(model={"name": "mlp", "widths": [5], "dropout": 0.5}, probes=names)
+        assert torch.equal(state[0], torch.get_rng_state())
+        assert (np.random.get_state()[1].tolist(), random.getstate()) == state[1:]
+        assert torch.get_default_dtype() == torch.float32
+        assert torch.is_grad_enabled()
+    assert_same(plain, watched)
+    alone = play(model={"name": "mlp", "widths": [5], "dropout": 0.5}, probes=["units"])
+    pd.testing.assert_frame_equal(watched.tables["units"], alone.tables["units"], check_exact=True)
+
+
+def test_logits_loss_and_score_are_the_modules_own() -> None:
+    seen: dict[str, Any] = {}
+
+    def look(networks: Networks):
+        x, y = networks.examples.test_inputs, networks.examples.test_labels
+        seen.update(logits=networks.logits(x), score=networks.score(x, y), values=networks.values, networks=networks)
+        return [{"network": 0}]
+
+    globals()["look"] = look
+    result = play(probes=[f"{HERE}:look"], model=f"{HERE}:norm_net")
+    x, y = source().examples.test_inputs, source().examples.test_labels
+    for index, network in enumerate(result.networks):
+        module = norm_net((6,), 3)
+        module.load_state_dict(network.trained)
+        wanted = module.eval()(x)
+        torch.testing.assert_close(seen["logits"][index], wanted.detach(), rtol=1e-5, atol=1e-6)
+        loss = seen["networks"].loss(wanted, y).detach()
+        assert float(seen["score"][index, 0]) == pytest.approx(float(loss), rel=1e-5)
+        assert float(seen["score"][index, 1]) == float((wanted.argmax(1) == y).double().mean())
+        assert not seen["networks"].module(index).training
+    between = {name: values[:1].float() for name, values in seen["values"].items()}
+    assert torch.equal(seen["networks"].logits(x, between)[0], seen["logits"][0])
+
+
+def norm_net(input_shape: tuple[int, ...], classes: int) -> nn.Module:
+    return nn.Sequential(nn.Linear(input_shape[0], 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, classes))
+
+
+@at_steps
+def remembers(networks: Networks):
+    before = networks.carry.get("steps", torch.zeros(0))
+    networks.carry["steps"] = torch.cat([before, torch.tensor([float(networks.step)])])
+    return [{"network": i, "seen": "-".join(str(int(s)) for s in before)} for i in range(len(networks))]
+
+
+def test_what_a_probe_carries_on_is_of_its_networks_alone() -> None:
+    table = play(probes=[f"{HERE}:remembers"], replicates=4, lanes=2, at_once=2).tables["remembers"]
+    assert table[["replicate", "step", "seen"]].values.tolist() == [
+        [replicate, *row] for replicate in range(4) for row in ([0, ""], [2, "0"], [4, "0-2"])
+    ]
+
+
+# What is refused before training.
+
+
+def fails(networks: Networks):
+    raise KeyError("oops")
+
+
+def other_columns(networks: Networks):
+    return [{"network": 0, "x" if networks.round else "y": 1.0}]
+
+
+def no_diverged(networks: Networks):
+    if not networks.finite.all():
+        raise ArithmeticError("nan")
+    return [{"network": 0, "x": 1.0}]
+
+
+def needs_option(networks: Networks, size: int):
+    return []
+
+
+def takes_nothing():
+    return []
+
+
+def writes_to_examples(networks: Networks):
+    networks.examples.train_inputs.add_(1)
+    return []
+
+
+def asks_for_trained(networks: Networks):
+    if networks.round:
+        networks.earlier(0)
+    return []
+
+
+@at_steps
+def carries_a_list(networks: Networks):
+    networks.carry["x"] = [1]
+    return []
+
+
+@pytest.mark.parametrize(
+    ("probe", "message"),
+    [
+        (
+            f"{HERE}:fails",
+            r"probe '.*:fails' fails \(tried on initial values, before any training: round 0, step 4\): KeyError: 'oo",
+        ),
+        (f"{HERE}:other_columns", r"its columns are not the same at each call: \(y: number\) and \(x: number\)"),
+        (
+            f"{HERE}:no_diverged",
+            r"one network diverged\): ArithmeticError: nan .*give NaN for them \(networks.finite says which\)",
+        ),
+        (f"{HERE}:needs_option", "probes.size: .*needs this option"),
+        ({"name": f"{HERE}:lengths", "sise": 1}, "probes.sise = 1: .*has no such option"),
+        (f"{HERE}:takes_nothing", "takes_nothing' fails"),
+        (f"{HERE}:writes_to_examples", "writes to networks.examples; write to a clone of them"),
+        (f"{HERE}:carries_a_list", r"networks.carry\['x'\] is a list, must be a tensor"),
+        (f"{HERE}:nowhere", "has no function 'nowhere'"),
+    ],
+)
+def test_a_wrong_probe_is_refused_before_training(probe: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        fitted(probes=[probe])
+
+
+def test_trained_values_of_earlier_rounds_must_be_saved() -> None:
+    fitted(probes=[f"{HERE}:asks_for_trained"])
+    with pytest.raises(
+        UserCodeError, match=r"asks for trained values of round 0, and none are saved; set store\.trained"
+    ):
+        fitted(probes=[f"{HERE}:asks_for_trained"], store={"trained": "none"})
+
+
+def test_every_wrong_probe_is_told_at_once_beside_other_problems() -> None:
+    with pytest.raises(InputError) as caught:
+        fitted(probes=[f"{HERE}:nowhere", {"name": f"{HERE}:lengths", "a": 1}], train={"batch_size": 900, "steps": 4})
+    assert len(caught.value.problems) == 3
+
+
+late: list[int] = []
+
+
+@at_steps
+def fails_late(networks: Networks):
+    late.append(1)
+    if len(late) > 10:
+        return [{"network": 0, "y": 1}]
+    return [{"network": 0, "x": 1}]
+
+
+def test_columns_that_change_while_it_trains_are_refused_then() -> None:
+    late.clear()
+    with pytest.raises(UserCodeError, match=r"not the same in the trial before training and in round 0: \(x: number\)"):
+        play(probes=[f"{HERE}:fails_late"], train={"steps": 12, "batch_size": 8, "evaluate_every": 1})
+
+
+# Memory.
+
+
+@working_memory(lambda module: 10**6)
+def heavy(networks: Networks):
+    return []
+
+
+def test_memory_of_probes_is_planned() -> None:
+    def needed(*probes: str) -> int:
+        one = fitted(probes=list(probes), compute={"memory_gib": 0.5})
+        return memory_needed(one, plan_execution(one, CPU), CPU)
+
+    plain = needed()
+    assert needed(f"{HERE}:heavy") > needed(f"{HERE}:lengths") > plain
+    assert needed(f"{HERE}:heavy") > plain + len(ARMS) * 10**6
+    assert needed("units") > plain
+
+
+def test_tensors_are_named_as_the_model_names_them() -> None:
+    found: dict[str, Tensor] = {}
+
+    def names(networks: Networks):
+        found.update(networks.masks)
+        return [{"network": 0}]
+
+    globals()["names"] = names
+    play(probes=[f"{HERE}:names"])
+    assert list(found) == ["1.weight", "3.weight"]
