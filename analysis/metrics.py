@@ -1,4 +1,4 @@
-"""What can be compared: the measured columns of `rounds`, which way is better, and which differences matter."""
+"""The metrics that runs are compared by: columns of `rounds`, their better direction and margin of equivalence."""
 
 from __future__ import annotations
 
@@ -9,21 +9,30 @@ from dataclasses import dataclass
 import pandas as pd
 
 from tickets.errors import InputError, nearest
+from tickets.store.derived import is_dense
 
 SHARE = 0.05
-"""The default margin: this share of what the dense networks of the same run have."""
+"""The default margin of equivalence, as a share of the test error (or loss) of the run's own dense networks."""
 
 
 @dataclass(frozen=True)
 class Metric:
     """A column of `rounds`.
 
-    more_is_better: of two trainings with different values, whether the one with more is the better.
-    margin: the largest difference that does not matter where there is no dense network to measure it by; of a
-    ratio, the largest relative one.
-    ratio: compared as ticket / arm, on the log scale, and not as ticket - arm.
-    worst: what a training without a value counts as where it is counted; None: the worst value in its run.
-    accuracy: whether it is one, in [0, 1].
+    Parameters
+    ----------
+    heading : str
+        Its name in a sentence.
+    more_is_better : bool
+        Whether the larger of two values is the better one.
+    margin : float
+        Margin of equivalence where no dense network gives one; relative for a ratio.
+    ratio : bool
+        Whether it is compared as ticket / arm, on the log scale, instead of ticket - arm.
+    worst : float, optional
+        The value of a training that diverged, where diverged trainings count. None: the worst value in its run.
+    accuracy : bool
+        Whether it is an accuracy: at most 1, and 1 minus it is an error.
     """
 
     heading: str
@@ -35,7 +44,7 @@ class Metric:
 
 
 _ACCURACY_MARGIN = 0.005  # 0.5 points
-_LOSS_MARGIN = 0.01  # nats an example: the right label's probability (geometric mean) moves by 1 %
+_LOSS_MARGIN = 0.01  # nats an example: the right label's probability (geometric mean) changes by 1 %
 STEP_MARGIN = 0.05  # 5 % more, or fewer, steps
 
 METRICS: Mapping[str, Metric] = {
@@ -52,14 +61,26 @@ METRICS: Mapping[str, Metric] = {
 
 
 def find_metric(name: str) -> Metric:
-    """The metric of this name. Raises InputError, with the nearest name, if there is none."""
+    """The metric with this name.
+
+    Raises
+    ------
+    InputError
+        If there is none; the message names the nearest one.
+    """
     if name not in METRICS:
         raise InputError(f"metric = {name!r}: must be one of {', '.join(METRICS)}{nearest(name, METRICS)}")
     return METRICS[name]
 
 
 def find_margin(margin: float | None, metric: Metric) -> float:
-    """The margin to judge by, the metric's own if none is given. Raises InputError if it is no number >= 0."""
+    """The given margin, or the metric's own if it is None.
+
+    Raises
+    ------
+    InputError
+        If it is not a finite number >= 0.
+    """
     if margin is None:
         return metric.margin
     if not math.isfinite(margin) or margin < 0:
@@ -68,12 +89,11 @@ def find_margin(margin: float | None, metric: Metric) -> float:
 
 
 def margins(rounds: pd.DataFrame, name: str, margin: float | None = None, share: float = SHARE) -> pd.Series[float]:
-    """{run: the largest difference that does not matter}, in the metric's unit (of a ratio: relative).
+    """{run: margin of equivalence}, in the metric's unit (relative for a ratio).
 
-    By default it is `share` of what the run's own dense networks have: of their error, 1 - accuracy, for an
-    accuracy, and of their loss for a loss, as the mean over replicates. So a task on which 2 % of the examples go
-    wrong has another margin than one on which 40 % do. Ratios have the metric's own margin; so has a run without a
-    dense network that did not diverge.
+    By default it is `share` times what the run's own dense networks have, as the mean over replicates: their error,
+    1 - accuracy, for an accuracy, and their loss for a loss. So a task with 2 % test error has another margin than one
+    with 40 %. Ratios have the metric's own margin; so has a run in which every dense network diverged.
 
     Parameters
     ----------
@@ -82,33 +102,44 @@ def margins(rounds: pd.DataFrame, name: str, margin: float | None = None, share:
     name : str
         A name in `METRICS`.
     margin : float, optional
-        The margin of every run, instead.
+        The margin of every run, instead of the default.
     share : float
         At least 0.
 
     Raises
     ------
     InputError
-        If the metric is unknown, or the margin is no number >= 0.
+        If the metric is unknown, or the margin is not a finite number >= 0.
     """
     metric = find_metric(name)
     runs = pd.Index(rounds["run"].unique(), name="run")
     own = find_margin(margin, metric)
     if margin is not None or metric.ratio:
         return pd.Series(own, index=runs, dtype=float)
-    dense = rounds[(rounds["arm"] == "ticket") & (rounds["round"] == 0)]
-    level = dense.groupby("run")[name].mean().reindex(runs)
+    level = rounds[is_dense(rounds)].groupby("run")[name].mean().reindex(runs)
     return (share * (1 - level if metric.accuracy else level)).fillna(own)
 
 
 def values_of(rounds: pd.DataFrame, name: str, count_as_worst: bool = False) -> pd.Series[float]:
     """A metric by row of `rounds`; NaN for a training that has no value.
 
-    Without a value are trainings that diverged, and for `early_stop_step` those whose validation loss never
-    fell below where it started (step 0): they learned nothing, which is not the same as being fast.
-    count_as_worst: these get the worst value instead: accuracy 0; where there is no worst possible value
-    (losses, steps), the worst that any training of the same run had. Still NaN if no training of the run has
-    a value.
+    Without a value are trainings that diverged and, for `early_stop_step`, those whose validation loss was lowest
+    before their first step: they learned nothing, which is not the same as being fast.
+
+    Parameters
+    ----------
+    rounds : DataFrame
+        As `tickets.load(...).rounds`.
+    name : str
+        A name in `METRICS`.
+    count_as_worst : bool
+        Whether trainings without a value get the worst value: accuracy 0, or the lowest of the run if that is below
+        0; for losses and steps the worst of the run. Still NaN if no training of the run has a value.
+
+    Raises
+    ------
+    InputError
+        If the metric is unknown, or `rounds` lacks its column.
     """
     metric = find_metric(name)
     if name not in rounds:
@@ -118,6 +149,5 @@ def values_of(rounds: pd.DataFrame, name: str, count_as_worst: bool = False) -> 
         values = values.where(values > 0)
     if not count_as_worst:
         return values
-    if metric.worst is not None:
-        return values.fillna(metric.worst)
-    return values.fillna(values.groupby(rounds["run"]).transform("min" if metric.more_is_better else "max"))
+    worst = values.groupby(rounds["run"]).transform("min" if metric.more_is_better else "max")
+    return values.fillna(worst if metric.worst is None else worst.clip(upper=metric.worst).fillna(metric.worst))

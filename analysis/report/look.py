@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from tickets.catalogue import ARMS
 
-from .layout import make_room
+from .panels import make_room
 
 INK = "#1f2328"
 """Text, axes and grid; nothing else has this colour, so that a page can put its own in its place."""

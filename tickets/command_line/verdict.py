@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tickets.analysis import Winning
-from tickets.analysis.telling import headline, paragraphs
+from tickets.analysis.messages import headline, paragraphs
 from tickets.command_line.terminal import make_console, say, show_table
 
 
