@@ -42,7 +42,7 @@ def claims(saved: Saved) -> pd.DataFrame:
         | id, says | the claim; every run has `winning_ticket` |
         | answer | `yes`, `no` or `cannot tell` |
         | density | where it was decided; None if at no density |
-        | metric, estimate, low, high, n | the result; for `winning_ticket`, accuracy at early stop, ticket minus dense |
+        | metric, estimate, low, high, n | for `winning_ticket`: accuracy at early stop, ticket minus dense |
         | published, agrees | a paper's number, and whether the result agrees; None for `winning_ticket` |
         | registered | `before training`, or after how many rounds the rule that decides was first seen |
         | why | the reason and every number, one sentence per line |

@@ -141,8 +141,7 @@ def _lacking(
         )
     alike = [arm for arm in rule.controls if arm in rule.measurements]
     if alike:
-        start = "start" if len(alike) > 1 else "starts"
-        return f"{listed(alike)} {start} from the ticket's values and cannot be a control; name another in verdict.controls"
+        return f"{listed(alike)}: starts from the ticket's values, so is no control; name another in verdict.controls"
     if rule.density is not None and max(densities.index) < (rule.rounds or 0) and _is_nearer(densities, rule.density):
         return f"the round nearest to density {rule.density:g} is not trained yet"
     if STEPS not in rounds:

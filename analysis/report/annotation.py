@@ -1,4 +1,4 @@
-"""The names in a figure: beside where lines end, or in a legend, none over another and none cut."""
+"""The names of lines in a figure: at the ends of the lines or in a legend, without overlap and uncut."""
 
 from __future__ import annotations
 
@@ -19,7 +19,15 @@ _ROW = 0.2  # inches of a row of a legend
 
 
 def room_for(texts: Iterable[str], size: float = 10) -> float:
-    """The share of a figure's width that the longest of these texts takes, at so many points."""
+    """The share of a figure's width that the longest of some texts takes.
+
+    Parameters
+    ----------
+    texts : iterable of str
+        The texts.
+    size : float
+        Font size, in points.
+    """
     font = FontProperties(family="DejaVu Sans")
     drawn = sorted({text for text in texts if text.strip()})
     widths = [TextPath((0, 0), text, size=size, prop=font).get_extents().width for text in drawn]
@@ -27,9 +35,17 @@ def room_for(texts: Iterable[str], size: float = 10) -> float:
 
 
 def short_names(names: Iterable[str], most: int = 36) -> dict[str, str]:
-    """Each name with at most so many letters, left out in the middle, at the end or at the beginning.
+    """Shorten names: {name: shortened name}.
 
-    Different names stay different: where that takes whole names, these are kept.
+    Letters are left out in the middle, at the end or at the beginning, whichever keeps different names different; if
+    none does, the names are unchanged.
+
+    Parameters
+    ----------
+    names : iterable of str
+        The names.
+    most : int
+        The largest number of letters of a shortened name.
     """
     every = list(dict.fromkeys(names))
     half, rest = most // 2, most - most // 2 - 1
@@ -46,9 +62,14 @@ def short_names(names: Iterable[str], most: int = 36) -> dict[str, str]:
 
 
 def label_ends(axes: Axes, ends: Sequence[tuple[str, float, float, str]]) -> None:
-    """Write (text, x, y, colour) right of the panel, beside where each line ends, none over another.
+    """Write the names of lines to the right of a panel, beside the ends of the lines and without overlap.
 
-    The axes' limits and scales must be what they will be.
+    Parameters
+    ----------
+    axes : Axes
+        The panel; its limits and scales must be final.
+    ends : sequence of (text, x, y, colour)
+        The name of each line, where it ends (in data coordinates) and its colour.
     """
     if not ends:
         return
@@ -66,12 +87,19 @@ def label_ends(axes: Axes, ends: Sequence[tuple[str, float, float, str]]) -> Non
 
 
 def spread(heights: Sequence[float], gap: float, within: tuple[float, float] = (-math.inf, math.inf)) -> list[float]:
-    """Heights at least `gap` apart, in the same order, and as near to those given as can be (least squares).
+    """Move heights apart: at least `gap`, in the same order, and as near to the given ones as possible (least squares).
 
-    within: where all of them must lie, if there is room for so many; else they begin at the lower end.
+    Parameters
+    ----------
+    heights : sequence of float
+        The wanted heights.
+    gap : float
+        The smallest distance between two of them.
+    within : (float, float)
+        The range that must contain all of them. If it is too small, they begin at its lower end.
     """
     order = np.argsort(heights, kind="stable")
-    # With i gaps taken off the i-th height, "at least a gap apart" is "not falling": pool adjacent violators.
+    # With i gaps subtracted from the i-th height, "at least a gap apart" means "not decreasing": isotonic regression.
     pools: list[tuple[float, int]] = []
     for rank, index in enumerate(order):
         mean, count = heights[index] - rank * gap, 1
@@ -79,7 +107,7 @@ def spread(heights: Sequence[float], gap: float, within: tuple[float, float] = (
             other, size = pools.pop()
             mean, count = (mean * count + other * size) / (count + size), count + size
         pools.append((mean, count))
-    # Cut to bounds, the nearest without bounds is the nearest within them.
+    # Clipping the solution without bounds gives the solution within them.
     low, high = within[0], within[1] - max(len(heights) - 1, 0) * gap
     flat = [max(low, min(mean, high)) for mean, count in pools for _ in range(count)]
     placed = {int(index): flat[rank] + rank * gap for rank, index in enumerate(order)}
@@ -87,15 +115,24 @@ def spread(heights: Sequence[float], gap: float, within: tuple[float, float] = (
 
 
 def legend_above(figure: Figure, looks: Sequence[Line2D], texts: Sequence[str]) -> None:
-    """A legend over the panels of a figure whose layout is constrained, in as many columns as fit, three at most.
+    """Put a legend above the panels of a figure with constrained layout, in at most three columns.
 
     The figure becomes higher by the legend's rows.
+
+    Parameters
+    ----------
+    figure : Figure
+        The figure.
+    looks : sequence of Line2D
+        One line per name.
+    texts : sequence of str
+        The names.
     """
     shown = [short_names(texts)[text] for text in texts]
     column = room_for(shown) + 50 / 72 / WIDTH  # the line, and what is free around it
     columns = max(1, min(len(shown), 3, int(1 / column)))
     figure.set_figheight(figure.get_figheight() + _ROW * (-(-len(shown) // columns) - 1))
     options: dict[str, Any] = {"loc": "outside upper left", "ncols": columns, "handlelength": 1.2}
-    legend = figure.legend(looks, ["-"] * len(shown), **options)  # it takes no name that begins with an underscore
+    legend = figure.legend(looks, ["-"] * len(shown), **options)  # matplotlib skips names that begin with an underscore
     for text, name in zip(legend.get_texts(), shown, strict=True):
         text.set_text(name)

@@ -1,4 +1,4 @@
-"""Where the panels of a figure stand, in inches."""
+"""Figures with panels at given places, in inches."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-WIDTH = 5.6  # inches; at 72 units an inch, a text of 10 units stays legible on a telephone
+WIDTH = 5.6  # inches; text of 10 points then stays legible on a telephone
 
-GAP = 12.5 / 72  # inches from one label to the next
-_EDGE = 0.1  # inches that stay free around a figure
-_LEAST = 0.35  # of the width for a panel, whatever the labels; the figure becomes wider for them
+GAP = 12.5 / 72  # inches between two labels
+_EDGE = 0.1  # inches of margin around a figure
+_LEAST = 0.35  # of the width, for a panel; for longer labels the figure becomes wider
 
 
 def make_room(figure: Figure) -> None:
-    """Enlarge a figure by what stands out of it, such as long labels; its panels keep their size in inches.
+    """Enlarge a figure in place, so that it contains all of its labels; its panels keep their size in inches.
 
-    A figure whose layout is constrained makes room by itself, and is left as it is.
+    A figure with constrained layout is unchanged: it makes room by itself.
     """
     if figure.get_layout_engine() is not None:
         return
@@ -36,7 +36,22 @@ def make_room(figure: Figure) -> None:
 
 
 def panels(count: int, height: float, **options: Any) -> tuple[Figure, list[Axes]]:
-    """A figure of so many panels, two to a row, each so many inches high."""
+    """A figure of several panels, two per row.
+
+    Parameters
+    ----------
+    count : int
+        Number of panels.
+    height : float
+        Of each panel, in inches.
+    **options
+        Passed to `Figure.subplots`.
+
+    Returns
+    -------
+    figure : Figure
+    axes : list of Axes
+    """
     columns = min(count, 2)
     rows = -(-count // columns)
     figure = Figure(figsize=(WIDTH, rows * height), layout="constrained")
@@ -47,7 +62,17 @@ def panels(count: int, height: float, **options: Any) -> tuple[Figure, list[Axes
 
 
 def one_panel(labels: int, height: float = 3.6, right: float = 0.76) -> tuple[Figure, Axes]:
-    """A figure of one panel that leaves room for so many labels right of it, from `right` of its width on."""
+    """A figure of one panel, with room for labels to its right.
+
+    Parameters
+    ----------
+    labels : int
+        Number of labels.
+    height : float
+        Of the figure, in inches; at least.
+    right : float
+        The right edge of the panel, as a fraction of the figure's width.
+    """
     figure = Figure(figsize=(WIDTH, max(height, labels * GAP / 0.81)))
     axes = figure.subplots()
     figure.subplots_adjust(left=0.13, right=right, top=0.95, bottom=0.14)
@@ -55,7 +80,7 @@ def one_panel(labels: int, height: float = 3.6, right: float = 0.76) -> tuple[Fi
 
 
 def two_panels(labels: int, height: float = 4.6, right: float = 0.76) -> tuple[Figure, tuple[Axes, Axes]]:
-    """As `one_panel`, with a second panel below the first; so many labels beside each."""
+    """As `one_panel`, with a second panel below the first and `labels` labels beside each."""
     figure = Figure(figsize=(WIDTH, max(height, labels * GAP / 0.37)))
     above, below = figure.subplots(2, 1)
     figure.subplots_adjust(left=0.13, right=right, top=0.96, bottom=0.11, hspace=0.25)
@@ -65,12 +90,19 @@ def two_panels(labels: int, height: float = 4.6, right: float = 0.76) -> tuple[F
 def stacked(
     heights: Sequence[float], left: float = 0.13, right: float = 0.7, above: float = 0.3
 ) -> tuple[Figure, list[Axes]]:
-    """Panels one below the other, each so many inches high, with room for labels left and right of them.
+    """A figure of panels one below the other, with room for labels to their left and right.
 
-    left, right: where panels begin and end, as fractions of the width. above: inches over each of them.
+    Parameters
+    ----------
+    heights : sequence of float
+        Of the panels, in inches.
+    left, right : float
+        The edges of the panels, as fractions of the figure's width.
+    above : float
+        Space above each panel, in inches.
     """
     right = max(right, left + _LEAST)
-    below = 0.5  # inches, for the axis' numbers and name
+    below = 0.5  # inches, for the numbers and the name of the axis
     between = above + below
     whole = above + sum(heights) + between * (len(heights) - 1) + below
     figure = Figure(figsize=(WIDTH, whole))

@@ -78,8 +78,7 @@ def _criteria(required: pd.DataFrame, rule: Rule, with_compared: bool) -> Table:
     note = (
         f"Each criterion by density: the estimate (differences{_in_unit(accuracy)}; of steps the ratio); its 95 % "
         "interval, simultaneous over all cells of this table; and whether the criterion holds by it. A winning ticket "
-        "has a yes in "
-        f"every column of a row.{_other(COMPARED, with_compared)}"
+        f"has a yes in every column of a row.{_other(COMPARED, with_compared)}"
     )
     own = required[~required["criterion"].str.startswith(BETTER_THAN)]
     ordered = pd.concat([own, required.drop(own.index)])

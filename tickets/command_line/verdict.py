@@ -21,7 +21,7 @@ def print_verdict(console: Console, one: Winning) -> None:
 
 
 def print_claims(found: pd.DataFrame) -> None:
-    """A line a claim: the answer and its numbers; below, what each says and why."""
+    """A row per claim, with the answer and its numbers; below, each claim and its reasons, a line each."""
     console = make_console()
     shown = Table()
     for heading in ("run", "claim", "answer", "density", "points", "95 % interval", "n", "registered"):
@@ -40,7 +40,9 @@ def print_claims(found: pd.DataFrame) -> None:
         )
     show_table(console, shown, keys=2)
     for row in found.to_dict("records"):
-        say(console, f"{row['run']}, {row['id']}: {row['says']}? {row['answer']}. {row['why']}")
+        say(console, f"{row['run']}, {row['id']}: {row['says']}? {row['answer']}.")
+        for line in str(row["why"]).splitlines():
+            say(console, f"  {line}", indent=4)
 
 
 def _points(value: object) -> str:

@@ -98,7 +98,7 @@ def describe_kept_pixels(data: pd.DataFrame) -> str:
     return (
         f"Surviving weights of the first layer at each of the {height} x {width} pixels, relative to the mean. At "
         f"density {rows['density'].iloc[0]:.4g} it is {rows.loc[inner, 'relative'].mean():.2f} in the inner half of "
-        f"the image and {rows.loc[~inner, 'relative'].mean():.2f} outside it; {none} of {len(rows)} pixels keep no weight."
+        f"the image and {rows.loc[~inner, 'relative'].mean():.2f} outside it; {none} of {len(rows)} pixels keep none."
     )
 
 

@@ -119,7 +119,7 @@ def _symmetry(study: Study) -> Table:
         pd.DataFrame(rows, columns=names),
         "Of the layer with the most distinct units. A unit is the vector of its incoming weights, bias and outgoing "
         "weights. “First differ”: the first evaluated step with more distinct units than at the start, and in how many "
-        "networks; “by more”: within the tolerance, a thousandth of the longest unit's length, which is also the unit "
+        "networks; “by more”: than the tolerance, a thousandth of the longest unit's length, which is also the unit "
         f"of the spread. Arm constant in round {MASKED}: all weights the same under the masks of the named start.",
         whole,
     )

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
-from tickets.analysis.why_random.held import better, equivalent, no_worse, together, worse
+from tickets.analysis.why_random.verdict import better, equivalent, no_worse, together, worse
 
 YES, NO, UNKNOWN = "shown", "shown not to hold", "cannot tell"
 

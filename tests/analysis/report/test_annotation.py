@@ -20,7 +20,7 @@ from tickets.analysis.report import (
     overlap,
     surviving,
 )
-from tickets.analysis.report.labels import short_names, spread
+from tickets.analysis.report.annotation import short_names, spread
 
 ACCURACY, STEP = "early_stop_test_accuracy", "early_stop_step"
 LONG = [f"pruned_at_init_by_snip_with_global_scope_{number}" for number in range(8)]

@@ -11,13 +11,17 @@ import pandas as pd
 import pytest
 from scipy import stats
 from tickets.analysis import report
-from tickets.analysis.report import PAGE, make_figure, page, why_part
-from tickets.analysis.report.why import FIGURES, SLUG
-from tickets.analysis.report.why import part as parts
-from tickets.analysis.why_random import claims, geometry, study_of
+from tickets.analysis.report import PAGE, WHY_FIGURES, chapter_of, make_figure
+from tickets.analysis.report.html import html_of
+from tickets.analysis.report.page import files_of
+from tickets.analysis.report.why_random.chapter import chapter_of_study
+from tickets.analysis.why_random import claims, geometry, study_of, why_not_a_study
 
 import tickets
 from tickets.errors import InputError
+
+FIGURES = tuple(record.name for record in WHY_FIGURES)
+SLUG = "why-random"
 
 
 @pytest.fixture(scope="module")
@@ -26,8 +30,8 @@ def study(starts_saved):
 
 
 @pytest.fixture(scope="module")
-def part(starts_saved):
-    return why_part(starts_saved)
+def chapter(starts_saved):
+    return chapter_of(starts_saved)
 
 
 def test_the_first_screen_answers_and_says_what_was_run_and_how_sure(two_starts, why_files, page_of):
@@ -35,9 +39,9 @@ def test_the_first_screen_answers_and_says_what_was_run_and_how_sure(two_starts,
     saved = tickets.load(two_starts)
     head = read.text[: read.text.index("Contents")]
     assert "starts: why are initial weights random?" in head
-    answer = why_part(saved).answer
-    assert answer.lead in head
-    assert all(one.claim in head for one in answer.told)
+    summary = chapter_of(saved).summary
+    assert summary.headline in head
+    assert all(point.text in head for point in summary.points)
     assert "1 random start and 1 start of equal units on digits: 2 runs, 2 replicates each, 40 trainings" in head
     assert "n = 2 replicates, compared in pairs that share their data order; 95 % t-intervals;" in head
     assert "None of 40 trainings diverged." in head
@@ -77,7 +81,7 @@ def test_runs_are_folded_below_it_each_as_it_would_be_by_itself(two_starts, why_
 
 def test_a_campaign_of_one_start_has_no_such_part(report_of, page_of):
     saved, files = report_of(rounds=0, replicates=1, arms=["ticket"], store={"units": True})
-    assert why_part(saved) is None
+    assert why_not_a_study(saved) is not None
     assert "is there a winning ticket?" in page_of(files[PAGE].decode()).text
     assert not any(SLUG in path for path in files)
     with pytest.raises(
@@ -95,34 +99,33 @@ def test_every_figure_and_table_is_a_file_too(why_files):
         assert why_files[f"tables/{SLUG}/{name}.tex"].startswith(rb"\begin{tabular}")
 
 
-def test_every_figure_has_an_alternative_its_numbers_and_its_lines(part, why_files):
+def test_every_figure_has_an_alternative_its_numbers_and_its_lines(chapter, why_files):
     html = unescape(why_files[PAGE].decode())
-    assert [plot.name for plot in part.plots] == list(FIGURES)
-    for plot in part.plots:
-        assert plot.told.endswith(".")
-        assert "nan" not in plot.told
+    assert [plot.name for plot in chapter.plots] == list(FIGURES)
+    for plot in chapter.plots:
+        assert plot.drawn.description.endswith(".")
+        assert "nan" not in plot.drawn.description
         assert f"<h3>{plot.title}</h3>" in html
-        assert plot.code.splitlines()[-1] in html
+        assert plot.drawn.code.splitlines()[-1] in html
 
 
 def test_the_same_campaign_gives_the_same_bytes_wherever_it_lies(two_starts, why_files, tmp_path):
     shutil.copytree(two_starts, tmp_path / "elsewhere")
-    part = why_part(tickets.load(tmp_path / "elsewhere"))
-    made = page._files(SLUG, part.plots, [part.claims, *part.sheets])
-    assert made == {path: data for path, data in why_files.items() if SLUG in path}
-    assert page._page("a", part, [], {}) == page._page("a", why_part(tickets.load(two_starts)), [], {})
+    chapter = chapter_of(tickets.load(tmp_path / "elsewhere"))
+    assert files_of(chapter) == {path: data for path, data in why_files.items() if SLUG in path}
+    assert html_of("a", [chapter], [], {}) == html_of("a", [chapter_of(tickets.load(two_starts))], [], {})
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_the_lines_beside_a_figure_draw_it(starts_folder, part, tmp_path, monkeypatch, name):
+def test_the_lines_beside_a_figure_draw_it(starts_folder, chapter, tmp_path, monkeypatch, name):
     (tmp_path / "runs" / "saved").mkdir(parents=True)
     (tmp_path / "runs" / "saved" / "starts").symlink_to(starts_folder)
     monkeypatch.chdir(tmp_path)
-    (plot,) = (plot for plot in part.plots if plot.name == name)
+    (plot,) = (plot for plot in chapter.plots if plot.name == name)
     space = {}
-    exec(plot.code, space)
+    exec(plot.drawn.code, space)
     assert (tmp_path / f"{name}.pdf").stat().st_size > 1000
-    pd.testing.assert_frame_equal(space["data"], plot.data)
+    pd.testing.assert_frame_equal(space["data"], plot.drawn.data)
 
 
 def test_distinct_units_by_hand(study):
@@ -158,7 +161,7 @@ def test_losses_by_hand(study):
 
 
 def test_distances_are_those_of_the_geometry(study):
-    table = report.kept_distances(study)
+    table = report.layer_distances(study)
     pd.testing.assert_frame_equal(
         table.drop(columns=["setting", "label", "kind"]).sort_values("run", ignore_index=True),
         geometry(study.units).sort_values("run", ignore_index=True),
@@ -182,22 +185,24 @@ def test_distances_between_ends_by_hand(study):
     assert set(table.loc[table["label"] == "glorot_normal", "way"]) == {*shares.values(), "both other"}
 
 
-def test_tables_show_how_many_reached_a_loss_and_which_networks_came_apart(part):
-    sheets = {sheet.name: sheet for sheet in part.sheets}
+def test_tables_show_how_many_reached_a_loss_and_which_networks_came_apart(chapter):
+    sheets = {table.name: table for table in chapter.tables}
     reaching = sheets["reaching"].data.set_index("start")
     assert list(reaching.columns) == ["on", "2", "1", "0.5", "0.1"]
     assert reaching.loc["zeros", "1"] == "0 of 2"
     symmetry = sheets["symmetry"].data.set_index(["start", "arm"])
-    assert symmetry.loc[("zeros", "ticket"), "come apart by more"] == "0 of 2"
-    assert symmetry.loc[("constant 0.5 [dropout 0.5]", "ticket"), "come apart"] == "step 5, 2 of 2"
+    assert symmetry.loc[("zeros", "ticket"), "first differ by more"] == "0 of 2"
+    assert symmetry.loc[("constant 0.5 [dropout 0.5]", "ticket"), "first differ"] == "step 5, 2 of 2"
     assert sheets["retrained"].data.set_index(["start", "ticket against"]).loc[("dct", "reinit"), "identical ends"] == 2
 
 
-def test_without_ends_the_figure_is_missing_and_why(study):
+def test_without_ends_the_figure_is_missing_and_why(study, starts_saved):
     bare = replace(study, ends=study.ends.iloc[:0], no_ends={"a": "nothing was trained twice"})
-    plots, missing = parts._plots(bare, "starts")
-    assert [plot.name for plot in plots] == ["distinct", "losses", "distances"]
-    assert [(one.title, one.why) for one in missing] == [("Where trainings end", "nothing was trained twice")]
+    made = chapter_of_study(bare, starts_saved)
+    assert [plot.name for plot in made.plots] == ["distinct", "losses", "distances"]
+    assert [(one.title, one.why) for one in made.missing] == [
+        ("Distance between the ends of two trainings", "nothing was trained twice")
+    ]
 
 
 def test_one_replicate_and_trainings_that_diverge(report_of, page_of):
@@ -210,15 +215,18 @@ def test_one_replicate_and_trainings_that_diverge(report_of, page_of):
     assert "This campaign cannot tell." in text
     assert "One replicate: no interval" in text
     assert "2 of 2 trainings diverged." in text
-    assert "No figure “Where trainings end”: the trained values of its repeats were not kept" in text
+    assert (
+        "No figure “Distance between the ends of two trainings”: the trained values of its repeats were not saved"
+        in text
+    )
     assert "nan" not in text.lower().replace("nanoseconds", "")
 
 
-def test_one_figure_to_show_elsewhere(starts_saved, part):
+def test_one_figure_to_show_elsewhere(starts_saved, chapter):
     made = make_figure(starts_saved, "distinct")
     assert list(made) == ["distinct.svg", "distinct.csv", "distinct.txt", "verdict.txt"]
-    assert made["distinct.csv"] == report.to_csv(part.plots[0].data).encode()
-    assert made["verdict.txt"].decode().startswith(part.answer.sentence + "\n[")
+    assert made["distinct.csv"] == report.to_csv(chapter.plots[0].drawn.data).encode()
+    assert made["verdict.txt"].decode().startswith(chapter.summary.sentence + "\n[")
     with pytest.raises(InputError, match=r"there are accuracy, .*, ends; did you mean 'distances'\?"):
         make_figure(starts_saved, "distancs")
 
@@ -231,11 +239,11 @@ def test_hostile_names_are_text(two_starts, tmp_path, page_of):
         file["config"]["name"] = file["config"]["data"]["name"] = hostile
         path.write_text(json.dumps(file))
     saved = tickets.load(tmp_path / "bad")
-    part = why_part(saved)
-    html = page._page(hostile, part, [], {})
+    chapter = chapter_of(saved)
+    html = html_of(hostile, [chapter], [], {})
     assert hostile in page_of(html).text
     assert html.count("<script>") == 1
-    compile(part.plots[0].code, "figure.py", "exec")
+    compile(chapter.plots[0].drawn.code, "figure.py", "exec")
 
 
 def test_damaged_ends_are_named_and_the_rest_is_told(two_starts, tmp_path, page_of):
@@ -243,8 +251,8 @@ def test_damaged_ends_are_named_and_the_rest_is_told(two_starts, tmp_path, page_
     bad = tickets.load(tmp_path / "bad").runs[0]
     path = tmp_path / "bad" / bad / "cohort-000" / "round-000" / "trained.safetensors"
     path.write_bytes(path.read_bytes()[:-1])
-    part = why_part(tickets.load(tmp_path / "bad", skip_damaged=True))
-    assert list(part.damaged) == [bad]
-    assert "trained.safetensors" in part.damaged[bad]
-    assert bad not in set(part.plots[-1].data["run"])
-    assert bad in set(part.plots[0].data["line"].map({"zeros": bad, "glorot_normal": bad}))
+    chapter = chapter_of(tickets.load(tmp_path / "bad", skip_damaged=True))
+    assert list(chapter.left_out) == [bad]
+    assert "trained.safetensors" in chapter.left_out[bad]
+    assert bad not in set(chapter.plots[-1].drawn.data["run"])
+    assert bad in set(chapter.plots[0].drawn.data["line"].map({"zeros": bad, "glorot_normal": bad}))
