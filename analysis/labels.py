@@ -27,7 +27,9 @@ class Label:
     difference : str
         Unit of a difference of two values, such as "points"; "" for none.
     form : str
-        Format specification of a value, such as ".1f".
+        Format specification of a value in a sentence, such as ".1f".
+    table_form : str
+        Format specification of a value in a table, such as ".2f".
     difference_form : str
         Format specification of a difference.
     low, high : float
@@ -39,6 +41,7 @@ class Label:
     unit: str = ""
     difference: str = ""
     form: str = ".4g"
+    table_form: str = ".4f"
     difference_form: str = "+.3g"
     low: float = 0.0
     high: float = math.inf
@@ -80,16 +83,24 @@ class Labels:
     Parameters
     ----------
     accuracy : Label
-        Of the columns that end in "accuracy".
+        Of the columns that end in "accuracy"; they contain accuracies or R2 (or only NaN).
     loss : Label
         Of the columns that end in "loss".
-    error : str
-        What 1 minus the accuracy is called, in a sentence.
+    metric : str
+        The column of `rounds` by which the arms of the run are shown.
+    column : str
+        The column of `curves` of its learning curves.
     """
 
     accuracy: Label
     loss: Label
-    error: str
+    metric: str = "early_stop_test_accuracy"
+    column: str = "test_accuracy"
+
+    @property
+    def main(self) -> Label:
+        """The label of `metric`."""
+        return self.of(self.metric)
 
     def of(self, column: str) -> Label:
         """The label of a metric, or of a column of `rounds` or `curves`."""
@@ -105,16 +116,13 @@ class Labels:
 
 STEPS = Label("steps", form=".0f", difference="steps", difference_form="+.1f")
 
-CLASSIFICATION = Labels(
-    accuracy=Label("accuracy", 100.0, "%", "points", ".1f", "+.2f", high=100.0),
-    loss=Label("loss", difference="nats"),
-    error="test error",
-)
-REGRESSION = Labels(
-    accuracy=Label("R2", form=".3f", difference_form="+.3f", low=-math.inf, high=1.0),
-    loss=Label("loss"),
-    error="unexplained share of the test targets' variance, 1 - R2",
-)
+_ACCURACY = Label("accuracy", 100.0, "%", "points", ".1f", ".2f", "+.2f", high=100.0)
+_R2 = Label("R2", form=".3f", difference_form="+.4f", low=-math.inf, high=1.0)
+_NATS = Label("loss", difference="nats")
+_LOSS = Label("loss")
+
+CLASSIFICATION = Labels(_ACCURACY, _NATS)
+"""The labels of a run that is trained by cross-entropy; of a rule that says nothing else."""
 
 
 def labels_of(file: Mapping[str, Any]) -> Labels:
@@ -123,10 +131,14 @@ def labels_of(file: Mapping[str, Any]) -> Labels:
     Parameters
     ----------
     file : mapping
-        The content of the run's run.json.
+        The content of the run's run.json. Its key `accuracy` says what the columns called accuracy contain: "R2" for
+        regression, "none" if the task has neither; without the key, accuracies.
     """
-    loss = file["config"]["train"].get("loss", "cross_entropy")
-    return REGRESSION if loss == "mse" else CLASSIFICATION
+    measured = str(file.get("accuracy", "accuracy"))
+    loss = _NATS if file["config"].get("train", {}).get("loss", "cross_entropy") == "cross_entropy" else _LOSS
+    if measured == "none":
+        return Labels(_ACCURACY, loss, "final_test_loss", "test_loss")
+    return Labels(_R2 if measured == "R2" else _ACCURACY, loss)
 
 
 def capitalised(text: str) -> str:

@@ -32,7 +32,7 @@ class Metric:
     worst : float, optional
         The value of a training that diverged, where diverged trainings count. None: the worst value in its run.
     accuracy : bool
-        Whether it is an accuracy: at most 1, and 1 minus it is an error.
+        Whether it is an accuracy or R2: at most 1, and 1 minus it is an error.
     """
 
     heading: str
@@ -92,7 +92,8 @@ def margins(rounds: pd.DataFrame, name: str, margin: float | None = None, share:
     """{run: margin of equivalence}, in the metric's unit (relative for a ratio).
 
     By default it is `share` times what the run's own dense networks have, as the mean over replicates: their error,
-    1 - accuracy, for an accuracy, and their loss for a loss. So a task with 2 % test error has another margin than one
+    1 - accuracy, for an accuracy (1 - R2 is the unexplained share of the variance), and the size of their loss for a
+    loss. So a task with 2 % test error has another margin than one
     with 40 %. Ratios have the metric's own margin; so has a run in which every dense network diverged.
 
     Parameters
@@ -117,7 +118,12 @@ def margins(rounds: pd.DataFrame, name: str, margin: float | None = None, share:
     if margin is not None or metric.ratio:
         return pd.Series(own, index=runs, dtype=float)
     level = rounds[is_dense(rounds)].groupby("run")[name].mean().reindex(runs)
-    return (share * (1 - level if metric.accuracy else level)).fillna(own)
+    return (share * (1 - level if metric.accuracy else level.abs())).fillna(own)
+
+
+def has_accuracy(rounds: pd.DataFrame) -> bool:
+    """Whether a run's task has an accuracy or R2: some training has a value of it, or all trainings diverged."""
+    return bool(rounds["early_stop_test_accuracy"].notna().any() or rounds["diverged"].astype(bool).all())
 
 
 def values_of(rounds: pd.DataFrame, name: str, count_as_worst: bool = False) -> pd.Series[float]:
@@ -133,8 +139,9 @@ def values_of(rounds: pd.DataFrame, name: str, count_as_worst: bool = False) -> 
     name : str
         A name in `METRICS`.
     count_as_worst : bool
-        Whether trainings without a value get the worst value: accuracy 0, or the lowest of the run if that is below
-        0; for losses and steps the worst of the run. Still NaN if no training of the run has a value.
+        Whether trainings without a value get the worst value: accuracy 0, or the lowest R2 of the run if that is below
+        0; for losses and steps the worst of the run. Still NaN if no training of the run has a value, unless it is an
+        accuracy and all of them diverged.
 
     Raises
     ------
@@ -150,4 +157,7 @@ def values_of(rounds: pd.DataFrame, name: str, count_as_worst: bool = False) -> 
     if not count_as_worst:
         return values
     worst = values.groupby(rounds["run"]).transform("min" if metric.more_is_better else "max")
-    return values.fillna(worst if metric.worst is None else worst.clip(upper=metric.worst).fillna(metric.worst))
+    if metric.worst is None:
+        return values.fillna(worst)
+    lost = rounds["diverged"].astype(bool).groupby(rounds["run"]).transform("all")
+    return values.fillna(worst.clip(upper=metric.worst)).mask(lost, metric.worst)

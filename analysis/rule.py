@@ -45,6 +45,8 @@ class Rule:
         How many rounds had been trained when the rule was first written. None: all of them.
     labels : Labels
         The names and units of the run's quantities.
+    loss : str
+        The training loss, `train.loss`.
     """
 
     density: float | None = None
@@ -55,6 +57,7 @@ class Rule:
     other_steps: Mapping[str, int] = field(default_factory=dict)
     seen: int | None = 0
     labels: Labels = CLASSIFICATION
+    loss: str = "cross_entropy"
 
 
 Rules = Mapping[str, Rule]
@@ -82,6 +85,7 @@ def rule_of(file: Mapping[str, Any]) -> Rule:
         other_steps=other_steps(config),
         seen=rounds_seen(file),
         labels=labels_of(file),
+        loss=config.get("train", {}).get("loss", Rule.loss),
     )
 
 

@@ -42,7 +42,9 @@ def mean_density(grouped: SeriesGroupBy[float, Any]) -> pd.Series[float]:
     return grouped.mean().clip(grouped.min(), grouped.max())
 
 
-def table(rounds: pd.DataFrame, metric: str = "early_stop_test_accuracy", scale: float = 100.0) -> pd.DataFrame:
+def table(
+    rounds: pd.DataFrame, metric: str = "early_stop_test_accuracy", scale: float = 100.0, form: str = ".2f"
+) -> pd.DataFrame:
     """One run's metric as text, "mean ± std": a row per round by falling density, a column per arm.
 
     Parameters
@@ -53,6 +55,8 @@ def table(rounds: pd.DataFrame, metric: str = "early_stop_test_accuracy", scale:
         A measured column.
     scale : float
         Values are multiplied by it; the default gives accuracies in percent.
+    form : str
+        Format specification of a number.
 
     Raises
     ------
@@ -64,14 +68,14 @@ def table(rounds: pd.DataFrame, metric: str = "early_stop_test_accuracy", scale:
         raise ValueError(f"rounds: the rows of one run are needed, these are of {len(runs)}; select by rounds['run']")
     summary = over_replicates(rounds, metric)
     means, stds = ([scale * float(value) for value in summary[name]] for name in ("mean", "std"))
-    summary["text"] = [_text(mean, std) for mean, std in zip(means, stds, strict=True)]
+    summary["text"] = [_text(mean, std, form) for mean, std in zip(means, stds, strict=True)]
     densities = summary.groupby("round")["density"].mean()
     wide = summary.pivot(index="round", columns="arm", values="text")[list(summary["arm"].unique())]
     wide.index = pd.Index([f"{densities[number]:.4f}" for number in wide.index], name="density")
     return wide.rename_axis(columns=None)
 
 
-def _text(mean: float, std: float) -> str:
+def _text(mean: float, std: float, form: str) -> str:
     if math.isnan(mean):
         return "diverged"
-    return f"{mean:.2f}" if math.isnan(std) else f"{mean:.2f} ± {std:.2f}"
+    return f"{mean:{form}}" if math.isnan(std) else f"{mean:{form}} ± {std:{form}}"

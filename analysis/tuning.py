@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tickets.store import Saved
 
 _TUNABLE = "tune how networks are trained, such as train.learning_rate"
+_LOSSES = ("train.loss", "train.label_smoothing", "train.class_weights")
 _TRAINING = ["run", "replicate", "round", "arm", "draw"]
 
 
@@ -51,9 +52,10 @@ class Tuned:
 def tune(saved: Saved, key: str, metric: str = "early_stop_test_accuracy") -> Tuned:
     """Join the runs of a campaign that differ in `key` alone, with each arm and round at its best value of the key.
 
-    The best value has the highest mean validation accuracy at early stop over replicates and draws or, for a metric
-    that is not an accuracy, the lowest mean validation loss. A training that diverged counts as the worst. The test set
-    is not used. Each round of each arm has its own choice; so has the dense network, which is the ticket of round 0.
+    The best value has the highest mean validation accuracy (or R2) at early stop over replicates and draws or, for a
+    metric or a task without accuracy, the lowest mean validation loss. A training that diverged counts as the worst.
+    The test set is not used. Each round of each arm has its own choice; so has the dense network, which is the ticket
+    of round 0.
 
     Replicates stay paired, since the runs of one campaign give a replicate the same initial values and data order.
     Values are compared on equal terms: only replicates that every run has count, and a round of an arm that some run
@@ -87,6 +89,8 @@ def tune(saved: Saved, key: str, metric: str = "early_stop_test_accuracy") -> Tu
         raise InputError(
             f"--tune {key}: runs with another {key} have other replicates, which cannot be paired; {_TUNABLE}"
         )
+    if key in _LOSSES:
+        raise InputError(f"--tune {key}: losses of different kinds cannot be compared; {_TUNABLE}")
     configs = {run: saved.config(run) for run in saved.runs}
     groups, rules = _groups(configs, key), rules_of(saved)
     rounds, curves = saved.rounds, saved.curves
@@ -190,7 +194,7 @@ def _value(config: Mapping[str, Any], key: str) -> Any:
 
 def _scores(rounds: pd.DataFrame, curves: pd.DataFrame, metric: str) -> pd.Series[float]:
     """The validation score of each training; more is better."""
-    if not find_metric(metric).accuracy:
+    if not find_metric(metric).accuracy or curves["validation_accuracy"].isna().all():
         return (-rounds["early_stop_validation_loss"]).fillna(-float("inf"))
     at = curves.rename(columns={"step": "early_stop_step"})[[*_TRAINING, "early_stop_step", "validation_accuracy"]]
     at = at.astype({"early_stop_step": float})

@@ -15,7 +15,7 @@ from .answers import Answer, Context, Criterion, Estimate, Winning
 from .comparison import against_controls, against_dense
 from .criteria import ACCURACY, STEPS, criteria, too_short
 from .messages import sentence_of
-from .metrics import METRICS, values_of
+from .metrics import METRICS, has_accuracy, values_of
 from .pairs import TICKET
 from .rule import Rule, Rules, rule_for
 from .text import listed
@@ -69,7 +69,7 @@ def _winning(run: str, rounds: pd.DataFrame, table: pd.DataFrame, rule: Rule, co
     if lacking:
         answer, why = "cannot tell", lacking
     arms, decided = rounds["arm"], rounds["round"] == number if number is not None else rounds["round"] >= 0
-    lost = values_of(rounds, ACCURACY).isna()
+    lost = values_of(rounds, ACCURACY).isna() if has_accuracy(rounds) else rounds["diverged"].astype(bool)
     return Winning(
         run=run,
         answer=answer,
@@ -131,8 +131,14 @@ def _lacking(
         return "no round after the dense one is saved"
     if rounds.loc[rounds["arm"] == TICKET, "replicate"].nunique() < 2:
         return "one replicate gives no interval; raise `replicates` and give the same command again"
-    if rounds.loc[~rounds["diverged"].astype(bool), ACCURACY].isna().all() and not rounds["diverged"].all():
-        return f"this task has no accuracy, by which a winning ticket is judged ({ACCURACY} is NaN)"
+    if not has_accuracy(rounds):
+        return (
+            f"the task (train.loss = {rule.loss!r}) has neither accuracy nor R2, by which tickets are judged; compare "
+            "losses: tickets compare --metric final_test_loss"
+        )
+    dense = rounds.loc[is_dense(rounds), ACCURACY].mean()
+    if rule.labels.accuracy.name == "R2" and dense <= 0:
+        return f"the dense networks predict no better than the mean target does (R2 {dense:.2f}); train them better"
     absent = [arm for arm in rule.controls if not (rounds["arm"] == arm).any()]
     if absent:
         return (
@@ -146,6 +152,8 @@ def _lacking(
         return f"the round nearest to density {rule.density:g} is not trained yet"
     if STEPS not in rounds:
         return f"the rounds lack the column {STEPS}; load them with tickets.load"
+    if rounds[STEPS].isna().all() and rounds["early_stop_validation_loss"].mean() < 0:
+        return "the validation loss falls below 0, so there is no multiple of the lowest one to measure speed by"
     short = too_short(rounds)
     return f"train longer: {short}" if short else ""
 
@@ -176,7 +184,7 @@ def _context(rounds: pd.DataFrame, number: int, rule: Rule, confidence: float) -
     def dense(metric: str) -> Estimate | None:
         table = against_dense(here, metric, confidence=confidence)
         names = ("ratio", "ratio_low", "ratio_high") if METRICS[metric].ratio else ("difference", "low", "high")
-        return next((_estimate(row, names) for row in table.to_dict("records")), None)
+        return next((_estimate(row, names) for row in table.to_dict("records") if row["n"]), None)
 
     rules = {str(rounds["run"].iloc[0]): rule}
     controls = against_controls(here[here["round"] == number], ACCURACY, confidence=confidence, rules=rules)

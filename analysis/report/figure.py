@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 import pandas as pd
@@ -29,6 +29,8 @@ class Drawn:
         What lines, bands and marks are.
     code : str
         Python lines that compute `data` and draw `figure` again, from the variables that `plots_of` can read.
+    title : str, optional
+        Its heading, if that is not the record's.
     """
 
     figure: Figure
@@ -36,6 +38,7 @@ class Drawn:
     description: str
     caption: str
     code: str
+    title: str = ""
 
 
 @dataclass(frozen=True)
@@ -105,8 +108,7 @@ def plots_of(
         lines = [line for name, line in reading.items() if re.search(rf"\b{name}\b", made.code)]
         save = f'Path("{record.name}.pdf").write_bytes(report.to_pdf(figure))'  # whatever the reader's own style is
         code = "\n".join([head, *lines, made.code, save, ""])
-        drawn = Drawn(made.figure, made.data, made.description, made.caption, code)
-        plots.append(Plot(record.name, record.title, drawn))
+        plots.append(Plot(record.name, made.title or record.title, replace(made, code=code)))
     return plots, missing
 
 

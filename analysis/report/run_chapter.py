@@ -86,9 +86,15 @@ def what_was_run(rounds: pd.DataFrame, file: Mapping[str, Any]) -> str:
         f"{f'beside {listed(others)}' if others else 'without controls'}; "
         f"{counted(rounds['replicate'].nunique(), 'replicate')}; the dense network and {counted(prunings, 'round')} of "
         f"pruning, down to density {last:.4f}; {counted(len(rounds), 'training')} of {train['steps']:,} steps "
-        f"({train['optimizer']}, learning rate {train['learning_rate']:g}). Pruned by {score}, {scope}; "
+        f"({train['optimizer']}, learning rate {train['learning_rate']:g}{_loss(train)}). Pruned by {score}, {scope}; "
         f"rewound to step {config['rewind']['step']}."
     )
+
+
+def _loss(train: Mapping[str, Any]) -> str:
+    """The loss of a run and its options, where it is not plain cross-entropy."""
+    named = {"loss": "loss", "label_smoothing": "label smoothing", "class_weights": "class weights"}
+    return "".join(f", {name} {_text(train[key])}" for key, name in named.items() if key in train)
 
 
 def certainty(rounds: pd.DataFrame, answer: Winning) -> str:
@@ -110,7 +116,7 @@ def certainty(rounds: pd.DataFrame, answer: Winning) -> str:
         )
         smallest = detectable_difference(rounds)
         if smallest is not None:
-            size = f"{accuracy.factor * smallest:.{1 if accuracy.factor > 1 else 3}f} {accuracy.difference}".strip()
+            size = f"{accuracy.factor * smallest:{accuracy.form}} {accuracy.difference or 'in ' + accuracy.name}"
             text += (
                 f" Smallest detectable difference from dense: {size} (median over densities); a true difference of "
                 "that size is shown in 80 of 100 repeats, a smaller one less often."

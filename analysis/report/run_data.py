@@ -50,7 +50,7 @@ class RunData:
     @property
     def labels_argument(self) -> str:
         """The argument of a figure's code that passes `labels`; "" where they are the default."""
-        return "" if self.labels is CLASSIFICATION else ", labels=labels"
+        return "" if self.labels == CLASSIFICATION else ", labels=labels"
 
     @cached_property
     def rounds(self) -> pd.DataFrame:

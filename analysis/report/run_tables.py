@@ -11,6 +11,7 @@ import pandas as pd
 from ..comparison import against_controls, against_dense
 from ..criteria import ACCURACY, BETTER_THAN, NO_SLOWER, criteria
 from ..labels import Label, capitalised, signed
+from ..metrics import has_accuracy
 from ..rule import Rule
 from ..summary import table
 from ..text import counted
@@ -33,11 +34,13 @@ def tables_of_run(rounds: pd.DataFrame, rule: Rule | None = None) -> list[Table]
     Returns
     -------
     list of Table
-        Without the tables that a run cannot have, for want of controls or of a round after the dense one.
+        Without the tables that a run cannot have: it may have no controls, no round after the dense one, or a task
+        without accuracy.
     """
     rule = rule or Rule()
     rules = {str(rounds["run"].iloc[0]): rule}
-    compared, required = against_controls(rounds, ACCURACY, rules=rules), criteria(rounds, rules)
+    compared = against_controls(rounds, rule.labels.metric, rules=rules)
+    required = criteria(rounds, rules) if has_accuracy(rounds) else pd.DataFrame()
     made = [_arms(rounds, rule)]
     if len(compared):
         made.append(_compared(compared, rule, bool(len(required))))
@@ -53,24 +56,25 @@ def detectable_difference(rounds: pd.DataFrame) -> float | None:
 
 
 def _arms(rounds: pd.DataFrame, rule: Rule) -> Table:
-    accuracy = rule.labels.accuracy
-    data = table(rounds, scale=accuracy.factor).reset_index()
+    label = rule.labels.main
+    data = table(rounds, rule.labels.metric, label.factor, label.table_form).reset_index()
     replicates = rounds["replicate"].nunique()
     spread = "mean ± standard deviation over" if replicates > 1 else "of"
-    heading = capitalised(rule.labels.heading(ACCURACY))
-    note = f"{heading}{accuracy.axis_unit}, {spread} {counted(replicates, 'replicate')}."
+    heading = capitalised(rule.labels.heading(rule.labels.metric))
+    note = f"{heading}{label.axis_unit}, {spread} {counted(replicates, 'replicate')}."
     return Table("arms", "Every arm", data, note, data)
 
 
 def _compared(compared: pd.DataFrame, rule: Rule, with_criteria: bool) -> Table:
-    accuracy = rule.labels.accuracy
-    margin = f"{accuracy.factor * float(compared['margin'].iloc[0]):.3g} {accuracy.difference}".strip()
+    label = rule.labels.main
+    heading = capitalised(rule.labels.heading(rule.labels.metric))
+    margin = f"{label.factor * float(compared['margin'].iloc[0]):.3g} {label.difference}".strip()
     note = (
-        f"{capitalised(rule.labels.heading(ACCURACY))}, ticket minus control{_in_unit(accuracy)}; its 95 % interval, "
+        f"{heading}, ticket minus control{_in_unit(label)}; its 95 % interval, "
         "simultaneous over all cells of this table (max-t, multivariate t); and the verdict on the ticket. Margin of "
         f"equivalence: {margin}.{_other(CRITERIA, with_criteria)}"
     )
-    return Table("compared", COMPARED, _wide(compared, "arm", lambda row: _verdict(row, accuracy)), note, compared)
+    return Table("compared", COMPARED, _wide(compared, "arm", lambda row: _verdict(row, label)), note, compared)
 
 
 def _criteria(required: pd.DataFrame, rule: Rule, with_compared: bool) -> Table:
@@ -101,11 +105,11 @@ def _other(title: str, exists: bool) -> str:
     )
 
 
-def _verdict(row: Mapping[Any, Any], accuracy: Label) -> str:
+def _verdict(row: Mapping[Any, Any], label: Label) -> str:
     value, low, high = (float(row[name]) for name in ("difference", "band_low", "band_high"))
     if math.isnan(value):
         return "no pair"
-    return f"{accuracy.difference_text(value, low, high)} {row['verdict']}"
+    return f"{label.difference_text(value, low, high)} {row['verdict']}"
 
 
 def _criterion(row: Mapping[Any, Any], accuracy: Label) -> str:

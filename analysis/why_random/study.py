@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import pandas as pd
 
@@ -14,6 +15,8 @@ from tickets.store import Saved
 from ..text import counted
 from .ends import COLUMNS, arm_names, ends, why_no_ends
 from .starts import starts
+
+_LOSS = "cross_entropy"
 
 MASKED = 1
 """The round whose masks the claims examine: the first after the dense one."""
@@ -72,6 +75,8 @@ def why_not_a_study(saved: Saved, without: Collection[str] = ()) -> str | None:
     """
     runs = _runs(saved, without)
     if not runs:
+        if any(_counts_units(saved.config(run)) for run in saved.runs):
+            return f"its claims are about classification, by train.loss = {_LOSS!r}"
         return "no run counts its hidden units; set store.units = true"
     table = starts({run: saved.config(run) for run in runs})
     most = int(table.groupby("setting")[["start", "biases"]].apply(lambda rows: len(rows.drop_duplicates())).max())
@@ -134,12 +139,19 @@ def _by_name(table: pd.DataFrame, names: Mapping[str, Mapping[str, str]]) -> pd.
 
 
 def _runs(saved: Saved, without: Collection[str]) -> list[str]:
-    """The runs that have rounds, and whose configuration asks for counts of hidden units."""
+    """The runs trained by cross-entropy that have rounds and counts of hidden units.
+
+    The claims are about accuracies in points and losses in nats.
+    """
     there = set(saved.rounds["run"]) - set(without)
-    return [run for run in saved.runs if run in there and _counts_units(saved.config(run))]
+    configs = {run: saved.config(run) for run in saved.runs if run in there}
+    return [run for run, config in configs.items() if _counts_units(config) and _loss(config) == _LOSS]
 
 
-def _counts_units(config: Mapping[str, object]) -> bool:
-    store, probes = config.get("store"), config.get("probes")
-    named = [one.get("name") if isinstance(one, Mapping) else one for one in probes] if isinstance(probes, list) else []
-    return (isinstance(store, Mapping) and bool(store.get("units"))) or "units" in named
+def _loss(config: Mapping[str, Any]) -> str:
+    return str(config.get("train", {}).get("loss", _LOSS))
+
+
+def _counts_units(config: Mapping[str, Any]) -> bool:
+    probes = [probe["name"] if isinstance(probe, Mapping) else probe for probe in config.get("probes", ())]
+    return bool(config.get("store", {}).get("units")) or "units" in probes

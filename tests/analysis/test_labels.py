@@ -5,11 +5,14 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from tickets.analysis import Rule, compare, values_of, winning
-from tickets.analysis.labels import CLASSIFICATION, REGRESSION, STEPS, labels_of, signed
+from tickets.analysis import Rule, compare, margins, values_of, winning
+from tickets.analysis.labels import CLASSIFICATION, STEPS, labels_of, signed
+from tickets.analysis.metrics import has_accuracy
 from tickets.analysis.report import by_density, describe_by_density, draw_by_density, tables_of_run
 
 NAN = math.nan
+REGRESSION = labels_of({"config": {"train": {"loss": "mse"}}, "accuracy": "R2"})
+NEITHER = labels_of({"config": {"train": {"loss": "my.losses:f"}}, "accuracy": "none"})
 
 
 @pytest.mark.parametrize(
@@ -35,7 +38,7 @@ def test_values_intervals_and_differences_are_written_with_their_unit():
     assert accuracy.interval_text(0.584, 0.559, 0.609) == "58.4 % [55.9, 60.9]"
     assert accuracy.interval_text(0.584, NAN, NAN) == "58.4 %"
     assert accuracy.difference_text(0.0042, -0.001, 0.0094) == "+0.42 [-0.10, +0.94]"
-    assert r2.difference_text(-0.0042) == "-0.004"
+    assert r2.difference_text(-0.0042) == "-0.0042"
     assert STEPS.value_text(400.0) == "400"
     assert signed(0.5, 0.25, 1.0, ".2f") == "0.50 [0.25, 1.00]"
 
@@ -47,9 +50,10 @@ def test_bounds_hold_unless_values_exceed_them():
     assert REGRESSION.accuracy.bounds(pd.Series([-3.0, 0.9])) == (-math.inf, 1.0)
 
 
-def test_the_loss_of_the_recipe_decides():
-    assert labels_of({"config": {"train": {}}}) is CLASSIFICATION
-    assert labels_of({"config": {"train": {"loss": "mse"}}}) is REGRESSION
+def test_the_run_says_what_its_columns_contain():
+    assert labels_of({"config": {"train": {}}}) == CLASSIFICATION
+    assert (REGRESSION.accuracy.name, REGRESSION.loss.difference) == ("R2", "")
+    assert (NEITHER.metric, NEITHER.column, NEITHER.main.name) == ("final_test_loss", "test_loss", "loss")
     assert REGRESSION.heading("early_stop_test_accuracy") == "test R2 at early stop"
     assert CLASSIFICATION.heading("test_accuracy") == "test accuracy"
 
@@ -67,8 +71,8 @@ def test_a_regression_run_is_told_in_r2_without_percent(regression):
     rule = Rule(density=0.8, labels=REGRESSION)
     (one,) = winning(regression, {"a": rule})
     assert one.answer == "yes"
-    assert "test R2 at early stop, ticket minus dense, +0.100 [" in one.sentence
-    assert "(required: the interval above -0.025; n = 3)" in one.sentence
+    assert "test R2 at early stop, ticket minus dense, +0.1000 [" in one.sentence
+    assert "(required: the interval above -0.0250; n = 3)" in one.sentence
     texts = [describe_by_density(by_density(regression), labels=REGRESSION)]
     texts += [table.note for table in tables_of_run(regression, rule)]
     texts += [str(table.data.to_dict()) for table in tables_of_run(regression, rule)]
@@ -89,8 +93,39 @@ def test_the_worst_r2_of_a_run_counts_where_it_is_below_0(made):
 
 
 def test_a_task_without_accuracy_has_no_verdict_and_says_so(regression):
-    (one,) = winning(regression.assign(early_stop_test_accuracy=NAN), {"a": Rule(density=0.8)})
-    assert (one.answer, one.why) == (
-        "cannot tell",
-        "this task has no accuracy, by which a winning ticket is judged (early_stop_test_accuracy is NaN)",
-    )
+    rounds = regression.assign(early_stop_test_accuracy=NAN, final_test_accuracy=NAN)
+    rule = Rule(density=0.8, labels=NEITHER, loss="my.losses:f")
+    (one,) = winning(rounds, {"a": rule})
+    assert (one.answer, one.n_diverged) == ("cannot tell", 0)
+    assert one.why.startswith("the task (train.loss = 'my.losses:f') has neither accuracy nor R2")
+    arms, compared = tables_of_run(rounds, rule)
+    assert arms.note == "Test loss at the last step, mean ± standard deviation over 3 replicates."
+    assert compared.note.startswith("Test loss at the last step, ticket minus control; its 95 % interval")
+    assert compared.whole["metric"].unique().tolist() == ["final_test_loss"]
+
+
+def test_dense_networks_no_better_than_the_mean_target_have_no_ticket(regression):
+    bad = regression.assign(early_stop_test_accuracy=regression["early_stop_test_accuracy"] - 0.6)
+    (one,) = winning(bad, {"a": Rule(density=0.8, labels=REGRESSION)})
+    assert one.why == "the dense networks predict no better than the mean target does (R2 -0.10); train them better"
+
+
+def test_margins_are_never_below_0(made):
+    rounds = made({(0, "ticket"): [-0.5], (1, "ticket"): [0.0]})
+    assert margins(rounds, "early_stop_test_accuracy").tolist() == pytest.approx([0.05 * 1.5])
+    assert margins(rounds, "final_test_loss").tolist() == pytest.approx([0.05 * 0.5])
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "diverged", "wanted"),
+    [([NAN, NAN], [False, True], False), ([NAN, NAN], [True, True], True), ([NAN, 0.1], [False, False], True)],
+)
+def test_which_runs_have_an_accuracy(accuracies, diverged, wanted):
+    assert has_accuracy(pd.DataFrame({"early_stop_test_accuracy": accuracies, "diverged": diverged})) == wanted
+
+
+def test_what_no_training_has_is_not_counted_as_0():
+    table = {"run": ["a", "a", "b"], "early_stop_test_accuracy": [NAN] * 3, "diverged": [False, True, True]}
+    counted = values_of(pd.DataFrame(table), "early_stop_test_accuracy", count_as_worst=True)
+    assert counted.isna().tolist() == [True, True, False]
+    assert counted[2] == 0.0  # all trainings of run b diverged

@@ -33,7 +33,8 @@ def with_derived(rounds: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
     - A training that diverged, or whose loss never falls that low, counts as twice its `last_step`.
     - A training whose loss is that low already at the rewind step where it starts counts as its replicate's dense
       network, and as the rewind step at most.
-    - NaN if the run has no dense network that sets the loss.
+    - NaN if the run has no dense network that sets the loss, or that loss is below 0, so that a multiple of it is not a
+      target.
 
     With `train.evaluate_on`, the losses between the first and the last step are of as many examples as that says.
 
@@ -84,8 +85,9 @@ def _no_later_than_dense(reached: pd.DataFrame, crossed: np.ndarray, at_start: n
 
 
 def _targets(rounds: pd.DataFrame, curves: pd.DataFrame) -> pd.Series[float]:
-    """{run: the validation loss to reach}; without an entry for a run whose dense networks all diverged."""
+    """{run: the validation loss to reach}; without an entry if all dense networks diverged, or it is below 0."""
     trained = rounds.loc[is_dense(rounds) & ~rounds["diverged"].astype(bool), ["run", "replicate"]].drop_duplicates()
     dense = curves[is_dense(curves)].merge(trained, on=["run", "replicate"])
     lowest = dense.groupby(["run", "replicate"])["validation_loss"].min()
-    return WITHIN * lowest.groupby("run").mean()
+    mean = lowest.groupby("run").mean()
+    return WITHIN * mean[mean >= 0]

@@ -141,23 +141,23 @@ def describe_learning_curves(data: pd.DataFrame, column: str = COLUMN, labels: L
 
 def _make(run: RunData) -> Drawn | str:
     chosen = chosen_rounds(run.rounds)
-    data = learning_curves(run.curves, chosen)
+    labels, column = run.labels, run.labels.column
+    data = learning_curves(run.curves, chosen, column)
     if data.empty:
         return "no evaluated step is saved"
-    if data["mean"].isna().all():
-        return f"no training has a {run.labels.heading(COLUMN)}"
+    named = "" if column == CLASSIFICATION.column else f', "{column}"'
     return Drawn(
-        figure=draw_learning_curves(data, labels=run.labels),
+        figure=draw_learning_curves(data, column, labels),
         data=data,
-        description=describe_learning_curves(data, labels=run.labels),
+        description=describe_learning_curves(data, column, labels),
         caption=(
-            f"{capitalised(run.labels.heading(COLUMN))} during training, at densities evenly spread over the rounds. "
+            f"{capitalised(labels.heading(column))} during training, at densities evenly spread over the rounds. "
             "Line and band as in the first figure. The axis fits the values after the first tenth of training; earlier "
             "ones may lie below it."
         ),
         code=(
-            f"data = report.learning_curves(curves, {chosen})\n"
-            f"figure = report.draw_learning_curves(data{run.labels_argument})"
+            f"data = report.learning_curves(curves, {chosen}{named})\n"
+            f"figure = report.draw_learning_curves(data{named}{run.labels_argument})"
         ),
     )
 

@@ -1,11 +1,17 @@
 """A chapter's texts and files, and a figure that is added from outside."""
 
+import json
+import shutil
+
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from tickets.analysis import report
 from tickets.analysis.report import Drawn, FigureRecord, Missing, Point, RunData, Summary, chapter_of_run, plots_of
 from tickets.analysis.report.chapter import name_of
 from tickets.analysis.report.page import files_of
+
+import tickets
 
 
 def test_a_summary_is_one_line_of_its_points_and_notes():
@@ -57,11 +63,25 @@ def test_names_are_safe_in_paths_and_links(text, name):
     assert name_of(text) == name
 
 
-def test_a_figure_without_numbers_is_missing_and_says_why(saved, monkeypatch):
+@pytest.mark.parametrize(
+    ("measured", "title", "code"),
+    [
+        ("R2", "Test R2 at early stop", "report.draw_by_density(data, labels=labels)"),
+        ("none", "Test loss at the last step", 'report.draw_by_density(data, "final_test_loss", labels=labels)'),
+    ],
+)
+def test_a_run_without_accuracies_is_shown_by_what_it_has(folder, tmp_path, measured, title, code):
+    shutil.copytree(folder, tmp_path / "tiny")
+    (path,) = (tmp_path / "tiny").glob("*/run.json")
+    path.write_text(json.dumps({**json.loads(path.read_text()), "accuracy": measured}))
+    saved = tickets.load(tmp_path / "tiny")
     (run,) = saved.runs
-    rounds = saved.rounds.assign(early_stop_test_accuracy=float("nan"))
-    monkeypatch.setattr(type(saved), "rounds", property(lambda self: rounds))
-    chapter = chapter_of_run(saved, run)
-    assert "accuracy" not in [plot.name for plot in chapter.plots]
-    assert Missing("Test accuracy at early stop", "no training has a test accuracy at early stop") in chapter.missing
-    assert isinstance(chapter.tables[0].data, pd.DataFrame)
+    first, _, curves, *_ = chapter_of_run(saved, run).plots
+    assert first.title == title
+    assert code in first.drawn.code
+    assert "labels = report.labels_of(saved.file(run))" in first.drawn.code
+    assert f"Test {'R2' if measured == 'R2' else 'loss'} during training" in curves.drawn.caption
+    for plot in (first, curves):
+        space = {"saved": saved, "run": run, "report": report}
+        exec("\n".join(plot.drawn.code.splitlines()[6:-1]), space)
+        pd.testing.assert_frame_equal(space["data"], plot.drawn.data)

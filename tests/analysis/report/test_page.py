@@ -31,10 +31,7 @@ def test_the_first_screen_says_what_was_run_the_answer_and_how_sure(saved, files
     sentence = sentence[0].upper() + sentence[1:]
     head = page.text[: page.text.index("Contents")]
     assert sentence in head
-    assert (
-        "the ticket beside reinit and random_mask; 3 replicates; the dense network and 2 rounds of pruning"
-        in head
-    )
+    assert "the ticket beside reinit and random_mask; 3 replicates; the dense network and 2 rounds of pruning" in head
     assert "36 trainings of 60 steps (adam, learning rate 0.01)" in head
     assert "n = 3 replicates, compared in pairs; 95 % intervals. No density was named before training, so" in head
     assert "None of 36 trainings diverged." in head
