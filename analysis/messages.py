@@ -127,7 +127,7 @@ def _diverged(one: Winning) -> list[str]:
     same = "the same" if one.answer == one.answer_diverged else one.answer_diverged
     return [
         f"{one.n_diverged} of {counted(one.trainings, 'training')} diverged and {_is_are(one.n_diverged)} left out; "
-        f"counted as the worst, the answer is {same}."
+        f"counted as the worst possible value, the answer is {same}."
     ]
 
 

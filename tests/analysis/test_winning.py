@@ -224,7 +224,7 @@ def test_with_diverged_trainings_both_answers_are_told(made):
     (one,) = winning(rounds, NAMED)
     assert (one.answer, of(one, "no worse than dense").estimate.n) == ("yes", 2)
     assert (one.trainings, one.n_diverged, one.answer_diverged) == (18, 1, "cannot tell")
-    said = "1 of 18 trainings diverged and is left out; counted as the worst, the answer is cannot tell."
+    said = "1 of 18 trainings diverged and is left out; counted as the worst possible value, the answer is cannot tell."
     assert one.sentence.endswith(said)
 
 
