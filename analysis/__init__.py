@@ -1,6 +1,6 @@
-"""Reading saved runs: pandas in, pandas out. Imported as `tickets.analysis`; never trains, never imports torch."""
+"""The analysis of saved runs: pandas in, pandas out. Imported as `tickets.analysis`; never imports torch."""
 
-from .answers import Beside, Criterion, Estimate, Winning
+from .answers import Context, Criterion, Estimate, Winning
 from .comparison import against_dense, compare, measurements
 from .criteria import criteria, too_short
 from .intervals import LEAST_FOR_P, detectable, paired_band, paired_interval, sign_flip_p, smallest_p
@@ -14,7 +14,7 @@ from .winning import winning
 __all__ = [
     "LEAST_FOR_P",
     "METRICS",
-    "Beside",
+    "Context",
     "Criterion",
     "Estimate",
     "MaxT",

@@ -1,4 +1,4 @@
-"""The answer to "is there a winning ticket?": what it holds."""
+"""The answer to "is there a winning ticket?" as data."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Answer = Literal["yes", "no", "cannot tell"]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over n pairs, and its interval."""
+    """A mean over n pairs and its interval."""
 
     value: float
     low: float
@@ -22,10 +22,20 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Criterion:
-    """One criterion at one density: what was measured, and whether it holds.
+    """One criterion of a winning ticket at one density.
 
-    margin: the largest loss that does not matter (of accuracy a fraction, of steps relative; of controls 0). never:
-    for the criterion of speed, the tickets that never reach the dense networks' loss.
+    Parameters
+    ----------
+    name : str
+        Such as "no worse than dense".
+    holds : {"yes", "no", "cannot tell"}
+        Whether it holds.
+    estimate : Estimate
+        What was measured: a difference as a fraction, or a ratio of steps.
+    margin : float
+        Margin of equivalence: of accuracy a fraction, of steps relative, of controls 0.
+    never : int
+        For the criterion of speed, the tickets that never reach the dense networks' loss; else 0.
     """
 
     name: str
@@ -36,12 +46,17 @@ class Criterion:
 
 
 @dataclass(frozen=True)
-class Beside:
-    """What is shown at the decided density and decides nothing, each with its own interval.
+class Context:
+    """Further results at the decided density, which do not affect the verdict. Each has an interval of its own.
 
-    final, early_stop: against dense, the accuracy at the last step and the ratio of early-stop steps (Frankle and
-    Carbin's own measure of speed). others: {arm: accuracy at early stop, ticket minus arm}, of arms that are not among
-    the rule's controls.
+    Parameters
+    ----------
+    final : Estimate, optional
+        Accuracy at the last step, ticket minus dense.
+    early_stop : Estimate, optional
+        Early-stop step, ticket / dense: Frankle and Carbin's measure of speed.
+    others : dict
+        {arm: accuracy at early stop, ticket minus arm}, for the arms that are not controls of the rule.
     """
 
     final: Estimate | None
@@ -53,19 +68,41 @@ class Beside:
 class Winning:
     """Whether a run has a winning ticket, and the numbers behind the answer.
 
-    answer: `yes` (every criterion is shown to hold), `no` (one is shown not to) or `cannot tell`. why: the reason, in
-    a few words.
-    rule: how it was decided. Where that names a density, at the round nearest to it, by the intervals of that round
-    alone; else `yes` needs a round where every criterion holds, and `no` one criterion that fails in each round, by
-    intervals that are simultaneous over all rounds and criteria.
-    round, density: where it was decided; without a named density the sparsest round where all hold, None if there is
-    none. criteria, beside: the numbers there.
-    rounds: those at which all hold by the simultaneous intervals. tried: how many there are after round 0. held:
-    {criterion: at how many rounds it holds by them}.
-    trainings, n_diverged: how many there are, and how many have no value and are left out; answer_diverged: the
-    answer if these count as the worst there is.
-    confidence: that of every interval. replicates: of the ticket, in the decided round if there is one. sentence: the
-    run, the answer and its numbers in one line.
+    Parameters
+    ----------
+    run : str
+        The run's id.
+    answer : {"yes", "no", "cannot tell"}
+        `yes` if every criterion is shown to hold, `no` if one is shown not to hold.
+    why : str
+        The reason, in a few words.
+    rule : Rule
+        How it was decided. If it names a density: at the round nearest to it, by the intervals of that round alone.
+        Otherwise `yes` needs a round where every criterion holds, and `no` a criterion in each round that does not
+        hold, by intervals that are simultaneous over all rounds and criteria.
+    round, density : int and float, optional
+        Where it was decided. Without a named density: the sparsest round where all criteria hold; None if there is
+        none.
+    criteria : tuple of Criterion
+        The criteria at that round.
+    context : Context, optional
+        Further results at that round.
+    rounds : tuple of int
+        The rounds where all criteria hold by the simultaneous intervals.
+    tried : int
+        The number of rounds after round 0.
+    holding : dict
+        {criterion: the number of rounds where it holds by the simultaneous intervals}.
+    replicates : int
+        Replicates of the ticket, in the decided round if there is one.
+    trainings, n_diverged : int
+        All trainings, and those without a value, which are left out.
+    answer_diverged : {"yes", "no", "cannot tell"}
+        The answer if trainings without a value count as the worst.
+    confidence : float
+        Of every interval.
+    sentence : str
+        The run, the answer and its numbers in one line.
     """
 
     run: str
@@ -75,10 +112,10 @@ class Winning:
     round: int | None
     density: float | None
     criteria: tuple[Criterion, ...]
-    beside: Beside | None
+    context: Context | None
     rounds: tuple[int, ...]
     tried: int
-    held: dict[str, int]
+    holding: dict[str, int]
     replicates: int
     trainings: int
     n_diverged: int

@@ -1,4 +1,4 @@
-"""What a campaign claims, and what its saved runs say to it. Every run has one claim: that it has a winning ticket."""
+"""The claims of a campaign and the answers of its saved runs. Every run has the claim that it has a winning ticket."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import pandas as pd
 
 from .answers import Winning
 from .criteria import ACCURACY, NO_WORSE
+from .messages import paragraphs
 from .rule import rules_of
-from .telling import paragraphs
+from .text import counted
 from .winning import winning
 
 if TYPE_CHECKING:
@@ -25,27 +26,31 @@ COLUMNS = [
 
 
 def claims(saved: Saved) -> pd.DataFrame:
-    """Each claim and the answer to it: a row per run and claim.
-
-    | column | is |
-    | --- | --- |
-    | id, says | the claim; `winning_ticket` is there for every run |
-    | answer | `yes`, `no` or `cannot tell` |
-    | density | where it was decided; None if at none |
-    | metric, estimate, low, high, n | what stands for it: here the test accuracy at early stop, ticket minus dense |
-    | published, agrees | a number from a paper, and whether it is met; None for `winning_ticket` |
-    | registered | `before training`, or after how many rounds the rule that decides was first seen |
-    | why | the reason, and every number |
+    """Answer each claim: a row per run and claim.
 
     Parameters
     ----------
     saved : Saved
-        As `tickets.load` gives it.
+        As `tickets.load` returns.
+
+    Returns
+    -------
+    DataFrame
+        | column | content |
+        | --- | --- |
+        | run | the run's id |
+        | id, says | the claim; every run has `winning_ticket` |
+        | answer | `yes`, `no` or `cannot tell` |
+        | density | where it was decided; None if at no density |
+        | metric, estimate, low, high, n | for `winning_ticket`: accuracy at early stop, ticket minus dense |
+        | published, agrees | a paper's number, and whether the result agrees; None for `winning_ticket` |
+        | registered | `before training`, or after how many rounds the rule that decides was first seen |
+        | why | the reason and every number, one sentence per line |
 
     Raises
     ------
     InputError
-        If a run is damaged, unless `load` was told to skip these.
+        If a run is damaged, unless `load` was told to skip damaged runs.
     """
     rounds = saved.rounds
     rows = [_winning_ticket(one, _registered(saved, one.run, rounds)) for one in winning(rounds, rules_of(saved))]
@@ -53,7 +58,7 @@ def claims(saved: Saved) -> pd.DataFrame:
 
 
 def records(found: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows of `claims` as JSON values; null for what is not there."""
+    """The rows of `claims` as JSON values; None for missing values."""
     rows = found.astype(object).to_dict("records")
     return [{str(key): None if _is_nan(value) else value for key, value in row.items()} for row in rows]
 
@@ -75,15 +80,15 @@ def _winning_ticket(one: Winning, registered: str) -> dict[str, Any]:
         "published": None,
         "agrees": None,
         "registered": registered,
-        "why": " ".join(paragraphs(one)),
+        "why": "\n".join(paragraphs(one)),
     }
 
 
 def _registered(saved: Saved, run: str, rounds: pd.DataFrame) -> str:
-    """When the rule that decides was first seen; a run that was saved before rules were recorded had seen all."""
+    """When the rule that decides was first seen; after all rounds, for a run saved before rules were recorded."""
     seen = saved.registered(run)
     number = int(rounds.loc[rounds["run"] == run, "round"].nunique()) if seen is None else seen
-    return "before training" if number == 0 else f"after {number} round{'' if number == 1 else 's'}"
+    return "before training" if number == 0 else f"after {counted(number, 'round')}"
 
 
 def _is_nan(value: object) -> bool:

@@ -1,4 +1,4 @@
-"""What a winning ticket must be, and at which densities it is shown to be so."""
+"""The criteria of a winning ticket, and the densities at which they are shown to hold."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import math
 import numpy as np
 import pandas as pd
 
-from .comparison import DENSE, TICKET, paired_effects, run_margins
+from tickets.store.derived import is_dense
+
 from .intervals import paired_band, paired_interval
 from .metrics import STEP_MARGIN
-from .rule import Rules, rule_for
+from .pairs import DENSE, TICKET, paired_effects
+from .rule import Rules, margins_by_rule, rule_for
 from .simultaneous import max_t
 from .summary import mean_density
 
@@ -22,7 +24,7 @@ ACCURACY = "early_stop_test_accuracy"
 STEPS = "steps_to_dense_loss"
 
 MOST_CENSORED = 0.2
-"""The share of the dense networks whose training may be too short to measure by."""
+"""The largest share of dense networks whose training may be too short to measure speed by."""
 
 _KEYS = ["run", "round", "criterion"]
 _COLUMNS = [
@@ -37,7 +39,7 @@ def criteria(
     confidence: float = 0.95,
     count_diverged: bool = False,
 ) -> pd.DataFrame:
-    """Each criterion of a winning ticket: a row per run, round after 0 and criterion.
+    """Evaluate each criterion of a winning ticket: a row per run, round after 0 and criterion.
 
     | criterion | estimate and its intervals | `yes` | `no` |
     | --- | --- | --- | --- |
@@ -45,28 +47,34 @@ def criteria(
     | no slower than dense | steps to the dense networks' loss, ticket / dense | high <= 1.05 | low > 1.05 |
     | better than CONTROL | test accuracy at early stop, ticket minus control | low > 0 | high <= 0 |
 
-    else `cannot tell`. Dense is the ticket's own round 0. The margin is 5 % of the dense networks' test error, or the
-    share in the run's rule; the controls are those of its rule, one that was not trained in a round has n = 0. Steps
-    are `steps_to_dense_loss`: a ticket that never gets there counts as twice its steps, a dense network that never
-    does as its last step, so that neither is flattered.
+    Otherwise `cannot tell`. Dense is the ticket's own round 0. The margin is 5 % of the dense networks' test error, or
+    the share that the run's rule names. The controls are those of the rule; one that was not trained in a round has
+    n = 0. Steps are `steps_to_dense_loss`: a ticket that never reaches the loss counts as twice its steps, a dense
+    network that never does as its last step, so that neither is favoured.
 
     Parameters
     ----------
     rounds : DataFrame
         As `tickets.load(...).rounds`.
     rules : mapping, optional
-        {run: Rule}, as `rules_of(saved)` gives.
+        {run: Rule}, as `rules_of(saved)` returns.
     confidence : float
         Of the intervals, in (0, 1).
     count_diverged : bool
-        Whether trainings without a value count as the worst there is; else their pairs are left out.
+        Whether trainings without a value count as the worst; otherwise their pairs are left out.
 
     Returns
     -------
     DataFrame
-        low, high: the t-interval of this row alone, and holds_alone what it says, for a density that was named
-        beforehand. band_low, band_high: the simultaneous interval over all rounds and criteria of the run, and holds
-        what that says, for every other density. never: the tickets that never reach the dense networks' loss.
+        | column | content |
+        | --- | --- |
+        | run, round, density, criterion | which row |
+        | n, estimate | number of pairs; a difference as a fraction, or a ratio |
+        | low, high, holds_alone | the t-interval of this row alone and the answer by it, for a named density |
+        | band_low, band_high, holds | the interval that is simultaneous over all rows of the run and the answer by |
+        |                            | it, for any other density |
+        | margin | margin of equivalence |
+        | never | tickets that never reach the dense networks' loss |
 
     Notes
     -----
@@ -81,8 +89,8 @@ def criteria(
     table = wanted.assign(n=effects.notna().sum(axis=1).to_numpy(), margin=margin)
     plain = _alone(effects, confidence)
     bands = _bands(effects, confidence)
-    table["holds_alone"] = _held(table, *plain[1:])
-    table["holds"] = _held(table, *bands)
+    table["holds_alone"] = _holds(table, *plain[1:])
+    table["holds"] = _holds(table, *bands)
     is_ratio = table["criterion"] == NO_SLOWER
     for name, values in zip(("estimate", "low", "high", "band_low", "band_high"), (*plain, *bands), strict=True):
         table[name] = np.where(is_ratio, np.exp(values), values)
@@ -90,12 +98,22 @@ def criteria(
 
 
 def too_short(rounds: pd.DataFrame) -> str:
-    """Why the dense networks of one run were trained too briefly to judge a ticket's speed by; "" if they were not.
+    """Why the dense networks of one run were trained too briefly to measure a ticket's speed.
 
-    They were if more than a fifth of them never reach the loss that speed is measured at, start at it, or are at their
-    best only at their last step.
+    They were if more than a fifth of them never reach the loss at which speed is measured, start at it, or improve
+    until their last step.
+
+    Parameters
+    ----------
+    rounds : DataFrame
+        The rows of one run.
+
+    Returns
+    -------
+    str
+        "" if they were trained long enough.
     """
-    dense = rounds[(rounds["arm"] == TICKET) & (rounds["round"] == 0) & ~rounds["diverged"].astype(bool)]
+    dense = rounds[is_dense(rounds) & ~rounds["diverged"].astype(bool)]
     if STEPS not in dense or dense.empty:
         return ""
     never = dense[STEPS] > dense["last_step"]
@@ -104,18 +122,18 @@ def too_short(rounds: pd.DataFrame) -> str:
     if (never | improving | there).mean() <= MOST_CENSORED:
         return ""
     reasons = {
-        "at the best only at the last step": improving,
-        "never at 1.1 times the mean lowest validation loss": never,
-        "as low as that before the first step, so that there is nothing to time": there,
+        "improved until the last step": improving,
+        "never reached 1.1 times the mean lowest validation loss": never,
+        "had reached it before the first step, so that there is nothing to time": there,
     }
-    told = [f"{int(which.sum())} {why}" for why, which in reasons.items() if which.any()]
+    parts = [f"{int(which.sum())} {why}" for why, which in reasons.items() if which.any()]
     stuck = int((never & ~improving).sum())
-    remark = f"; {stuck} of these no longer improve, which a lower learning rate may help" if stuck else ""
-    return f"of {len(dense)} dense networks {', '.join(told)}{remark}"
+    remark = f"; {stuck} of these stopped improving, where a lower learning rate may help" if stuck else ""
+    return f"of {len(dense)} dense networks, {', '.join(parts)}{remark}"
 
 
 def _effects(rounds: pd.DataFrame, rules: Rules | None, count_diverged: bool) -> pd.DataFrame:
-    """By run, round and criterion (down) and replicate (across): what each pair differs by, steps as logarithms."""
+    """The difference of each pair, of steps the logarithm's: (run, round, criterion) down, replicate across."""
     found = {NO_WORSE: paired_effects(rounds, ACCURACY, DENSE, count_diverged)}
     if STEPS in rounds:
         found[NO_SLOWER] = paired_effects(_dense_at_most_last(rounds), STEPS, DENSE, count_diverged)
@@ -129,13 +147,13 @@ def _effects(rounds: pd.DataFrame, rules: Rules | None, count_diverged: bool) ->
 
 
 def _dense_at_most_last(rounds: pd.DataFrame) -> pd.DataFrame:
-    is_dense = (rounds["arm"] == TICKET) & (rounds["round"] == 0)
-    return rounds.assign(**{STEPS: rounds[STEPS].mask(is_dense, rounds[[STEPS, "last_step"]].min(axis=1))})
+    shorter = rounds[[STEPS, "last_step"]].min(axis=1)
+    return rounds.assign(**{STEPS: rounds[STEPS].mask(is_dense(rounds), shorter)})
 
 
 def _margins(wanted: pd.DataFrame, rounds: pd.DataFrame, rules: Rules | None) -> np.ndarray:
-    """Of accuracy a fraction, of steps relative, of controls 0."""
-    own = wanted["run"].map(run_margins(rounds, ACCURACY, None, rules))
+    """Margins of equivalence: of accuracy a fraction, of steps relative, of controls 0."""
+    own = wanted["run"].map(margins_by_rule(rounds, ACCURACY, None, rules))
     conditions = [wanted["criterion"] == NO_WORSE, wanted["criterion"] == NO_SLOWER]
     return np.select(conditions, [own.to_numpy(float), np.full(len(wanted), STEP_MARGIN)], 0.0)
 
@@ -156,23 +174,23 @@ def _bands(effects: pd.DataFrame, confidence: float) -> tuple[np.ndarray, np.nda
     for run in runs.unique():
         rows = np.flatnonzero(runs == run)
         family = effects.iloc[rows].to_numpy()
-        # A ratio's logarithm counts from its other end: what would be a false yes is its upper limit.
+        # Of a ratio, a false `yes` comes from the upper limit, so its sign is flipped.
         better = np.where(names[rows] == NO_SLOWER, -1.0, 1.0)[:, None]
         low[rows], high[rows] = paired_band(family, max_t(family * better, confidence).critical)
     return low, high
 
 
-def _held(table: pd.DataFrame, low: np.ndarray, high: np.ndarray) -> list[str]:
-    # Comparisons with NaN, where there is no interval, are False both ways.
+def _holds(table: pd.DataFrame, low: np.ndarray, high: np.ndarray) -> list[str]:
+    # Both conditions are False for NaN, where there is no interval.
     worse, slower = table["criterion"] == NO_WORSE, table["criterion"] == NO_SLOWER
     margin, longest = table["margin"].to_numpy(float), math.log1p(STEP_MARGIN)
     yes = np.select([worse, slower], [low >= -margin, high <= longest], low > 0)
     no = np.select([worse, slower], [high < -margin, low > longest], high <= 0)
-    return [str(held) for held in np.select([yes, no], ["yes", "no"], "cannot tell")]
+    return [str(answer) for answer in np.select([yes, no], ["yes", "no"], "cannot tell")]
 
 
 def _never(table: pd.DataFrame, rounds: pd.DataFrame) -> list[int]:
-    """How many tickets of the row's round never reach the dense networks' loss, for the criterion of speed."""
+    """For the criterion of speed, how many tickets of the row's round never reach the dense networks' loss; else 0."""
     if STEPS not in rounds:
         return [0] * len(table)
     late = rounds[(rounds["arm"] == TICKET) & (rounds[STEPS] > rounds["last_step"])]
@@ -182,7 +200,7 @@ def _never(table: pd.DataFrame, rounds: pd.DataFrame) -> list[int]:
 
 
 def _wanted(rounds: pd.DataFrame, rules: Rules | None) -> pd.DataFrame:
-    """run, round, density and criterion: everything that is to hold at every round after 0, in order."""
+    """The rows of `criteria`: run, round, density and criterion, for every round after 0."""
     tickets = rounds[(rounds["arm"] == TICKET) & (rounds["round"] > 0)]
     densities = mean_density(tickets.groupby(["run", "round"], sort=False)["density"])
     places = densities.reset_index().itertuples(index=False, name=None)

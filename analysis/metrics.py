@@ -1,29 +1,38 @@
-"""What can be compared: the measured columns of `rounds`, which way is better, and which differences matter."""
+"""The metrics that runs are compared by: columns of `rounds`, their better direction and margin of equivalence."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pandas as pd
 
 from tickets.errors import InputError, nearest
+from tickets.store.derived import is_dense
 
 SHARE = 0.05
-"""The default margin: this share of what the dense networks of the same run have."""
+"""The default margin of equivalence, as a share of the test error (or loss) of the run's own dense networks."""
 
 
 @dataclass(frozen=True)
 class Metric:
     """A column of `rounds`.
 
-    more_is_better: of two trainings with different values, whether the one with more is the better.
-    margin: the largest difference that does not matter where there is no dense network to measure it by; of a
-    ratio, the largest relative one.
-    ratio: compared as ticket / arm, on the log scale, and not as ticket - arm.
-    worst: what a training without a value counts as where it is counted; None: the worst value in its run.
-    accuracy: whether it is one, in [0, 1], or R2: then what it lacks of 1 is the error.
+    Parameters
+    ----------
+    heading : str
+        Its name in a sentence.
+    more_is_better : bool
+        Whether the larger of two values is the better one.
+    margin : float
+        Margin of equivalence where no dense network gives one; relative for a ratio.
+    ratio : bool
+        Whether it is compared as ticket / arm, on the log scale, instead of ticket - arm.
+    worst : float, optional
+        The value of a training that diverged, where diverged trainings count. None: the worst value in its run.
+    accuracy : bool
+        Whether it is an accuracy or R2: at most 1, and 1 minus it is an error.
     """
 
     heading: str
@@ -35,7 +44,7 @@ class Metric:
 
 
 _ACCURACY_MARGIN = 0.005  # 0.5 points
-_LOSS_MARGIN = 0.01  # nats an example: the right label's probability (geometric mean) moves by 1 %
+_LOSS_MARGIN = 0.01  # nats an example: the right label's probability (geometric mean) changes by 1 %
 STEP_MARGIN = 0.05  # 5 % more, or fewer, steps
 
 METRICS: Mapping[str, Metric] = {
@@ -51,27 +60,27 @@ METRICS: Mapping[str, Metric] = {
 }
 
 
-_OF_R2 = {
-    name.replace("accuracy", "R2"): replace(metric, heading=metric.heading.replace("accuracy", "R2"))
-    for name, metric in METRICS.items()
-    if metric.accuracy
-}
-
-
 def find_metric(name: str) -> Metric:
-    """The metric of this name. Raises InputError, with the nearest name, if there is none.
+    """The metric with this name.
 
-    The metrics of accuracy have a second name, `..._R2`, for tables whose columns are named so (`as_measured`).
+    Raises
+    ------
+    InputError
+        If there is none; the message names the nearest one.
     """
-    if name in _OF_R2:
-        return _OF_R2[name]
     if name not in METRICS:
         raise InputError(f"metric = {name!r}: must be one of {', '.join(METRICS)}{nearest(name, METRICS)}")
     return METRICS[name]
 
 
 def find_margin(margin: float | None, metric: Metric) -> float:
-    """The margin to judge by, the metric's own if none is given. Raises InputError if it is no number >= 0."""
+    """The given margin, or the metric's own if it is None.
+
+    Raises
+    ------
+    InputError
+        If it is not a finite number >= 0.
+    """
     if margin is None:
         return metric.margin
     if not math.isfinite(margin) or margin < 0:
@@ -80,13 +89,12 @@ def find_margin(margin: float | None, metric: Metric) -> float:
 
 
 def margins(rounds: pd.DataFrame, name: str, margin: float | None = None, share: float = SHARE) -> pd.Series[float]:
-    """{run: the largest difference that does not matter}, in the metric's unit (of a ratio: relative).
+    """{run: margin of equivalence}, in the metric's unit (relative for a ratio).
 
-    By default it is `share` of what the run's own dense networks have: of their error, 1 - accuracy, for an
-    accuracy (for R2, 1 - R2 is the share of the variance that is not explained), and of the size of their loss for a
-    loss, as the mean over replicates. So a task on which 2 % of the examples go wrong has another margin than one on
-    which 40 % do. Ratios have the metric's own margin; so has a run without a
-    dense network that did not diverge.
+    By default it is `share` times what the run's own dense networks have, as the mean over replicates: their error,
+    1 - accuracy, for an accuracy (1 - R2 is the unexplained share of the variance), and the size of their loss for a
+    loss. So a task with 2 % test error has another margin than one
+    with 40 %. Ratios have the metric's own margin; so has a run in which every dense network diverged.
 
     Parameters
     ----------
@@ -95,38 +103,50 @@ def margins(rounds: pd.DataFrame, name: str, margin: float | None = None, share:
     name : str
         A name in `METRICS`.
     margin : float, optional
-        The margin of every run, instead.
+        The margin of every run, instead of the default.
     share : float
         At least 0.
 
     Raises
     ------
     InputError
-        If the metric is unknown, or the margin is no number >= 0.
+        If the metric is unknown, or the margin is not a finite number >= 0.
     """
     metric = find_metric(name)
     runs = pd.Index(rounds["run"].unique(), name="run")
     own = find_margin(margin, metric)
     if margin is not None or metric.ratio:
         return pd.Series(own, index=runs, dtype=float)
-    dense = rounds[(rounds["arm"] == "ticket") & (rounds["round"] == 0)]
-    level = dense.groupby("run")[name].mean().reindex(runs)
+    level = rounds[is_dense(rounds)].groupby("run")[name].mean().reindex(runs)
     return (share * (1 - level if metric.accuracy else level.abs())).fillna(own)
 
 
 def has_accuracy(rounds: pd.DataFrame) -> bool:
-    """Whether a run's task has an accuracy or R2: some training has a value of it, or all diverged."""
+    """Whether a run's task has an accuracy or R2: some training has a value of it, or all trainings diverged."""
     return bool(rounds["early_stop_test_accuracy"].notna().any() or rounds["diverged"].astype(bool).all())
 
 
 def values_of(rounds: pd.DataFrame, name: str, count_as_worst: bool = False) -> pd.Series[float]:
     """A metric by row of `rounds`; NaN for a training that has no value.
 
-    Without a value are trainings that diverged, and for `early_stop_step` those whose validation loss never
-    fell below where it started (step 0): they learned nothing, which is not the same as being fast.
-    count_as_worst: these get the worst value instead: accuracy 0; where there is no worst possible value
-    (losses, steps), the worst that any training of the same run had, and of R2 that or 0, whichever is less. Still NaN
-    if no training of the run has a value; of an accuracy, unless all of them diverged.
+    Without a value are trainings that diverged and, for `early_stop_step`, those whose validation loss was lowest
+    before their first step: they learned nothing, which is not the same as being fast.
+
+    Parameters
+    ----------
+    rounds : DataFrame
+        As `tickets.load(...).rounds`.
+    name : str
+        A name in `METRICS`.
+    count_as_worst : bool
+        Whether trainings without a value get the worst value: accuracy 0, or the lowest R2 of the run if that is below
+        0; for losses and steps the worst of the run. Still NaN if no training of the run has a value, unless it is an
+        accuracy and all of them diverged.
+
+    Raises
+    ------
+    InputError
+        If the metric is unknown, or `rounds` lacks its column.
     """
     metric = find_metric(name)
     if name not in rounds:
@@ -136,8 +156,8 @@ def values_of(rounds: pd.DataFrame, name: str, count_as_worst: bool = False) -> 
         values = values.where(values > 0)
     if not count_as_worst:
         return values
-    if metric.worst is not None:
-        lost = rounds["diverged"].astype(bool).groupby(rounds["run"]).transform("all")
-        least = values.groupby(rounds["run"]).transform("min").clip(upper=metric.worst)
-        return values.fillna(least).mask(lost, metric.worst)
-    return values.fillna(values.groupby(rounds["run"]).transform("min" if metric.more_is_better else "max"))
+    worst = values.groupby(rounds["run"]).transform("min" if metric.more_is_better else "max")
+    if metric.worst is None:
+        return values.fillna(worst)
+    lost = rounds["diverged"].astype(bool).groupby(rounds["run"]).transform("all")
+    return values.fillna(worst.clip(upper=metric.worst)).mask(lost, metric.worst)

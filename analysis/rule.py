@@ -1,4 +1,4 @@
-"""How "is there a winning ticket?" is decided in a run: what the campaign file's [verdict] says, and its defaults."""
+"""How "is there a winning ticket?" is decided for a run: the campaign file's [verdict] table and its defaults."""
 
 from __future__ import annotations
 
@@ -6,33 +6,47 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from tickets.catalogue import ARMS
 from tickets.roles import arms_by_label, other_steps, role
 from tickets.store.registered import rounds_seen
 
-from .metrics import SHARE
-from .shown import Shown, accuracy_of, shown
+from .labels import CLASSIFICATION, Labels, labels_of
+from .metrics import SHARE, margins
 
 if TYPE_CHECKING:
     from tickets.store import Saved
 
 MEASUREMENTS = frozenset(name for name, entry in ARMS.items() if entry.role == "measurement")
-"""Arms that are the ticket itself, trained again: they measure noise, and are nothing that a ticket must beat."""
+"""Arms that train the ticket again: they measure noise, and are never compared as controls."""
 
 
 @dataclass(frozen=True)
 class Rule:
     """How one run is judged.
 
-    density: where it is decided, the round nearest to it on a log scale; None: at whichever density, by simultaneous
-    intervals over all rounds.
-    controls: the arms that the ticket must be better than. Every other arm explains, and decides nothing.
-    margin: the largest loss against the dense networks that does not matter, as a share of their test error.
-    measurements: arms that are never compared as controls: the ticket trained again, or arms that start as it does.
-    rounds: how many the campaign has after the dense one; None: those that are saved.
-    seen: how many rounds had been trained when the rule was first written; None: all that there are.
-    other_steps: {arm: training steps more than the ticket has had in all, less than 0 for fewer}.
-    accuracy: what the columns called accuracy contain, "accuracy", "R2" or "none". loss: `train.loss`.
+    Parameters
+    ----------
+    density : float, optional
+        The verdict is decided at the round whose density is nearest to this one on a log scale. None: it may be decided
+        at any density, by intervals that are simultaneous over all rounds.
+    controls : tuple of str
+        The arms that the ticket must be better than. Other arms do not affect the verdict.
+    margin : float
+        Margin of equivalence against the dense networks, as a share of their test error.
+    measurements : frozenset of str
+        Arms that are never compared as controls: the ticket trained again, and arms that start from its values.
+    rounds : int, optional
+        How many rounds the campaign has after the dense one. None: those that are saved.
+    other_steps : mapping
+        {arm: training steps in all, minus the ticket's}, for the arms where this is not 0.
+    seen : int, optional
+        How many rounds had been trained when the rule was first written. None: all of them.
+    labels : Labels
+        The names and units of the run's quantities.
+    loss : str
+        The training loss, `train.loss`.
     """
 
     density: float | None = None
@@ -42,46 +56,56 @@ class Rule:
     rounds: int | None = None
     other_steps: Mapping[str, int] = field(default_factory=dict)
     seen: int | None = 0
-    accuracy: str = "accuracy"
+    labels: Labels = CLASSIFICATION
     loss: str = "cross_entropy"
-
-    @property
-    def shown(self) -> Shown:
-        """How differences of accuracy or R2 are shown."""
-        return shown(self.accuracy)
 
 
 Rules = Mapping[str, Rule]
+"""{run: its rule}."""
 
 
 def rule_of(file: Mapping[str, Any]) -> Rule:
-    """The rule of a run. file: what its run.json holds; one that was saved without [verdict] has the defaults."""
+    """The rule of a saved run.
+
+    Parameters
+    ----------
+    file : mapping
+        The content of the run's run.json. One without a [verdict] table has the defaults.
+    """
     config = file["config"]
     given = config.get("verdict") or {}
-    measured = {arm for arm in arms_by_label(config) if role(file, arm) == "measurement"}
+    labels = arms_by_label(config)
+    measured = {arm for arm in labels if role(file, arm) == "measurement"}
     return Rule(
         density=given.get("density"),
         controls=tuple(dict.fromkeys(given.get("controls") or Rule.controls)),
         margin=given.get("margin", Rule.margin),
-        measurements=MEASUREMENTS | measured,
+        measurements=(MEASUREMENTS - labels.keys()) | measured,
         rounds=config.get("rounds"),
-        other_steps=other_steps(file),
+        other_steps=other_steps(config),
         seen=rounds_seen(file),
-        accuracy=accuracy_of(file),
+        labels=labels_of(file),
         loss=config.get("train", {}).get("loss", Rule.loss),
     )
 
 
 def rules_of(saved: Saved) -> dict[str, Rule]:
-    """{run: its rule}, of every saved run."""
+    """{run: its rule}, for every saved run."""
     return {run: rule_of(saved.file(run)) for run in saved.runs}
 
 
 def rule_for(run: str, rules: Rules | None) -> Rule:
-    """A run's rule among some; the default one where there is none."""
+    """The rule of one run; the default rule if `rules` has none for it."""
     return (rules or {}).get(run, Rule())
 
 
 def is_control(run: str, arm: str, rules: Rules | None) -> bool:
-    """Whether an arm of a run is a control: neither the ticket nor a measurement of its noise."""
+    """Whether an arm of a run is a control: neither the ticket nor a measurement."""
     return arm != "ticket" and arm not in rule_for(run, rules).measurements
+
+
+def margins_by_rule(rounds: pd.DataFrame, name: str, margin: float | None, rules: Rules | None) -> pd.Series[float]:
+    """{run: margin of equivalence}, as `margins` with the share that each run's own rule names."""
+    shares = {run: rule.margin for run, rule in (rules or {}).items()}
+    by_share = {share: margins(rounds, name, margin, share) for share in {SHARE, *shares.values()}}
+    return pd.Series({run: by_share[shares.get(run, SHARE)][run] for run in rounds["run"].unique()}, dtype=float)

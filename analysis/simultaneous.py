@@ -1,4 +1,4 @@
-"""Many comparisons at once: one critical value for all, so that any false finding among them stays rare."""
+"""Simultaneous intervals: one critical value for a family of comparisons, so that any false finding is rare."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .intervals import moments
 Floats = npt.NDArray[np.float64]
 
 DRAWS = 10_000
-"""Simulated data sets behind a critical value; the error rate that it keeps has a standard error of 0.0016."""
+"""Simulated data sets per critical value; the error rate is then met with a standard error of 0.0016."""
 
 _SEED = 20_190_506
 _CHUNK = 2_000_000  # simulated numbers at a time
@@ -22,10 +22,14 @@ _CHUNK = 2_000_000  # simulated numbers at a time
 
 @dataclass(frozen=True)
 class MaxT:
-    """What a family of k comparisons comes to together.
+    """The critical value and the adjusted p values of a family of k comparisons.
 
-    critical: the half width of every simultaneous interval, in standard errors; NaN if nothing can be compared.
-    p_adjusted: (k,) the two-sided p of each, adjusted for all of them; NaN where there is none.
+    Parameters
+    ----------
+    critical : float
+        The half width of every simultaneous interval, in standard errors; NaN if no comparison has a t statistic.
+    p_adjusted : ndarray, (k,)
+        The two-sided p value of each comparison, adjusted for all of them; NaN where there is none.
     """
 
     critical: float
@@ -33,33 +37,35 @@ class MaxT:
 
 
 def max_t(differences: npt.ArrayLike, confidence: float = 0.95) -> MaxT:
-    """The critical value and the adjusted p of a family of paired comparisons, by the single-step max-t method.
+    """Critical value and adjusted p values of a family of paired comparisons, by the single-step max-t method.
 
-    The critical value c is the (1 + confidence) / 2 quantile of the largest of the k Student statistics if no
-    comparison has anything to find. So with probability (1 + confidence) / 2 or more no lower limit
-    m - c s / sqrt(n) lies above its true mean, whichever of the comparisons have something to find; the same holds
-    for the upper limits. The reference distribution is a multivariate t, by simulation: normal data sets with the
-    pairs, the gaps and the correlations of the family, DRAWS of them from a fixed seed. The correlations are
-    estimated and then shrunk towards 0 by as much as they are noise, which a few replicates make large; this
-    errs on the wide side. For one comparison c is Student's quantile itself.
+    The critical value c is the (1 + confidence) / 2 quantile of the largest of the k t statistics under the null
+    hypothesis of every comparison. With probability (1 + confidence) / 2 or more, no lower limit m - c s / sqrt(n) lies
+    above its true mean, whichever of the null hypotheses are false; the same holds for the upper limits. For one
+    comparison c is Student's quantile.
 
     Parameters
     ----------
-    differences : (k, replicates)
-        One number a comparison and replicate; NaN where a pair is missing. Comparisons with fewer than two pairs, or
-        whose differences are all the same, take no part: they have no Student statistic.
+    differences : array_like, (k, replicates)
+        One number per comparison and replicate; NaN where a pair is missing. Comparisons with fewer than two pairs, or
+        whose differences are all equal, have no t statistic and are not in the family.
     confidence : float
-        In (0, 1); 0.95 keeps the chance of any lower limit above the truth at 2.5 %.
+        In (0, 1); 0.95 limits the chance of any lower limit above the true mean to 2.5 %.
 
     Returns
     -------
     MaxT
-        The adjusted p is 2 P(largest statistic >= |t|), at most 1, for each comparison; it is at most
-        1 - confidence exactly if the simultaneous interval leaves 0 out. It is 1 where all differences are 0, and NaN
-        where they are all the same and not 0, or fewer than two.
+        The adjusted p value is 2 P(largest statistic >= |t|), at most 1; it is at most 1 - confidence exactly if the
+        simultaneous interval excludes 0. It is 1 where all differences are 0, and NaN where they are all equal and not
+        0, or fewer than two.
 
     Notes
     -----
+    The reference distribution is a multivariate t, simulated: `DRAWS` normal data sets from a fixed seed, with the
+    pairs, the missing pairs and the correlations of the family. The correlations are estimated, then shrunk towards 0
+    in proportion to their estimated noise, which is large for few replicates; this makes intervals wider, never
+    narrower.
+
     Sources: Westfall and Young, "Resampling-Based Multiple Testing" (1993), chapter 2; Hothorn, Bretz and
     Westfall, Biometrical Journal 50 (2008); for the shrinking, Schaefer and Strimmer, Stat. Appl. Genet. Mol.
     Biol. 4 (2005), article 32.
@@ -87,12 +93,12 @@ def max_t(differences: npt.ArrayLike, confidence: float = 0.95) -> MaxT:
 
 
 def _shrunk_correlation(residuals: Floats, there: npt.NDArray[np.bool_]) -> Floats:
-    """(k, k): correlations over the pairs that both have, shrunk towards 0, and positive definite."""
+    """Correlations of k comparisons, (k, k), over the pairs that both have: shrunk towards 0, positive definite."""
     size = np.sqrt((residuals**2).sum(axis=1))
     unit = residuals / size[:, None]
     both = there.astype(np.float64)
     shared = both @ both.T
-    left = (unit**2) @ both.T  # of each row's squares, what lies where the other row is there too
+    left = (unit**2) @ both.T  # each row's squares, summed over the pairs that the other row has too
     scale = np.sqrt(left * left.T)
     observed = np.divide(unit @ unit.T, scale, out=np.zeros_like(scale), where=scale > 0).clip(-1, 1)
     noise = (1 - observed**2) ** 2 / np.maximum(shared - 1, 1)
@@ -108,9 +114,9 @@ def _shrunk_correlation(residuals: Floats, there: npt.NDArray[np.bool_]) -> Floa
 
 @lru_cache(maxsize=256)
 def _largest(correlation: bytes, there: bytes, shape: tuple[int, int]) -> Floats:
-    """The largest Student statistic of each of DRAWS simulated families, sorted."""
+    """The largest t statistic of each of DRAWS simulated families, sorted."""
     k, replicates = shape
-    # In single precision, which is twice as fast and far finer than what the number of draws resolves.
+    # Single precision is twice as fast, and its error is far below that of the number of draws.
     factor = np.linalg.cholesky(np.frombuffer(correlation).reshape(k, k)).T.astype(np.float32)
     present = np.frombuffer(there, dtype=bool).reshape(k, replicates).T.astype(np.float32)  # (replicates, k)
     n = present.sum(axis=0)
@@ -121,6 +127,6 @@ def _largest(correlation: bytes, there: bytes, shape: tuple[int, int]) -> Floats
         data = generator.standard_normal((count, replicates, k), dtype=np.float32) @ factor * present
         mean = data.sum(axis=1) / n
         squares = ((data - mean[:, None] * present) ** 2).sum(axis=1)
-        with np.errstate(divide="ignore", invalid="ignore"):  # two draws can be equal in single precision
+        with np.errstate(divide="ignore", invalid="ignore"):  # draws of two replicates can be equal in single precision
             largest.append((mean / np.sqrt(squares / (n * (n - 1)))).max(axis=1))
     return np.sort(np.concatenate(largest)).astype(np.float64)

@@ -1,4 +1,4 @@
-"""What each arm came to at each density, over replicates."""
+"""Means and standard deviations of each arm at each density, over replicates."""
 
 from __future__ import annotations
 
@@ -14,10 +14,20 @@ if TYPE_CHECKING:
 def over_replicates(rounds: pd.DataFrame, metric: str = "early_stop_test_accuracy") -> pd.DataFrame:
     """Mean, standard deviation and number of replicates of a metric, by run, round and arm.
 
-    rounds: as `tickets.load(...).rounds`. The draws of an arm are averaged within each replicate first, since
-    they are not independent of one another. Trainings that diverged hold NaN and are left out; `n` counts
-    what is in. Columns: run, round, arm, density (the mean over replicates), mean, std (of the sample, n - 1; NaN
-    for one replicate), n.
+    The draws of an arm are averaged within each replicate first, since they are not independent of one another.
+
+    Parameters
+    ----------
+    rounds : DataFrame
+        As `tickets.load(...).rounds`.
+    metric : str
+        A measured column. Trainings that diverged have NaN there and are left out.
+
+    Returns
+    -------
+    DataFrame
+        Columns run, round, arm, density (mean over replicates), mean, std (n - 1 in the denominator; NaN for one
+        replicate) and n (replicates with a value).
     """
     keys = ["run", "round", "arm"]
     each = rounds.groupby([*keys, "replicate"], sort=False)[["density", metric]].mean().reset_index()
@@ -28,17 +38,30 @@ def over_replicates(rounds: pd.DataFrame, metric: str = "early_stop_test_accurac
 
 
 def mean_density(grouped: SeriesGroupBy[float, Any]) -> pd.Series[float]:
-    """The mean density of each group; where all of it is the same number, that very number."""
+    """The mean density of each group; exactly the common value where all values of a group are equal."""
     return grouped.mean().clip(grouped.min(), grouped.max())
 
 
 def table(
     rounds: pd.DataFrame, metric: str = "early_stop_test_accuracy", scale: float = 100.0, form: str = ".2f"
 ) -> pd.DataFrame:
-    """One run's metric as text, "mean ± std": density down (falling), arms across in the campaign's order.
+    """One run's metric as text, "mean ± std": a row per round by falling density, a column per arm.
 
-    rounds: the rows of one run; ValueError if there are several. scale: accuracies become percent by default. form: of
-    numbers.
+    Parameters
+    ----------
+    rounds : DataFrame
+        The rows of one run.
+    metric : str
+        A measured column.
+    scale : float
+        Values are multiplied by it; the default gives accuracies in percent.
+    form : str
+        Format specification of a number.
+
+    Raises
+    ------
+    ValueError
+        If there are no rows, or rows of several runs.
     """
     runs = rounds["run"].unique()
     if len(runs) != 1:

@@ -17,7 +17,7 @@ from tickets.store.derived import LAST_STEP, STEPS_TO_DENSE_LOSS, with_derived
 
 from .metrics import find_metric
 from .rule import Rule, rules_of
-from .words import counted
+from .text import counted
 
 if TYPE_CHECKING:
     from tickets.store import Saved
@@ -29,11 +29,18 @@ _TRAINING = ["run", "replicate", "round", "arm", "draw"]
 
 @dataclass(frozen=True)
 class Tuned:
-    """Runs that differ in one key, joined into one in which each arm has its best value.
+    """Runs that differ in one key, joined into one run in which each arm has its best value.
 
-    rounds: as `Saved.rounds`; `run` is the name of the joined run. chosen: a row per run, round and arm with the
-    `value` that was chosen, its `score`, and of how many values (`of`). rules: {run: how it is judged}. left_out: what
-    could not be compared fairly, a sentence each.
+    Parameters
+    ----------
+    rounds : DataFrame
+        As `Saved.rounds`; `run` is the name of the joined run.
+    chosen : DataFrame
+        A row per run, round and arm: the chosen `value`, its validation `score`, and the number of values (`of`).
+    rules : mapping
+        {run: Rule}.
+    left_out : tuple of str
+        What could not be compared on equal terms, a sentence each.
     """
 
     rounds: pd.DataFrame
@@ -43,14 +50,16 @@ class Tuned:
 
 
 def tune(saved: Saved, key: str, metric: str = "early_stop_test_accuracy") -> Tuned:
-    """Join the runs of a campaign that differ in `key` alone, each arm and round at the value that validates best.
+    """Join the runs of a campaign that differ in `key` alone, with each arm and round at its best value of the key.
 
-    What is best is the mean over replicates and draws of the validation accuracy (or R2) at early stop, for a metric
-    that is one and a task that has one, else of the lowest validation loss; a training that diverged counts as the
-    worst there is; the test set has no say. Each round of each arm has its own choice, and so has the dense network,
-    which is round 0 of the ticket. Replicates stay paired, since runs of one campaign give a replicate the same initial
-    values and data order. Values compete on equal terms: only replicates that every run has count, and a round of an
-    arm that some run lacks is left out.
+    The best value has the highest mean validation accuracy (or R2) at early stop over replicates and draws or, for a
+    metric or a task without accuracy, the lowest mean validation loss. A training that diverged counts as the worst.
+    The test set is not used. Each round of each arm has its own choice; so has the dense network, which is the ticket
+    of round 0.
+
+    Replicates stay paired, since the runs of one campaign give a replicate the same initial values and data order.
+    Values are compared on equal terms: only replicates that every run has count, and a round of an arm that some run
+    lacks is left out.
 
     Parameters
     ----------
@@ -59,7 +68,11 @@ def tune(saved: Saved, key: str, metric: str = "early_stop_test_accuracy") -> Tu
     key : str
         A dotted key, such as "train.learning_rate".
     metric : str
-        What is to be compared.
+        The metric that is to be compared.
+
+    Returns
+    -------
+    Tuned
 
     Raises
     ------
@@ -92,9 +105,11 @@ def tune(saved: Saved, key: str, metric: str = "early_stop_test_accuracy") -> Tu
         value=[_value(configs[run], key) for run in best["run"]],
         of=means.groupby(by_arm, sort=False)["run"].transform("size").loc[best.index],
     )
-    kept = rounds.merge(best[["run", "round", "arm"]], on=["run", "round", "arm"])
-    points = curves.merge(kept[[*_TRAINING, "group"]], on=_TRAINING)
-    joined = kept.assign(run=kept["group"]).drop(columns=["group", "score", LAST_STEP, STEPS_TO_DENSE_LOSS])
+    best_rounds = rounds.merge(best[["run", "round", "arm"]], on=["run", "round", "arm"])
+    points = curves.merge(best_rounds[[*_TRAINING, "group"]], on=_TRAINING)
+    joined = best_rounds.assign(run=best_rounds["group"]).drop(
+        columns=["group", "score", LAST_STEP, STEPS_TO_DENSE_LOSS]
+    )
     return Tuned(
         rounds=with_derived(joined, points.assign(run=points["group"]).drop(columns="group")),
         chosen=chosen.assign(run=chosen["group"])[["run", "round", "arm", "value", "score", "of"]].reset_index(
@@ -106,8 +121,8 @@ def tune(saved: Saved, key: str, metric: str = "early_stop_test_accuracy") -> Tu
 
 
 def _on_equal_terms(rounds: pd.DataFrame, key: str) -> tuple[pd.DataFrame, list[str]]:
-    """What every run of a group has, and what is left out. Raises InputError where their densities differ."""
-    kept, left_out = [], []
+    """The rows that every run of a group has, and what is left out. Raises InputError if densities differ."""
+    complete_rows, left_out = [], []
     for group, rows in rounds.groupby("group", sort=False):
         tickets = rows[rows["arm"] == "ticket"]
         densities = tickets.groupby(["round", "run"])["density"].mean().groupby("round")
@@ -124,22 +139,22 @@ def _on_equal_terms(rounds: pd.DataFrame, key: str) -> tuple[pd.DataFrame, list[
         whole = pd.MultiIndex.from_arrays(places).isin(complete[complete].index)
         lacking = rows.loc[~whole, ["round", "arm"]].drop_duplicates()
         if len(lacking):
-            told = ", ".join(f"{arm} in round {number}" for number, arm in lacking.itertuples(index=False, name=None))
-            left_out.append(f"{group}: {told}, which not every run has for all replicates")
-        kept.append(rows[whole])
-    return pd.concat(kept), left_out
+            names = ", ".join(f"{arm} in round {number}" for number, arm in lacking.itertuples(index=False, name=None))
+            left_out.append(f"{group}: {names}, which not every run has for all replicates")
+        complete_rows.append(rows[whole])
+    return pd.concat(complete_rows), left_out
 
 
 def _groups(configs: Mapping[str, Mapping[str, Any]], key: str) -> dict[str, str]:
-    """{run: the name of its joined run}, of the runs that differ from another in the key alone."""
+    """{run: the name of its joined run}, for the runs that differ from another one in the key alone."""
     rest = {run: json.dumps(_without(_identity(config), key), sort_keys=True) for run, config in configs.items()}
     sizes = pd.Series(rest).value_counts()
     grouped = {run: text for run, text in rest.items() if sizes[text] > 1}
     if not grouped:
         swept = _swept(configs)
-        told = f"{', '.join(swept)} differ{'s' if len(swept) == 1 else ''}" if swept else "there is one run alone"
+        there = f"{', '.join(swept)} differ{'s' if len(swept) == 1 else ''}" if swept else "there is only one run"
         near = "" if key in swept else nearest(key, swept)
-        raise InputError(f"--tune {key}: no two runs differ in it alone; {told}{near}")
+        raise InputError(f"--tune {key}: no two runs differ in it alone; {there}{near}")
     names = {text: f"{_label(configs[run])}-best-{key}" for run, text in grouped.items()}
     if len(set(names.values())) < len(names):
         names = {text: f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:6]}" for text, name in names.items()}
@@ -151,7 +166,7 @@ def _label(config: Mapping[str, Any]) -> str:
 
 
 def _identity(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What decides a run's tickets, of a saved configuration; one that an earlier version saved is read too."""
+    """The keys of a saved configuration that decide its tickets; None for those that an earlier version lacks."""
     return {key: config.get(key) for key in IDENTITY_KEYS}
 
 
@@ -172,17 +187,17 @@ def _without(table: Mapping[str, Any], key: str) -> dict[str, Any]:
 
 def _value(config: Mapping[str, Any], key: str) -> Any:
     found: Any = config
-    for part in key.split("."):
-        found = found.get(part) if isinstance(found, Mapping) else None
+    for name in key.split("."):
+        found = found.get(name) if isinstance(found, Mapping) else None
     return json.dumps(found) if isinstance(found, Mapping | list) else found
 
 
 def _scores(rounds: pd.DataFrame, curves: pd.DataFrame, metric: str) -> pd.Series[float]:
-    """How well each training validates; more is better."""
+    """The validation score of each training; more is better."""
     if not find_metric(metric).accuracy or curves["validation_accuracy"].isna().all():
         return (-rounds["early_stop_validation_loss"]).fillna(-float("inf"))
     at = curves.rename(columns={"step": "early_stop_step"})[[*_TRAINING, "early_stop_step", "validation_accuracy"]]
     at = at.astype({"early_stop_step": float})
     found = rounds[[*_TRAINING, "early_stop_step"]].merge(at, on=[*_TRAINING, "early_stop_step"], how="left")
     scores = pd.Series(found["validation_accuracy"].to_numpy(), index=rounds.index)
-    return scores.fillna(min(0.0, float(scores.min())))  # R2 may be below 0
+    return scores.fillna(min(0.0, float(scores.min())))  # R2 can be below 0

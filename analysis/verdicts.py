@@ -1,4 +1,4 @@
-"""What an interval lets one say about a difference."""
+"""The verdict on a difference, by its confidence interval."""
 
 from __future__ import annotations
 
@@ -8,16 +8,27 @@ Verdict = Literal["better", "worse", "equivalent", "cannot tell"]
 
 
 def verdict(low: float, high: float, margin: float, more_is_better: bool = True) -> Verdict:
-    """What the interval [low, high] of a difference, ticket minus control, says of the ticket.
+    """The verdict on the ticket, by the confidence interval of a difference "ticket minus control".
 
-    margin: the largest difference that does not matter, >= 0, in the unit of the interval.
-    - `equivalent`: the whole interval lies within [-margin, margin]. So also if it leaves out 0: a difference
-      that is certain and too small to matter is nothing to act on, and its sign can be read off the interval.
-    - `better`, `worse`: the whole interval lies on one side of 0; which, is for `more_is_better` to say.
-    - `cannot tell`: all else, and where there is no interval (NaN: fewer than two pairs). That is a statement
-      about the data, not about the ticket.
-    With 95 % intervals each of the first three is wrong at most once in 20 times; `equivalent` is the two
-    one-sided tests of Schuirmann (J. Pharmacokinet. Biopharm. 15, 1987) at 2.5 % each.
+    - `equivalent`: the whole interval lies within [-margin, margin], also where it excludes 0. Such a difference is
+      known to be too small to matter; its sign can be read from the interval.
+    - `better`, `worse`: the whole interval lies on one side of 0; `more_is_better` says which side is which.
+    - `cannot tell`: anything else, and NaN limits (fewer than two pairs).
+
+    With 95 % intervals each of the first three is wrong at most once in 20 times.
+
+    Parameters
+    ----------
+    low, high : float
+        The limits of the interval.
+    margin : float
+        Margin of equivalence: the largest difference that does not matter, >= 0, in the unit of the interval.
+    more_is_better : bool
+        False for losses and steps.
+
+    Notes
+    -----
+    `equivalent` is the pair of one-sided tests of Schuirmann (J. Pharmacokinet. Biopharm. 15, 1987), each at 2.5 %.
     """
     if not more_is_better:
         low, high = -high, -low

@@ -1,4 +1,4 @@
-"""Is there a winning ticket? Answered for each run, with the numbers behind it."""
+"""Is there a winning ticket? The answer for each run, with the numbers behind it."""
 
 from __future__ import annotations
 
@@ -9,36 +9,39 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .answers import Answer, Beside, Criterion, Estimate, Winning
-from .comparison import TICKET, against_controls, against_dense
+from tickets.store.derived import is_dense
+
+from .answers import Answer, Context, Criterion, Estimate, Winning
+from .comparison import against_controls, against_dense
 from .criteria import ACCURACY, STEPS, criteria, too_short
+from .messages import sentence_of
 from .metrics import METRICS, has_accuracy, values_of
+from .pairs import TICKET
 from .rule import Rule, Rules, rule_for
-from .telling import sentence_of
-from .words import listed
+from .text import listed
 
 FINAL = "final_test_accuracy"
 EARLY_STOP = "early_stop_step"
 
 
 def winning(rounds: pd.DataFrame, rules: Rules | None = None, confidence: float = 0.95) -> list[Winning]:
-    """For each run, in the order of the rows: is there a winning ticket?
+    """Decide for each run whether there is a winning ticket.
 
     Parameters
     ----------
     rounds : DataFrame
         As `tickets.load(...).rounds`.
     rules : mapping, optional
-        {run: Rule}, as `rules_of(saved)` gives; a run without one is judged by the defaults: no density named
-        beforehand, `reinit` as the control, a margin of 5 % of the dense networks' test error.
+        {run: Rule}, as `rules_of(saved)` returns. A run without a rule is judged by the defaults: no density was
+        named, `reinit` is the control, and the margin is 5 % of the dense networks' test error.
     confidence : float
         Of the intervals, in (0, 1). At 0.95 the chance of a false `yes` is at most 2.5 %.
 
     Returns
     -------
     list of Winning
-        What counts is in `criteria`. A run without one of its controls is never `yes`, nor is one with a single
-        replicate, nor one whose dense networks were trained too briefly (`too_short`).
+        One per run, in the order of the rows. The answer is by `criteria`. It is `cannot tell` for a run that lacks one
+        of its controls, has a single replicate, or whose dense networks were trained too briefly (`too_short`).
     """
     left_out, worst = (criteria(rounds, rules, confidence, count) for count in (False, True))
     found = []
@@ -75,10 +78,12 @@ def _winning(run: str, rounds: pd.DataFrame, table: pd.DataFrame, rule: Rule, co
         round=number,
         density=None if number is None else float(densities[number]),
         criteria=() if number is None else tuple(_criteria(table[table["round"] == number], holds)),
-        beside=None if number is None else _beside(rounds, number, rule, confidence),
+        context=None if number is None else _context(rounds, number, rule, confidence),
         rounds=tuple(everywhere),
         tried=len(densities),
-        held={str(name): int((rows == "yes").sum()) for name, rows in table.groupby("criterion", sort=False)["holds"]},
+        holding={
+            str(name): int((rows == "yes").sum()) for name, rows in table.groupby("criterion", sort=False)["holds"]
+        },
         replicates=rounds.loc[decided & (arms == TICKET), "replicate"].nunique(),
         trainings=len(rounds),
         n_diverged=int(lost.sum()),
@@ -88,20 +93,20 @@ def _winning(run: str, rounds: pd.DataFrame, table: pd.DataFrame, rule: Rule, co
 
 
 def _nearest(densities: pd.Series[float], named: float) -> int | None:
-    """The round whose density is nearest on a log scale; of two that are as near, the earlier."""
+    """The round whose density is nearest on a log scale; the earlier one of two that are equally near."""
     apart = np.log(densities[densities > 0]) - np.log(named)
     return None if apart.empty else int(apart.abs().idxmin())
 
 
 def _at_one(table: pd.DataFrame, rule: Rule) -> tuple[Answer, str]:
     holds = dict(zip(table["criterion"], table["holds_alone"], strict=True))
-    failed = [name for name, held in holds.items() if held == "no"]
+    failed = [name for name, answer in holds.items() if answer == "no"]
     if failed:
-        return "no", f"shown not to be {listed(failed)}"
-    unsure = [name for name, held in holds.items() if held != "yes"]
+        return "no", f"shown not to hold: {listed(failed)}"
+    unsure = [name for name, answer in holds.items() if answer != "yes"]
     if unsure:
-        return "cannot tell", f"not shown to be {listed(unsure)}"
-    return ("yes", f"shown to be {listed(list(holds))}") if holds else ("cannot tell", "")
+        return "cannot tell", f"not shown to hold: {listed(unsure)}"
+    return ("yes", f"shown to hold: {listed(list(holds))}") if holds else ("cannot tell", "")
 
 
 def _at_any(table: pd.DataFrame, won: list[int]) -> tuple[Answer, str]:
@@ -110,7 +115,7 @@ def _at_any(table: pd.DataFrame, won: list[int]) -> tuple[Answer, str]:
         return "yes", f"every criterion is shown to hold at {len(won)} of {_densities(tried)}"
     failed = (table["holds"] == "no").groupby(table["round"]).any()
     if len(failed) and failed.all():
-        return "no", "at each density one criterion is shown not to hold"
+        return "no", "at every density at least one criterion is shown not to hold"
     return "cannot tell", f"every criterion is shown to hold at none of {_densities(tried)}"
 
 
@@ -121,18 +126,18 @@ def _densities(count: int) -> str:
 def _lacking(
     rounds: pd.DataFrame, table: pd.DataFrame, densities: pd.Series[float], rule: Rule, number: int | None
 ) -> str:
-    """What keeps a run from any answer, and the remedy; "" for nothing."""
+    """Why a run allows no answer, and the remedy; "" if it allows one."""
     if densities.empty:
         return "no round after the dense one is saved"
     if rounds.loc[rounds["arm"] == TICKET, "replicate"].nunique() < 2:
         return "one replicate gives no interval; raise `replicates` and give the same command again"
     if not has_accuracy(rounds):
         return (
-            f"the task ({rule.loss}) has neither accuracy nor R2, by which tickets are judged; compare losses: "
-            "tickets compare --metric final_test_loss"
+            f"the task (train.loss = {rule.loss!r}) has neither accuracy nor R2, by which tickets are judged; compare "
+            "losses: tickets compare --metric final_test_loss"
         )
-    dense = rounds[(rounds["arm"] == TICKET) & (rounds["round"] == 0)][ACCURACY].mean()
-    if rule.accuracy == "R2" and dense <= 0:
+    dense = rounds.loc[is_dense(rounds), ACCURACY].mean()
+    if rule.labels.accuracy.name == "R2" and dense <= 0:
         return f"the dense networks predict no better than the mean target does (R2 {dense:.2f}); train them better"
     absent = [arm for arm in rule.controls if not (rounds["arm"] == arm).any()]
     if absent:
@@ -142,19 +147,19 @@ def _lacking(
         )
     alike = [arm for arm in rule.controls if arm in rule.measurements]
     if alike:
-        return f"{listed(alike)} starts as the ticket does, so it is no control; name another in verdict.controls"
+        return f"{listed(alike)}: starts from the ticket's values, so is no control; name another in verdict.controls"
     if rule.density is not None and max(densities.index) < (rule.rounds or 0) and _is_nearer(densities, rule.density):
         return f"the round nearest to density {rule.density:g} is not trained yet"
     if STEPS not in rounds:
         return f"the rounds lack the column {STEPS}; load them with tickets.load"
     if rounds[STEPS].isna().all() and rounds["early_stop_validation_loss"].mean() < 0:
-        return "the validation loss falls below 0, so that 1.1 times the lowest is no loss to time the training by"
+        return "the validation loss falls below 0, so there is no multiple of the lowest one to measure speed by"
     short = too_short(rounds)
     return f"train longer: {short}" if short else ""
 
 
 def _is_nearer(densities: pd.Series[float], named: float) -> bool:
-    """Whether one more pruning, by as much as the last, would come nearer to the named density."""
+    """Whether one more pruning, at the rate of the last one, would come nearer to the named density."""
     before, last = ([1.0, *densities.sort_index()])[-2:]
     return last > 0 and bool(abs(np.log(last * last / before / named)) < abs(np.log(last / named)))
 
@@ -173,8 +178,8 @@ def _criteria(table: pd.DataFrame, holds: str) -> list[Criterion]:
     ]
 
 
-def _beside(rounds: pd.DataFrame, number: int, rule: Rule, confidence: float) -> Beside:
-    here = rounds[(rounds["round"] == number) | ((rounds["round"] == 0) & (rounds["arm"] == TICKET))]
+def _context(rounds: pd.DataFrame, number: int, rule: Rule, confidence: float) -> Context:
+    here = rounds[(rounds["round"] == number) | is_dense(rounds)]
 
     def dense(metric: str) -> Estimate | None:
         table = against_dense(here, metric, confidence=confidence)
@@ -183,7 +188,7 @@ def _beside(rounds: pd.DataFrame, number: int, rule: Rule, confidence: float) ->
 
     rules = {str(rounds["run"].iloc[0]): rule}
     controls = against_controls(here[here["round"] == number], ACCURACY, confidence=confidence, rules=rules)
-    return Beside(
+    return Context(
         final=dense(FINAL),
         early_stop=dense(EARLY_STOP),
         others={

@@ -1,52 +1,78 @@
-"""Figures and the report of saved runs. Pure: tables and masks in, tables, figures and bytes out; no pyplot."""
+"""The report of saved runs: tables and masks in; tables, figures and bytes out. No pyplot, no state.
 
-from ..shown import as_measured
-from .by_density import by_density, draw_by_density, tell_by_density
+A new figure of a run is one file in `figures` and one line in its `RUN_FIGURES`; a new chapter about a whole campaign
+is one `CampaignChapter` and one line in `page.CAMPAIGN_CHAPTERS`.
+"""
+
+from ..labels import labels_of
+from .chapter import Chapter, Point, Summary
+from .figure import Drawn, FigureRecord, Missing, Plot, plots_of
+from .figures import RUN_FIGURES
+from .figures.by_density import by_density, describe_by_density, draw_by_density
+from .figures.initial_values import describe_initial_values, draw_initial_values, initial_values
+from .figures.learning_curves import chosen_rounds, describe_learning_curves, draw_learning_curves, learning_curves
+from .figures.overlap import describe_overlap, draw_overlap, overlap
+from .figures.pixels import describe_kept_pixels, draw_kept_pixels, kept_pixels, why_no_pixels
+from .figures.surviving import describe_surviving, draw_surviving, surviving
 from .formats import to_inline_svg, to_pdf, to_svg
-from .initial_values import draw_initial_values, initial_values, tell_initial_values
-from .kept_pixels import draw_kept_pixels, kept_pixels, tell_kept_pixels, why_no_pixels
 from .latex import to_latex
-from .learning_curves import chosen_rounds, draw_learning_curves, learning_curves, tell_learning_curves
 from .masks import Masks, Values, read_initial, read_masks
-from .overlap import draw_overlap, overlap, tell_overlap
 from .page import PAGE, make_figure, make_report
-from .plots import Missing, Plot, plots_of
-from .section import Section, section_of
-from .sheets import Sheet, sheets_of, to_csv
-from .surviving import draw_surviving, surviving, tell_surviving
-from .why.distances import draw_kept_distances, kept_distances, tell_kept_distances
-from .why.distinct import distinct_units, draw_distinct_units, tell_distinct_units
-from .why.losses import draw_training_losses, tell_training_losses, training_losses
-from .why.part import WhyPart, why_part
-from .why.retrained import distances_between_ends, draw_distances_between_ends, tell_distances_between_ends
+from .run_chapter import chapter_of_run
+from .run_data import RunData
+from .run_tables import tables_of_run
+from .table import Table, to_csv
+from .why_random import WHY_FIGURES, chapter_of
+from .why_random.distances import describe_layer_distances, draw_layer_distances, layer_distances
+from .why_random.distinct_units import describe_distinct_units, distinct_units, draw_distinct_units
+from .why_random.ends import describe_distances_between_ends, distances_between_ends, draw_distances_between_ends
+from .why_random.training_losses import describe_training_losses, draw_training_losses, training_losses
 
 __all__ = [
     "PAGE",
+    "RUN_FIGURES",
+    "WHY_FIGURES",
+    "Chapter",
+    "Drawn",
+    "FigureRecord",
     "Masks",
     "Missing",
     "Plot",
-    "Section",
-    "Sheet",
+    "Point",
+    "RunData",
+    "Summary",
+    "Table",
     "Values",
-    "WhyPart",
-    "as_measured",
     "by_density",
+    "chapter_of",
+    "chapter_of_run",
     "chosen_rounds",
+    "describe_by_density",
+    "describe_distances_between_ends",
+    "describe_distinct_units",
+    "describe_initial_values",
+    "describe_kept_pixels",
+    "describe_layer_distances",
+    "describe_learning_curves",
+    "describe_overlap",
+    "describe_surviving",
+    "describe_training_losses",
     "distances_between_ends",
     "distinct_units",
     "draw_by_density",
     "draw_distances_between_ends",
     "draw_distinct_units",
     "draw_initial_values",
-    "draw_kept_distances",
     "draw_kept_pixels",
+    "draw_layer_distances",
     "draw_learning_curves",
     "draw_overlap",
     "draw_surviving",
     "draw_training_losses",
     "initial_values",
-    "kept_distances",
     "kept_pixels",
+    "labels_of",
+    "layer_distances",
     "learning_curves",
     "make_figure",
     "make_report",
@@ -54,19 +80,8 @@ __all__ = [
     "plots_of",
     "read_initial",
     "read_masks",
-    "section_of",
-    "sheets_of",
     "surviving",
-    "tell_by_density",
-    "tell_distances_between_ends",
-    "tell_distinct_units",
-    "tell_initial_values",
-    "tell_kept_distances",
-    "tell_kept_pixels",
-    "tell_learning_curves",
-    "tell_overlap",
-    "tell_surviving",
-    "tell_training_losses",
+    "tables_of_run",
     "to_csv",
     "to_inline_svg",
     "to_latex",
@@ -74,5 +89,4 @@ __all__ = [
     "to_svg",
     "training_losses",
     "why_no_pixels",
-    "why_part",
 ]

@@ -1,4 +1,4 @@
-"""Figures as bytes: SVG for files and for pages, PDF. The same figure gives the same bytes."""
+"""Figures as SVG, for files and for pages, and as PDF. The same figure gives the same bytes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from .look import INK, styled
 
-# A paper of its own: what a figure is shown on need not be as light or dark as the reader's system says.
+# A background of its own: the page that shows the figure need not be light or dark as the reader's system is.
 _STYLE = (
     "<style>"
     f"svg{{color:{INK}}}.paper{{fill:#fff}}"
@@ -22,20 +22,25 @@ _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif
 
 
 def to_svg(figure: Figure) -> str:
-    """A figure as an SVG file: text as text, light or dark as the reader's system is."""
+    """A figure as an SVG file, with text as text; light or dark as the reader's system is."""
     return _svg(figure, "figure").replace(" <defs>", f" {_STYLE}\n {_PAPER}\n <defs>", 1)
 
 
 def to_inline_svg(figure: Figure, name: str) -> str:
     """A figure as an <svg> element of a page, in the page's text colour and font.
 
-    name: unique in the page, of letters, digits, `-` and `_`: all ids in the element begin with it.
+    Parameters
+    ----------
+    figure : Figure
+        The figure.
+    name : str
+        Unique in the page, of letters, digits, `-` and `_`; all ids in the element begin with it.
     """
     svg = _svg(figure, name)
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', svg)
     svg = re.sub(r'(url\(#|href="#)', rf"\g<1>{name}-", svg)
-    # The page says how wide it is and, beside it, what it shows.
+    # The page sets its width, and has its text alternative beside it.
     svg = re.sub(r'<svg\b[^>]*?viewBox="([^"]+)"[^>]*>', r'<svg viewBox="\1" aria-hidden="true">', svg, count=1)
     return re.sub(r"\s*<metadata>.*?</metadata>", "", svg, flags=re.DOTALL).replace(_FONT, "inherit").strip()
 

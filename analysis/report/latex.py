@@ -1,4 +1,4 @@
-"""Tables as LaTeX: booktabs rules, real minus signs, numbers aligned, all text escaped."""
+"""Tables as LaTeX: booktabs rules, proper minus signs, aligned numbers, escaped text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from .sheets import cell
+from .table import cell
 
 _ESCAPES = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
@@ -25,7 +25,7 @@ _CELL = re.compile(rf"({_NUMBER})(?: (± {_NUMBER}|\[{_NUMBER}, {_NUMBER}\]))?([
 
 @dataclass(frozen=True)
 class _Column:
-    """A column of a table, as one or more columns of LaTeX: number, spread or interval, words."""
+    """A column of a table as one to three LaTeX columns: number, spread or interval, words."""
 
     heading: str
     formats: Sequence[str]
@@ -33,10 +33,10 @@ class _Column:
 
 
 def to_latex(data: pd.DataFrame) -> str:
-    """A table as a LaTeX tabular for \\usepackage{booktabs}.
+    """A table as a LaTeX tabular, which needs \\usepackage{booktabs}.
 
-    Numbers stand right-aligned; of a cell such as `+0.42 [-0.10, +0.94] better` the number, the interval and the
-    words stand in columns of their own, so that each is aligned. All text is escaped.
+    Numbers are right-aligned. A cell such as `+0.42 [-0.10, +0.94] better` is split into number, interval and words,
+    each in an aligned column. All text is escaped.
     """
     columns = [_column(str(name), data.iloc[:, place]) for place, name in enumerate(data.columns)]
     formats = "".join(part for column in columns for part in column.formats)
@@ -57,7 +57,7 @@ def to_latex(data: pd.DataFrame) -> str:
 
 
 def escaped(text: str) -> str:
-    """Text with every character that LaTeX reads as a command made harmless; numbers have real signs."""
+    """Text with LaTeX's special characters escaped, and with proper signs of numbers."""
     text = " ".join("".join(letter for letter in text if letter.isprintable() or letter.isspace()).split())
     parts, end = [], 0
     for match in _IN_TEXT.finditer(text):
@@ -67,12 +67,12 @@ def escaped(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    # Two hyphens would become a dash.
+    # LaTeX turns two hyphens into a dash.
     return "".join(_ESCAPES.get(character, character) for character in text).replace("--", "-{}-").replace("--", "-{}-")
 
 
 def _number(text: str) -> str:
-    """A number with a real sign and, where it has one, a real power of ten."""
+    """A number with a proper sign and power of ten."""
     sign = {"-": "$-$", "\N{MINUS SIGN}": "$-$", "+": "$+$"}.get(text[:1], "")
     digits, _, power = (text[1:] if sign else text).partition("e")
     return f"{sign}{digits}" + (rf"$\times 10^{{{int(power)}}}$" if power else "")
@@ -100,7 +100,7 @@ def _column(name: str, values: pd.Series) -> _Column:
 
 
 def _part(text: str) -> str:
-    # A space at the beginning of a column would be lost.
+    # LaTeX drops a space at the beginning of a column.
     return rf"\ {escaped(text)}" if text.startswith(" ") else escaped(text)
 
 
@@ -111,5 +111,5 @@ def _spanning(text: str, columns: int, alignment: str) -> str:
 
 
 def _guarded(text: str, first: bool) -> str:
-    r"""The first cell of a row must not begin with what `\\` or a rule would take for an option of its own."""
+    r"""A cell, in braces at the beginning of a row if `\\` or a rule before it would read `[` or `*` as an option."""
     return f"{{{text[0]}}}{text[1:]}" if first and text[:1] in ("[", "*") else text

@@ -1,4 +1,4 @@
-"""How figures look: one ink that light and dark pages can both set, and colours and markers for arms."""
+"""The style of figures: colours and markers of arms, and one text colour that light and dark pages replace."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from matplotlib.figure import Figure
 
 from tickets.catalogue import ARMS
 
-from .layout import make_room
+from .panels import make_room
 
 INK = "#1f2328"
-"""Text, axes and grid; nothing else has this colour, so that a page can put its own in its place."""
+"""The colour of text, axes and grid. Nothing else has it, so that a page can replace it by its own."""
 
-# Seaborn's colour-blind palette without its pale yellow and pink, which a white page swallows. Seaborn itself is not
-# imported: pyplot comes with it, which chooses a backend for the whole process.
+# Seaborn's colour-blind palette without its pale yellow and pink, which are hard to see on white. Seaborn is not
+# imported, since it imports pyplot, which chooses a backend for the whole process.
 _PALETTE = ("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc", "#56b4e9", "#ca9161", "#949494")
 _MARKERS = "osD^vPX*"
 
@@ -34,7 +34,7 @@ _STYLE: Mapping[str, Any] = {
     "axes.titlelocation": "left",
     "axes.titlesize": 10,
     "figure.facecolor": "none",
-    "font.family": "DejaVu Sans",  # comes with matplotlib, so the layout is the same everywhere
+    "font.family": "DejaVu Sans",  # part of matplotlib, so the layout is the same everywhere
     "font.size": 10,
     "grid.alpha": 0.15,
     "grid.color": INK,
@@ -47,7 +47,7 @@ _STYLE: Mapping[str, Any] = {
     "ps.fonttype": 42,
     "savefig.facecolor": "none",
     "text.color": INK,
-    "text.parse_math": False,  # a name is no formula, whatever dollar signs it has
+    "text.parse_math": False,  # names with dollar signs are not formulas
     "xtick.color": INK,
     "ytick.color": INK,
 }
@@ -57,7 +57,7 @@ P = ParamSpec("P")
 
 @dataclass(frozen=True)
 class Look:
-    """A line's colour and the marker that tells it from others without colour."""
+    """A line's colour, and its marker, which distinguishes it without colour."""
 
     colour: str
     marker: str
@@ -65,8 +65,8 @@ class Look:
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """Matplotlib's defaults replaced by this module's, and put back."""
-    # The backend is neither read nor set: to read it is to choose one, for the whole process.
+    """Context manager: matplotlib's defaults with this module's style; the caller's style is restored afterwards."""
+    # The backend is neither read nor set: reading it chooses one for the whole process.
     style: dict[Any, Any] = {key: value for key, value in mpl.rcParamsDefault.items() if not key.startswith("backend")}
     style.update(_STYLE)
     with mpl.rc_context(style):
@@ -74,9 +74,9 @@ def styled() -> Iterator[None]:
 
 
 def drawing(draw: Callable[P, Figure]) -> Callable[P, Figure]:
-    """Let a function draw in this module's style, whatever the caller's, on a canvas that holds all of it.
+    """Decorator: the function draws in this module's style, and its figure is enlarged to contain all labels.
 
-    The caller's style stays as it is.
+    The caller's style is unchanged.
     """
 
     @wraps(draw)
@@ -90,24 +90,27 @@ def drawing(draw: Callable[P, Figure]) -> Callable[P, Figure]:
 
 
 def looks_of(arms: Iterable[str]) -> dict[str, Look]:
-    """The look of each arm of a run: no two the same, and that of an arm of the catalogue the same in every run."""
+    """The look of each arm of a run.
+
+    All looks differ, as long as there are enough; an arm of the catalogue has the same look in every run.
+    """
     names, there = list(ARMS), set(arms)
     looks = {arm: nth_look(names.index(arm)) for arm in names if arm in there}
     for arm in sorted(there - set(names)):
         start = sum(map(ord, arm))
-        turn = [1 + (start + step) % (len(_PALETTE) - 1) for step in range(len(_PALETTE) - 1)]  # never the ticket's
+        turn = [1 + (start + step) % (len(_PALETTE) - 1) for step in range(len(_PALETTE) - 1)]  # without the ticket's
         every = (nth_look(index + lap * len(turn)) for lap in range(len(_MARKERS)) for index in turn)
         looks[arm] = next((look for look in every if look not in looks.values()), nth_look(turn[0]))
     return looks
 
 
 def nth_look(index: int) -> Look:
-    """The look of the n-th of things that have no look of their own. The first has its colour to itself."""
+    """The look with this index. No other look has the colour of the first one."""
     lap, place = divmod(index - 1, len(_PALETTE) - 1)
     colour = 1 + place if index else 0
     return Look(_PALETTE[colour], _MARKERS[(colour + max(lap, 0)) % len(_MARKERS)])
 
 
 def look_of_tensor(index: int) -> Look:
-    """The look of the n-th prunable tensor, the same in every figure; none has the ticket's colour."""
+    """The look of the prunable tensor with this index, the same in every figure; never the ticket's colour."""
     return nth_look(1 + index % (len(_PALETTE) - 1))

@@ -1,4 +1,4 @@
-"""What a saved run's tickets keep: masks and initial values, read for the figures that need them."""
+"""The masks and initial values of a saved run's tickets, as the figures of masks take them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,20 @@ from tickets.store import Saved
 
 Array = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
-Masks = Mapping[int, Mapping[int, Mapping[str, Mask]]]  # by round, replicate and parameter
-Values = Mapping[int, Mapping[str, Array]]  # by replicate and parameter
+Masks = Mapping[int, Mapping[int, Mapping[str, Mask]]]
+"""Masks by round, replicate and parameter."""
+Values = Mapping[int, Mapping[str, Array]]
+"""Values by replicate and parameter."""
 
 
 def read_masks(saved: Saved, run: str) -> dict[int, dict[int, dict[str, Mask]]]:
-    """The ticket's masks, {round: {replicate: {parameter: bool}}}, in order; errors as for `Saved.ticket`."""
+    """Read the ticket's masks, {round: {replicate: {parameter: bool array}}}, in order.
+
+    Raises
+    ------
+    InputError
+        As `Saved.ticket`.
+    """
     rows = saved.rounds
     pairs = rows.loc[(rows["run"] == run) & (rows["arm"] == "ticket"), ["round", "replicate"]].drop_duplicates()
     found: dict[int, dict[int, dict[str, Mask]]] = {}
@@ -28,7 +36,13 @@ def read_masks(saved: Saved, run: str) -> dict[int, dict[int, dict[str, Mask]]]:
 
 
 def read_initial(saved: Saved, run: str) -> dict[int, dict[str, Array]]:
-    """theta0 of the prunable weights, {replicate: {parameter: array}}; errors as for `Saved.ticket`."""
+    """Read theta0 of the prunable weights, {replicate: {parameter: array}}.
+
+    Raises
+    ------
+    InputError
+        As `Saved.ticket`.
+    """
     rows = saved.rounds
     replicates = sorted(rows.loc[(rows["run"] == run) & (rows["round"] == 0), "replicate"].unique())
     dense = {int(replicate): saved.ticket(int(replicate), 0, run=run) for replicate in replicates}
@@ -36,7 +50,7 @@ def read_initial(saved: Saved, run: str) -> dict[int, dict[str, Array]]:
 
 
 def density_of(masks: Mapping[int, Mapping[str, Mask]]) -> float:
-    """The mean density of a round's masks over its replicates."""
+    """The mean density of one round's masks over its replicates."""
     kept = [sum(int(mask.sum()) for mask in one.values()) for one in masks.values()]
     total = [sum(mask.size for mask in one.values()) for one in masks.values()]
-    return float(np.mean([part / whole for part, whole in zip(kept, total, strict=True)]))
+    return float(np.mean([some / whole for some, whole in zip(kept, total, strict=True)]))

@@ -1,4 +1,4 @@
-"""Axes of figures: where log axes have their ticks, and what a panel shows of values that have bounds."""
+"""Axes of figures: ticks of log axes, and limits for values that have bounds."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis, XAxis
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
-_LETTER = 6.4  # points; a digit of a tick's label is about as wide
+_LETTER = 6.4  # points; about the width of a digit of a tick label
 _TICKS = ((1.0,), (1.0, 2.0, 5.0), tuple(range(1, 10)), tuple(np.arange(2, 20) / 2), tuple(np.arange(10, 100) / 10))
-"""Where ticks of a log axis can stand, times powers of ten: the first that has three of them, if their labels fit."""
+"""Candidate ticks of a log axis, times powers of ten: the first set that gives three ticks whose labels fit is used."""
 
 
 def density_axis(axes: Axes, densities: Sequence[float]) -> None:
-    """Density from left to right, falling, on a log scale."""
-    # On a log axis there is no 0: a network without a weight left is not shown.
+    """Set up a horizontal axis of density, on a log scale, falling from left to right."""
+    # A log axis has no 0, so a network without any weight is not shown.
     there = [density for density in densities if density > 0]
     high, low = max(there), min(there)
     axes.set_xscale("log")
@@ -28,9 +28,14 @@ def density_axis(axes: Axes, densities: Sequence[float]) -> None:
 
 
 def label_fractions(axis: Axis, low: float, high: float) -> None:
-    """Ticks at round numbers of at most 1 from `low` to `high` on a log axis; three at least, if their labels fit.
+    """Put ticks at round numbers of at most 1 on a log axis; at least three, if their labels fit.
 
-    The axis' limits and scale must be what they will be.
+    Parameters
+    ----------
+    axis : Axis
+        Its limits and scale must be final.
+    low, high : float
+        The range of the ticks.
     """
     shown: list[float] = []
     for steps in _TICKS:
@@ -46,7 +51,7 @@ def label_fractions(axis: Axis, low: float, high: float) -> None:
 
 
 def _fit(axis: Axis, ticks: Sequence[float]) -> bool:
-    """Whether the labels of these ticks of a log axis do not touch."""
+    """Whether the labels of these ticks of a log axis fit without touching."""
     figure = axis.axes.get_figure(root=True)
     assert figure is not None
     place, across = axis.axes.get_position(), isinstance(axis, XAxis)
@@ -61,14 +66,14 @@ def _fit(axis: Axis, ticks: Sequence[float]) -> bool:
 
 
 def plain_log(axis: Axis, steps: Sequence[float] = (1.0,)) -> None:
-    """Ticks of a log axis at these multiples of powers of ten, as plain numbers."""
+    """Put ticks at these multiples of powers of ten on a log axis, written as plain numbers."""
     axis.set_major_locator(LogLocator(subs=steps))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def within(axes: Axes, low: float = -math.inf, high: float = math.inf) -> None:
-    """Cut what a panel shows on its vertical axis to the values that there can be."""
+    """Cut the vertical axis of a panel to the range of possible values, from `low` to `high`."""
     axes.autoscale_view()
     bottom, top = axes.get_ylim()
     axes.set_ylim(max(bottom, low), min(top, high))

@@ -7,19 +7,30 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from ..words import listed
-from .held import NOT, SHOWN, UNKNOWN, Held
+from ..text import listed
+from .claims_ends import SAME_END
+from .claims_symmetry import STAY_EQUAL
+from .claims_training import DIFFERING, SLOWER, WITHOUT_CHANCE
+from .verdict import REFUTED, SHOWN, UNKNOWN, Verdict
 
-FIRST = ("equal", "slower", "differing", "without_chance", "same_end")
-"""The claims that the answer is made of; the others say more of the same."""
+FIRST = (STAY_EQUAL, SLOWER, DIFFERING, WITHOUT_CHANCE, SAME_END)
+"""The claims that the answer is made of; the others add detail."""
 
 
 @dataclass(frozen=True)
-class Told:
-    """A claim and where it came to which verdict: `on digits and mnist1d`, or `for widths 257 on digits`."""
+class Outcome:
+    """A claim and where it has which verdict.
+
+    Parameters
+    ----------
+    claim : str
+        The claim's sentence.
+    verdicts : mapping
+        {verdict: where}, such as "on digits and mnist1d" or "for widths 257 on digits".
+    """
 
     claim: str
-    verdicts: Mapping[Held, str]
+    verdicts: Mapping[Verdict, str]
 
     @property
     def sentence(self) -> str:
@@ -30,43 +41,49 @@ class Told:
 
 @dataclass(frozen=True)
 class Answer:
-    """lead: the answer in a few words. told: the claims behind it."""
+    """The answer in a few words (`lead`), and the claims behind it (`outcomes`)."""
 
     lead: str
-    told: tuple[Told, ...]
+    outcomes: tuple[Outcome, ...]
 
     @property
     def sentence(self) -> str:
-        """All of it as text."""
-        return " ".join([self.lead, *(one.sentence for one in self.told)])
+        """All of it in one line."""
+        return " ".join([self.lead, *(one.sentence for one in self.outcomes)])
 
 
 def answer(claims: pd.DataFrame) -> Answer:
-    """What `claims` come to, taken together.
+    """The answer that the verdicts on the claims give together.
 
-    The lead is `slower` (equal units end worse) in all settings: shown, shown not to hold, or neither.
+    The lead follows from `slower` (equal units train to a worse network): shown in all settings, refuted in all, or
+    neither.
+
+    Parameters
+    ----------
+    claims : DataFrame
+        As `why_random.claims` returns.
     """
-    slower = set(claims.loc[claims["name"] == "slower", "verdict"])
+    slower = set(claims.loc[claims["name"] == SLOWER.id, "verdict"])
     lead = "This campaign cannot tell."
     if slower == {SHOWN}:
         lead = "So that hidden units differ."
-    elif slower == {NOT}:
+    elif slower == {REFUTED}:
         lead = "In this campaign they need not be."
     settings = list(claims["setting"].unique())
-    of = {name: claims[claims["name"] == name] for name in FIRST}
-    return Answer(lead, tuple(_told(rows, settings) for rows in of.values() if len(rows)))
+    rows = [claims[claims["name"] == claim.id] for claim in FIRST]
+    return Answer(lead, tuple(_outcome(of_claim, settings) for of_claim in rows if len(of_claim)))
 
 
-def _told(rows: pd.DataFrame, settings: Sequence[str]) -> Told:
-    verdicts: dict[Held, str] = {}
-    for verdict in (SHOWN, NOT, UNKNOWN):
+def _outcome(rows: pd.DataFrame, settings: Sequence[str]) -> Outcome:
+    verdicts: dict[Verdict, str] = {}
+    for verdict in (SHOWN, REFUTED, UNKNOWN):
         chosen = rows[rows["verdict"] == verdict]
         places = [
-            _place(str(case), list(part["setting"]), settings) for case, part in chosen.groupby("case", sort=False)
+            _place(str(case), list(group["setting"]), settings) for case, group in chosen.groupby("case", sort=False)
         ]
         if places:
             verdicts[verdict] = listed(places)
-    return Told(str(rows["claim"].iloc[0]), verdicts)
+    return Outcome(str(rows["claim"].iloc[0]), verdicts)
 
 
 def _place(case: str, where: Sequence[str], settings: Sequence[str]) -> str:

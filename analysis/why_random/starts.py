@@ -1,4 +1,4 @@
-"""Where each run's networks start from, and which runs differ in what: read off their configurations."""
+"""The initial values of each run's networks, and in what runs differ, from their configurations."""
 
 from __future__ import annotations
 
@@ -8,20 +8,24 @@ from typing import Any, Literal, get_args
 
 import pandas as pd
 
+from tickets.store.configs import flat_config
+
 Kind = Literal["random", "deterministic", "equal"]
 Config = Mapping[str, Any]
 
 BUT_FOR_START = ["setting", "model", "widths", "dropout", "options"]
-"""Columns of `starts` that two runs share if they differ in their initial values alone."""
+"""The columns of `starts` that two runs share if they differ in their initial values alone."""
 BUT_FOR_BIASES = [*BUT_FOR_START, "start"]
+"""The columns that they share if they differ in their biases alone."""
 BUT_FOR_DROPOUT = ["setting", "model", "widths", "options", "start", "biases"]
+"""The columns that they share if they differ in dropout alone."""
 
 NO_HIDDEN_LAYER = "none"
 
 _EQUAL = ("constant", "zeros")  # every unit of a layer gets the same weights
-_WITHOUT_CHANCE = ("dct",)  # units differ, and no number is drawn
-_DECIDES = ("seed", "data", "train", "prune", "rewind")  # with the model, all that a ticket's numbers hang on
-_SILENT = {"gain": 1.0}  # options that need no word at this value
+_DETERMINISTIC = ("dct",)  # units differ, and no number is drawn
+_DECIDES = ("seed", "data", "train", "prune", "rewind")  # with the model, everything that a ticket's numbers depend on
+_USUAL = {"gain": 1.0}  # options that are not shown at this value
 
 _COLUMNS = [
     "run", "setting", "label", "kind", "start", "biases", "data", "model", "widths", "dropout", "noisy", "options",
@@ -29,24 +33,30 @@ _COLUMNS = [
 
 
 def starts(configs: Mapping[str, Config]) -> pd.DataFrame:
-    """Where the networks of each run start from: a row per run, by setting, kind and label.
+    """Describe the initial values of each run's networks: a row per run, sorted by setting, kind and label.
 
-    configs: {run: its configuration}, as `Saved.config` gives it.
+    Parameters
+    ----------
+    configs : mapping
+        {run: its configuration}, as `Saved.config` returns.
 
-    | column | is |
-    | --- | --- |
-    | setting | everything but the model, as text: the data set's name and what else differs between runs |
-    | label | the start, and what else of the model differs; unlike any other run's of the setting |
-    | kind | `equal`: all units of a layer alike; `deterministic`: unlike, but no chance; `random`: all else |
-    | start | the rule for the weights and its options, as in `constant 0.5` |
-    | biases | `zeros`, or `model`: what the model's own constructor draws |
-    | data, model | names |
-    | widths | of the hidden layers, as in `300-100`; `none` if there is none; empty if the model has no such option |
-    | dropout | its rate, 0 if there is none |
-    | noisy | training draws noise of its own: dropout, or data that is augmented |
-    | options | the model's further options, as JSON |
-
-    A model of one's own that draws its initial values itself (init `pytorch`) is taken to draw them at random.
+    Returns
+    -------
+    DataFrame
+        | column | content |
+        | --- | --- |
+        | run | the run's id |
+        | setting | everything but the model, as text: the data set's name and what else differs between runs |
+        | label | the start, and what else is unusual about the model; unique within a setting |
+        | kind | `equal`: the units of a layer are equal; `deterministic`: they differ, but no number is drawn; |
+        |      | `random`: anything else, also a model of the user's own that has init `pytorch` |
+        | start | the rule for the weights and its options, as in `constant 0.5` |
+        | biases | `zeros`, or `model`: what the model's own constructor draws |
+        | data, model | names |
+        | widths | of the hidden layers, as in `300-100`; `none` without any; empty if the model has no such option |
+        | dropout | its rate; 0 without |
+        | noisy | whether training draws noise of its own: dropout, or augmented data |
+        | options | the model's further options, as JSON |
     """
     settings = _settings(configs)
     rows = [{"run": run, "setting": settings[run], **_row(config)} for run, config in configs.items()]
@@ -58,7 +68,20 @@ def starts(configs: Mapping[str, Config]) -> pd.DataFrame:
 
 
 def pairs_but_for(table: pd.DataFrame, shared: Sequence[str]) -> pd.DataFrame:
-    """All ordered pairs of different runs of `starts` that share some columns: those columns, run and run_other."""
+    """All ordered pairs of different runs that share some columns.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Rows of `starts`.
+    shared : sequence of str
+        Names of its columns.
+
+    Returns
+    -------
+    DataFrame
+        The shared columns, run and run_other.
+    """
     short = table[["run", *shared]]
     both = short.merge(short, on=list(shared), suffixes=("", "_other"))
     return both[both["run"] != both["run_other"]].reset_index(drop=True)
@@ -76,7 +99,7 @@ def _row(config: Config) -> dict[str, Any]:
         model["dropout"], dropout = dropout, 0.0
     return {
         "kind": _kind(rule, biases),
-        "start": " ".join([rule, *(_text(value) for key, value in table.items() if _is_told(key, value))]),
+        "start": " ".join([rule, *(_text(value) for key, value in table.items() if _is_shown(key, value))]),
         "biases": biases,
         "data": str(config["data"]["name"]),
         "model": name,
@@ -89,12 +112,12 @@ def _row(config: Config) -> dict[str, Any]:
 
 def _kind(rule: str, biases: str) -> Kind:
     if biases != "zeros":
-        return "random"  # biases that are drawn tell units apart, whatever their weights
-    return "equal" if rule in _EQUAL else "deterministic" if rule in _WITHOUT_CHANCE else "random"
+        return "random"  # random biases make units differ, whatever their weights
+    return "equal" if rule in _EQUAL else "deterministic" if rule in _DETERMINISTIC else "random"
 
 
-def _is_told(key: str, value: object) -> bool:
-    return value is not None and not (key in _SILENT and value == _SILENT[key])
+def _is_shown(key: str, value: object) -> bool:
+    return value is not None and not (key in _USUAL and value == _USUAL[key])
 
 
 def _widths(widths: object) -> str:
@@ -104,8 +127,8 @@ def _widths(widths: object) -> str:
 
 
 def _settings(configs: Mapping[str, Config]) -> dict[str, str]:
-    """{run: its setting as text}: the data set's name, and each key that is not the same in all runs of that name."""
-    flat = {run: _flat({key: config.get(key) for key in _DECIDES}) for run, config in configs.items()}
+    """{run: its setting}: the data set's name, and each key that differs between the runs with that data set."""
+    flat = {run: flat_config({key: config.get(key) for key in _DECIDES}) for run, config in configs.items()}
     texts = {}
     for run, keys in flat.items():
         name = keys["data.name"]
@@ -120,7 +143,7 @@ def _varies(tables: Sequence[Mapping[str, Any]], key: str) -> bool:
 
 
 def _labels(table: pd.DataFrame) -> list[str]:
-    """The start and, where it is not the commonest of its setting, what else the model is."""
+    """The start of each run and, in brackets, what of the model is not the most common in its setting."""
     several = table.groupby("setting")["model"].transform("nunique") > 1
     common = table.groupby("setting")["widths"].transform(lambda widths: widths.mode().iloc[0])
     labels = []
@@ -131,8 +154,8 @@ def _labels(table: pd.DataFrame) -> list[str]:
             _layers(row["widths"]) if row["widths"] != widths else "",
             f"dropout {row['dropout']:g}" if row["dropout"] else "",
         ]
-        what = ", ".join(filter(None, unusual))
-        labels.append(row["start"] + (" + biases" if own else "") + (f" [{what}]" if what else ""))
+        brackets = ", ".join(filter(None, unusual))
+        labels.append(row["start"] + (" + biases" if own else "") + (f" [{brackets}]" if brackets else ""))
     named = table.assign(label=labels)
     clash = named.duplicated(["setting", "label"], keep=False)
     return [
@@ -143,13 +166,6 @@ def _labels(table: pd.DataFrame) -> list[str]:
 
 def _layers(widths: str) -> str:
     return "no hidden layer" if widths == NO_HIDDEN_LAYER else widths
-
-
-def _flat(table: Mapping[str, Any], head: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in table.items():
-        flat |= _flat(value, f"{head}{key}.") if isinstance(value, Mapping) else {f"{head}{key}": value}
-    return flat
 
 
 def _text(value: object) -> str:

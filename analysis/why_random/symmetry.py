@@ -1,4 +1,4 @@
-"""Whether hidden units that are alike stay alike: distinct units at the start, at the end, and when they came apart."""
+"""Whether equal hidden units stay equal: distinct units at the start and the end, and when units first differ."""
 
 from __future__ import annotations
 
@@ -13,19 +13,27 @@ _COLUMNS = [
 
 
 def symmetry(units: pd.DataFrame) -> pd.DataFrame:
-    """What became of the hidden units of each network: a row per run, replicate, round, arm and draw.
+    """Summarise the hidden units of each network: a row per run, replicate, round, arm and draw.
 
-    units: as `Saved.units`, or rows of it. Counts of distinct units are bit for bit (`distinct`) and within its
-    tolerance (`within`); the start is the first evaluated step, the end the last.
+    Distinct units are counted bit for bit (`distinct`) and within the tolerance (`within`). The start is the first
+    evaluated step, the end the last.
 
-    | column | is |
-    | --- | --- |
-    | layers, width | hidden layers; the widest one's units |
-    | distinct_start, _most, _end; within_start, _most, _end | the most of any layer; `_most`: at any step |
-    | within_end_least | the fewest of any layer |
-    | apart, apart_within | first evaluated step with more distinct units than the layer had at the start; NaN: none |
-    | spread_end | of any layer the largest |
-    | lost | a number was not finite at some step (counts, which are NaN there, are of the others) |
+    Parameters
+    ----------
+    units : DataFrame
+        Rows of `Saved.units`.
+
+    Returns
+    -------
+    DataFrame
+        | column | content |
+        | --- | --- |
+        | layers, width | number of hidden layers; units of the widest one |
+        | distinct_start, _most, _end; within_start, _most, _end | maximum over layers; `_most`: over steps too |
+        | within_end_least | minimum over layers |
+        | apart, apart_within | first evaluated step with more distinct units in a layer than at the start; NaN: none |
+        | spread_end | maximum over layers |
+        | lost | whether a value was not finite at some step; counts, which are NaN there, are of the other steps |
     """
     if units.empty:
         return pd.DataFrame(columns=_COLUMNS)

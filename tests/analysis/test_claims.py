@@ -5,6 +5,7 @@ import json
 import pytest
 from tickets.analysis import rules_of, winning
 from tickets.analysis.claims import COLUMNS, claims
+from tickets.analysis.messages import paragraphs
 
 import tickets
 
@@ -26,9 +27,12 @@ def test_the_answer_is_that_of_winning(campaign_file, tmp_path, command):
     assert (row["estimate"], row["low"], row["high"], row["n"]) == (estimate.value, estimate.low, estimate.high, 3)
     assert (row["metric"], row["published"], row["agrees"]) == ("early_stop_test_accuracy", None, None)
     assert row["says"] == "the ticket is a winning one at density 0.6"
+    assert row["why"].splitlines() == paragraphs(one)
     said = command("claims", tmp_path / "out")
     assert (said.code, said.err) == (0, "")
     assert "winning_ticket" in said.out
+    lines = [line for line in said.out.splitlines() if line.startswith("  ")]
+    assert len(lines) >= len(paragraphs(one))  # a line each, which may wrap
     assert "before training" in said.out
 
 

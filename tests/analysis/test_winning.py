@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 from tickets.analysis import Rule, against_dense, compare, criteria, too_short, winning
-from tickets.analysis.telling import paragraphs
+from tickets.analysis.messages import paragraphs
 
 import tickets
 
@@ -54,9 +54,9 @@ def test_at_a_named_density_each_criterion_is_judged_by_its_own_interval(made):
     assert {criterion.estimate.n for criterion in one.criteria} == {3}
     low, high = 100 * accuracy.estimate.low, 100 * accuracy.estimate.high
     assert one.sentence.startswith(
-        "a: A winning ticket at density 0.6400 (the one nearest to 0.6, named beforehand; 3 replicates, 95 % "
-        f"intervals). No worse than dense: test accuracy at early stop +1.00 [{low:+.2f}, {high:+.2f}] points from "
-        "dense (required: more than -0.50; n = 3): holds. No slower than dense: "
+        "a: A winning ticket at density 0.6400 (the round nearest to 0.6, named before training; 3 replicates, 95 % "
+        "intervals). No worse than dense: test accuracy at early stop, ticket minus dense, +1.00 "
+        f"[{low:+.2f}, {high:+.2f}] points (required: the interval above -0.50; n = 3): holds. No slower than dense: "
     )
 
 
@@ -75,8 +75,8 @@ def test_each_criterion_alone_makes_it_a_no(made, change, steps, fails):
         name: "no" if name == fails else "yes"
         for name in ("no worse than dense", "no slower than dense", "better than reinit")
     }
-    assert f"No winning ticket at density 0.6400 {''}(the one" in one.sentence
-    assert f"Shown not to be {fails}." in one.sentence
+    assert "No winning ticket at density 0.6400 (the round" in one.sentence
+    assert f"Shown not to hold: {fails}." in one.sentence
 
 
 def test_other_densities_decide_nothing_where_one_was_named(made):
@@ -113,12 +113,12 @@ def test_no_other_arm_has_a_veto(made):
         (few,), (many,) = winning(rounds, rules), winning(more, rules)
         assert few.answer == many.answer == "yes"
         assert [criterion.name for criterion in many.criteria] == [criterion.name for criterion in few.criteria]
-    assert list(many.beside.others) == ["constant", "sign_constant"]
-    assert many.beside.others["constant"].value == pytest.approx(-0.04)
-    assert "Other arms explain and do not decide; ticket minus constant -4.00" in many.sentence
+    assert list(many.context.others) == ["constant", "sign_constant"]
+    assert many.context.others["constant"].value == pytest.approx(-0.04)
+    assert "Other arms, which do not affect the verdict: ticket minus constant -4.00" in many.sentence
     # It has one where the campaign names it.
     (asked,) = winning(more, {"a": Rule(density=0.6, controls=("reinit", "constant"))})
-    assert (asked.answer, asked.why) == ("no", "shown not to be better than constant")
+    assert (asked.answer, asked.why) == ("no", "shown not to hold: better than constant")
 
 
 def test_without_a_named_density_the_intervals_are_simultaneous(made):
@@ -127,9 +127,9 @@ def test_without_a_named_density_the_intervals_are_simultaneous(made):
     assert (table["band_low"] < table["low"]).all()
     (one,) = winning(rounds)
     assert (one.answer, one.rounds, one.round, one.tried) == ("yes", (1, 2), 2, 2)
-    assert one.held == {"no worse than dense": 2, "no slower than dense": 2, "better than reinit": 2}
+    assert one.holding == {"no worse than dense": 2, "no slower than dense": 2, "better than reinit": 2}
     assert of(one, "better than reinit").estimate.low == table.iloc[-1]["band_low"]
-    assert "no density was named beforehand: 95 % intervals simultaneous over all densities" in one.sentence
+    assert "no density was named before training, so 95 % intervals are simultaneous over all densities" in one.sentence
 
 
 def test_what_its_own_interval_shows_the_simultaneous_one_may_not(made):
@@ -137,7 +137,7 @@ def test_what_its_own_interval_shows_the_simultaneous_one_may_not(made):
     rounds = run(made, {1: 500, 2: 500}, **{**WON, "reinit_1": 0.944, "reinit_2": 0.904})
     (one,), (named,) = winning(rounds), winning(rounds, NAMED)
     assert (one.answer, named.answer) == ("cannot tell", "yes")
-    assert one.held["better than reinit"] == 0
+    assert one.holding["better than reinit"] == 0
     assert "Every criterion is shown to hold at none of 2 densities." in one.sentence
 
 
@@ -183,7 +183,7 @@ def test_where_dense_networks_were_trained_too_briefly_there_is_no_answer(made, 
     assert one.answer == (wanted or "cannot tell")
     if not wanted:
         assert one.why == f"train longer: {too_short(rounds)}"
-        assert too_short(rounds).startswith("of 5 dense networks ")
+        assert too_short(rounds).startswith("of 5 dense networks, ")
 
 
 def test_a_ticket_that_is_slower_by_three_times_does_not_pass_for_stopping_at_its_last_step(made):
@@ -194,7 +194,7 @@ def test_a_ticket_that_is_slower_by_three_times_does_not_pass_for_stopping_at_it
     (one,) = winning(rounds, {"a": Rule(density=0.8)})
     assert one.answer == "no"
     assert of(one, "no slower than dense").never == 1
-    assert "1 never got there and count as twice their steps" in one.sentence
+    assert "1 ticket never reached it, counted as twice the steps" in one.sentence
 
 
 def test_a_dense_network_that_never_gets_there_counts_as_its_last_step(made):
@@ -224,8 +224,8 @@ def test_with_diverged_trainings_both_answers_are_told(made):
     (one,) = winning(rounds, NAMED)
     assert (one.answer, of(one, "no worse than dense").estimate.n) == ("yes", 2)
     assert (one.trainings, one.n_diverged, one.answer_diverged) == (18, 1, "cannot tell")
-    told = "1 of 18 trainings diverged and are left out; counted as the worst there is, the answer is cannot tell."
-    assert one.sentence.endswith(told)
+    said = "1 of 18 trainings diverged and is left out; counted as the worst possible value, the answer is cannot tell."
+    assert one.sentence.endswith(said)
 
 
 def test_a_training_that_is_best_at_its_first_step_is_not_called_diverged(made):
@@ -277,15 +277,15 @@ def test_the_criteria_of_a_saved_run_are_those_of_the_comparisons(campaign_file,
 def test_a_control_that_has_trained_fewer_steps_is_said_to(made):
     rules = {"a": Rule(density=0.6, other_steps={"reinit": -100})}
     (one,) = winning(run(made, {1: 500, 2: 500}, **WON), rules)
-    assert "points (required: more than 0; n = 3; it has trained 100 steps fewer): holds." in one.sentence
+    assert "points (required: the interval above 0; n = 3; reinit trained 100 steps fewer): holds." in one.sentence
 
 
 @pytest.mark.parametrize(
-    ("seen", "told"), [(0, "named beforehand"), (3, "named after 3 rounds"), (None, "named after its")]
+    ("seen", "said"), [(0, "named before training"), (3, "named after 3 rounds"), (None, "named after all rounds")]
 )
-def test_a_density_that_was_named_with_results_in_sight_is_said_to_be(made, seen, told):
+def test_a_density_that_was_named_with_results_in_sight_is_said_to_be(made, seen, said):
     (one,) = winning(run(made, {1: 500, 2: 500}, **WON), {"a": Rule(density=0.6, seen=seen)})
-    assert f"(the one nearest to 0.6, {told}" in one.sentence
+    assert f"(the round nearest to 0.6, {said}" in one.sentence
 
 
 def test_a_loss_that_dense_networks_start_at_times_nothing(made):
@@ -293,4 +293,4 @@ def test_a_loss_that_dense_networks_start_at_times_nothing(made):
     rounds.loc[rounds["round"] == 0, "steps_to_dense_loss"] = 1.0
     (one,) = winning(rounds, NAMED)
     assert one.answer == "cannot tell"
-    assert one.why.startswith("train longer: of 3 dense networks 3 as low as that before the first step")
+    assert one.why.startswith("train longer: of 3 dense networks, 3 had reached it before the first step")

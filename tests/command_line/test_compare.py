@@ -32,7 +32,7 @@ def test_a_table_and_the_winning_ticket_line_for_each_run(command, compared):
         heading = "test accuracy at early stop, ticket minus control, points; margin of equivalence: "
         assert f"{run}: {heading}" in said.out
         (line,) = (line for line in said.out.splitlines() if line.startswith(f"{run}: Cannot tell"))
-        assert "(2 replicates; no density was named beforehand: 95 % intervals simultaneous over all densities)" in line
+        assert "(2 replicates; no density was named before training, so 95 % intervals are simultaneous over" in line
     rows = [line for line in said.out.splitlines() if line.startswith(("│ reinit", "│ random_mask"))]
     assert len(rows) == 2 * 2 * 2  # runs, rounds, controls
     assert "no p: with 2 replicates none could fall below 0.5 (exact sign flips); 6 are needed" in said.out
@@ -107,7 +107,7 @@ def test_diverged_trainings_are_counted_and_the_other_verdict_is_told(command, c
         "6 trainings of 18 without a value (6 diverged) left out; counted as the worst possible value, constant" in said
     )
     assert ": better" in said
-    assert "6 of 18 trainings diverged and are left out; counted as the worst there is" in said
+    assert "6 of 18 trainings diverged and are left out; counted as the worst possible value" in said
 
 
 def test_one_damaged_run_is_named_and_the_rest_compared(command, compared):

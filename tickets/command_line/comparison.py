@@ -180,15 +180,14 @@ def print_comparison(rounds: pd.DataFrame, compared: pd.DataFrame, metric: str, 
             say(console, f"{one.run}: no control to compare the ticket with")
             continue
         rule = rule_for(one.run, rules)
-        if METRICS[metric].accuracy and rule.accuracy == "none":
+        if METRICS[metric].accuracy and rows["difference"].isna().all() and not rule.labels.metric.endswith("accuracy"):
             say(console, f"{one.run}: no accuracy or R2 to compare by; give a loss, as in --metric final_test_loss")
             continue
         unit = _unit(metric, rule)
         what = f"ticket {'/' if METRICS[metric].ratio else 'minus'} control"
         limit = float(rows["margin"].iloc[0])
         shown_limit = f"{100 * limit:g} %" if METRICS[metric].ratio else f"{unit.scale * limit:.4g} {unit.name}"
-        measured = METRICS[metric].heading.replace("accuracy", rule.shown.name)
-        heading = f"{measured}, {what}, {unit.name}; what does not matter: up to {shown_limit}"
+        heading = f"{rule.labels.heading(metric)}, {what}, {unit.name}; margin of equivalence: {shown_limit}"
         say(console, f"{one.run}: {heading}")
         show_table(console, _table(rows, unit, final), keys=2)
         for note in _notes(rows, rounds[rounds["run"] == one.run], metric, rules):
@@ -211,13 +210,8 @@ class _Unit:
 def _unit(metric: str, rule: Rule) -> _Unit:
     if METRICS[metric].ratio:
         return _Unit("ratio", 1.0, ".2f", "ratio")
-    if METRICS[metric].accuracy:
-        return _of_accuracy(rule)
-    return _Unit("nats" if rule.loss == "cross_entropy" else "loss", 1.0, ".4f")
-
-
-def _of_accuracy(rule: Rule) -> _Unit:
-    return _Unit(rule.shown.unit.strip() or rule.shown.name, rule.shown.scale, rule.shown.form)
+    label = rule.labels.of(metric)
+    return _Unit(label.difference or label.name, label.factor, label.table_form)
 
 
 def _table(rows: pd.DataFrame, unit: _Unit, final: pd.DataFrame | None) -> Table:
@@ -249,7 +243,7 @@ def _criteria_table(rows: pd.DataFrame, rule: Rule) -> Table:
     for heading in ("criterion", "density", "n", "estimate", "95 % interval", "holds"):
         shown.add_column(heading, justify="left" if heading in ("criterion", "holds") else "right")
     for name, of_criterion in rows.groupby("criterion", sort=False):
-        unit = _Unit("ratio", 1.0, ".2f") if name == NO_SLOWER else _Unit("points", 100.0, ".2f")
+        unit = _Unit("ratio", 1.0, ".2f") if name == NO_SLOWER else _unit(_EARLY, rule)
         for row in of_criterion.to_dict("records"):
             ends = [unit.text(float(row[key]), name != NO_SLOWER) for key in ("estimate", "band_low", "band_high")]
             interval = f"[{ends[1]}, {ends[2]}]" if ends[1] else ""

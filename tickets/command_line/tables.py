@@ -8,7 +8,6 @@ from pathlib import Path
 from rich.table import Table
 
 from tickets.analysis import rules_of, table, winning
-from tickets.analysis.shown import as_measured
 from tickets.command_line.terminal import make_console, say, show_table
 from tickets.command_line.verdict import print_verdict
 from tickets.coverage import Coverage, coverage_from_json
@@ -32,11 +31,12 @@ def print_results(folder: Path, runs: Sequence[str]) -> None:
         rounds = saved.rounds[saved.rounds["run"] == run]
         if rounds.empty:
             continue
-        how = rules[run].shown
-        wide = table(as_measured(rounds, rules[run].accuracy), how.metric, how.scale, how.form)
+        labels = rules[run].labels
+        label = labels.main
+        wide = table(rounds, labels.metric, label.factor, label.table_form)
         replicates = rounds["replicate"].nunique()
         over = "mean ± standard deviation over " if replicates > 1 else ""
-        heading = f"{how.heading}, {over}{counted(replicates, 'replicate')}"
+        heading = f"{labels.heading(labels.metric)}{label.axis_unit}, {over}{counted(replicates, 'replicate')}"
         say(console, f"{run}: {heading}")
         for line in saved.left_over(run):
             say(console, f"({line})")

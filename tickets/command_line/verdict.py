@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.table import Table
 
 from tickets.analysis import Winning
+from tickets.analysis.labels import Label
+from tickets.analysis.messages import headline, paragraphs
 from tickets.analysis.rule import Rules, rule_for
-from tickets.analysis.shown import Shown
-from tickets.analysis.telling import headline, paragraphs
 from tickets.command_line.left_out import print_left_out
 from tickets.command_line.terminal import make_console, say, show_table
 from tickets.errors import InputError
@@ -79,16 +79,16 @@ def print_claims(found: pd.DataFrame, rules: Rules) -> None:
     rules
         How each run is judged.
     """
-    points = all(rule_for(run, rules).accuracy == "accuracy" for run in found["run"])
+    points = all(rule_for(run, rules).labels.accuracy.difference == "points" for run in found["run"])
     estimate = "points" if points else "estimate"
     console = make_console()
     shown = Table()
     for heading in ("run", "claim", "answer", "density", estimate, "95 % interval", "n", "registered"):
         shown.add_column(heading, justify="right" if heading in ("density", estimate, "95 % interval", "n") else "left")
     for row in found.to_dict("records"):
-        how = rule_for(row["run"], rules).shown
-        value, low, high = (_difference(row[name], how) for name in ("estimate", "low", "high"))
-        unit = "" if points or not value else how.unit
+        label = rule_for(row["run"], rules).labels.accuracy
+        value, low, high = (_difference(row[name], label) for name in ("estimate", "low", "high"))
+        unit = "" if points or not value or not label.difference else f" {label.difference}"
         shown.add_row(
             row["run"],
             row["id"],
@@ -101,11 +101,13 @@ def print_claims(found: pd.DataFrame, rules: Rules) -> None:
         )
     show_table(console, shown, keys=2)
     for row in found.to_dict("records"):
-        say(console, f"{row['run']}, {row['id']}: {row['says']}? {row['answer']}. {row['why']}")
+        say(console, f"{row['run']}, {row['id']}: {row['says']}? {row['answer']}.")
+        for line in str(row["why"]).splitlines():
+            say(console, f"  {line}", indent=4)
 
 
-def _difference(value: object, how: Shown) -> str:
-    return "" if _missing(value) else how.difference(float(str(value)))
+def _difference(value: object, label: Label) -> str:
+    return "" if _missing(value) else label.difference_text(float(str(value)))
 
 
 def _missing(value: object) -> bool:

@@ -1,4 +1,4 @@
-"""The settings of saved runs as a table."""
+"""The configurations of saved runs as a table."""
 
 from __future__ import annotations
 
@@ -9,24 +9,43 @@ import pandas as pd
 
 
 def config_table(configs: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
-    """A row per run, in the order given: `run`, then a column per setting, by its dotted name.
+    """A row per run and a column per configuration key, by its dotted name, after the column `run`.
 
-    Lists are tuples, so that columns of them can be grouped by. A setting that a run does not have (an option of
-    another run's model, say) is missing there: NaN or None.
+    Parameters
+    ----------
+    configs : mapping
+        {run: its configuration}; the rows keep this order.
+
+    Returns
+    -------
+    DataFrame
+        Lists are tuples, so that rows can be grouped by them. A key that a run does not have (an option of another
+        run's model, say) is NaN or None in its row.
     """
-    rows = [{"run": run, **flat_config(config)} for run, config in configs.items()]
+    rows = [
+        {"run": run, **{key: _hashable(value) for key, value in flat_config(config).items()}}
+        for run, config in configs.items()
+    ]
     columns = list(dict.fromkeys(column for row in rows for column in row))
     return pd.DataFrame(rows, columns=columns)
 
 
 def flat_config(table: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    """A configuration by dotted names, lists as tuples."""
+    """A nested mapping as a flat one, by dotted names.
+
+    Parameters
+    ----------
+    table : mapping
+        Such as a run's configuration.
+    before : str
+        Put before every name.
+    """
     flat: dict[str, Any] = {}
     for key, value in table.items():
         if isinstance(value, Mapping):
             flat |= flat_config(value, f"{before}{key}.")
         else:
-            flat[f"{before}{key}"] = _hashable(value)
+            flat[f"{before}{key}"] = value
     return flat
 
 
@@ -34,5 +53,5 @@ def _hashable(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return tuple(map(_hashable, value))
     if isinstance(value, Mapping):
-        return tuple((key, _hashable(part)) for key, part in value.items())
+        return tuple((key, _hashable(inner)) for key, inner in value.items())
     return value

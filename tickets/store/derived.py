@@ -1,4 +1,4 @@
-"""Columns of `rounds` that follow from `curves`, and so are on no disk."""
+"""Columns of `rounds` that are computed from `curves` when a run is loaded, and are not on disk."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pandas as pd
 from tickets.store.layout import Layout
 
 WITHIN = 1.1
-"""What a training's validation loss must reach, as a multiple of the mean lowest one of its run's dense networks."""
+"""The validation loss to reach, as a multiple of the mean lowest validation loss of the run's dense networks."""
 
 LAST_STEP = "last_step"
 STEPS_TO_DENSE_LOSS = "steps_to_dense_loss"
@@ -16,19 +16,27 @@ STEPS_TO_DENSE_LOSS = "steps_to_dense_loss"
 _TRAINING = ["run", "replicate", "round", "arm", "draw"]
 
 
+def is_dense(table: pd.DataFrame) -> pd.Series[bool]:
+    """Whether each row of `rounds`, `curves` or `units` is of a dense network: the ticket of round 0."""
+    return (table["arm"] == Layout.TICKET) & (table["round"] == 0)
+
+
 def with_derived(rounds: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
-    """The rows of `rounds` with two further columns.
+    """The rows of `rounds` with two further columns, `last_step` and `steps_to_dense_loss`.
 
-    - `last_step`: the last evaluated step of the training.
-    - `steps_to_dense_loss`: the step at which the validation loss first falls to `WITHIN` times the mean lowest
-      validation loss of the run's dense networks, interpolated linearly between evaluations; at least 1. A training
-      that never gets there, or that diverged, counts as twice its `last_step`. One that starts at a rewind step with
-      a loss as low as that got there before: it counts as its replicate's dense network, and as the rewind step at
-      most. NaN where the run has no dense network to set the loss, and where that loss is below 0, of which no
-      multiple is a target.
+    `last_step` is the last evaluated step of the training.
 
-    Unlike the early-stop step, it tells apart two trainings that both go on improving until they end. With
-    `train.evaluate_on` all losses in it but those of the first and last step are of as many examples as that says.
+    `steps_to_dense_loss` is the step at which the validation loss first falls to `WITHIN` times the mean lowest
+    validation loss of the run's dense networks, interpolated linearly between evaluations; at least 1. Unlike the
+    early-stop step, it differs between two trainings that both improve until they end.
+
+    - A training that diverged, or whose loss never falls that low, counts as twice its `last_step`.
+    - A training whose loss is that low already at the rewind step where it starts counts as its replicate's dense
+      network, and as the rewind step at most.
+    - NaN if the run has no dense network that sets the loss, or that loss is below 0, so that a multiple of it is not a
+      target.
+
+    With `train.evaluate_on`, the losses between the first and the last step are of as many examples as that says.
 
     Parameters
     ----------
@@ -36,6 +44,11 @@ def with_derived(rounds: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
         A row per run, replicate, round, arm and draw.
     curves : DataFrame
         The same trainings, a row per evaluated step; steps rise within each training.
+
+    Returns
+    -------
+    DataFrame
+        A new table; the arguments are unchanged.
     """
     target = _targets(rounds, curves)
     points = curves[[*_TRAINING, "step", "validation_loss"]].assign(target=curves["run"].map(target).astype(float))
@@ -63,22 +76,18 @@ def with_derived(rounds: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
 
 
 def _no_later_than_dense(reached: pd.DataFrame, crossed: np.ndarray, at_start: np.ndarray) -> np.ndarray:
-    """The crossings, where `at_start` at most that of the replicate's dense network."""
+    """The crossings; where `at_start`, at most the crossing of the replicate's dense network."""
     steps = reached.assign(crossed=crossed)
-    dense = steps[_is_dense(steps)].set_index(["run", "replicate"])["crossed"]
+    dense = steps[is_dense(steps)].set_index(["run", "replicate"])["crossed"]
     own = pd.MultiIndex.from_frame(reached[["run", "replicate"]])
     earlier = np.fmin(crossed, dense.reindex(own).to_numpy(float))
     return np.where(at_start, earlier, crossed)
 
 
 def _targets(rounds: pd.DataFrame, curves: pd.DataFrame) -> pd.Series[float]:
-    """{run: the validation loss to reach}; without an entry where all dense networks diverged, or it is below 0."""
-    trained = rounds.loc[_is_dense(rounds) & ~rounds["diverged"].astype(bool), ["run", "replicate"]].drop_duplicates()
-    dense = curves[_is_dense(curves)].merge(trained, on=["run", "replicate"])
+    """{run: the validation loss to reach}; without an entry if all dense networks diverged, or it is below 0."""
+    trained = rounds.loc[is_dense(rounds) & ~rounds["diverged"].astype(bool), ["run", "replicate"]].drop_duplicates()
+    dense = curves[is_dense(curves)].merge(trained, on=["run", "replicate"])
     lowest = dense.groupby(["run", "replicate"])["validation_loss"].min()
     mean = lowest.groupby("run").mean()
     return WITHIN * mean[mean >= 0]
-
-
-def _is_dense(table: pd.DataFrame) -> pd.Series[bool]:
-    return (table["arm"] == Layout.TICKET) & (table["round"] == 0)

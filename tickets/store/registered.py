@@ -14,34 +14,42 @@ Record = dict[str, Any]
 
 
 def register(records: Sequence[Mapping[str, Any]], verdict: Mapping[str, Any], rounds: int) -> list[Record]:
-    """The records with one for this verdict rule, if it is another than the last one registered.
+    """The records, with one more for this verdict rule if it differs from the last one.
 
     Parameters
     ----------
     records : sequence of mappings
-        What run.json holds as `registered`, the oldest first.
+        `registered` in run.json, the oldest first.
     verdict : mapping
-        JSON of the campaign's [verdict].
+        JSON of the campaign's [verdict] table.
     rounds : int
-        How many rounds the run has committed by now, the dense one included.
+        How many rounds the run has committed, the dense one included.
 
     Returns
     -------
     list of dict
-        Each with `sha256` of the rule, the rule itself as `verdict`, and `rounds_seen`. No clock is in it, so that a
-        run that was interrupted and resumed has the same run.json as one that was not.
+        Each has `sha256` of the rule, the rule itself as `verdict`, and `rounds_seen`. There is no time in it, so that
+        an interrupted and resumed run has the same run.json as an uninterrupted one.
     """
     digest = _digest(verdict)
-    kept = [dict(record) for record in records]
-    if kept and kept[-1].get("sha256") == digest:
-        return kept
-    return [*kept, {"sha256": digest, "verdict": dict(verdict), "rounds_seen": rounds}]
+    known = [dict(record) for record in records]
+    if known and known[-1].get("sha256") == digest:
+        return known
+    return [*known, {"sha256": digest, "verdict": dict(verdict), "rounds_seen": rounds}]
 
 
 def rounds_seen(file: Mapping[str, Any]) -> int | None:
-    """How many rounds had been committed when the run's present rule was first seen; None if that is not recorded.
+    """How many rounds had been committed when the run's present verdict rule was first seen.
 
-    file: what run.json holds.
+    Parameters
+    ----------
+    file : mapping
+        The content of run.json.
+
+    Returns
+    -------
+    int or None
+        None if it is not recorded.
     """
     digest = _digest(file.get("config", {}).get("verdict") or {})
     found = [record.get("rounds_seen") for record in file.get("registered", ()) if record.get("sha256") == digest]
@@ -49,7 +57,13 @@ def rounds_seen(file: Mapping[str, Any]) -> int | None:
 
 
 def rounds_committed(run: Path) -> int:
-    """How many rounds some cohort of a run has committed, the dense one included."""
+    """How many rounds a run's cohorts have committed, the dense one included.
+
+    Parameters
+    ----------
+    run : Path
+        The run's folder, which may not exist yet.
+    """
     if not run.is_dir():
         return 0
     return len({number for _, cohort in cohort_folders(run) for number, _, _ in round_folders(cohort)})

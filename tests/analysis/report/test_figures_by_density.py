@@ -8,13 +8,13 @@ from scipy import stats
 from tickets.analysis.report import (
     by_density,
     chosen_rounds,
+    describe_by_density,
+    describe_learning_curves,
     draw_by_density,
     draw_learning_curves,
     learning_curves,
-    tell_by_density,
-    tell_learning_curves,
 )
-from tickets.analysis.report.plots import _steps, _without_step
+from tickets.analysis.report.figures.early_stop_step import _without_step, drawn
 
 from tickets.errors import InputError
 
@@ -55,13 +55,11 @@ def test_a_best_step_of_0_is_not_called_diverged(made):
     frame = made({(0, "ticket"): [0.5, 0.7, np.nan], (1, "ticket"): [0.5, 0.7, 0.9]}, steps={
         (0, "ticket"): [0, 0, np.nan], (1, "ticket"): [0, 20, 40]})  # fmt: skip
     assert _without_step(frame) == "1 training that diverged and 3 trainings best before the first step"
-    assert _steps(frame).note.endswith(f" Left out: {_without_step(frame)}.")
-    assert "Left out" not in _steps(frame[frame["early_stop_step"] > 0]).note
+    assert drawn(frame).caption.endswith(f" Left out: {_without_step(frame)}.")
+    assert "Left out" not in drawn(frame[frame["early_stop_step"] > 0]).caption
     none = frame[frame["round"] == 0]
-    assert (
-        _steps(none).why == "no training has one (1 training that diverged and 2 trainings best before the first step)"
-    )
-    told = tell_by_density(by_density(none, "early_stop_step"), "early_stop_step")
+    assert drawn(none) == "no training has one (1 training that diverged and 2 trainings best before the first step)"
+    told = describe_by_density(by_density(none, "early_stop_step"), "early_stop_step")
     assert told.endswith("ticket: no value, all diverged or were best before their first step.")
 
 
@@ -107,7 +105,7 @@ def test_the_text_alternative_has_the_figures_numbers(made):
         (2, "ticket"): [0.4, 0.5],
         (2, "reinit"): [np.nan] * 2,
     }
-    told = tell_by_density(by_density(made(values)))
+    told = describe_by_density(by_density(made(values)))
     assert told.startswith(
         "Test accuracy at early stop against density 1 to 0.64, mean over 0 to 2 replicates with 95 %"
     )
@@ -130,7 +128,7 @@ def test_learning_curves_are_those_of_plain_pandas(saved):
         f"density {d:.4g}" for d in data["density"].unique()
     ]
     last = data[(data["step"] == 60) & (data["arm"] == "reinit") & (data["round"] == 2)]["mean"].item()
-    assert f"reinit {100 * last:.1f} %" in tell_learning_curves(data)
+    assert f"reinit {100 * last:.1f} %" in describe_learning_curves(data)
 
 
 @pytest.mark.parametrize(

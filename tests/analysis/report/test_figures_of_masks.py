@@ -3,6 +3,10 @@
 import numpy as np
 import pytest
 from tickets.analysis.report import (
+    describe_initial_values,
+    describe_kept_pixels,
+    describe_overlap,
+    describe_surviving,
     draw_initial_values,
     draw_kept_pixels,
     draw_overlap,
@@ -13,10 +17,6 @@ from tickets.analysis.report import (
     read_initial,
     read_masks,
     surviving,
-    tell_initial_values,
-    tell_kept_pixels,
-    tell_overlap,
-    tell_surviving,
     to_svg,
     why_no_pixels,
 )
@@ -41,7 +41,7 @@ def test_the_surviving_fraction_of_each_tensor():
     }  # fmt: skip
     (axes,) = draw_surviving(data).axes
     assert {text.get_text() for text in axes.texts} == {"a", "b", "all"}
-    assert tell_surviving(data).endswith("At density 0.5 there survive 50 % of a, 50 % of b.")
+    assert describe_surviving(data).endswith("At density 0.5: 50 % of a, 50 % of b.")
 
 
 def test_overlap_and_what_chance_expects():
@@ -55,7 +55,7 @@ def test_overlap_and_what_chance_expects():
     above, below = draw_overlap(overlap(MASKS)).axes
     assert [text.get_text() for text in above.texts] == ["replicates", "by chance"]
     assert [text.get_text() for text in below.texts] == ["all", "a", "b"]
-    assert "it is 0.200 [0.200 to 0.200], by chance 0.333 would be expected" in tell_overlap(overlap(MASKS))
+    assert "it is 0.200 [0.200 to 0.200], 0.333 expected by chance" in describe_overlap(overlap(MASKS))
 
 
 def test_random_masks_overlap_as_much_as_chance_expects():
@@ -79,13 +79,13 @@ def test_histograms_of_the_initial_values_of_survivors():
     assert data[data["round"] == 3]["share"].tolist() == [0.25, 0.25, 0.5, 0]
     assert (data["low"].min(), data["high"].max()) == (-1.0, 1.0)
     assert len(draw_initial_values(data).axes) == 1
-    assert "a 0.375 against 0.438, 0.86 times" in tell_initial_values(data)
+    assert "a 0.375 against 0.438, 0.86 times" in describe_initial_values(data)
 
 
 def test_an_all_zero_start_has_a_histogram_too():
     data = initial_values({0: {"a": np.zeros(4)}, 1: {"a": np.zeros(4)}}, {0: {0: {"a": bits("1111")}}}, [0])
     assert data["count"].sum() == 4
-    assert tell_initial_values(data).endswith("a 0.025 against 0.025, 1.00 times.")
+    assert describe_initial_values(data).endswith("a 0.025 against 0.025, 1.00 times.")
 
 
 def test_the_first_layers_mask_by_pixel():
@@ -96,13 +96,13 @@ def test_the_first_layers_mask_by_pixel():
     assert data[["row", "column", "kept", "relative"]].to_numpy().tolist() == [[0, 0, 0.5, 2.0], [0, 1, 0.0, 0.0]]
     axes, _colour_bar = draw_kept_pixels(data).axes
     assert axes.images[0].get_array().tolist() == [[2.0, 0.0]]
-    assert "1 of 2 pixels keep none" in tell_kept_pixels(data)
+    assert "1 of 2 pixels keep none" in describe_kept_pixels(data)
 
 
 @pytest.mark.parametrize(
     ("shape", "first", "why"),
     [
-        ((40,), (5, 40), "the input, of shape 40, is no image"),
+        ((40,), (5, 40), "the input, of shape 40, is not an image"),
         ((1, 2, 2), (3, 1, 2, 2), "the first prunable tensor, first, does not have a weight for each pixel"),
         ((1, 2, 2), (3, 5), "the first prunable tensor, first, does not have a weight for each pixel"),
     ],
@@ -145,4 +145,4 @@ def test_a_network_without_a_weight_left_is_drawn_all_the_same():
         draw_kept_pixels(kept_pixels(masks, [1], (1, 2, 2))),
     ]
     assert all(to_svg(figure).startswith("<?xml") for figure in drawn)
-    assert "4 of 4 pixels keep none" in tell_kept_pixels(kept_pixels(masks, [1], (1, 2, 2)))
+    assert "4 of 4 pixels keep none" in describe_kept_pixels(kept_pixels(masks, [1], (1, 2, 2)))

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tickets.analysis.report import sheets_of, to_csv, to_latex
+from tickets.analysis.report import tables_of_run, to_csv, to_latex
 
 HOSTILE = "a & b_{c} \\x 5 % $1 #2 ~ ^\n<é> 1 ± 2 | `q` -- \u202e"
 READ_AS = {
@@ -122,17 +122,17 @@ def test_any_text_is_a_cell(texts):
 
 
 def test_the_tables_of_a_run(saved):
-    for sheet in sheets_of(saved.rounds):
-        for frame in (sheet.data, sheet.whole):
+    for one in tables_of_run(saved.rounds):
+        for frame in (one.data, one.whole):
             table = read(to_latex(frame))
             assert len(table.rows) == len(frame) + 1
             assert not re.search(r"(?<![\w}-])-\d", to_latex(frame))
-        assert "$" not in to_csv(sheet.whole)
+        assert "$" not in to_csv(one.whole)
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no `pdflatex` on PATH")
 def test_latex_compiles(saved, tmp_path):
-    frames = [sheet.data for sheet in sheets_of(saved.rounds)]
+    frames = [one.data for one in tables_of_run(saved.rounds)]
     frames.append(pd.DataFrame({HOSTILE.replace("é", "e"): [HOSTILE, "[x]", "*", "1e-5"], "n": [1.0, -2.0, 3, 4]}))
     body = "\n\n".join(map(to_latex, frames))
     packages = "\\usepackage[utf8]{inputenc}\\usepackage[T1]{fontenc}\\usepackage{booktabs}"

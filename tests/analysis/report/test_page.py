@@ -10,12 +10,11 @@ from xml.etree import ElementTree
 import pandas as pd
 import pytest
 from tickets.analysis import winning
-from tickets.analysis.report import PAGE, make_figure, make_report, plots_of, section_of
-from tickets.analysis.telling import headline, paragraphs
+from tickets.analysis.messages import headline, paragraphs
+from tickets.analysis.report import PAGE, chapter_of_run, make_figure, make_report
 
 import tickets
 from tickets.errors import InputError
-from tickets.store import read_run
 
 FIGURES = ["accuracy", "steps", "curves", "surviving", "initial", "overlap", "pixels"]
 
@@ -32,9 +31,9 @@ def test_the_first_screen_says_what_was_run_the_answer_and_how_sure(saved, files
     sentence = sentence[0].upper() + sentence[1:]
     head = page.text[: page.text.index("Contents")]
     assert sentence in head
-    assert "mlp (widths 8) on digits: the ticket beside reinit and random_mask; 3 replicates, 3 rounds" in head
+    assert "the ticket beside reinit and random_mask; 3 replicates; the dense network and 2 rounds of pruning" in head
     assert "36 trainings of 60 steps (adam, learning rate 0.01)" in head
-    assert "n = 3 replicates, compared in pairs; 95 % intervals. No density was named beforehand, so" in head
+    assert "n = 3 replicates, compared in pairs; 95 % intervals. No density was named before training, so" in head
     assert "None of 36 trainings diverged." in head
 
 
@@ -42,12 +41,12 @@ def test_every_figure_has_an_alternative_its_numbers_and_its_lines(saved, files,
     (run,) = saved.runs
     html = unescape(files[PAGE].decode())
     text = page_of(files[PAGE].decode()).text
-    for plot in section_of(saved, run).plots:
-        assert f'aria-label="{plot.told}"' in html
-        assert f"Its {len(plot.data)} rows of numbers" in text
-        assert plot.code.splitlines()[-1] in text
+    for plot in chapter_of_run(saved, run).plots:
+        assert f'aria-label="{plot.drawn.description}"' in html
+        assert f"Its {len(plot.drawn.data)} rows of numbers" in text
+        assert plot.drawn.code.splitlines()[-1] in text
         csv = files[f"tables/{run}/{plot.name}.csv"].decode()
-        assert len(csv.splitlines()) == 1 + len(plot.data)
+        assert len(csv.splitlines()) == 1 + len(plot.drawn.data)
     assert [path for path in files if path.endswith(".pdf")] == [f"figures/{run}/{name}.pdf" for name in FIGURES]
 
 
@@ -114,11 +113,11 @@ def test_a_run_id_cannot_lead_out_of_the_folder(folder, tmp_path):
     for part in path.parent.rglob("rounds.parquet"):
         assert pd.read_parquet(part)["run"].eq(run).all()
     assert all(".." not in name and not name.startswith("/") for name in make_report(tickets.load(tmp_path / "bad"))[0])
-    from tickets.analysis.report.section import slug
+    from tickets.analysis.report.chapter import name_of
 
-    assert slug("../../x y") == "x-y"
-    assert slug("1.0") == "run-1.0"
-    assert slug("///") == "run"
+    assert name_of("../../x y") == "x-y"
+    assert name_of("1.0") == "run-1.0"
+    assert name_of("///") == "run"
 
 
 def test_several_runs_are_sections_with_one_contents_list(report_of, page_of):
@@ -157,7 +156,7 @@ def test_a_network_that_reads_no_pixels_and_arms_that_diverge(report_of, page_of
     assert saved.rounds["diverged"].sum() == 4
     assert "4 of 8 trainings have no value (diverged) and are left out." in text
     assert "constant: no value, all diverged" in text
-    assert "No figure “Pixels that the first layer keeps”: the input, of shape 40, is no image." in text
+    assert "No figure “Pixels that the first layer keeps”: the input, of shape 40, is not an image." in text
 
 
 @pytest.mark.parametrize("name", ["rounds.parquet", "curves.parquet", "masks.safetensors"])
@@ -188,10 +187,10 @@ def test_one_figure_to_show_elsewhere(saved, files):
         make_figure(saved, "acuracy")
 
 
-def test_figures_of_a_run_and_those_it_lacks(saved, folder):
+def test_figures_of_a_run_and_those_it_lacks(saved):
     (run,) = saved.runs
-    plots, missing = plots_of(saved, run, read_run(folder / run))
-    assert ([plot.name for plot in plots], missing) == (FIGURES, [])
+    chapter = chapter_of_run(saved, run)
+    assert ([plot.name for plot in chapter.plots], chapter.missing) == (FIGURES, [])
 
 
 def test_it_is_drawn_soon(saved):

@@ -3,7 +3,17 @@
 import numpy as np
 import pandas as pd
 import pytest
-from tickets.analysis.why_random import answer, claims, comparisons, judged, study_of, why_no_study
+from tickets.analysis.why_random import (
+    CLAIMS,
+    answer,
+    claims,
+    comparisons,
+    judged,
+    study_of,
+    to_markdown,
+    why_not_a_study,
+)
+from tickets.analysis.why_random.claims_training import COMPARED
 from tickets.analysis.why_random.ends import COLUMNS
 
 import tickets
@@ -50,15 +60,17 @@ def test_units_that_rounding_parts_a_little(config, study, units_of):
     units = networks(units_of, [[(1, 1), (2, 1)], [(1, 1), (1, 1)]])
     verdict, evidence = verdicts(study({"a": config(HALF)}, units))["equal", "widths 8"]
     assert verdict == "shown"
-    assert "come apart in 1 of 2 networks (constant 0.5), first seen at step 10" in evidence
-    assert "beyond the tolerance in none" in evidence
+    assert "units differ in 1 of 2 networks (constant 0.5), first seen at step 10" in evidence
+    assert "by more than the tolerance in none" in evidence
 
 
 def test_one_network_whose_units_part_refutes_it(config, study, units_of):
     units = networks(units_of, [[(1, 1), (2, 1), (2, 2)], [(1, 1), (1, 1), (1, 1)]])
     verdict, evidence = verdicts(study({"a": config(HALF)}, units))["equal", "widths 8"]
     assert verdict == "shown not to hold"
-    assert "beyond the tolerance in 1, first seen at step 20 (at the end 0.25 of a unit's length apart)" in evidence
+    assert (
+        "than the tolerance in 1, first seen at step 20 (at the end they differ by 0.25 of a unit's length)" in evidence
+    )
 
 
 def test_one_network_shows_nothing(config, study, units_of):
@@ -172,8 +184,8 @@ def test_one_repeat_that_ends_elsewhere_refutes_it(config, study, units_of):
     ]
     assert verdict == "shown not to hold"
     assert evidence == (
-        "Bit for bit the same in 2 of 3 pairs; the others (glorot_normal) end 0.25 of their way apart and 1.00 points "
-        "of accuracy."
+        "Bit for bit the same in 2 of 3 pairs; the others (glorot_normal) end 0.25 of the distance travelled apart, "
+        "and differ by 1.00 points of accuracy."
     )
     assert verdicts(study({"a": config()}, units, ends=good[0]))["same_end", "random starts"][0] == "cannot tell"
 
@@ -234,8 +246,8 @@ def test_settings_are_judged_each_by_itself(config, study, units_of):
         "digits": "shown",
         "mnist1d": "shown not to hold",
     }
-    (told, *_) = answer(table).told
-    assert told.sentence.endswith(": shown for widths 8 on digits; shown not to hold for widths 8 on mnist1d.")
+    (first, *_) = answer(table).outcomes
+    assert first.sentence.endswith(": shown for widths 8 on digits; shown not to hold for widths 8 on mnist1d.")
 
 
 def test_the_answer_follows_the_verdicts():
@@ -246,6 +258,23 @@ def test_the_answer_follows_the_verdicts():
     assert lead("shown", "shown") == "So that hidden units differ."
     assert lead("shown not to hold") == "In this campaign they need not be."
     assert lead("shown", "cannot tell") == lead("shown", "shown not to hold") == "This campaign cannot tell."
+
+
+def test_each_claim_is_named_once_and_in_order():
+    assert [claim.id for claim in CLAIMS] == ALL
+    assert len({claim.sentence for claim in CLAIMS}) == len(ALL)
+    assert {claim.id for claim in CLAIMS if claim.comparison is not None} == {claim.id for claim in COMPARED}
+
+
+def test_the_claims_in_markdown_are_a_row_each(config, study, units_of):
+    whole = study({"a": config(HALF)}, networks(units_of, [[(1, 1), (1, 1)]] * 2))
+    table = judged(whole, comparisons(whole))
+    head, rule, first, *rest = to_markdown(table).splitlines()
+    assert (head.count("|"), rule.count("|"), len(rest)) == (5, 5, len(table) - 1)
+    assert first == (
+        "| Hidden units that start equal stay equal while nothing in training is random (widths 8) | digits | shown | "
+        "2 networks (constant 0.5): one distinct unit in every layer, bit for bit, at every evaluated step. |"
+    )
 
 
 def test_a_tiny_campaign_by_hand_from_saved_tables(starts_saved):
@@ -273,12 +302,12 @@ def test_claims_take_units_and_two_starts(campaign_file, tmp_path):
         campaign_file(tmp_path, rounds=0, replicates=1, train={"steps": 2, "evaluate_every": 2}), out=tmp_path / "a"
     )
     saved = tickets.load(tmp_path / "a")
-    assert why_no_study(saved) == "no run counts its hidden units; set store.units = true"
+    assert why_not_a_study(saved) == "no run counts its hidden units; set store.units = true"
     with pytest.raises(InputError, match=r"set store\.units = true"):
         claims(saved)
     options = {"rounds": 0, "replicates": 1, "train": {"steps": 2, "evaluate_every": 2}, "store": {"units": True}}
     tickets.run(campaign_file(tmp_path, **options), out=tmp_path / "b")
-    assert why_no_study(tickets.load(tmp_path / "b")) == "1 run of one start each; sweep model.init"
+    assert why_not_a_study(tickets.load(tmp_path / "b")) == "1 run of one start each; sweep model.init"
 
 
 def test_one_replicate_nothing_trained_twice_and_trainings_that_diverge(campaign_file, tmp_path):

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
-from tickets.analysis.why_random import ends, why_no_ends
-from tickets.analysis.why_random.ends import End, compared
+from tickets.analysis.why_random import ends, study_of, why_no_ends
+from tickets.analysis.why_random.ends import End, arm_names, compared
+
+import tickets
 
 
 def end(start, end, accuracy=0.5):
@@ -66,6 +68,26 @@ def test_what_is_shared_is_read_off_the_values_not_the_names(starts_saved):
     random = ends(starts_saved, run_of(starts_saved, "glorot_normal")).set_index("against")
     assert not random.loc["reinit", "same_start"].any()
     assert random.loc["repeat", "identical"].all()
+
+
+def test_of_two_arms_with_one_name_the_first_counts(campaign_file, tmp_path):
+    again = ["ticket", {"name": "repeat", "label": "once_more"}, {"name": "repeat", "label": "twice"}, "constant"]
+    options = {"rounds": 0, "replicates": 2, "arms": again, "store": {"trained": "all", "units": True}}
+    models = [{"name": "mlp", "widths": [4], "init": init} for init in ("glorot_normal", "zeros")]
+    train = {"steps": 2, "evaluate_every": 2}
+    saved = tickets.run(campaign_file(tmp_path, **options, train=train, sweep={"model": models}), out=tmp_path / "out")
+    run = saved.runs[0]
+    assert arm_names(saved.config(run)) == {
+        "ticket": "ticket",
+        "once_more": "repeat",
+        "twice": "",
+        "constant": "constant",
+    }
+    table = ends(saved, run)
+    assert table["against"].tolist() == ["repeat", "repeat", "ticket"]
+    study = study_of(saved)
+    assert set(study.rounds["arm"]) == set(study.units["arm"]) == {"ticket", "repeat", "constant"}
+    assert len(study.rounds) == 2 * 2 * 3
 
 
 def test_why_there_are_none(config):

@@ -1,0 +1,18 @@
+"""The figures of a run. A new figure is one file here, with its record, and one line in `RUN_FIGURES`."""
+
+from ..figure import FigureRecord
+from ..run_data import RunData
+from . import accuracy, early_stop_step, initial_values, learning_curves, overlap, pixels, surviving
+
+RUN_FIGURES: tuple[FigureRecord[RunData], ...] = (
+    accuracy.FIGURE,
+    early_stop_step.FIGURE,
+    learning_curves.FIGURE,
+    surviving.FIGURE,
+    initial_values.FIGURE,
+    overlap.FIGURE,
+    pixels.FIGURE,
+)
+"""The figures of a run, in the order of the page."""
+
+__all__ = ["RUN_FIGURES"]

@@ -1,0 +1,111 @@
+"""The report's page as HTML, which needs no other file and no network."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+
+import jinja2
+import pandas as pd
+from markupsafe import Markup
+
+from ..labels import capitalised
+from ..why_random import ABSENT
+from .chapter import Chapter
+from .formats import to_inline_svg
+from .table import cell
+
+_MOST_OPEN = 4  # runs that are shown without a click
+
+
+def html_of(campaign: str, of_campaign: Sequence[Chapter], runs: Sequence[Chapter], left_out: Mapping[str, str]) -> str:
+    """The page.
+
+    Parameters
+    ----------
+    campaign : str
+        The campaign's name.
+    of_campaign : sequence of Chapter
+        The chapters about the whole campaign, which come first.
+    runs : sequence of Chapter
+        The chapters of its runs.
+    left_out : mapping
+        {run: why it is left out}.
+    """
+    here = files(__package__ or __name__)
+    style, script = ((here / name).read_text(encoding="utf-8") for name in ("page.css", "sort.js"))
+    # Nothing is fetched, and no script but this one runs, whatever the names in a campaign contain.
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-{digest}'"
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"table": _table, "claims": _claims, "capitalised": capitalised}
+    template = environment.from_string((here / "page.html.jinja").read_text(encoding="utf-8"))
+    chapters = [*of_campaign, *runs]
+    first = chapters[0] if of_campaign or len(runs) == 1 else None
+    return template.render(
+        campaign=campaign,
+        question=chapters[0].question if chapters else "",
+        first=first,
+        chapters=chapters,
+        of_campaign=of_campaign,
+        runs=runs,
+        # Many runs are shown one by one, on a click.
+        folded=len(runs) > 1 and (bool(of_campaign) or len(runs) > _MOST_OPEN),
+        left_out=dict(sorted(left_out.items())),
+        drawn={
+            (chapter.name, plot.name): Markup(to_inline_svg(plot.drawn.figure, f"{chapter.name}-{plot.name}"))
+            for chapter in chapters
+            for plot in chapter.plots
+        },
+        policy=policy,
+        style=Markup(style),
+        script=Markup(script),
+    )
+
+
+def _table(data: pd.DataFrame, caption: str) -> Markup:
+    """A table that the script makes sortable."""
+    numeric = [pd.api.types.is_numeric_dtype(data[name]) for name in data.columns]
+    rows = [
+        Markup("").join(
+            Markup('<td class="n">{}</td>' if number else "<td>{}</td>").format(cell(value))
+            for number, value in zip(numeric, row, strict=True)
+        )
+        for row in data.itertuples(index=False, name=None)
+    ]
+    return _framed("wide", caption, list(map(str, data.columns)), rows)
+
+
+def _claims(chapter: Chapter) -> Markup:
+    """A chapter's claims as a table whose sentences wrap: verdicts as badges, and a link to each claim's numbers."""
+    assert chapter.claims is not None
+    links = {plot.name: f"figure-{plot.name}" for plot in chapter.plots}
+    links |= {table.name: f"table-{table.name}" for table in chapter.tables}
+    rows = [
+        Markup('<td>{}</td><td>{}</td><td><strong class="badge {}">{}</strong></td><td>{} {}</td>').format(
+            row["claim"],
+            row["on"],
+            str(row["verdict"]).replace(" ", "-"),
+            row["verdict"],
+            row["evidence"],
+            Markup('<a href="#{}-{}">Numbers</a>').format(chapter.name, links[row["numbers"]])
+            if row["numbers"] in links and not str(row["evidence"]).startswith(ABSENT)
+            else "",
+        )
+        for row in chapter.claims.data.to_dict("records")
+    ]
+    return _framed("wide claims", "Claims", ["claim", "on", "verdict", "evidence"], rows)
+
+
+def _framed(style: str, caption: str, names: Sequence[str], rows: Sequence[Markup]) -> Markup:
+    head = Markup("").join(Markup('<th scope="col">{}</th>').format(name) for name in names)
+    body = Markup("\n").join(Markup("<tr>{}</tr>").format(row) for row in rows)
+    whole = Markup(
+        '<div class="{3}" tabindex="0" role="region" aria-label="{0}"><table><caption>{0}</caption>'
+        "<thead><tr>{1}</tr></thead>\n<tbody>\n{2}\n</tbody></table></div>"
+    )
+    return whole.format(caption, head, body, style)
