@@ -82,7 +82,7 @@ def rule_of(file: Mapping[str, Any]) -> Rule:
         margin=given.get("margin", Rule.margin),
         measurements=(MEASUREMENTS - labels.keys()) | measured,
         rounds=config.get("rounds"),
-        other_steps=other_steps(config),
+        other_steps=other_steps(file),
         seen=rounds_seen(file),
         labels=labels_of(file),
         loss=config.get("train", {}).get("loss", Rule.loss),
