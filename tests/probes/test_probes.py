@@ -10,16 +10,16 @@ import pandas as pd
 import pytest
 import torch
 from fitted_runs import fitted, source
+from tickets.execution_plan import memory_needed, plan_execution
+from tickets.setting import make_setting
 from torch import Tensor, nn
 
 from tickets import process_state
 from tickets.catalogue import ARMS
 from tickets.config import ArmConfig
 from tickets.errors import InputError, UserCodeError
-from tickets.execution_plan import memory_needed, plan_execution
 from tickets.probes import Networks, at_steps, working_memory
 from tickets.rounds import RoundResult, first_chain, train_round
-from tickets.setting import make_setting
 
 CPU = torch.device("cpu")
 HERE = __name__

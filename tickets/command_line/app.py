@@ -148,7 +148,7 @@ def compare(
     ] = None,
 ) -> None:
     """Compare the ticket with each control, by density: difference, interval, verdict; is there a winning ticket?"""
-    from tickets.command_line.comparison import compare_folder
+    from tickets.command_line.compare import compare_folder
 
     _exit_if(compare_folder(folder, metric, margin, tune, as_json))
 
