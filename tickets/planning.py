@@ -169,10 +169,14 @@ def workload_of(fitted: Fitted, device: torch.device, threads: int, pruned: Prun
 
 def memory_needed(fitted: Fitted, plan: Plan, device: torch.device) -> int:
     """Bytes that a round of a run takes by its plan, beside the data, Python and PyTorch; on a GPU, of its memory."""
-    if plan.pruned_initial is not None:
-        rest = memory_needed(fitted, replace(plan, pruned_initial=None), device)
-        return max(rest, memory_needed(fitted, plan.pruned_initial, device))
-    workload = workload_of(fitted, device, plan.threads)
+    needed = _memory_needed(fitted, plan, device, "zero")
+    if plan.pruned_initial is None:
+        return needed
+    return max(needed, _memory_needed(fitted, plan.pruned_initial, device, "initial"))
+
+
+def _memory_needed(fitted: Fitted, plan: Plan, device: torch.device, pruned: Pruned) -> int:
+    workload = workload_of(fitted, device, plan.threads, pruned)
     training = _training(fitted, workload, plan.strategy, plan.sparse_up_to)
     at_once = min(plan.networks_at_once, workload.networks)
     held = at_once * training.each + plan.lanes * training.lane + EVALUATION_BYTES[device.type]
