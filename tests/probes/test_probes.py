@@ -196,6 +196,21 @@ def test_what_a_probe_carries_on_is_of_its_networks_alone() -> None:
     ]
 
 
+def test_networks_without_values_say_so() -> None:
+    seen: dict[str, Networks] = {}
+
+    def look(networks: Networks):
+        seen["bare"] = dataclasses.replace(networks, values={})
+        return [{"network": 0}]
+
+    globals()["look"] = look
+    play(probes=[f"{HERE}:look"])
+    bare, x = seen["bare"], source().examples.test_inputs
+    for call in (lambda: bare.module(0), lambda: bare.logits(x), lambda: bare.next_masks(0)):
+        with pytest.raises(ValueError, match="these networks' values after training are not there"):
+            call()
+
+
 # What is refused before training.
 
 
