@@ -1,22 +1,14 @@
-"""The networks of a committed round, whole: masks, the values that they trained from and to."""
+"""The networks of a committed round: their masks, and their values before and after training."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tickets.store.arrays import Array, Mask, arm_key, decode_shapes, expand
 from tickets.store.contents import Network, networks, read_masks
 from tickets.store.layout import Layout, round_folder, round_folders
-from tickets.store.reading import (
-    Manifest,
-    damaged,
-    keeps_own_mask,
-    read_checked,
-    read_manifest,
-    read_values,
-)
+from tickets.store.reading import Manifest, damaged, keeps_own_mask, read_checked, read_initial, read_manifest
 
 
 @dataclass(frozen=True)
@@ -25,17 +17,21 @@ class StoredNetwork:
 
     Parameters
     ----------
-    replicate, arm, draw
-        Which it is; the arm by its label.
+    replicate
+        The replicate.
+    arm
+        The arm's label.
+    draw
+        Which of the arm's draws.
     density
-        Fraction of the prunable weights that remain, in [0, 1].
+        The fraction of the prunable weights that remain, in [0, 1].
     mask
-        By prunable parameter, of its full shape.
+        {prunable parameter: its mask}, bool, of the parameter's shape.
     initial
-        Every parameter and buffer, of its full shape, as it started training. Pruned weights are 0.0, or the values of
-        the replicate before round 0 in an arm that keeps those.
+        {name: values before training}, for every parameter and buffer. Pruned weights have the values that they keep:
+        0, or in an arm with ``pruned = "initial"`` the initial values of the replicate.
     trained
-        The same after training, None if it was not kept.
+        The same after training; None if it was not stored.
     """
 
     replicate: int
@@ -48,7 +44,7 @@ class StoredNetwork:
 
 
 def read_networks(cohort: Path, number: int, before_part: int | None = None) -> list[StoredNetwork]:
-    """Read the networks of a committed round, by replicate, then in the order in which they were trained.
+    """Read the networks of a committed round, sorted by replicate, then in the order in which they were trained.
 
     Parameters
     ----------
@@ -57,7 +53,7 @@ def read_networks(cohort: Path, number: int, before_part: int | None = None) -> 
     number
         The round.
     before_part
-        Only what was committed of the round before this part; None: all of it.
+        Read only the parts of the round before this one; None for all parts.
 
     Returns
     -------
@@ -84,10 +80,10 @@ def _read_part(folder: Path, of_round: dict[Network, dict[str, Mask]]) -> list[S
     own = read_masks(read_checked(folder, Layout.MASKS, manifest))
     started = _values(folder, Layout.WEIGHTS, manifest)
     ended = _values(folder, Layout.TRAINED, manifest) if Layout.TRAINED in manifest["files"] else {}
-    keep_initial = {entry["arm"] for entry in manifest["arms"] if entry.get("pruned") == "initial"}
-    theta0 = read_values(folder.parent / Layout.INITIAL) if keep_initial else {}
     read = []
     for replicate in manifest["replicates"]:
+        frozen = any(entry.get("pruned") == "initial" for entry in manifest["arms"])
+        theta0 = read_initial(folder.parent, replicate) if frozen else {}
         for entry in manifest["arms"]:
             network: Network = (replicate, entry["arm"], entry["draw"])
             ticket: Network = (replicate, Layout.TICKET, 0)
@@ -95,7 +91,7 @@ def _read_part(folder: Path, of_round: dict[Network, dict[str, Mask]]) -> list[S
             if network not in started:
                 key = arm_key(entry["arm"], entry["draw"], False)
                 raise damaged(folder / Layout.WEIGHTS, f"replicate {replicate}, arm {key} is not in it")
-            elsewhere = theta0[replicate] if entry["arm"] in keep_initial else {}
+            elsewhere = theta0 if entry.get("pruned") == "initial" else {}
             read.append(
                 StoredNetwork(
                     *network,
@@ -118,8 +114,8 @@ def _values(folder: Path, name: str, manifest: Manifest) -> dict[Network, dict[s
     }
 
 
-def _whole(arrays: dict[str, Array], mask: dict[str, Mask], elsewhere: Mapping[str, Array]) -> dict[str, Array]:
-    """Tensors of full shape. elsewhere: the values of pruned weights, by parameter; 0.0 where it has none."""
+def _whole(arrays: dict[str, Array], mask: dict[str, Mask], elsewhere: dict[str, Array]) -> dict[str, Array]:
+    """Every tensor of its full shape; pruned weights have the values in `elsewhere`, or 0 for tensors not in it."""
     return {
         name: expand(array, mask[name], elsewhere.get(name)) if name in mask else array
         for name, array in arrays.items()
