@@ -72,7 +72,7 @@ def train_cohort(
     work
         The cohort.
     tick
-        Called after each training step with the number of networks that took it.
+        Called as steps are taken, with their number times that of the networks that took them.
     done
         Called after each commit.
 
