@@ -143,11 +143,11 @@ def test_every_command_reads_a_regression(trained, command, tmp_path):
     for text in (again.out, command("compare", folder).out, command("claims", folder).out):
         assert "points" not in text
         assert "accuracy" not in text.replace(run, "")
-    assert "test R2 at early stop, ticket minus control, R2" in command("compare", folder).out
+    assert "test R2 at early stop, ticket minus control; margin of equivalence: 0." in command("compare", folder).out
     compared = json.loads(command("compare", folder, "--json").out)
     assert {row["metric"] for row in compared} == {"early_stop_test_accuracy"}
     losses = command("compare", folder, "--metric", "final_test_loss").out
-    assert "test loss at the last step, ticket minus control, loss" in losses
+    assert "test loss at the last step, ticket minus control; margin of equivalence: " in losses
     assert "nats" not in losses
     (claim,) = json.loads(command("claims", folder, "--json").out)
     assert (claim["id"], claim["n"]) == ("winning_ticket", 0 if claim["density"] is None else 3)
@@ -231,17 +231,22 @@ def test_without_accuracy_the_verdict_says_what_it_cannot_judge(trained, name, c
     shown = command("run", file, "--out", folder).out
     assert "test loss at the last step, mean ± standard deviation over 3 replicates" in shown
     assert "nan" not in shown
+    assert "nothing to compare with" not in shown
     compared = command("compare", folder)
     assert compared.code == 0
     assert "no accuracy or R2 to compare by; give a loss, as in --metric final_test_loss" in compared.out
     assert "nan" not in compared.out
+    assert "the criteria of a winning ticket" not in compared.out
     losses = json.loads(command("compare", folder, "--metric", "final_test_loss", "--json").out)
     assert {row["n"] for row in losses} == {3}
     assert all(row["margin"] > 0 for row in losses)
     assert all(row["verdict"] in ("better", "worse", "equivalent", "cannot tell") for row in losses)
     (claim,) = json.loads(command("claims", folder, "--json").out)
     assert claim["answer"] == "cannot tell"
-    assert command("claims", folder).code == 0
+    claims = command("claims", folder)
+    assert claims.code == 0
+    assert "nan" not in claims.out
+    assert "points" not in claims.out
     assert command("report", folder).code == 0
     page = (folder / "report" / "index.html").read_text()
     assert "Test loss at the last step" in page
