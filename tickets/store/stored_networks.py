@@ -1,4 +1,4 @@
-"""The networks of a committed round, whole: masks, the values that they trained from and to."""
+"""The networks of a committed round: their masks, and their values before and after training."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from tickets.store.arrays import Array, Mask, arm_key, decode_shapes, expand
 from tickets.store.contents import Network, networks, read_masks
 from tickets.store.layout import Layout, round_folder, round_folders
-from tickets.store.reading import Manifest, damaged, keeps_own_mask, read_checked, read_manifest
+from tickets.store.reading import Manifest, damaged, keeps_own_mask, read_checked, read_initial, read_manifest
 
 
 @dataclass(frozen=True)
@@ -17,16 +17,21 @@ class StoredNetwork:
 
     Parameters
     ----------
-    replicate, arm, draw
-        Which it is; the arm by its label.
+    replicate
+        The replicate.
+    arm
+        The arm's label.
+    draw
+        Which of the arm's draws.
     density
-        Fraction of the prunable weights that remain, in [0, 1].
+        The fraction of the prunable weights that remain, in [0, 1].
     mask
-        By prunable parameter, of its full shape.
+        {prunable parameter: its mask}, bool, of the parameter's shape.
     initial
-        Every parameter and buffer, of its full shape, as it started training.
+        {name: values before training}, for every parameter and buffer. Pruned weights have the values that they keep:
+        0, or in an arm with ``pruned = "initial"`` the initial values of the replicate.
     trained
-        The same after training, None if it was not kept.
+        The same after training; None if it was not stored.
     """
 
     replicate: int
@@ -39,7 +44,7 @@ class StoredNetwork:
 
 
 def read_networks(cohort: Path, number: int, before_part: int | None = None) -> list[StoredNetwork]:
-    """Read the networks of a committed round, by replicate, then in the order in which they were trained.
+    """Read the networks of a committed round, sorted by replicate, then in the order in which they were trained.
 
     Parameters
     ----------
@@ -48,7 +53,7 @@ def read_networks(cohort: Path, number: int, before_part: int | None = None) -> 
     number
         The round.
     before_part
-        Only what was committed of the round before this part; None: all of it.
+        Read only the parts of the round before this one; None for all parts.
 
     Returns
     -------
@@ -77,6 +82,8 @@ def _read_part(folder: Path, of_round: dict[Network, dict[str, Mask]]) -> list[S
     ended = _values(folder, Layout.TRAINED, manifest) if Layout.TRAINED in manifest["files"] else {}
     read = []
     for replicate in manifest["replicates"]:
+        frozen = any(entry.get("pruned") == "initial" for entry in manifest["arms"])
+        theta0 = read_initial(folder.parent, replicate) if frozen else {}
         for entry in manifest["arms"]:
             network: Network = (replicate, entry["arm"], entry["draw"])
             ticket: Network = (replicate, Layout.TICKET, 0)
@@ -84,13 +91,14 @@ def _read_part(folder: Path, of_round: dict[Network, dict[str, Mask]]) -> list[S
             if network not in started:
                 key = arm_key(entry["arm"], entry["draw"], False)
                 raise damaged(folder / Layout.WEIGHTS, f"replicate {replicate}, arm {key} is not in it")
+            elsewhere = theta0 if entry.get("pruned") == "initial" else {}
             read.append(
                 StoredNetwork(
                     *network,
                     density=float(manifest["density"][str(replicate)]),
                     mask=mask,
-                    initial=_whole(started[network], mask),
-                    trained=_whole(ended[network], mask) if network in ended else None,
+                    initial=_whole(started[network], mask, elsewhere),
+                    trained=_whole(ended[network], mask, elsewhere) if network in ended else None,
                 )
             )
     return read
@@ -106,5 +114,9 @@ def _values(folder: Path, name: str, manifest: Manifest) -> dict[Network, dict[s
     }
 
 
-def _whole(arrays: dict[str, Array], mask: dict[str, Mask]) -> dict[str, Array]:
-    return {name: expand(array, mask[name]) if name in mask else array for name, array in arrays.items()}
+def _whole(arrays: dict[str, Array], mask: dict[str, Mask], elsewhere: dict[str, Array]) -> dict[str, Array]:
+    """Every tensor of its full shape; pruned weights have the values in `elsewhere`, or 0 for tensors not in it."""
+    return {
+        name: expand(array, mask[name], elsewhere.get(name)) if name in mask else array
+        for name, array in arrays.items()
+    }
