@@ -131,8 +131,8 @@ def compare(
         float | None,
         typer.Option(
             metavar="X",
-            help="The margin of equivalence: the largest difference that does not matter. Of accuracies a fraction, of "
-            "losses in nats, of steps relative.  [default: 5 % of the dense network's error or loss; 0.05]",
+            help="The margin of equivalence: the largest difference that does not matter, in the metric's unit; for "
+            "accuracies a fraction, for steps relative.  [default: 5 % of the dense network's error or loss; 0.05]",
         ),
     ] = None,
     tune: Annotated[

@@ -30,7 +30,7 @@ _EARLY, _FINAL = "early_stop_test_accuracy", "final_test_accuracy"
 
 
 def print_choices(chosen: pd.DataFrame, key: str, left_out: Sequence[str]) -> None:
-    """Print the value of a swept key at which each arm validates best, by round.
+    """Print, by round, the value of a swept key at which each arm has its best validation result.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def print_choices(chosen: pd.DataFrame, key: str, left_out: Sequence[str]) -> No
     key
         The swept key.
     left_out
-        What is left out of the comparison, one line each.
+        The replicates and arms that are left out of the comparison, one line each.
     """
     console = make_console()
     for line in left_out:

@@ -21,7 +21,7 @@ from tickets.store import load
 
 
 def print_verdict(console: Console, one: Winning) -> None:
-    """Print the verdict on one run and the density that decided it, then the numbers, one a line.
+    """Print the verdict on one run and the density that decided it, then the numbers, one per line.
 
     Parameters
     ----------
