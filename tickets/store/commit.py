@@ -78,8 +78,8 @@ def commit(target: Path, files: Mapping[str, Content], manifest: Mapping[str, An
         _sync_folder(target.parent)
     except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)
-        if told := explained(error, target, wanted):
-            raise told from error
+        if known := explained(error, target, wanted):
+            raise known from error
         raise
 
 
@@ -106,8 +106,8 @@ def replace_file(path: Path, data: bytes) -> None:
         _sync_folder(path.parent)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
-        if told := explained(error, path, len(data)):
-            raise told from error
+        if known := explained(error, path, len(data)):
+            raise known from error
         raise
 
 

@@ -149,8 +149,8 @@ def following_problems(masks: Masks, announced: Masks) -> Iterator[str]:
         after = announced.get(replicate, {})
         differ = [n for n in by_name.keys() | after.keys() if not _same_mask(by_name.get(n), after.get(n))]
         if differ:
-            told = f"the mask of {min(differ)} is not that of the round before's {Layout.NEXT_MASKS}"
-            yield f"replicate {replicate}: {told}"
+            what = f"the mask of {min(differ)} is not that of the round before's {Layout.NEXT_MASKS}"
+            yield f"replicate {replicate}: {what}"
 
 
 def value_problems(
@@ -216,8 +216,7 @@ def start_problems(arrays: Mapping[Network, Mapping[str, Array]], of_round: Mask
                 continue  # `value_problems` reports a missing tensor or another shape
             wanted = whole[mask[name]] if name in mask else whole
             if found.dtype != wanted.dtype or found.tobytes() != wanted.tobytes():
-                told = f"the ticket's {name} is not the rewound value at the places of its mask"
-                yield f"replicate {replicate}: {told}"
+                yield f"replicate {replicate}: the ticket's {name} is not the rewound value at the places of its mask"
 
 
 def table_problems(saved: Round, name: str) -> Iterator[str]:

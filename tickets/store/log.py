@@ -46,8 +46,8 @@ def append_event(log: Path, event: Mapping[str, Any]) -> None:
         finally:
             os.close(descriptor)
     except OSError as error:
-        if told := explained(error, log, len(line)):
-            raise told from error
+        if known := explained(error, log, len(line)):
+            raise known from error
         raise
 
 
