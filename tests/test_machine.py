@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 import torch
 from fitted_runs import fitted
-from tickets.execution_plan import Plan, memory_needed
 
 import tickets
 from tickets.machine import cores, place, with_threads_here
+from tickets.planning import Plan, memory_needed
 from tickets.store import run_folders
 
 CPU = torch.device("cpu")
