@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tickets.store.arrays import Array, Mask, arm_key, decode_shapes, expand
 from tickets.store.contents import Network, networks, read_masks
 from tickets.store.layout import Layout, round_folder, round_folders
-from tickets.store.reading import Manifest, damaged, keeps_own_mask, read_checked, read_manifest
+from tickets.store.reading import (
+    Manifest,
+    damaged,
+    keeps_own_mask,
+    read_checked,
+    read_manifest,
+    read_values,
+)
 
 
 @dataclass(frozen=True)
@@ -24,7 +32,8 @@ class StoredNetwork:
     mask
         By prunable parameter, of its full shape.
     initial
-        Every parameter and buffer, of its full shape, as it started training.
+        Every parameter and buffer, of its full shape, as it started training. Pruned weights are 0.0, or the values of
+        the replicate before round 0 in an arm that keeps those.
     trained
         The same after training, None if it was not kept.
     """
@@ -75,6 +84,8 @@ def _read_part(folder: Path, of_round: dict[Network, dict[str, Mask]]) -> list[S
     own = read_masks(read_checked(folder, Layout.MASKS, manifest))
     started = _values(folder, Layout.WEIGHTS, manifest)
     ended = _values(folder, Layout.TRAINED, manifest) if Layout.TRAINED in manifest["files"] else {}
+    keep_initial = {entry["arm"] for entry in manifest["arms"] if entry.get("pruned") == "initial"}
+    theta0 = read_values(folder.parent / Layout.INITIAL) if keep_initial else {}
     read = []
     for replicate in manifest["replicates"]:
         for entry in manifest["arms"]:
@@ -84,13 +95,14 @@ def _read_part(folder: Path, of_round: dict[Network, dict[str, Mask]]) -> list[S
             if network not in started:
                 key = arm_key(entry["arm"], entry["draw"], False)
                 raise damaged(folder / Layout.WEIGHTS, f"replicate {replicate}, arm {key} is not in it")
+            elsewhere = theta0[replicate] if entry["arm"] in keep_initial else {}
             read.append(
                 StoredNetwork(
                     *network,
                     density=float(manifest["density"][str(replicate)]),
                     mask=mask,
-                    initial=_whole(started[network], mask),
-                    trained=_whole(ended[network], mask) if network in ended else None,
+                    initial=_whole(started[network], mask, elsewhere),
+                    trained=_whole(ended[network], mask, elsewhere) if network in ended else None,
                 )
             )
     return read
@@ -106,5 +118,9 @@ def _values(folder: Path, name: str, manifest: Manifest) -> dict[Network, dict[s
     }
 
 
-def _whole(arrays: dict[str, Array], mask: dict[str, Mask]) -> dict[str, Array]:
-    return {name: expand(array, mask[name]) if name in mask else array for name, array in arrays.items()}
+def _whole(arrays: dict[str, Array], mask: dict[str, Mask], elsewhere: Mapping[str, Array]) -> dict[str, Array]:
+    """Tensors of full shape. elsewhere: the values of pruned weights, by parameter; 0.0 where it has none."""
+    return {
+        name: expand(array, mask[name], elsewhere.get(name)) if name in mask else array
+        for name, array in arrays.items()
+    }
