@@ -104,7 +104,7 @@ def gradients(networks: Networks, examples: int = 50):
         yield {"network": index, "norm": float(sum(squares)) ** 0.5}
 
 
-def sharpness(networks: Networks, iterations: int = 200):
+def sharpness(networks: Networks, iterations: int = 200, tolerance: float = 1e-5):
     """The largest eigenvalue of the Hessian of the training loss, by power iteration."""
     x, y = networks.examples.train_inputs[:50], networks.examples.train_labels[:50]
     for index in range(len(networks)):
@@ -112,9 +112,12 @@ def sharpness(networks: Networks, iterations: int = 200):
         leaves = list(module.parameters())
         slopes = torch.autograd.grad(networks.loss(module(x), y), leaves, create_graph=True)
         flat = torch.cat([slope.flatten() for slope in slopes])
-        vector = torch.randn(len(flat), generator=generator)
-        for _ in range(iterations):
+        vector, largest = torch.randn(len(flat), generator=generator), math.nan
+        for _ in range(iterations if networks.finite[index] else 0):
             vector = vector / vector.norm()
             product = torch.autograd.grad(flat @ vector, leaves, retain_graph=True)
-            vector, before = torch.cat([part.flatten() for part in product]), vector
-        yield {"network": index, "largest": float(before @ vector)}
+            after = torch.cat([part.flatten() for part in product])
+            largest, before, vector = float(after @ vector), largest, after
+            if abs(largest - before) <= tolerance * abs(largest):
+                break
+        yield {"network": index, "largest": largest}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from tickets.config import TrainConfig
 from tickets.stack.anatomy import examine
@@ -32,6 +32,7 @@ def workload(
     networks: int = 100,
     build: Callable[[], nn.Module] | None = None,
     recipe: TrainConfig | None = None,
+    targets: Tensor | None = None,
     **train: Any,
 ) -> Workload:
     """So many networks that vmap is preferred for small ones, in every lane, unless a test says otherwise.
@@ -45,6 +46,7 @@ def workload(
         device=device,
         threads=threads,
         networks=networks,
+        targets=targets,
     )
 
 

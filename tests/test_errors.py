@@ -28,15 +28,15 @@ def test_problems_of_several_checks_are_raised_together_each_once():
     problems = Problems()
     problems.raise_any()
     for found in (["a", "b"], ["b", "c"]):
-        with problems.noted():
+        with problems.collected():
             raise InputError(found)
     with pytest.raises(InputError) as raised:
         problems.raise_any()
     assert raised.value.problems == ("a", "b", "c")
 
 
-def test_only_wrong_input_is_noted():
+def test_only_wrong_input_is_collected():
     problems = Problems()
-    with pytest.raises(ZeroDivisionError), problems.noted():
+    with pytest.raises(ZeroDivisionError), problems.collected():
         raise ZeroDivisionError
     problems.raise_any()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from fitted_runs import fitted
 
 from tickets.fitting import Fitted
-from tickets.planning import NEVER_RUN, Plan, plan_execution, workload_of
+from tickets.planning import NEVER_RUN, Plan, memory_needed, plan_execution, workload_of
 from tickets.ready import ready_run
 from tickets.stack.memory import EVALUATION_BYTES, KEPT_BY_THE_ALLOCATOR, Bytes, ranking_bytes, round_bytes
 from tickets.stack.networks import stack_networks
@@ -151,8 +152,12 @@ def test_a_plan_comes_back_from_its_record() -> None:
 
 def test_what_pruned_weights_keep_takes_memory() -> None:
     bound = {"compute": {"memory_gib": 1.0, "strategy": "layered", "threads": 1}}
-    plan = plan_execution(fitted(arms=["ticket", FROZEN], model={"name": "mlp", "widths": [3000]}, **bound), CPU)
+    one = fitted(arms=["ticket", FROZEN], model={"name": "mlp", "widths": [3000]}, **bound)
+    plan = plan_execution(one, CPU)
     assert plan.for_pruned("initial").networks_at_once < plan.networks_at_once
+    as_many = replace(plan.for_pruned("initial"), networks_at_once=plan.networks_at_once)
+    zero = memory_needed(one, replace(plan, pruned_initial=None), CPU)
+    assert memory_needed(one, replace(plan, pruned_initial=as_many), CPU) > zero
 
 
 def test_a_plan_for_a_gpu_says_what_has_never_run_on_one(monkeypatch) -> None:

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 import tickets.models.mlp
-from tickets.users_code import is_users_file, not_python, told, whole_traceback
+from tickets.users_code import is_users_file, not_python, one_line, whole_traceback
 
 
 @pytest.mark.parametrize("name", [
@@ -104,10 +104,10 @@ def line_of(function):
 def test_an_error_is_told_with_the_last_line_of_the_users_own():
     here = os.path.relpath(__file__)
     told_here = f"(at {here}:{line_of(fails)}, in fails)"
-    assert told(caught(fails, ValueError("no\n  good"))) == f"ValueError: no good {told_here}"
-    assert told(caught(fails, KeyError("x"))) == f"KeyError: 'x' {told_here}"
-    assert told(caught(fails, SystemExit(3))) == f"SystemExit: 3 {told_here}"
-    assert told(ValueError("never raised")) == "ValueError: never raised"
+    assert one_line(caught(fails, ValueError("no\n  good"))) == f"ValueError: no good {told_here}"
+    assert one_line(caught(fails, KeyError("x"))) == f"KeyError: 'x' {told_here}"
+    assert one_line(caught(fails, SystemExit(3))) == f"SystemExit: 3 {told_here}"
+    assert one_line(ValueError("never raised")) == "ValueError: never raised"
 
 
 def multiplies():
@@ -115,7 +115,7 @@ def multiplies():
 
 
 def test_the_frames_of_libraries_below_it_are_passed_over():
-    text = told(caught(multiplies))
+    text = one_line(caught(multiplies))
     assert text.startswith("RuntimeError: ")
     assert text.endswith(f"(at {os.path.relpath(__file__)}:{line_of(multiplies)}, in multiplies)")
 
@@ -123,14 +123,14 @@ def test_the_frames_of_libraries_below_it_are_passed_over():
 def test_where_a_library_raised_another_error_from_it_the_cause_has_the_line():
     error = RuntimeError("wrapped")
     error.__cause__ = caught(fails, ValueError("no good"))
-    assert told(error) == f"RuntimeError: wrapped (at {os.path.relpath(__file__)}:{line_of(fails)}, in fails)"
+    assert one_line(error) == f"RuntimeError: wrapped (at {os.path.relpath(__file__)}:{line_of(fails)}, in fails)"
 
 
 def test_a_syntax_error_is_told_with_its_own_line(tmp_path, monkeypatch):
     (tmp_path / "torn_in_two.py").write_text("x = 1\ndef f(:\n")
     monkeypatch.syspath_prepend(tmp_path)
     error = caught(__import__, "torn_in_two")
-    assert told(error).endswith(f"(at {tmp_path / 'torn_in_two.py'}:2)")
+    assert one_line(error).endswith(f"(at {tmp_path / 'torn_in_two.py'}:2)")
 
 
 class SlyError(Exception):
@@ -139,13 +139,13 @@ class SlyError(Exception):
 
 
 def test_an_exception_whose_text_cannot_be_made_or_is_endless_is_told_all_the_same():
-    assert told(SlyError()) == "SlyError: (its text cannot be made)"
-    assert told(ValueError("x" * 10_000)) == f"ValueError: {'x' * 500} ..."
+    assert one_line(SlyError()) == "SlyError: (its text cannot be made)"
+    assert one_line(ValueError("x" * 10_000)) == f"ValueError: {'x' * 500} ..."
 
 
 def test_a_text_that_no_file_can_hold_is_written_out():
     error = caught(fails, OSError("no file \udcff"))
-    assert told(error).startswith("OSError: no file \\udcff (at ")
+    assert one_line(error).startswith("OSError: no file \\udcff (at ")
     assert "OSError: no file \\udcff\n" in whole_traceback(error)
 
 
@@ -157,7 +157,7 @@ def test_where_nothing_is_the_users_the_installed_package_of_a_model_is_named(tm
         # As a worker has it: none of the frames is a test's.
         error = caught(scope["build"])
         error.__traceback__ = error.__traceback__.tb_next
-        assert told(error).endswith(place)
+        assert one_line(error).endswith(place)
 
 
 def test_the_whole_traceback_has_the_causes_too():

@@ -16,7 +16,7 @@ from tickets.roles import FRESH_DRAW, ArmStart
 from tickets.seeds import stream
 from tickets.selection import Candidates
 from tickets.stack.optimizers import state_names
-from tickets.users_code import told
+from tickets.users_code import one_line
 
 Tensors = Mapping[str, Tensor]
 
@@ -169,7 +169,7 @@ class _Trial:
         except InputError:
             raise
         except Exception as error:  # whatever a user's own code raises
-            raise UserCodeError(f"{named}: fails ({WHEN}): {told(error)}") from error
+            raise UserCodeError(f"{named}: fails ({WHEN}): {one_line(error)}") from error
 
     def is_as_ticket(self, rules: ArmRules, origin: Origin, mask: Tensors, start: Start) -> bool:
         """Whether the arm is a control that trains as the ticket does, from its mask and values."""

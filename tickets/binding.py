@@ -13,8 +13,8 @@ from typing import Any
 
 from tickets.catalogue import Entry
 from tickets.errors import InputError, UserCodeError, nearest
-from tickets.importing import mend, refuse_another, which
-from tickets.users_code import not_python, told
+from tickets.importing import file_of, import_fix, refuse_another
+from tickets.users_code import not_python, one_line
 
 
 def named_function(kind: str, name: str, table: Mapping[str, Entry]) -> Callable[..., Any]:
@@ -209,16 +209,18 @@ def resolve(target: str) -> Callable[..., Any]:
         module = _imported(module_name)
     except ModuleNotFoundError as error:
         raise UserCodeError(
-            f"{target!r}: cannot import {module_name!r} ({told(error)}); {mend(module_name, error)}"
+            f"{target!r}: cannot import {module_name!r} ({one_line(error)}); {import_fix(module_name, error)}"
         ) from error
     except (Exception, SystemExit) as error:  # whatever the user's module does as it is imported
-        raise UserCodeError(f"{target!r}: importing {module_name!r} fails ({told(error)}); mend the module") from error
+        raise UserCodeError(
+            f"{target!r}: importing {module_name!r} fails ({one_line(error)}); mend the module"
+        ) from error
     found: Callable[..., Any] | None = getattr(module, function_name, None)
     if not callable(found):
         names = [name for name, value in vars(module).items() if callable(value)]
         raise InputError(
             f"{target!r}: module {module_name!r} has no function {function_name!r}"
-            f"{nearest(function_name, names)}{which(module)}"
+            f"{nearest(function_name, names)}{file_of(module)}"
         )
     if reason := not_python(found):
         raise InputError(

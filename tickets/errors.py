@@ -54,8 +54,6 @@ class Problems:
             for problem in error.problems:
                 self._found.setdefault(problem, error)
 
-    noted = collected  # the earlier name, until its last callers are renamed
-
     def raise_any(self) -> None:
         """Raise one error with everything that was collected, if anything was.
 

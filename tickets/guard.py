@@ -22,7 +22,7 @@ from tickets.stack.likeness import Course, Gap, largest_difference, widest_gap
 from tickets.stack.plain import Plain
 from tickets.stack.strategies import alternatives, begin
 from tickets.stack.workload import Workload
-from tickets.users_code import told
+from tickets.users_code import one_line
 
 # How many perturbed plain loops a strategy is compared with; the second number if it fails with the first. A unit whose
 # input is so near 0 that rounding decides whether ReLU passes it changes sides in every second one, and all that
@@ -152,7 +152,7 @@ class _Comparison:
         try:
             found = self.trial.course(begin, strategy, self.workload, evaluates=True)
         except Exception as error:  # whatever a user's own code raises
-            return _Result(told(error), Gap("all", math.inf, 0.0), math.inf)
+            return _Result(one_line(error), Gap("all", math.inf, 0.0), math.inf)
         for most in PERTURBATIONS:
             while len(self.others) < most:
                 self.others.append(self.trial.course(Plain, self.fitted.build, perturbed_by=len(self.others)))

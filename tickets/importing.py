@@ -107,9 +107,6 @@ def file_of(module: ModuleType) -> str:
     return f" (it is {file}" + (f", and hides {others[0]}, which needs another name)" if others else ")")
 
 
-mend, which = import_fix, file_of  # the earlier names, until their last callers are renamed
-
-
 def refuse_another(name: str, target: str) -> None:
     """Raise an error for a module that an earlier block imported from its folder, if another file is found now.
 

@@ -31,7 +31,7 @@ from tickets.stack.networks import Stack, stack_networks
 from tickets.stack.part import Part
 from tickets.stack.plain import Plain
 from tickets.stack.precision import lowered, products
-from tickets.users_code import told
+from tickets.users_code import one_line
 
 STEPS, STEPS_OF_LARGE = 3, 2
 LARGE_BYTES = 2**23  # of a batch's activations, or of parameters: fewer steps, of fewer examples
@@ -145,7 +145,7 @@ def reference(fitted: Fitted, device: torch.device, pruned: Pruned = "zero") -> 
         except Exception as error:
             name = fitted.run.model.name
             raise UserCodeError(
-                f"model {name!r}: a plain PyTorch loop over it fails in training: {told(error)}; it must train by "
+                f"model {name!r}: a plain PyTorch loop over it fails in training: {one_line(error)}; it must train by "
                 f"{_loss_name(fitted)}(module(x), y).backward() and a torch.optim optimizer's step"
             ) from error
     _check_apart(fitted, wanted)

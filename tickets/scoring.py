@@ -12,7 +12,7 @@ from tickets.errors import UserCodeError
 from tickets.process_state import settings_kept
 from tickets.random_state import seed_generators, untouched_generators
 from tickets.scores import Score, by_tensor
-from tickets.users_code import told
+from tickets.users_code import one_line
 
 _BY_TENSOR = "if it scores one tensor's weights, decorate it with tickets.scores.by_tensor"
 
@@ -56,7 +56,7 @@ def scores_of(
     except UserCodeError:
         raise
     except Exception as error:
-        raise UserCodeError(f"{named}: fails ({when}): {told(error)}{_hint(score, error)}") from error
+        raise UserCodeError(f"{named}: fails ({when}): {one_line(error)}{_hint(score, error)}") from error
     problems = list(_wrong(scores, alive, may_be_nan or not candidate.is_finite))
     if problems:
         raise UserCodeError([f"{named}: {problem} ({when})" for problem in problems])

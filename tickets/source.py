@@ -17,7 +17,7 @@ from tickets.data.dataset import digest
 from tickets.errors import InputError, UserCodeError
 from tickets.models import check_output
 from tickets.process_state import standard_state
-from tickets.users_code import told
+from tickets.users_code import one_line
 
 MANY = 5000  # training examples from which on VALIDATION of them are held out by default
 EXACT = 2**24  # up to here float32 has every whole number
@@ -155,7 +155,7 @@ def _check_range(module: nn.Module, examples: Examples, model: str) -> None:
         parts = (examples.train_inputs, examples.validation_inputs, examples.test_inputs)
         low, high = min(int(part.min()) for part in parts), max(int(part.max()) for part in parts)
         raise UserCodeError(
-            f"model {model!r} fails on inputs of the data, whole numbers from {low} to {high}: {told(error)}; "
+            f"model {model!r} fails on inputs of the data, whole numbers from {low} to {high}: {one_line(error)}; "
             "an embedding needs a row for each number from 0 to the largest "
             f"({high + 1} rows), and no number may be negative"
         ) from error

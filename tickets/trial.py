@@ -94,14 +94,14 @@ def try_out(
     fresh = [arm.label for arm in run.arms if arm.entry.values == FRESH_DRAW]
     equal = [tensor for tensor in prunable if torch.equal(one[tensor.name], other[tensor.name])]
     unexpected = [tensor for tensor in equal if not _by_design(run, tensor, one[tensor.name])]
-    with problems.noted():
+    with problems.collected():
         if unexpected and len(equal) == len(prunable) and (run.replicates > 1 or fresh):
             raise InputError(_same_start(run, len(prunable)))
-    with problems.noted():
+    with problems.collected():
         _try_score(run, candidates, one, prunable, score)
     tried: dict[str, TriedArm] = {}
     for arm in run.arms:
-        with problems.noted(), untouched_generators():
+        with problems.collected(), untouched_generators():
             masks = {tensor.name: _every_second(tensor.shape) for tensor in prunable}
             tried[arm.label] = try_arm(run, arm, candidates, (one, other), masks, anatomy.biases, anatomy.trained)
     problems.raise_any()

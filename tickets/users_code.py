@@ -124,9 +124,6 @@ def one_line(error: BaseException) -> str:
     return f"{type(error).__name__}: {_text(error)}" + (f" (at {place})" if place else "")
 
 
-told = one_line  # the earlier name, until its last callers are renamed
-
-
 def whole_traceback(error: BaseException) -> str:
     """The traceback as Python prints it, with those of the exceptions that caused this one."""
     return _encodable("".join(traceback.format_exception(error)))

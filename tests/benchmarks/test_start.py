@@ -24,7 +24,8 @@ TICKED = 75
 UNTIL_FIRST_STEP = f"""
 import os
 from tickets.command_line import app, progress
-progress.Lines.tick = lambda self, steps: os._exit({TICKED})
+from tickets.listener import Steps
+progress.Lines.__call__ = lambda self, event: isinstance(event, Steps) and os._exit({TICKED})
 app.main()
 """
 

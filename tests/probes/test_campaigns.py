@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -13,6 +14,8 @@ from tickets.errors import InputError
 from tickets.store import status, verify
 
 SOURCE = """
+import torch
+
 from tickets.probes import at_steps
 
 def norms(networks, power=2):
@@ -29,6 +32,18 @@ def others(networks):
             "of_round": "none" if earlier is None else ",".join(sorted({one.arm for one in earlier.labels})),
             "before": "none" if before is None else ",".join(sorted({one.arm for one in before.labels})),
         }
+
+def round_before(networks):
+    # Places and values of all weights of the round before in one number each.
+    before = networks.earlier(networks.round - 1)
+    for index, label in enumerate(networks.labels):
+        found = {"initial": float("nan"), "trained": float("nan")}
+        if before is not None:
+            place = [(one.replicate, one.arm) for one in before.labels].index((label.replicate, label.arm))
+            ends = {"initial": before.initial, "trained": before.values}
+            weights = {end: values["1.weight"][place].double().flatten() for end, values in ends.items()}
+            found = {end: float(weight @ torch.arange(len(weight)).double()) for end, weight in weights.items()}
+        yield {"network": index, **found}
 """
 
 
@@ -112,6 +127,22 @@ def test_arms_that_are_added_later_are_measured_beside_what_is_there(campaign_fi
         (1, "reinit"): {"of_round": "ticket", "before": "reinit,ticket"},
     }
     assert verify(tmp_path / "saved") == []
+
+
+def test_networks_of_the_round_before_have_their_arms_pruned_weights(campaign_file, tmp_path, probes):
+    arms = ["ticket", {"name": "reinit", "pruned": "initial"}]
+    saved = run(
+        campaign_file, tmp_path, probes=[f"{probes}:round_before"], arms=arms, rounds=2, store={"trained": "all"}
+    )
+    table = saved.probe("round_before").set_index(["round", "arm", "replicate"])
+    for arm in ("ticket", "reinit"):
+        wanted = saved.arm(arm, 1, 1)
+        pruned = ~wanted.mask["1.weight"]
+        assert pruned.any()
+        assert (wanted.values["1.weight"][pruned] != 0).any() == (arm == "reinit")
+        for end, values in (("initial", wanted.values), ("trained", wanted.trained)):
+            weights = values["1.weight"].astype(np.float64).ravel()
+            assert table.loc[(2, arm, 1), end] == pytest.approx(weights @ np.arange(len(weights)), rel=1e-9)
 
 
 def test_a_probe_that_is_added_later_has_no_table_of_the_rounds_before(campaign_file, tmp_path, probes, watcher):

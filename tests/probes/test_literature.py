@@ -19,14 +19,23 @@ PROBES = [f"literature_probes:{name}" for name in NAMES]
 KEY = ["run", "replicate", "round", "density", "arm", "draw"]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Networks this small only wait for the threads, long on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory, campaign_file):
+def folder(one_thread, tmp_path_factory, campaign_file):
     there = tmp_path_factory.mktemp("literature")
     file = campaign_file(
         there,
         model={"name": "mlp", "widths": [3]},
         arms=["ticket", "random_mask"],
-        probes=[*PROBES[:-1], {"name": PROBES[-1], "iterations": 300}],
+        probes=PROBES,
         store={"trained": "all"},
         rounds=1,
         prune={"rate": 0.5},

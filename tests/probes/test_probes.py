@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from typing import Any
 
@@ -10,16 +11,17 @@ import pandas as pd
 import pytest
 import torch
 from fitted_runs import fitted, source
-from tickets.execution_plan import memory_needed, plan_execution
-from tickets.setting import make_setting
 from torch import Tensor, nn
 
 from tickets import process_state
 from tickets.catalogue import ARMS
+from tickets.chains import first_chain
 from tickets.config import ArmConfig
 from tickets.errors import InputError, UserCodeError
+from tickets.planning import memory_needed, plan_execution
 from tickets.probes import Networks, at_steps, working_memory
-from tickets.rounds import RoundResult, first_chain, train_round
+from tickets.ready import ready_run
+from tickets.rounds import RoundResult, train_round
 
 CPU = torch.device("cpu")
 HERE = __name__
@@ -37,12 +39,11 @@ def play(arms: list[Any] = ["ticket"], replicates: int = 3, lanes: int = 1, at_o
     """Round 0 of a run with these probes."""
     given = {"arms": arms, "train": {"steps": 4, "batch_size": 8, "evaluate_every": 2}, **changes}
     one = fitted(replicates=replicates, **given)
-    plan = plan_execution(one, CPU)
-    plan = type(plan)(plan.strategy, plan.reason, lanes, at_once, lanes, plan.sparse_up_to)
-    setting = make_setting(one, plan, CPU)
-    chains = [first_chain(setting, replicate) for replicate in range(replicates)]
+    plan = dataclasses.replace(plan_execution(one, CPU), lanes=lanes, networks_at_once=at_once, threads=lanes)
+    ready = ready_run(one, plan, CPU)
+    chains = [first_chain(ready, replicate) for replicate in range(replicates)]
     pairs = [(arm if isinstance(arm, ArmConfig) else ArmConfig(name=arm), 0) for arm in arms]
-    return train_round(setting, "id", chains, 0, pairs)
+    return train_round(ready, "id", chains, 0, pairs)
 
 
 def lengths(networks: Networks):
@@ -102,11 +103,11 @@ def test_networks_that_start_at_several_steps_are_in_one_table() -> None:
         rewind={"step": 2},
         train={"steps": 6, "batch_size": 8, "evaluate_every": 3, "evaluate_on": 4},
     )
-    setting = make_setting(one, plan_execution(one, CPU), CPU)
-    chains = [first_chain(setting, replicate) for replicate in range(2)]
+    ready = ready_run(one, plan_execution(one, CPU), CPU)
+    chains = [first_chain(ready, replicate) for replicate in range(2)]
     ticket = [(ArmConfig(name="ticket"), 0)]
-    chains = list(train_round(setting, "id", chains, 0, ticket).chains)
-    result = train_round(setting, "id", chains, 1, [*ticket, (ArmConfig(name="reinit", start=0), 0)])
+    chains = list(train_round(ready, "id", chains, 0, ticket).chains)
+    result = train_round(ready, "id", chains, 1, [*ticket, (ArmConfig(name="reinit", start=0), 0)])
     table = result.tables["lengths_by_step"]
     assert {arm: sorted(set(own["step"])) for arm, own in table.groupby("arm")} == {
         "reinit": [0, 3, 6],
@@ -193,6 +194,21 @@ def test_what_a_probe_carries_on_is_of_its_networks_alone() -> None:
     assert table[["replicate", "step", "seen"]].values.tolist() == [
         [replicate, *row] for replicate in range(4) for row in ([0, ""], [2, "0"], [4, "0-2"])
     ]
+
+
+def test_networks_without_values_say_so() -> None:
+    seen: dict[str, Networks] = {}
+
+    def look(networks: Networks):
+        seen["bare"] = dataclasses.replace(networks, values={})
+        return [{"network": 0}]
+
+    globals()["look"] = look
+    play(probes=[f"{HERE}:look"])
+    bare, x = seen["bare"], source().examples.test_inputs
+    for call in (lambda: bare.module(0), lambda: bare.logits(x), lambda: bare.next_masks(0)):
+        with pytest.raises(ValueError, match="these networks' values after training are not there"):
+            call()
 
 
 # What is refused before training.

@@ -8,12 +8,11 @@ import math
 import numpy as np
 import pytest
 import torch
-from tickets.stack.units import hidden_layers
+from made_workloads import hidden_of, workload
 from torch import Tensor, nn
 
 from tickets.config import TrainConfig
 from tickets.data import load_dataset, split
-from tickets.errors import InputError
 from tickets.initial import initial_values
 from tickets.models.mlp import mlp
 from tickets.probes.units import MEASURES, measure_units
@@ -33,7 +32,7 @@ def chain(*widths: int) -> nn.Sequential:
 
 def measured(module: nn.Module, parameters: dict[str, Tensor], x: Tensor) -> dict[str, list[list[float]]]:
     """By measure: a list of networks, each of layers."""
-    values = measure_units(hidden_layers(module), parameters, x)
+    values = measure_units(hidden_of(module), parameters, x)
     assert values.dtype == torch.float64
     return {name: values[:, :, index].tolist() for index, name in enumerate(MEASURES)}
 
@@ -41,34 +40,6 @@ def measured(module: nn.Module, parameters: dict[str, Tensor], x: Tensor) -> dic
 def random_stack(module: nn.Module, networks: int, seed: int = 0) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(seed)
     return {name: torch.randn(networks, *p.shape, generator=generator) for name, p in module.named_parameters()}
-
-
-def test_the_hidden_layers_of_a_chain() -> None:
-    first, second = hidden_layers(mlp((2, 3), 4, [7, 5], dropout=0.5))
-    assert (first.name, first.width, first.weight, first.bias, first.outgoing) == (
-        "1", 7, "1.weight", "1.bias", "3.weight",
-    )  # fmt: skip
-    assert (second.name, second.width, second.outgoing) == ("3", 5, "5.weight")
-    assert not first.between.training, "distances are measured without dropout"
-    assert hidden_layers(mlp((6,), 4, [])) == ()
-    (bare,) = hidden_layers(nn.Sequential(nn.Linear(3, 2, bias=False), nn.Linear(2, 2)))
-    assert bare.bias is None
-
-
-@pytest.mark.parametrize(
-    "module",
-    [
-        nn.Linear(3, 2),
-        nn.Sequential(),
-        nn.Sequential(nn.Conv1d(1, 2, 3), nn.Flatten(), nn.Linear(4, 2)),
-        nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2)),
-        nn.Sequential(nn.Linear(3, 4), nn.ReLU()),
-        nn.Sequential(nn.Linear(3, 4), nn.Flatten(0), nn.Linear(4, 2)),
-    ],
-)
-def test_other_models_have_no_units_to_count(module: nn.Module) -> None:
-    with pytest.raises(InputError, match=r"store\.units = true: hidden units are counted in an nn\.Sequential"):
-        hidden_layers(module)
 
 
 def by_hand() -> tuple[nn.Module, dict[str, Tensor]]:
@@ -152,7 +123,7 @@ def test_against_numpy() -> None:
     parameters["3.weight"][1, :, 4:] = parameters["3.weight"][1, :, 4:5]
     parameters["1.weight"][1, 7] += 1e-5
     x = torch.randn(20, 6, generator=torch.Generator().manual_seed(1))
-    found = measure_units(hidden_layers(module), parameters, x)
+    found = measure_units(hidden_of(module), parameters, x)
     for network in range(3):
         expected = oracle(parameters, network, [("1", "3"), ("3", "5")], x.numpy())
         np.testing.assert_allclose(found[network].numpy(), expected, rtol=1e-4, atol=1e-6)
@@ -164,7 +135,7 @@ def test_what_is_not_finite_says_nothing() -> None:
     parameters = random_stack(module, 3)
     parameters["1.weight"][1, 2, 0] = torch.inf
     parameters["3.weight"][2, 0, 0] = torch.nan
-    found = measure_units(hidden_layers(module), parameters, torch.randn(9, 4))
+    found = measure_units(hidden_of(module), parameters, torch.randn(9, 4))
     assert found[0].isfinite().all()
     assert found[1:].isnan().all()
 
@@ -172,7 +143,7 @@ def test_what_is_not_finite_says_nothing() -> None:
 def test_only_the_first_examples_are_looked_at() -> None:
     module = chain(4, 5, 3)
     parameters, x = random_stack(module, 2), torch.randn(100, 4)
-    layers = hidden_layers(module)
+    layers = hidden_of(module)
     assert torch.equal(measure_units(layers, parameters, x), measure_units(layers, parameters, x[:64]))
 
 
@@ -180,7 +151,7 @@ class Seen:
     """Measures what a training shows, from whichever thread."""
 
     def __init__(self, module: nn.Module, x: Tensor) -> None:
-        self.layers, self.x, self.found = hidden_layers(module), x, {}
+        self.layers, self.x, self.found = hidden_of(module), x, {}
 
     def __call__(self, part: slice, step: int, values: dict[str, Tensor]) -> None:
         self.found[part.start, step] = measure_units(self.layers, values, self.x)
@@ -211,14 +182,16 @@ def trained(
     values = initial_values(build, {"name": "constant", "value": 0.5, "biases": "zeros"}, 0)
     masks = {name: torch.ones_like(p, dtype=torch.bool) for name, p in module.named_parameters() if p.ndim == 2}
     start = stack_networks([values] * networks, [masks] * networks, [name for name, _ in module.named_parameters()])
-    choice = choose(module, (40,), torch.device("cpu"), 2)
+    how = TrainConfig(batch_size=100, steps=steps, evaluate_every=10, **recipe)
+    one = workload(module, (40,), threads=2, networks=networks, build=build, recipe=how)
+    choice = choose(one)
     seen = Seen(module, examples.validation_inputs)
     result = train(
-        functools.partial(begin, choice.strategy, module),
+        functools.partial(begin, choice.strategy, one),
         start,
         [NetworkSeeds(order=index, noise=index) for index in range(networks)],
         examples,
-        TrainConfig(batch_size=100, steps=steps, evaluate_every=10, **recipe),
+        how,
         lanes=choice.lanes,
         observe=seen,
     )

@@ -13,7 +13,6 @@ from torch import nn
 from torch.nn import functional
 
 from tickets.stack.evaluation import METRICS, Curves, evaluate, score
-from tickets.stack.execution import make_execution
 from tickets.tasks.cross_entropy import CrossEntropy
 
 TASK = CrossEntropy()
@@ -68,7 +67,7 @@ def test_against_each_network_in_evaluation_mode(bench, strategy: str, chunk: in
     build, examples = getattr(bench, model), bench.examples(shape)
     stack = bench.train(build, bench.stack(build), bench.recipe(), examples, strategy).stack
     before = {name: buffer.clone() for name, buffer in stack.buffers.items()}
-    measured = evaluate(TASK, logits_of(make_execution(strategy, build()), stack), examples, chunk)
+    measured = evaluate(TASK, logits_of(execution_of(strategy, build()), stack), examples, chunk)
     assert measured.shape == (3, 6)
     assert measured.dtype == torch.float64
     parts = [
@@ -93,8 +92,8 @@ def test_dropout_is_off(bench) -> None:
     build = bench.dropnet
     stack, examples = bench.stack(build), bench.examples()
     execution = execution_of("looped", build())
-    once = evaluate(logits_of(execution, stack), examples, 5)
-    assert torch.equal(once, evaluate(logits_of(execution, stack), examples, 5))
+    once = evaluate(TASK, logits_of(execution, stack), examples, 5)
+    assert torch.equal(once, evaluate(TASK, logits_of(execution, stack), examples, 5))
     module = nn.Sequential(*(layer for layer in build() if not isinstance(layer, nn.Dropout)))
     values = [stack.network(0)[name] for name in ("0.weight", "0.bias", "3.weight", "3.bias")]
     module.load_state_dict(dict(zip(module.state_dict(), values, strict=True)))
@@ -105,7 +104,7 @@ def test_dropout_is_off(bench) -> None:
 def test_there_may_be_fewer_examples_for_training_than_for_validation(bench) -> None:
     examples = bench.examples()
     few = dataclasses.replace(examples, train_inputs=examples.train_inputs[:4], train_labels=examples.train_labels[:4])
-    stack, execution = bench.stack(bench.mlp), make_execution("layered", bench.mlp())
+    stack, execution = bench.stack(bench.mlp), execution_of("layered", bench.mlp())
     row = evaluate(TASK, logits_of(execution, stack), few, 3)
     expected = score(TASK, logits_of(execution, stack), few.train_inputs, few.train_labels, 4)
     torch.testing.assert_close(row[:, :2], expected)
@@ -127,7 +126,7 @@ def test_measured_where_evaluate_every_divides_and_at_both_ends(bench) -> None:
 def test_a_measurement_stands_before_its_step(bench) -> None:
     start, examples = bench.stack(bench.mlp), bench.examples()
     trained = bench.train(bench.mlp, start, bench.recipe(), examples, "layered", chunk=1000)
-    execution = make_execution("layered", bench.mlp())
+    execution = execution_of("layered", bench.mlp())
     first = evaluate(TASK, logits_of(execution, start), examples, 1000)
     last = evaluate(TASK, logits_of(execution, trained.stack), examples, 1000)
     assert torch.equal(trained.curves.values[0], first)

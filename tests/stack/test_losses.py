@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from made_workloads import workload
 from sklearn.metrics import r2_score
 from torch import Tensor, nn
 from torch.nn import functional
@@ -13,7 +14,6 @@ from tickets.stack.evaluation import METRICS
 from tickets.stack.strategies import choose
 
 CLOSE = {"rtol": 1e-9, "atol": 1e-11}
-CPU = torch.device("cpu")
 WEIGHTS = (0.5, 2.0, 1.25)
 LOSSES = """
 from torch.nn import functional
@@ -109,8 +109,7 @@ def test_early_stopping_on_a_few_examples_of_a_regression(bench, module) -> None
 
 def choice(bench, module, task: str, model: nn.Module | None = None, shape: tuple[int, ...] = (6,), wanted="auto"):
     recipe, _, examples = of_task(bench, module, task)
-    targets = examples.train_labels[:1]
-    return choose(model or bench.mlp(), shape, CPU, 1, wanted, recipe=recipe, targets=targets)
+    return choose(workload(model or bench.mlp(), shape, recipe=recipe, targets=examples.train_labels[:1]), wanted)
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -120,7 +119,7 @@ def test_what_has_its_gradient_written_out_is_not_chosen(bench, module, task: st
     assert choice(bench, module, task, bench.convnet(), (1, 4, 4)).sparse_up_to == 0.0
     for strategy in ("layered", "sparse"):
         with pytest.raises(
-            InputError, match=f"compute.strategy = '{strategy}': trains such a model by train.loss = 'cross_"
+            InputError, match=f"compute.strategy = '{strategy}': its gradient is that of train.loss = 'cross_"
         ):
             choice(bench, module, task, wanted=strategy)
 
@@ -139,8 +138,7 @@ def test_sparse_convolutions_train_by_any_loss(bench, module) -> None:
 
 def test_a_loss_that_vmap_cannot_run_is_looped(bench, module) -> None:
     name = module("losses", LOSSES)
-    targets = torch.zeros(1, 3)
     recipe = bench.recipe(loss=f"{name}:branches")
-    chosen = choose(bench.mlp(), (6,), CPU, 1, recipe=recipe, targets=targets)
+    chosen = choose(workload(bench.mlp(), recipe=recipe, targets=torch.zeros(1, 3)))
     assert chosen.strategy == "looped"
     assert "data-dependent control flow" in chosen.reason

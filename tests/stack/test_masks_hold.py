@@ -71,13 +71,12 @@ def test_at_every_step_from_the_start(bench, model: str, strategy: str, optimize
 def test_what_is_not_held_is_zero_at_every_step(bench, optimizer: str) -> None:
     seen = []
 
-    def look(parameters):
+    def look(part, step, parameters):
         assert_zero(parameters, start.masks)
         seen.append({name: value.clone() for name, value in parameters.items()})
-        return torch.zeros(3)
 
     start, recipe = bench.stack(bench.mlp), bench.recipe(**RECIPES[optimizer], evaluate_every=1)
-    trained = bench.train(bench.mlp, start, recipe, bench.examples(), "sparse", measure=look)
+    trained = bench.train(bench.mlp, start, recipe, bench.examples(), "sparse", observe=look)
     assert len(seen) == recipe.steps + 1
     assert all((before["1.weight"] != after["1.weight"]).any() for before, after in itertools.pairwise(seen))
     for state in trained.stack.optimizer.values():

@@ -39,7 +39,7 @@ def passed(layer: nn.Module, x: Tensor, slopes: Tensor) -> dict[str, Tensor]:
     return {name: tensor.double() for name, tensor in found.items() if tensor is not None}
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(SIZES, st.sampled_from([torch.float32, torch.float64]), st.booleans(), st.sampled_from([0.1, 0.7, None]))
 def test_what_comes_out_and_what_goes_back(
     size: tuple[int, int, int, int], dtype: torch.dtype, affine: bool, momentum: float | None

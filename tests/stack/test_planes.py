@@ -7,7 +7,7 @@ import functools
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
@@ -51,7 +51,6 @@ def pruned(layer: nn.Conv2d, mask: torch.Tensor) -> nn.Conv2d:
 sizes = st.tuples(st.integers(1, 5), st.integers(1, 5))
 
 
-@settings(deadline=None)  # the first call compiles
 @given(
     channels=st.integers(1, 3),
     units=st.integers(1, 3),

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 import math
 
 import pytest
 import torch
+from made_workloads import execution, workload
 from torch import nn
 from torch.nn import functional
 
 from tickets.stack import captured
 from tickets.stack.early_stop import some_of
-from tickets.stack.execution import make_execution
 from tickets.stack.likeness import perturbed
 from tickets.stack.networks import Stack, hold_pruned, join, stack_networks
 from tickets.stack.order import epoch_order
 from tickets.stack.stepwise import Stepwise
-from tickets.stack.strategies import begin, choose
+from tickets.stack.strategies import choose
 from tickets.stack.training import train
 
 RECIPES = {
@@ -32,7 +33,6 @@ CASES = [
     ("mlp", "layered"), ("mlp", "vectorised"), ("mlp", "looped"), ("mlp", "plain"), ("dropnet", "layered"),
     ("convnet", "looped"), ("convnet", "plain"), ("normnet", "vectorised"), ("normnet", "looped"), ("normnet", "plain"),
 ]  # fmt: skip
-CPU = torch.device("cpu")
 
 
 def frozen_stack(bench, build, count: int = 3) -> tuple[Stack, list[dict[str, torch.Tensor]]]:
@@ -45,11 +45,6 @@ def frozen_stack(bench, build, count: int = 3) -> tuple[Stack, list[dict[str, to
 
 def names_of(build) -> list[str]:
     return [name for name, _ in build().named_parameters()]
-
-
-def trained(bench, build, start, recipe, examples, strategy, **options):
-    make = functools.partial(begin, strategy, build(), build=build)
-    return train(make, start, bench.seeds(len(start)), examples, recipe, chunk=4, **options)
 
 
 def assert_held(parameters, masks, theta0) -> None:
@@ -69,13 +64,12 @@ def test_they_are_theta0_at_every_step(bench, model: str, strategy: str, recipe:
     start, theta0 = frozen_stack(bench, build)
     masks, seen = start.masks, []
 
-    def look(parameters):
+    def look(part, step, parameters):
         assert_held(parameters, masks, theta0)
         seen.append({name: parameters[name].clone() for name in masks})
-        return torch.zeros(len(theta0))
 
     how = bench.recipe(**RECIPES[recipe], evaluate_every=1)
-    done = trained(bench, build, start, how, examples, strategy, measure=look)
+    done = bench.train(build, start, how, examples, strategy, observe=look)
     assert len(seen) == how.steps + 1
     for before, after in itertools.pairwise(seen):
         assert all((before[name] != after[name])[masks[name]].any() for name in masks), "nothing was trained"
@@ -92,7 +86,7 @@ def test_they_train_as_a_plain_loop_that_puts_them_back(bench, model: str, strat
     build, examples = getattr(bench, model), bench.examples(SHAPES[model])
     start, theta0 = frozen_stack(bench, build)
     how = bench.recipe(**RECIPES[recipe], steps=5)
-    done = trained(bench, build, start, how, examples, strategy).stack.network(1)
+    done = bench.train(build, start, how, examples, strategy).stack.network(1)
     wanted = by_hand(build, start, theta0, how, examples, index=1, order=bench.seeds(3)[1].order)
     for name, value in wanted.items():
         torch.testing.assert_close(done[name], value, rtol=1e-4, atol=1e-5)
@@ -123,25 +117,26 @@ def by_hand(build, start, theta0, recipe, examples, index: int, order: int) -> d
 
 def test_sparse_refuses_them(bench) -> None:
     start, _ = frozen_stack(bench, bench.mlp)
-    with pytest.raises(ValueError, match="`sparse` computes with surviving weights alone, so pruned weights must be 0"):
-        trained(bench, bench.mlp, start, bench.recipe(), bench.examples(), "sparse")
+    with pytest.raises(ValueError, match="`sparse` computes with the surviving weights alone"):
+        bench.train(bench.mlp, start, bench.recipe(), bench.examples(), "sparse")
 
 
 def test_they_are_never_given_to_sparse(bench, monkeypatch) -> None:
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
     for build, shape in ((bench.mlp, (6,)), (bench.convnet, (1, 4, 4)), (bench.normnet, (1, 4, 4))):
-        choice = choose(build(), shape, CPU, 1, pruned="initial")
+        kept = dataclasses.replace(workload(build(), shape), pruned="initial")
+        choice = choose(kept)
         assert (choice.strategy != "sparse", choice.sparse_up_to) == (True, 0.0)
-        zero = choose(build(), shape, CPU, 1)
+        zero = choose(workload(build(), shape))
         assert zero.strategy == "sparse" or zero.sparse_up_to > 0
     with pytest.raises(ValueError, match="pruned weights that keep their initial values"):
-        choose(bench.mlp(), (6,), CPU, 1, "sparse", pruned="initial")
+        choose(dataclasses.replace(workload(bench.mlp()), pruned="initial"), "sparse")
 
 
 def test_parts_lanes_and_rejoining_keep_them(bench) -> None:
     start, theta0 = frozen_stack(bench, bench.mlp, 4)
-    whole = trained(bench, bench.mlp, start, bench.recipe(), bench.examples(), "layered")
-    parts = trained(bench, bench.mlp, start, bench.recipe(), bench.examples(), "layered", lanes=2, networks_at_once=2)
+    whole = bench.train(bench.mlp, start, bench.recipe(), bench.examples(), "layered")
+    parts = bench.train(bench.mlp, start, bench.recipe(), bench.examples(), "layered", lanes=2, networks_at_once=2)
     assert_held(parts.stack.parameters, start.masks, theta0)
     for name, value in whole.stack.parameters.items():
         torch.testing.assert_close(parts.stack.parameters[name], value)
@@ -153,7 +148,7 @@ def test_the_early_stop_on_a_few_examples_goes_on_from_them(bench) -> None:
     examples = bench.examples()
     assert some_of(examples, 4) is not None
     recipe = bench.recipe(**RECIPES["adamw"], evaluate_on=4, learning_rate=0.5)
-    done = trained(bench, bench.mlp, start, recipe, examples, "layered")
+    done = bench.train(bench.mlp, start, recipe, examples, "layered")
     assert done.curves.early_score.isfinite().all()
     assert_held(done.stack.parameters, start.masks, theta0)
 
@@ -162,9 +157,9 @@ def test_the_early_stop_on_a_few_examples_goes_on_from_them(bench) -> None:
 def test_a_training_that_is_taken_up_again_keeps_them(bench, step: int) -> None:
     start, theta0 = frozen_stack(bench, bench.mlp)
     recipe = bench.recipe(**RECIPES["momentum"])
-    whole = trained(bench, bench.mlp, start, recipe, bench.examples(), "layered", keep_step=step)
+    whole = bench.train(bench.mlp, start, recipe, bench.examples(), "layered", keep_step=step)
     assert_held(whole.kept.parameters, start.masks, theta0)
-    rest = trained(bench, bench.mlp, whole.kept, recipe, bench.examples(), "layered")
+    rest = bench.train(bench.mlp, whole.kept, recipe, bench.examples(), "layered")
     for name, value in whole.stack.parameters.items():
         assert torch.equal(rest.stack.parameters[name], value)
 
@@ -210,7 +205,7 @@ def test_a_recorded_step_holds_them_too(bench, monkeypatch, recipe: str) -> None
     recipe, examples = bench.recipe(**RECIPES[recipe]), bench.examples()
     ends = []
     for kind in (captured.Captured, Stepwise):
-        make = functools.partial(kind, make_execution("layered", bench.mlp()))
+        make = functools.partial(kind, execution("layered", bench.mlp()))
         ends.append(train(make, start, bench.seeds(3), examples, recipe, chunk=4).stack.parameters)
     assert_held(ends[0], start.masks, theta0)
     for name, value in ends[1].items():

@@ -40,7 +40,6 @@ ScheduleName = Literal["constant", "step", "cosine"]
 PrecisionName = Literal["float32", "tf32", "bf16"]
 ScopeName = Literal["layer", "global"]
 KeptName = Literal["none", "ticket", "all"]
-RoleName = Literal["control", "measurement"]
 LossName = Literal["cross_entropy", "mse"]
 
 Optimizer = Annotated[OptimizerName, one_of("optimizer", get_args(OptimizerName))]

@@ -15,7 +15,7 @@ from tickets.data.dataset import Dataset, Examples, split
 from tickets.data.made import from_tensors
 from tickets.errors import InputError, UserCodeError
 from tickets.process_state import standard_state
-from tickets.users_code import told
+from tickets.users_code import one_line
 
 __all__ = ["Dataset", "Examples", "load_dataset", "split"]
 
@@ -51,5 +51,5 @@ def load_dataset(config_options: Mapping[str, Any], name: str, folder: Path | No
     except (Exception, SystemExit) as error:
         if name in DATA:
             raise  # a defect of this package: show its traceback
-        raise UserCodeError(f"data {name!r}: the function failed: {told(error)}") from error
+        raise UserCodeError(f"data {name!r}: the function failed: {one_line(error)}") from error
     return (made if isinstance(made, Dataset) else from_tensors(name, made)).validated()

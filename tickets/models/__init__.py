@@ -14,7 +14,7 @@ from tickets.binding import bound, named_function
 from tickets.catalogue import MODELS
 from tickets.errors import InputError, UserCodeError
 from tickets.process_state import settings_kept, standard_state
-from tickets.users_code import told
+from tickets.users_code import one_line
 
 __all__ = ["check_output", "factory"]
 
@@ -107,7 +107,7 @@ def check_output(
             output = module.eval()(inputs)
     except (Exception, SystemExit) as error:
         raise UserCodeError(
-            f"model {name!r} fails on {kind} of shape {shape}: {told(error)}; "
+            f"model {name!r} fails on {kind} of shape {shape}: {one_line(error)}; "
             f"its input must have the shape of the data's examples{_of_other_dtype(module)}"
         ) from error
     finally:
@@ -147,7 +147,7 @@ def _built(build: Callable[[], Any], name: str) -> nn.Module:
     except InputError:
         raise
     except (Exception, SystemExit) as error:
-        raise UserCodeError(f"model {name!r}: building it failed: {told(error)}") from error
+        raise UserCodeError(f"model {name!r}: building it failed: {one_line(error)}") from error
     return _check_module(module, name)
 
 

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from tickets.config import Run
 from tickets.data import Examples
 from tickets.errors import InputError
+from tickets.gradients import module_at
 from tickets.measures import Label
-from tickets.random_state import seed_generators, untouched_generators
+from tickets.random_state import untouched_generators
 from tickets.seeds import stream
 from tickets.stack.anatomy import Anatomy
 from tickets.stack.evaluation import score
@@ -65,7 +66,8 @@ class Networks:
     values
         Every parameter and buffer at this step, by name, (R, *shape). Of a network that diverged they may be NaN.
     initial
-        The same as training started, pruned weights exactly 0.0.
+        The same as training started. Pruned weights are exactly 0.0, or, in an arm with pruned = "initial", the values
+        of the replicate before round 0.
     masks
         Of the prunable tensors, bool, by name in the model's order, (R, *shape).
     context
@@ -140,11 +142,9 @@ class Networks:
         values
             Other values than the networks' own: every parameter and buffer by name, (K, *shape).
         """
+        own = {name: tensor[network].to(self.device) for name, tensor in self._given(values, "module").items()}
         with untouched_generators():
-            seed_generators(0)
-            module = self.context.build().to(self.device).eval()
-        _load(module, self.values if values is None else values, network)
-        return module
+            return module_at(self.context.build, own).eval()
 
     @torch.no_grad()
     def logits(self, x: Tensor, values: Tensors | None = None) -> Tensor:
@@ -158,7 +158,7 @@ class Networks:
             Other values than the networks' own: every parameter and buffer by name, (K, *shape), for any K. The result
             is then (K, n, outputs).
         """
-        given = self.values if values is None else values
+        given = self._given(values, "logits")
         with untouched_generators(), generators(self.device), lowered(self.run.train.precision, self.device):
             return torch.stack([self._outputs(network, given, x) for network in range(_count(given))])
 
@@ -213,9 +213,10 @@ class Networks:
         ValueError
             If `values` holds nothing.
         """
-        if self._next_masks is None or not self.values:
-            raise ValueError("next_masks: these networks' values after training are not there")
-        return dict(self._next_masks(self, network))
+        self._given(None, "next_masks")
+        if self._next_masks is None:
+            raise ValueError("next_masks: networks of an earlier round have the masks that came of them")
+        return {name: mask.to(self.device) for name, mask in self._next_masks(self, network).items()}
 
     def generator(self, network: int) -> torch.Generator:
         """Return a CPU generator of random numbers that are the same whenever this probe measures this network here."""
@@ -242,6 +243,13 @@ class Networks:
             _earlier=earlier,
         )
 
+    def _given(self, values: Tensors | None, called: str) -> Tensors:
+        """The values that a method computes with, by default the networks' own."""
+        given = self.values if values is None else values
+        if not given:
+            raise ValueError(f"{called}: these networks' values after training are not there (trained=False)")
+        return given
+
     def _outputs(self, network: int, values: Tensors, x: Tensor) -> Tensor:
         """(n, outputs) of one network, some examples at a time; each part is a copy, which a model may write to."""
         module, outputs = self.module(network, values), []
@@ -250,11 +258,6 @@ class Networks:
             outputs.append(module(part.clone()))
         whole = torch.cat(outputs)
         return whole.float() if whole.dtype == torch.bfloat16 else whole
-
-
-def _load(module: nn.Module, values: Tensors, network: int) -> None:
-    for name, tensor in (*module.named_parameters(), *module.named_buffers()):
-        tensor.data = values[name][network].to(tensor.device, tensor.dtype, copy=True)
 
 
 def _count(tensors: Tensors) -> int:

@@ -22,7 +22,7 @@ from tickets.process_state import settings_kept
 from tickets.random_state import seed_generators, untouched_generators
 from tickets.seeds import stream
 from tickets.stack.anatomy import Anatomy
-from tickets.users_code import told
+from tickets.users_code import one_line
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -121,7 +121,7 @@ class Probe:
         except InputError as error:
             raise UserCodeError([f"probe {self.name!r} ({when}): {problem}" for problem in error.problems]) from error
         except Exception as error:
-            raise UserCodeError(f"probe {self.name!r} fails ({when}): {told(error)}{_hint(networks)}") from error
+            raise UserCodeError(f"probe {self.name!r} fails ({when}): {one_line(error)}{_hint(networks)}") from error
         if wrong := [name for name, kept in networks.carry.items() if not isinstance(kept, Tensor)]:
             raise UserCodeError(
                 f"probe {self.name!r} ({when}): networks.carry[{wrong[0]!r}] is a "

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tickets.store.arrays import Array, Mask, arm_key, decode_shapes, expand
 from tickets.store.contents import Network, networks, read_masks
 from tickets.store.layout import Layout, round_folder, round_folders
-from tickets.store.reading import Manifest, damaged, keeps_own_mask, read_checked, read_initial, read_manifest
+from tickets.store.reading import (
+    Manifest,
+    damaged,
+    keeps_own_mask,
+    read_checked,
+    read_manifest,
+    read_values,
+)
 
 
 @dataclass(frozen=True)
@@ -80,10 +88,10 @@ def _read_part(folder: Path, of_round: dict[Network, dict[str, Mask]]) -> list[S
     own = read_masks(read_checked(folder, Layout.MASKS, manifest))
     started = _values(folder, Layout.WEIGHTS, manifest)
     ended = _values(folder, Layout.TRAINED, manifest) if Layout.TRAINED in manifest["files"] else {}
+    keep_initial = {entry["arm"] for entry in manifest["arms"] if entry.get("pruned") == "initial"}
+    theta0 = read_values(folder.parent / Layout.INITIAL) if keep_initial else {}
     read = []
     for replicate in manifest["replicates"]:
-        frozen = any(entry.get("pruned") == "initial" for entry in manifest["arms"])
-        theta0 = read_initial(folder.parent, replicate) if frozen else {}
         for entry in manifest["arms"]:
             network: Network = (replicate, entry["arm"], entry["draw"])
             ticket: Network = (replicate, Layout.TICKET, 0)
@@ -91,7 +99,7 @@ def _read_part(folder: Path, of_round: dict[Network, dict[str, Mask]]) -> list[S
             if network not in started:
                 key = arm_key(entry["arm"], entry["draw"], False)
                 raise damaged(folder / Layout.WEIGHTS, f"replicate {replicate}, arm {key} is not in it")
-            elsewhere = theta0 if entry.get("pruned") == "initial" else {}
+            elsewhere = theta0[replicate] if entry["arm"] in keep_initial else {}
             read.append(
                 StoredNetwork(
                     *network,
@@ -114,8 +122,8 @@ def _values(folder: Path, name: str, manifest: Manifest) -> dict[Network, dict[s
     }
 
 
-def _whole(arrays: dict[str, Array], mask: dict[str, Mask], elsewhere: dict[str, Array]) -> dict[str, Array]:
-    """Every tensor of its full shape; pruned weights have the values in `elsewhere`, or 0 for tensors not in it."""
+def _whole(arrays: dict[str, Array], mask: dict[str, Mask], elsewhere: Mapping[str, Array]) -> dict[str, Array]:
+    """Tensors of full shape. Pruned weights have the values in `elsewhere`, or 0 for tensors not in it."""
     return {
         name: expand(array, mask[name], elsewhere.get(name)) if name in mask else array
         for name, array in arrays.items()

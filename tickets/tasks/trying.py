@@ -9,7 +9,7 @@ from tickets.data import Examples
 from tickets.errors import UserCodeError
 from tickets.random_state import untouched_generators
 from tickets.tasks.users_loss import UsersLoss
-from tickets.users_code import told
+from tickets.users_code import one_line
 
 _ROUNDING = 1e-9  # relative, of sums in float64
 _DOUBLED = 1e-3  # relative: the loss of a batch and the batch again, over that of the batch, beside 2
@@ -67,7 +67,7 @@ def _problem(task: UsersLoss, outputs: Tensor, targets: Tensor) -> str | None:
     try:
         (gradient,) = torch.autograd.grad(loss, leaf)
     except Exception as error:  # a function may overwrite what its gradient needs
-        return f"its gradient by the outputs cannot be computed: {told(error)}"
+        return f"its gradient by the outputs cannot be computed: {one_line(error)}"
     if not gradient.isfinite().all():
         return f"the gradient of its loss, {loss.item():.4g}, by the outputs is not finite"
     once = float(loss.detach())

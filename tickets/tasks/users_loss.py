@@ -14,7 +14,7 @@ from tickets.errors import UserCodeError
 from tickets.random_state import seed_generators, untouched_generators
 from tickets.tasks.measuring import r2, right, squared_errors, without_what_is_not_finite
 from tickets.tasks.task import Accuracy, Scale
-from tickets.users_code import told
+from tickets.users_code import one_line
 
 _SEED = 0  # of what the function draws in an evaluation
 _FEW = 1000  # training examples that the loss of guessing is measured on
@@ -54,7 +54,7 @@ class UsersLoss:
         try:
             loss = self.function(outputs, targets)
         except (Exception, SystemExit) as error:
-            raise UserCodeError(f"train.loss = {self.name!r}: fails on {shapes}: {told(error)}") from error
+            raise UserCodeError(f"train.loss = {self.name!r}: fails on {shapes}: {one_line(error)}") from error
         if not isinstance(loss, Tensor) or loss.dim() or not loss.dtype.is_floating_point:
             what = f"a {type(loss).__name__}"
             if isinstance(loss, Tensor):

@@ -99,7 +99,9 @@ class SparseStrategy(Strategy):
         return _vector_bytes(workload, left) if chain.linear else _image_bytes(workload, chain)
 
     def begin(self, workload: Workload, start: Stack, seeds: Sequence[NetworkSeeds], examples: Examples) -> Part:
-        """See Strategy."""
+        """See Strategy. Raises ValueError if pruned weights are to be anything but 0."""
+        if start.pruned_values:
+            raise ValueError("`sparse` computes with the surviving weights alone, so that pruned weights must be 0")
         recipe, device, chain = workload.recipe, workload.device, workload.anatomy.kernel_chain
         if chain is None:
             execution = Looped(workload.anatomy.module, start.masks, workload.task.loss)
