@@ -84,7 +84,7 @@ class Winning:
         Where it was decided. Without a named density: the sparsest round where all criteria hold; None if there is
         none.
     criteria : tuple of Criterion
-        The criteria at that round.
+        The criteria at that round; none where the task has neither accuracy nor R2.
     context : Context, optional
         Further results at that round.
     rounds : tuple of int

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from tickets.plurals import counted
+
 from .answers import Winning
 from .criteria import ACCURACY, NO_WORSE
 from .messages import paragraphs
 from .rule import rules_of
-from .text import counted
 from .winning import winning
 
 if TYPE_CHECKING:

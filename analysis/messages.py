@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 
+from tickets.plurals import counted
+
 from .answers import Criterion, Estimate, Winning
 from .criteria import ACCURACY, BETTER_THAN, NO_SLOWER, NO_WORSE
 from .labels import Label, capitalised, signed
 from .rule import Rule
-from .text import counted
 
 VERDICTS = {
     "yes": "a winning ticket",
@@ -110,7 +111,7 @@ def _context(one: Winning) -> list[str]:
 
 
 def _other_densities(one: Winning) -> list[str]:
-    if one.rule.density is not None and one.tried > 1:
+    if one.rule.density is not None and one.tried > 1 and one.criteria:
         return [
             f"By intervals that are simultaneous over all {one.tried} densities, every criterion holds at "
             f"{len(one.rounds)} of them."

@@ -1,4 +1,4 @@
-"""Lists and counts as parts of a sentence."""
+"""Lists as parts of a sentence."""
 
 from __future__ import annotations
 
@@ -8,8 +8,3 @@ from collections.abc import Sequence
 def listed(names: Sequence[str]) -> str:
     """`a`, `a and b`, `a, b and c`."""
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
-
-
-def counted(count: int, noun: str) -> str:
-    """`1 run`, `2 runs`."""
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")

@@ -12,12 +12,12 @@ import pandas as pd
 
 from tickets.config.identity import IDENTITY_KEYS
 from tickets.errors import InputError, nearest
+from tickets.plurals import counted
 from tickets.store.configs import flat_config
 from tickets.store.derived import LAST_STEP, STEPS_TO_DENSE_LOSS, with_derived
 
 from .metrics import find_metric
 from .rule import Rule, rules_of
-from .text import counted
 
 if TYPE_CHECKING:
     from tickets.store import Saved

@@ -69,7 +69,8 @@ def _winning(run: str, rounds: pd.DataFrame, table: pd.DataFrame, rule: Rule, co
     if lacking:
         answer, why = "cannot tell", lacking
     arms, decided = rounds["arm"], rounds["round"] == number if number is not None else rounds["round"] >= 0
-    lost = values_of(rounds, ACCURACY).isna() if has_accuracy(rounds) else rounds["diverged"].astype(bool)
+    judged = has_accuracy(rounds)
+    lost = values_of(rounds, ACCURACY).isna() if judged else rounds["diverged"].astype(bool)
     return Winning(
         run=run,
         answer=answer,
@@ -77,12 +78,14 @@ def _winning(run: str, rounds: pd.DataFrame, table: pd.DataFrame, rule: Rule, co
         rule=rule,
         round=number,
         density=None if number is None else float(densities[number]),
-        criteria=() if number is None else tuple(_criteria(table[table["round"] == number], holds)),
+        criteria=tuple(_criteria(table[table["round"] == number], holds)) if number is not None and judged else (),
         context=None if number is None else _context(rounds, number, rule, confidence),
         rounds=tuple(everywhere),
         tried=len(densities),
         holding={
-            str(name): int((rows == "yes").sum()) for name, rows in table.groupby("criterion", sort=False)["holds"]
+            str(name): int((rows == "yes").sum())
+            for name, rows in table.groupby("criterion", sort=False)["holds"]
+            if judged
         },
         replicates=rounds.loc[decided & (arms == TICKET), "replicate"].nunique(),
         trainings=len(rounds),
@@ -194,7 +197,7 @@ def _context(rounds: pd.DataFrame, number: int, rule: Rule, confidence: float) -
         others={
             str(row["arm"]): _estimate(row, ("difference", "low", "high"))
             for row in controls.to_dict("records")
-            if row["arm"] not in rule.controls
+            if row["n"] and row["arm"] not in rule.controls
         },
     )
 

@@ -241,9 +241,9 @@ def test_the_catalogues_options_are_their_rules_parameters():
 @pytest.mark.parametrize(
     ("table", "says"),
     [
-        ({"mask": MASKS, "values": VALUES, "scale": 1, "kep": 2}, "arm 'mine'.kep = 2: 'mine' has no such option"),
+        ({"mask": MASKS, "values": VALUES, "scale": 1, "kep": 2}, "arms.mine.kep = 2: 'mine' has no such option"),
         ({"mask": MASKS, "values": VALUES, "scale": 1, "kep": 2}, "did you mean 'keep'? (allowed: keep, both, scale)"),
-        ({"mask": MASKS, "values": VALUES}, "arm 'mine'.scale: 'mine' needs this option and it is not given"),
+        ({"mask": MASKS, "values": VALUES}, "arms.mine.scale: 'mine' needs this option and it is not given"),
         ({"values": f"{__name__}:nothing"}, "has no function 'nothing'"),
     ],
 )  # fmt: skip

@@ -35,7 +35,7 @@ def test_problems_of_several_checks_are_raised_together_each_once():
     assert raised.value.problems == ("a", "b", "c")
 
 
-def test_only_wrong_input_is_noted():
+def test_only_wrong_input_is_collected():
     problems = Problems()
     with pytest.raises(ZeroDivisionError), problems.collected():
         raise ZeroDivisionError

@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 import torch
 from fitted_runs import fitted
-from tickets.execution_plan import Plan, memory_needed
 
 import tickets
 from tickets.machine import cores, place, with_threads_here
+from tickets.planning import Plan, memory_needed
 from tickets.store import run_folders
 
 CPU = torch.device("cpu")
@@ -51,11 +51,34 @@ def test_a_plan_that_fits_stays_and_another_has_the_networks_that_half_the_memor
 def test_half_the_free_memory_holds_exactly_so_many(monkeypatch, count) -> None:
     one = fitted(replicates=3, arms=["ticket", {"name": "reinit", "draws": 2}])
     # A network takes 100 bytes, so that what is free decides alone.
-    monkeypatch.setattr("tickets.machine.memory_needed", lambda fitted, plan, device: 100 * plan.networks_at_once)
+    monkeypatch.setattr(
+        "tickets.machine.memory_needed", lambda fitted, plan, device, pruned: 100 * plan.networks_at_once
+    )
     for free in (200 * count, 200 * count + 199):
         monkeypatch.setattr("tickets.machine.free_bytes", lambda device, free=free: min(free, 899))
         if free < 899:
             assert place(one, BEGAN, CPU).plan == replace(BEGAN, networks_at_once=count, lanes=min(3, count))
+
+
+FROZEN = {"name": "frozen", "values": "tickets.arms:rewound", "pruned": "initial"}
+
+
+def test_the_plan_for_pruned_weights_that_keep_their_values_fits_the_machine_too(monkeypatch) -> None:
+    one = fitted(replicates=3, arms=["ticket", FROZEN])
+    plan = replace(BEGAN, pruned_initial=BEGAN)
+    monkeypatch.setattr("tickets.machine.cores", lambda: 2)
+    monkeypatch.setattr("torch.get_num_threads", lambda: 2)
+    assert with_threads_here(plan, None).pruned_initial == replace(BEGAN, threads=2)
+    zero, initial = (memory_needed(one, BEGAN, CPU, pruned) for pruned in ("zero", "initial"))
+    assert zero < initial == memory_needed(one, plan, CPU), "the initial values take memory too"
+    monkeypatch.setattr("tickets.machine.free_bytes", lambda device: zero)
+    placed = place(one, plan, CPU)
+    assert replace(placed.plan, pruned_initial=None) == BEGAN
+    assert placed.plan.pruned_initial.networks_at_once < 6
+    recorded = placed.record()
+    assert recorded["networks_at_once"] == 9
+    assert recorded["pruned_initial"]["networks_at_once"] == placed.plan.pruned_initial.networks_at_once
+    assert set(recorded) - set(recorded["pruned_initial"]) == {"pruned_initial", "free_memory_bytes"}
 
 
 def test_fewer_networks_at_once_are_noted_and_recorded_and_the_run_goes_on_as_it_began(

@@ -133,9 +133,10 @@ def test_the_manifest_says_what_an_arm_is(out):
     assert arms["frozen"] == {"arm": "frozen", "draw": 0, "pruned": "initial"}
     assert arms["places"] == {"arm": "places", "draw": 0, "name": "random_mask", "pruned": "initial"}
     options = manifest(out)["arm_options"]
-    assert options["late"] == {"values": f"{SELF}:learning_rate_rewound", "factor": 0.5}
-    assert options["tuned"] == {"values": f"{SELF}:tuned"}
-    assert options["frozen"] == {"values": "tickets.arms:rewound", "pruned": "initial"}
+    mask = "tickets.arms:round_mask"
+    assert options["late"] == {"mask": mask, "values": f"{SELF}:learning_rate_rewound", "factor": 0.5}
+    assert options["tuned"] == {"mask": mask, "values": f"{SELF}:tuned"}
+    assert options["frozen"] == {"mask": mask, "values": "tickets.arms:rewound", "pruned": "initial"}
 
 
 @pytest.mark.parametrize("label", ["frozen", "each", "places"])
@@ -269,8 +270,14 @@ def test_a_run_that_kept_none_cannot_grow_by_an_arm_that_reads_them(campaign_fil
     ("arm", "says"),
     [
         (own("mine", values="nothing"), f"'{SELF}:nothing': module '{SELF}' has no function 'nothing'"),
-        (own("mine", values="scaled"), f"scale: '{SELF}:scaled' needs this option and it is not given"),
-        (own("mine", values="scaled", scale=1, size=2), "arm 'mine': size = 2: mask rule"),
+        (
+            own("mine", values="scaled"),
+            "arms.mine.scale: 'mine' needs this option and it is not given (allowed: scale)",
+        ),
+        (
+            own("mine", values="scaled", scale=1, size=2),
+            "arms.mine.size = 2: 'mine' has no such option (allowed: scale)",
+        ),
         (own("mine", values="large_batches"), "returned a recipe with batch_size = 1000000, must be at most 1097"),
         (own("mine", values="scaled", scale="a"), "arm 'mine': fails (tried on initial values, before any training)"),
     ],
@@ -286,7 +293,7 @@ def test_rules_that_fail_are_found_before_training(campaign_file, tmp_path, arm,
     [
         (SCALED, {"scale": 3}, "scale = 2; the campaign now says 3"),
         (SCALED, {"pruned": "initial"}, "pruned = zero; the campaign now says initial"),
-        (SCALED, {"mask": f"{SELF}:largest"}, f"mask = none; the campaign now says {SELF}:largest"),
+        (SCALED, {"mask": f"{SELF}:largest"}, f"mask = tickets.arms:round_mask; the campaign now says {SELF}:largest"),
         (FROZEN, {"pruned": "zero"}, "pruned = initial; the campaign now says zero"),
         ({"name": "reinit"}, {"pruned": "initial"}, "pruned = zero; the campaign now says initial"),
         (LARGEST, {"by_tensor": True}, "by_tensor = none; the campaign now says True"),

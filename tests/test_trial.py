@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from tickets.arms import Start
 from tickets.candidate import Candidate
-from tickets.catalogue import ARMS, ArmEntry
+from tickets.catalogue import ARMS
 from tickets.config import parse_run
 from tickets.data import Examples
 from tickets.errors import InputError
@@ -272,19 +272,19 @@ def bad_values(origin: Any, mask: Any) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize(
-    ("rule", "told"),
+    ("rule", "error"),
     [
-        ("few_values", "arm 'mine' (tried on initial values, before any training): value rule"),
+        (
+            "few_values",
+            f"arm 'mine' (tried on initial values, before any training): value rule {__name__}:few_values must return "
+            "every parameter and buffer (0.weight, 0.bias, 2.weight, 2.bias), and nothing else",
+        ),
         ("bad_values", "arm 'mine': fails (tried on initial values, before any training): KeyError: 'fc'"),
     ],
 )
-def test_an_arms_rule_that_cannot_be_is_refused_before_any_training(
-    rule: str, told: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    entry = ArmEntry("tickets.arms:round_mask", f"{__name__}:{rule}", "made for a test")
-    monkeypatch.setitem(ARMS, "shuffle", entry)
-    with pytest.raises(InputError, match=re.escape(told)):
-        fitted(arms=({"name": "shuffle", "label": "mine"},))
+def test_an_arms_rule_that_cannot_be_is_refused_before_any_training(rule: str, error: str) -> None:
+    with pytest.raises(InputError, match=re.escape(error)):
+        fitted("ones", arms=({"name": "mine", "values": f"{__name__}:{rule}"},), replicates=1)
 
 
 # Where trainings start.

@@ -57,7 +57,7 @@ def rules_of(arm: ArmConfig) -> ArmRules:
         If a function cannot be imported, if neither takes an option, or if one lacks an option that it needs.
     """
     mask, values = resolve(arm.mask), resolve(arm.values)
-    bound = shared_options(f"arm {arm.label!r}", arm.name, arm.options, (mask, 1), (values, 2))
+    bound = shared_options(f"arms.{arm.label}", arm.name, arm.options, (mask, 1), (values, 2))
     return ArmRules(mask, values, *bound)
 
 

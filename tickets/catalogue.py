@@ -259,7 +259,7 @@ SCORES: Mapping[str, Entry] = {
 PROBES: Mapping[str, Entry] = {
     "units": Entry(
         "tickets.probes.units:units",
-        "distinct hidden units, distances between examples and effective rank, by layer, at each evaluated step",
+        "distinct hidden units, distances between examples and effective rank by layer, at evaluated steps",
     ),
 }
 

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
+
 from tickets.arm_rules import apply_rules, rules_of
 from tickets.arms import Origin, Start
 from tickets.catalogue import Pruned
@@ -189,6 +191,7 @@ def train_group(
     ]
     at_once = min(len(stack), plan.networks_at_once)
     strategy = plan.strategy_for(stack, ready.pixels)
+    torch.set_num_threads(max(1, plan.threads // plan.lanes))  # a plan of another rule may have other lanes
     return stack, train(
         functools.partial(begin, strategy, replace(ready.workload, pruned=group.pruned)),
         stack,

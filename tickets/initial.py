@@ -1,7 +1,7 @@
 """The initial values of a network: every parameter and buffer, as a function of a seed.
 
-Each rule fills a weight in place, from torch's global generator. The table of the rules is `tickets.catalogue.INITS`;
-their keyword arguments are their options in a campaign file.
+A rule fills a weight in-place, with random numbers from torch's global generator. The rules are listed in
+`tickets.catalogue.INITS`; the keyword arguments of a rule are its options in a campaign file.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tickets.random_state import seed_generators
 
 
 def pytorch(weight: Tensor) -> None:
-    """What the module's own constructor drew stays."""
+    """Leave the values that the module's constructor has drawn."""
 
 
 def glorot_normal(weight: Tensor) -> None:
@@ -48,58 +48,101 @@ def kaiming_uniform(weight: Tensor) -> None:
 
 
 def constant(weight: Tensor, *, value: Number = 0.5) -> None:
-    """Every weight `value`, so that the units of a layer are alike until a mask tells them apart. Variance 0."""
+    """Set every weight to one value. Variance 0.
+
+    The units of a layer are equal until a mask makes them different.
+
+    Parameters
+    ----------
+    weight
+        The weight to fill.
+    value
+        A finite number.
+    """
     nn.init.constant_(weight, value)
 
 
 def zeros(weight: Tensor) -> None:
-    """Every weight 0. Variance 0. With a hidden layer and zero biases nothing but the output's biases ever learns."""
+    """Set every weight to 0. Variance 0.
+
+    In a network with a hidden layer and biases of 0, only the biases of the output layer are trained: all other
+    gradients are 0.
+    """
     nn.init.zeros_(weight)
 
 
 def sign_constant(weight: Tensor, *, scale: Positive | None = None) -> None:
     """+scale or -scale, each with probability 1/2 (the "signed constant" of Zhou et al. 2019). Variance scale**2.
 
-    scale: > 0; None: the standard deviation of `glorot_normal`, sqrt(2 / (fan_in + fan_out)).
+    Parameters
+    ----------
+    weight
+        The weight to fill.
+    scale
+        Greater than 0. None for the standard deviation of `glorot_normal`, sqrt(2 / (fan_in + fan_out)).
     """
     size = glorot_deviation(weight) if scale is None else scale
     weight.bernoulli_(0.5).mul_(2).sub_(1).mul_(size)
 
 
 def uniform(weight: Tensor, *, scale: Positive = 0.05) -> None:
-    """U(-scale, scale), whatever the fans. Variance scale**2 / 3."""
+    """U(-scale, scale), independent of fan_in and fan_out. Variance scale**2 / 3.
+
+    Parameters
+    ----------
+    weight
+        The weight to fill.
+    scale
+        Greater than 0.
+    """
     nn.init.uniform_(weight, -scale, scale)
 
 
 def normal(weight: Tensor, *, scale: Positive = 0.05) -> None:
-    """N(0, scale**2), whatever the fans. Variance scale**2."""
+    """N(0, scale**2), independent of fan_in and fan_out. Variance scale**2.
+
+    Parameters
+    ----------
+    weight
+        The weight to fill.
+    scale
+        Greater than 0.
+    """
     nn.init.normal_(weight, 0.0, scale)
 
 
 def orthogonal(weight: Tensor, *, gain: Positive = 1.0) -> None:
-    """gain x a uniformly drawn matrix with orthonormal rows, or columns if there are more rows (Saxe et al. 2014).
+    """`gain` times a random orthogonal matrix (Saxe et al. 2014). Variance gain**2 / max(rows, columns).
 
-    Of the weight as a matrix (out, everything else). Variance gain**2 / max(rows, columns).
+    The weight is viewed as a matrix (out, all other dimensions). Its rows are orthonormal before the multiplication;
+    its columns are, if there are more rows than columns.
+
+    Parameters
+    ----------
+    weight
+        The weight to fill.
+    gain
+        Greater than 0.
     """
-    # torch's own looks at the weight as a matrix, which a weight with another layout in memory does not allow.
+    # torch's function views its argument as a matrix, which is not possible for every memory layout.
     weight.copy_(nn.init.orthogonal_(torch.empty_like(weight, memory_format=torch.contiguous_format), gain))
 
 
 def dct(weight: Tensor) -> None:
-    """Cosines, the same for every seed, of the variance of `glorot_normal`, and no two units alike.
+    """Cosines: the same values for every seed, with the variance of `glorot_normal`, and different for each unit.
 
-    Of the weight as a matrix (rows, columns) = (out, everything else), for row k and column j counted from 0:
+    The weight is viewed as a matrix (rows, columns) = (out, all other dimensions). For row k and column j, from 0:
 
         weight[k, j] = d * sqrt(2) * cos(pi * (k + 1) * (j + 1/2) / n),   n = max(rows + 1, columns)
 
     with d**2 = 2 / (fan_in + fan_out). These are d * sqrt(n) times the frequencies 1 to `rows` of the orthonormal
-    DCT-II of size n (Ahmed, Natarajan & Rao 1974), cut to the columns. The constant frequency 0 is left out: it
-    would be one unit with equal weights, equal moreover to another unit where there is one column.
+    DCT-II of size n (Ahmed, Natarajan & Rao 1974), cut to the number of columns. The constant frequency 0 is left out:
+    its unit would have equal weights, and with a single column the weights of another unit.
 
-    The mean square is d**2 exactly. If rows < columns, the rows are orthogonal and each has mean 0, so that d**2 is
-    the variance too; if not, the mean is near 0 where there are many columns (10: within 0.07 d; 1: 0.9 d or more).
-    No two units have the same incoming weights, since the first column decreases strictly from row to row; nor the
-    same outgoing ones, since the first row decreases strictly from column to column.
+    The mean square is exactly d**2. If rows < columns, the rows are orthogonal and each has mean 0, so d**2 is also the
+    variance. Otherwise the mean is near 0 if there are many columns (within 0.07 d for 10, at least 0.9 d for 1). No
+    two units have the same incoming weights, since the first column decreases strictly from row to row, nor the same
+    outgoing weights, since the first row decreases strictly from column to column.
     """
     rows, columns = weight.shape[0], weight[0].numel()
     n = max(rows + 1, columns)
@@ -132,17 +175,17 @@ def initial_values(build: Callable[[], nn.Module], init: str | Mapping[str, Any]
         Makes the network.
     init
         A name of `tickets.catalogue.INITS`, or a table with a `name` and options, as in the configuration of a saved
-        run. The function draws the weights of Linear and convolution modules, in the modules' order. The option
-        `biases` sets their biases to 0 ("zeros") or leaves them as built ("model"); it does not affect the weights.
-        All other values are as built, also those of frozen parameters; parameters from which a weight is computed
-        (weight_norm) are set accordingly.
+        run. Its rule draws the weights of Linear and convolution modules, in the modules' order. The option `biases`
+        sets their biases to 0 ("zeros") or leaves the constructor's values ("model"); it does not affect the weights.
+        All other parameters and buffers, and frozen parameters, keep the constructor's values. If a weight is computed
+        from other parameters (weight_norm), these are set so that it has the drawn values.
     seed
         In [0, 2**63).
 
     Raises
     ------
     InputError
-        For an unknown name, or if a weight cannot be set.
+        If the name is unknown, or a weight cannot be set.
     """
     table = {"name": init} if isinstance(init, str) else dict(init)
     name = table.pop("name")
@@ -159,16 +202,16 @@ def initial_values(build: Callable[[], nn.Module], init: str | Mapping[str, Any]
 
 
 def glorot_deviation(weight: Tensor) -> float:
-    """sqrt(2 / (fan_in + fan_out)), the standard deviation of `glorot_normal`; fans as torch counts them.
+    """sqrt(2 / (fan_in + fan_out)), the standard deviation of `glorot_normal`.
 
-    (fan_in, fan_out) = (shape[1], shape[0]), each times the places of the kernel, shape[2:].
+    As in torch.nn.init, (fan_in, fan_out) = (shape[1], shape[0]), each times the size of the kernel, prod(shape[2:]).
     """
     fans = (weight.shape[0] + weight.shape[1]) * math.prod(weight.shape[2:])
     return math.sqrt(2 / fans)
 
 
 def _redraw(module: nn.Module, draw: Callable[[Tensor], None] | None, zero_biases: bool) -> None:
-    """Fill the module's weights, and biases, in place; only ever done to a module that was just built."""
+    """Fill the weights and biases of a newly built module in-place."""
     for name, part in module.named_modules():
         if isinstance(part, _DRAWN):
             if draw is not None:
@@ -178,7 +221,7 @@ def _redraw(module: nn.Module, draw: Callable[[Tensor], None] | None, zero_biase
 
 
 def _redraw_weight(name: str, part: nn.Module, draw: Callable[[Tensor], None]) -> None:
-    """Draw a layer's weight unless it is frozen, as what it is computed from may be."""
+    """Draw a layer's weight, unless it is frozen or all parameters from which it is computed are."""
     weight = part.weight
     assert isinstance(weight, Tensor)
     if isinstance(weight, nn.Parameter):

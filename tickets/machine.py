@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from tickets.catalogue import Pruned
 from tickets.errors import InputError, nearest
 from tickets.fitting import Fitted
 from tickets.planning import Plan, memory_needed, networks_in_lockstep
@@ -36,15 +37,19 @@ class Placement:
 
     def record(self) -> dict[str, Any]:
         """The placement as JSON values, for the manifests of the rounds that are trained with it."""
-        plan = self.plan
-        return {
-            "strategy": plan.strategy,
-            "sparse_up_to": plan.sparse_up_to,
-            "lanes": plan.lanes,
-            "networks_at_once": plan.networks_at_once,
-            "threads": plan.threads,
-            "free_memory_bytes": self.free_memory,
-        }
+        return {**_record(self.plan), "free_memory_bytes": self.free_memory}
+
+
+def _record(plan: Plan) -> dict[str, Any]:
+    nested = {} if plan.pruned_initial is None else {"pruned_initial": _record(plan.pruned_initial)}
+    return {
+        "strategy": plan.strategy,
+        "sparse_up_to": plan.sparse_up_to,
+        "lanes": plan.lanes,
+        "networks_at_once": plan.networks_at_once,
+        "threads": plan.threads,
+        **nested,
+    }
 
 
 def find_device(name: str) -> torch.device:
@@ -107,7 +112,9 @@ def with_threads_here(plan: Plan, wanted: int | None) -> Plan:
     if wanted is not None:
         return plan
     # OMP_NUM_THREADS, or the caller, may allow PyTorch more threads than there are cores.
-    return replace(plan, threads=min(plan.threads, max(cores(), torch.get_num_threads())))
+    nested = None if plan.pruned_initial is None else with_threads_here(plan.pruned_initial, wanted)
+    threads = min(plan.threads, max(cores(), torch.get_num_threads()))
+    return replace(plan, threads=threads, pruned_initial=nested)
 
 
 def place(fitted: Fitted, plan: Plan, device: torch.device) -> Placement:
@@ -132,15 +139,23 @@ def place(fitted: Fitted, plan: Plan, device: torch.device) -> Placement:
     if device.type == "cuda":
         torch.cuda.empty_cache()  # what this process has freed counts as free
     free = free_bytes(device)
+    return Placement(_fitting(fitted, plan, device, free, "zero"), free)
+
+
+def _fitting(fitted: Fitted, plan: Plan, device: torch.device, free: int, pruned: Pruned) -> Plan:
+    """The plan, and the one that it includes, each with as many networks at once as the free memory allows."""
+    nested = None
+    if plan.pruned_initial is not None:
+        nested = _fitting(fitted, plan.pruned_initial, device, free, "initial")
     most = min(plan.networks_at_once, networks_in_lockstep(fitted.run))
 
     def with_networks(count: int) -> Plan:
-        return replace(plan, networks_at_once=count, lanes=min(plan.lanes, count))
+        return replace(plan, networks_at_once=count, lanes=min(plan.lanes, count), pruned_initial=None)
 
     def bytes_of(count: int) -> int:
-        return memory_needed(fitted, with_networks(count), device)
+        return memory_needed(fitted, with_networks(count), device, pruned)
 
     if bytes_of(most) <= free:
-        return Placement(plan, free)
+        return replace(plan, pruned_initial=nested)
     count = bisect.bisect_right(range(1, most), free // 2, key=bytes_of)
-    return Placement(with_networks(max(1, count)), free)
+    return replace(with_networks(max(1, count)), pruned_initial=nested)

@@ -167,15 +167,21 @@ def workload_of(fitted: Fitted, device: torch.device, threads: int, pruned: Prun
     )
 
 
-def memory_needed(fitted: Fitted, plan: Plan, device: torch.device) -> int:
-    """Bytes that a round of a run takes by its plan, beside the data, Python and PyTorch; on a GPU, of its memory."""
-    needed = _memory_needed(fitted, plan, device, "zero")
-    if plan.pruned_initial is None:
-        return needed
-    return max(needed, _memory_needed(fitted, plan.pruned_initial, device, "initial"))
+def memory_needed(fitted: Fitted, plan: Plan, device: torch.device, pruned: Pruned = "zero") -> int:
+    """Bytes that a round of a run takes by its plan, beside the data, Python and PyTorch; on a GPU, of its memory.
 
-
-def _memory_needed(fitted: Fitted, plan: Plan, device: torch.device, pruned: Pruned) -> int:
+    Parameters
+    ----------
+    fitted
+        The run.
+    plan
+        How it is computed. Of this plan and the one that it includes for "initial", the larger number counts.
+    device
+        Where it is trained.
+    pruned
+        The values of the pruned weights in the stacks that the plan is for.
+    """
+    nested = 0 if plan.pruned_initial is None else memory_needed(fitted, plan.pruned_initial, device, "initial")
     workload = workload_of(fitted, device, plan.threads, pruned)
     training = _training(fitted, workload, plan.strategy, plan.sparse_up_to)
     at_once = min(plan.networks_at_once, workload.networks)
@@ -184,7 +190,7 @@ def _memory_needed(fitted: Fitted, plan: Plan, device: torch.device, pruned: Pru
         held += _held_by_a_round(fitted, workload)
     else:
         held += _measured_afterwards(fitted, workload)
-    return int(held * KEPT_BY_THE_ALLOCATOR)
+    return max(nested, int(held * KEPT_BY_THE_ALLOCATOR))
 
 
 def networks_in_lockstep(run: Run) -> int:

@@ -191,10 +191,14 @@ def _working_in(folder: Path | None) -> Iterator[None]:
 
 
 def _note_fewer(work: Work, placement: Placement, listener: Listener) -> None:
-    began, here, free = work.plan.networks_at_once, placement.plan.networks_at_once, placement.free_memory / 2**30
-    if here < began:
-        counts = f"networks trained at once: {here:,} here, {began:,} as planned when the run began"
-        listener(Note(f"{work.run_id}: {counts}; {free:.2g} GiB of memory are free; {_LAST_BITS}"))
+    pairs = ((work.plan, placement.plan), (work.plan.pruned_initial, placement.plan.pruned_initial))
+    fewer = [(plan.networks_at_once, here.networks_at_once) for plan, here in pairs if plan and here and plan != here]
+    for began, here in fewer:
+        if here < began:
+            counts = f"networks trained at once: {here:,} here, {began:,} as planned when the run began"
+            free = placement.free_memory / 2**30
+            listener(Note(f"{work.run_id}: {counts}; {free:.2g} GiB of memory are free; {_LAST_BITS}"))
+            return
 
 
 def _log_failure(log: Path, cohort: int, error: BaseException, why: str) -> str:

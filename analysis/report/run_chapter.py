@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from tickets.plurals import counted
 from tickets.store import Saved
 from tickets.store.configs import flat_config
 
@@ -14,7 +15,7 @@ from ..answers import Winning
 from ..labels import capitalised
 from ..messages import context_lines, criterion_lines, headline, reason, when_named
 from ..rule import Rule
-from ..text import counted, listed
+from ..text import listed
 from ..winning import winning
 from .chapter import Chapter, Point, Summary, name_of
 from .figure import plots_of

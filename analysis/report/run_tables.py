@@ -8,13 +8,14 @@ from typing import Any
 
 import pandas as pd
 
+from tickets.plurals import counted
+
 from ..comparison import against_controls, against_dense
 from ..criteria import ACCURACY, BETTER_THAN, NO_SLOWER, criteria
 from ..labels import Label, capitalised, signed
 from ..metrics import has_accuracy
 from ..rule import Rule
 from ..summary import table
-from ..text import counted
 from .table import Table
 
 COMPARED = "The ticket against each control"

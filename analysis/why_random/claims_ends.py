@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from tickets.plurals import counted
 from tickets.store.derived import is_dense
 
-from ..text import counted, listed
+from ..text import listed
 from .claim import Claim, Finding, absent
 from .study import Study
 from .text import span

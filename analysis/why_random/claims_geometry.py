@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from ..text import counted, listed
+from tickets.plurals import counted
+
+from ..text import listed
 from .claim import Claim, Finding, absent
 from .geometry import geometry
 from .study import Study

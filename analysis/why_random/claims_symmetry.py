@@ -6,8 +6,10 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from tickets.plurals import counted
+
 from ..labels import capitalised
-from ..text import counted, listed
+from ..text import listed
 from .claim import Claim, Finding, absent
 from .study import MASKED, Study
 from .symmetry import NETWORK, symmetry

@@ -10,9 +10,9 @@ from typing import Any
 import pandas as pd
 
 from tickets.errors import InputError
+from tickets.plurals import counted
 from tickets.store import Saved
 
-from ..text import counted
 from .ends import COLUMNS, arm_names, ends, why_no_ends
 from .starts import starts
 
@@ -77,7 +77,7 @@ def why_not_a_study(saved: Saved, without: Collection[str] = ()) -> str | None:
     if not runs:
         if any(_counts_units(saved.config(run)) for run in saved.runs):
             return f"its claims are about classification, by train.loss = {_LOSS!r}"
-        return "no run counts its hidden units; set store.units = true"
+        return 'no run counts its hidden units; set probes = ["units"]'
     table = starts({run: saved.config(run) for run in runs})
     most = int(table.groupby("setting")[["start", "biases"]].apply(lambda rows: len(rows.drop_duplicates())).max())
     if most < 2:

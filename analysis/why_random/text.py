@@ -8,8 +8,9 @@ from typing import Any
 
 import pandas as pd
 
+from tickets.plurals import counted
+
 from ..labels import CLASSIFICATION, signed
-from ..text import counted
 
 
 def span(values: Iterable[float], form: str = "g") -> str:

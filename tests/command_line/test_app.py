@@ -17,6 +17,8 @@ import pytest
 
 import tickets
 from tickets import catalogue
+from tickets.config import parse_run
+from tickets.errors import InputError
 from tickets.store import run_folders
 
 
@@ -178,7 +180,10 @@ def test_list_has_the_options_of_each_name_with_their_defaults_and_what_is_allow
     assert said.endswith(f'\n\nOptions of all of them:\n  init: {inits} or "dct"\n')
     arms = command("list", "arms").out
     assert '    biases = "model": "zeros" or "model"\n' in arms
-    assert arms.endswith('  pruned = "zero": "zero" or "initial"\n  start: 0\n')
+    assert arms.count("\n\n") == 2
+    assert "\n\nOptions of all but ticket:\n  label: " in arms
+    assert '\n  pruned = "zero": "zero" or "initial"\n  start: 0\n\nOptions of reinit, shuffle, ' in arms
+    assert arms.endswith(", reorder:\n  draws = 1: a whole number, at least 1\n")
 
 
 def test_list_as_json_has_every_option_of_each_name(command):
@@ -188,6 +193,22 @@ def test_list_as_json_has_every_option_of_each_name(command):
     arms = {arm["name"]: arm["options"] for arm in json.loads(command("list", "arms", "--json").out)}
     assert list(arms) == list(catalogue.ARMS)
     assert arms["constant"].keys() - arms["reinit"].keys() == {"value", "biases"}
+    assert arms["reinit"].keys() - arms["constant"].keys() == {"draws"}
+
+
+def test_list_offers_an_option_exactly_where_the_campaign_file_may_change_it(command):
+    changed = {"label": "another", "draws": 2, "pruned": "initial", "start": 0}
+    for arm in json.loads(command("list", "arms", "--json").out):
+        for key, value in changed.items():
+            arms = [{"name": "ticket"}] if arm["name"] != "ticket" else []
+            try:
+                parse_run(
+                    {"name": "x", "data": "digits", "model": "mlp", "arms": [*arms, {"name": arm["name"], key: value}]}
+                )
+            except InputError:
+                assert key not in arm["options"], (arm["name"], key)
+            else:
+                assert key in arm["options"], (arm["name"], key)
 
 
 def test_list_of_something_else_is_wrong_input(command):

@@ -48,7 +48,9 @@ def test_what_is_read_from_the_source_is_what_python_sees(target: str) -> None:
 
 
 def test_two_functions_share_their_options() -> None:
-    assert list(options_of("tickets.arms:random_mask", "tickets.arms:constant")) == ["start", "value", "biases"]
+    found = options_of("tickets.arms:sign_constant", "tickets.arms:constant")
+    assert {key: option.default for key, option in found.items()} == {"value": 0.5, "biases": "model", "start": None}
+    assert options_of("tickets.arms:random_mask", "tickets.arms:constant") == options_of("tickets.arms:constant")
 
 
 def test_a_function_of_another_package_declares_nothing() -> None:

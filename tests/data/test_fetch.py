@@ -176,7 +176,7 @@ def test_files_are_as_readable_as_the_umask_says(server: Server, tmp_path: Path)
 def test_another_file_than_the_published_one_leaves_nothing(server: Server, tmp_path: Path) -> None:
     server.files = {"a.gz": FILE + b"x"}
     with pytest.raises(
-        InputError, match=f"{server.url}/a.gz: what came is not the published file, whose MD5 is {md5(FILE)}"
+        InputError, match=f"{server.url}/a.gz: the downloaded file is not the published one, whose MD5 is {md5(FILE)}"
     ):
         fetch("mnist", tmp_path, base_url=server.url, downloads=ONE)
     assert files_below(tmp_path) == []
@@ -253,7 +253,7 @@ def test_a_full_disk(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_names_that_cannot_be_fetched(tmp_path: Path) -> None:
     for name in ("mnist1d", "digits"):
-        with pytest.raises(InputError, match=f"data '{name}' needs no fetch: it is made on the spot"):
+        with pytest.raises(InputError, match=f"data '{name}' needs no fetch: it is computed"):
             fetch(name, tmp_path)
     with pytest.raises(
         InputError, match=r"data 'minst': cannot be fetched; did you mean 'mnist'\? \(allowed: mnist, fash"

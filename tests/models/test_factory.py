@@ -88,10 +88,6 @@ def test_wrong_and_missing_options_are_all_told(module: str) -> None:
         f"model.classes = 4: '{name}' gets 'classes' from the program; leave it out",
         f"model.depth: '{name}' needs this option and it is not given (allowed: width, depth)",
     )
-    with pytest.raises(
-        InputError, match=r"model.widths: 'mlp' needs this option and it is not given \(allowed: widths, dropout\)"
-    ):
-        factory("mlp", {}, (4,), 2)
 
 
 def test_a_constructor_that_fails_is_quoted(module: str) -> None:

@@ -59,7 +59,7 @@ def test_what_is_committed_is_never_changed(tmp_path, filled):
     target.mkdir()
     if filled:
         (target / "mine").write_text("mine")
-    with pytest.raises(FileExistsError, match=r"round-000 is there already, and what is committed is never changed"):
+    with pytest.raises(FileExistsError, match=r"round-000 exists already, and committed folders are never changed"):
         commit(target, FILES, {})
     assert names(target) == (["mine"] if filled else [])
     assert names(tmp_path) == ["round-000"]

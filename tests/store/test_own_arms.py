@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tickets
-from tickets.store import Committed, Layout, read_trained, verify, wanted_arms, write_round
+from tickets.store import Committed, Layout, read_networks, read_trained, verify, wanted_arms, write_round
 from tickets.store.arrays import decode
 
 MINE = {"name": "mine", "mask": "my.rules:f", "values": "my.rules:g"}
@@ -94,6 +94,19 @@ def test_pruned_weights_are_read_from_the_initial_values(saved_run, example, lab
         np.testing.assert_array_equal(found.trained[name][mask], 2 * found.values[name][mask])
         found.values[name][:] = 7  # the caller's own
     assert tickets.load(saved_run).arm(label, 1, 1).values["1.weight"].max() < 7
+
+
+@pytest.mark.parametrize("label", ["frozen", "places", "mine"])
+def test_the_networks_of_a_round_are_those_that_are_loaded_one_by_one(saved_run, label):
+    found = [network for network in read_networks(saved_run / "cohort-000", 1) if network.arm == label]
+    assert [network.replicate for network in found] == [0, 1]
+    for network in found:
+        one = tickets.load(saved_run).arm(label, network.replicate, 1)
+        for name in one.values:
+            np.testing.assert_array_equal(network.initial[name], one.values[name])
+            np.testing.assert_array_equal(network.trained[name], one.trained[name])
+            if name in one.mask:
+                np.testing.assert_array_equal(network.mask[name], one.mask[name])
 
 
 def test_a_mask_with_another_number_of_weights_is_neither_written_nor_good(saved_run, example, run):

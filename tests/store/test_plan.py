@@ -112,8 +112,8 @@ def test_every_such_arm_is_named_once(tmp_path, example):
     with pytest.raises(InputError) as raised:
         missing(example.config(rewind=rewind, arms=arms), tmp_path)
     assert [problem.split("; what")[0] for problem in raised.value.problems] == [
-        "arm 'constant' was trained here with start = none; the campaign now says 0",
         "arm 'constant' was trained here with value = 0.5; the campaign now says 1.0",
+        "arm 'constant' was trained here with start = none; the campaign now says 0",
         "arm 'random_mask' was trained here with start = none; the campaign now says 0",
     ]
 

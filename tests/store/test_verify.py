@@ -350,7 +350,7 @@ def test_a_manifest_that_says_little_is_a_problem_and_no_crash(campaign, cohort)
     rehash(cohort / "round-002", arms=["ticket"], density={})
     found = dict(told(campaign))
     assert "damaged, it lacks density" in found["round-001"]
-    assert "the contents are not of the layout" in found["round-002"]
+    assert "the contents do not have the layout of saved runs" in found["round-002"]
 
 
 def test_problems_are_plain_data(campaign, cohort):

@@ -48,9 +48,6 @@ def options(
     """Options of the command itself."""
 
 
-KINDS = ("models", "data", "arms", "scores")  # the tables of tickets.catalogue that `tickets list` prints
-
-
 @app.command(short_help="Run a campaign, or go on with it.")
 def run(
     file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="The campaign file.")],
@@ -134,8 +131,8 @@ def compare(
         float | None,
         typer.Option(
             metavar="X",
-            help="The margin of equivalence: the largest difference that does not matter. Of accuracies a fraction, of "
-            "losses in nats, of steps relative.  [default: 5 % of the dense network's error or loss; 0.05]",
+            help="The margin of equivalence: the largest difference that does not matter, in the metric's unit; for "
+            "accuracies a fraction, for steps relative.  [default: 5 % of the dense network's error or loss; 0.05]",
         ),
     ] = None,
     tune: Annotated[
@@ -192,7 +189,7 @@ def verify(folder: Folder, as_json: AsJson = False) -> None:
     _exit_if(bool(problems))
 
 
-@app.command("list", short_help="List the models, data sets, arms or scores.")
+@app.command("list", short_help="List the models, data sets, inits, arms, scores or probes.")
 def list_names(
     kind: Annotated[str, typer.Argument(metavar="KIND", help="models, data, inits, arms, scores or probes.")],
     as_json: AsJson = False,

@@ -20,6 +20,7 @@ from tickets.analysis import (
     winning,
 )
 from tickets.analysis.criteria import NO_SLOWER, STEPS
+from tickets.analysis.metrics import has_accuracy
 from tickets.analysis.rule import Rule, Rules, rule_for
 from tickets.command_line.terminal import make_console, say, show_table
 from tickets.command_line.verdict import print_verdict
@@ -29,7 +30,7 @@ _EARLY, _FINAL = "early_stop_test_accuracy", "final_test_accuracy"
 
 
 def print_choices(chosen: pd.DataFrame, key: str, left_out: Sequence[str]) -> None:
-    """Print the value of a swept key at which each arm validates best, by round.
+    """Print, by round, the value of a swept key at which each arm has its best validation result.
 
     Parameters
     ----------
@@ -38,7 +39,7 @@ def print_choices(chosen: pd.DataFrame, key: str, left_out: Sequence[str]) -> No
     key
         The swept key.
     left_out
-        What is left out of the comparison, one line each.
+        The replicates and arms that are left out of the comparison, one line each.
     """
     console = make_console()
     for line in left_out:
@@ -76,7 +77,7 @@ def print_comparison(rounds: pd.DataFrame, compared: pd.DataFrame, metric: str, 
     for one in winning(rounds, rules):
         print_verdict(console, one)
         of_run = required[required["run"] == one.run]
-        if len(of_run):
+        if len(of_run) and has_accuracy(rounds[rounds["run"] == one.run]):
             say(
                 console,
                 f"{one.run}: the criteria of a winning ticket, by density; 95 % intervals, simultaneous over all rows",
@@ -91,19 +92,36 @@ def print_comparison(rounds: pd.DataFrame, compared: pd.DataFrame, metric: str, 
             say(console, f"{one.run}: no accuracy or R2 to compare by; give a loss, as in --metric final_test_loss")
             continue
         unit = _unit(metric, rule)
-        what = f"ticket {'/' if METRICS[metric].ratio else 'minus'} control"
-        limit = float(rows["margin"].iloc[0])
-        shown_limit = f"{100 * limit:g} %" if METRICS[metric].ratio else f"{unit.scale * limit:.4g} {unit.name}"
-        heading = f"{rule.labels.heading(metric)}, {what}, {unit.name}; margin of equivalence: {shown_limit}"
-        say(console, f"{one.run}: {heading}")
+        say(console, f"{one.run}: {_heading(metric, rule, unit, float(rows['margin'].iloc[0]))}")
         show_table(console, _table(rows, unit, final), keys=2)
         for note in _notes(rows, rounds[rounds["run"] == one.run], metric, rules):
             say(console, note)
 
 
+def _heading(metric: str, rule: Rule, unit: _Unit, margin: float) -> str:
+    """What the table of a metric shows, in which unit, and the margin of equivalence."""
+    heading = rule.labels.heading(metric)
+    if METRICS[metric].ratio:
+        return f"{heading}, ticket / control, ratio; margin of equivalence: {100 * margin:g} %"
+    of = f", {unit.name}" if unit.name else ""
+    return f"{heading}, ticket minus control{of}; margin of equivalence: {unit.scale * margin:.4g} {unit.name}".rstrip()
+
+
 @dataclass(frozen=True)
 class _Unit:
-    """How a metric is shown: value x scale, formatted by `form`; `column` holds the value."""
+    """How differences, or ratios, are shown.
+
+    Parameters
+    ----------
+    name
+        The unit; "" for none.
+    scale
+        Values are multiplied by it.
+    form
+        Format specification of a number.
+    column
+        The column that has the values.
+    """
 
     name: str
     scale: float
@@ -118,13 +136,20 @@ def _unit(metric: str, rule: Rule) -> _Unit:
     if METRICS[metric].ratio:
         return _Unit("ratio", 1.0, ".2f", "ratio")
     label = rule.labels.of(metric)
-    return _Unit(label.difference or label.name, label.factor, label.table_form)
+    return _Unit(label.difference, label.factor, label.table_form)
 
 
 def _table(rows: pd.DataFrame, unit: _Unit, final: pd.DataFrame | None) -> Table:
     shown = Table()
     with_p = bool(rows["p"].notna().any())
-    left = ["control", "density", "n", unit.name, "95 % interval", *(["p", "p adjusted"] if with_p else [])]
+    left = [
+        "control",
+        "density",
+        "n",
+        unit.name or unit.column,
+        "95 % interval",
+        *(["p", "p adjusted"] if with_p else []),
+    ]
     for heading in left:
         shown.add_column(heading, justify="left" if heading == "control" else "right")
     shown.add_column("the ticket is")
@@ -208,7 +233,7 @@ def _size(value: float, metric: str, rule: Rule) -> str:
     if METRICS[metric].ratio:
         return f"{value:.1f} steps"
     unit = _unit(metric, rule)
-    return f"{unit.text(value)} {unit.name}"
+    return f"{unit.text(value)} {unit.name}".rstrip()
 
 
 def _p_text(p: float) -> str:

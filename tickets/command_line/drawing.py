@@ -1,4 +1,4 @@
-"""Matplotlib for a command that draws into files, whatever the user's environment says of screens and settings."""
+"""Set up matplotlib for drawing into files, independent of the user's display and settings."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from tickets.errors import InputError
 
 
 def prepare_drawing() -> None:
-    """Import matplotlib for a process that draws into files only.
+    """Import matplotlib for a process that only draws into files.
 
-    The settings in the user's matplotlibrc do not matter: figures have a style of their own.
+    The settings in the user's matplotlibrc have no effect on figures, which set their own style.
 
     Raises
     ------
     InputError
-        If the user's matplotlibrc cannot be read at all.
+        If the user's matplotlibrc cannot be read.
     """
-    # A notebook sets a backend for the processes that it starts, and that backend need not be installed.
+    # A notebook sets a backend for the processes that it starts, which need not be installed.
     os.environ["MPLBACKEND"] = "agg"
-    # Warnings about matplotlib's cache folder, or about a setting with no such value, concern no figure.
+    # Warnings about matplotlib's cache folder or about invalid settings do not concern the figures.
     logging.getLogger("matplotlib").setLevel(logging.CRITICAL)
     try:
         import matplotlib  # noqa: F401

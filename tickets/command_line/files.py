@@ -1,4 +1,4 @@
-"""Writing the files that a command made to a folder."""
+"""Write the output files of a command to a folder."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
     folder
         The folder.
     files
-        The contents, by path in the folder.
+        {path in the folder: content}.
 
     Raises
     ------
     InputError
-        If a file stands where a folder should be or the other way round, if the disk is full, or if the folder may not
-        be written to.
+        If there is a file in the place of a folder or a folder in the place of a file, if the disk is full, or if the
+        folder is not writable.
     """
     for name, data in files.items():
         try:

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 
 
 def print_left_out(left_out: Mapping[str, str]) -> bool:
-    """Print the runs that were left out, one a line on stderr.
+    """Print the runs that were left out on stderr, one per line.
 
     Parameters
     ----------
     left_out
-        Why each was left out, by run id.
+        {run id: why it was left out}.
 
     Returns
     -------

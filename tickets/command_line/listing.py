@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic.fields import FieldInfo
 
 from tickets.command_line.terminal import make_console, say
 from tickets.config.named import Named
+from tickets.config.rules import keys_without_choice
 from tickets.config.tables import ArmConfig, DataConfig, InitConfig, ModelConfig, ProbeConfig, ScoreConfig
 from tickets.config.types import described
-
-_MISSING = object()
 
 KINDS: Mapping[str, type[Named]] = {
     "models": ModelConfig,
@@ -26,7 +25,19 @@ KINDS: Mapping[str, type[Named]] = {
 
 
 def records(kind: str) -> list[dict[str, Any]]:
-    """A record for each name of a kind, as JSON: name, summary, and the default and allowed values of each key."""
+    """A record for each name of a kind, as JSON: name, summary, and the default and allowed values of each option.
+
+    Parameters
+    ----------
+    kind
+        A key of `KINDS`.
+
+    Returns
+    -------
+    list of dict
+        Each {"name", "summary", "options": {option: {"default", "allowed"}}}. Options that a name has no choice in,
+        such as the ticket's `pruned`, are left out.
+    """
     named = KINDS[kind]
     return [
         {"name": name, "summary": entry.summary, "options": _options(named, name)}
@@ -35,33 +46,62 @@ def records(kind: str) -> list[dict[str, Any]]:
 
 
 def print_names(kind: str) -> None:
-    """Print each name of a kind, its summary and its options; the options that all of them have are described below."""
+    """Print each name of a kind, its summary and its options; the options that they share are described below.
+
+    Parameters
+    ----------
+    kind
+        A key of `KINDS`.
+    """
     found, console = records(kind), make_console()
-    shared = {key: option for key, option in found[0]["options"].items() if _in_all(found, key, "allowed")}
+    shared = _shared(found, KINDS[kind])
     width = max(len(record["name"]) for record in found)
     for record in found:
         say(console, f"{record['name']:<{width}}  {record['summary']}", indent=width + 2)
         for key, option in record["options"].items():
             if key not in shared:
                 say(console, f"{'':<{width}}    {_given(key, option)}: {option['allowed']}", indent=width + 6)
-            elif not _in_all(found, key, "default"):
+            elif not _one_default(found, key):
                 say(console, f"{'':<{width}}    {_given(key, option)}", indent=width + 6)
-    if shared:
-        say(console, "\nOptions of all of them:")
-        for key, option in shared.items():
-            given = _given(key, option) if _in_all(found, key, "default") else key
+    for names in dict.fromkeys(shared.values()):
+        say(console, f"\nOptions of {_among(names, found)}:", indent=2)
+        for key in (key for key, having in shared.items() if having == names):
+            option = next(record["options"][key] for record in found if key in record["options"])
+            given = _given(key, option) if _one_default(found, key) else key
             say(console, f"  {given}: {option['allowed']}", indent=4)
 
 
-def _in_all(found: list[dict[str, Any]], key: str, what: str) -> bool:
-    """Whether all of several names have an option, with the same default or the same allowed values."""
-    values = [record["options"][key][what] if key in record["options"] else _MISSING for record in found]
-    return len(found) > 1 and all(value is not _MISSING and value == values[0] for value in values)
+def _shared(found: list[dict[str, Any]], named: type[Named]) -> dict[str, tuple[str, ...]]:
+    """{option: the names that have it}, for the options that all names, or all but one of three or more, have.
+
+    Keys of every table of the kind are among them, whichever names have a choice in them.
+    """
+    shared = {}
+    for key in dict.fromkeys(key for record in found for key in record["options"]):
+        having = tuple(record["name"] for record in found if key in record["options"])
+        allowed = {record["options"][key]["allowed"] for record in found if key in record["options"]}
+        if len(allowed) == 1 and len(having) > 1 and (key in named.model_fields or len(found) - len(having) <= 1):
+            shared[key] = having
+    return shared
+
+
+def _among(names: Sequence[str], found: list[dict[str, Any]]) -> str:
+    lacking = [record["name"] for record in found if record["name"] not in names]
+    if len(lacking) > 1:
+        return ", ".join(names)
+    return f"all but {lacking[0]}" if lacking else "all of them"
+
+
+def _one_default(found: list[dict[str, Any]], key: str) -> bool:
+    """Whether all names that have an option have it with the same default."""
+    defaults = [record["options"][key]["default"] for record in found if key in record["options"]]
+    return all(default == defaults[0] for default in defaults)
 
 
 def _options(named: type[Named], name: str) -> dict[str, dict[str, Any]]:
+    left_out = {"name", *(keys_without_choice(name) if named is ArmConfig else ())}
     fields = named.form({"name": name}).model_fields
-    return {key: _option(field) for key, field in fields.items() if key != "name"}
+    return {key: _option(field) for key, field in fields.items() if key not in left_out}
 
 
 def _option(field: FieldInfo) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The output of `tickets run` while it trains: a progress bar on a terminal, otherwise one timestamped line a round."""
+"""The output of `tickets run` while it trains: a progress bar on a terminal, otherwise a timestamped line per round."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tickets.plurals import counted
 
 
 class Lines:
-    """A listener that prints a timestamped line for each event but training steps; for files and pipes."""
+    """A listener that prints a timestamped line for each event except training steps; for files and pipes."""
 
     def __call__(self, event: Event) -> None:
         """Print a line."""
@@ -38,7 +38,7 @@ class Live:
         self._task = self._bar.add_task("training", total=None)
 
     def __call__(self, event: Event) -> None:
-        """Move the bar, or print a line above it."""
+        """Advance the bar, or print a line above it."""
         if isinstance(event, Steps):
             self._bar.advance(self._task, event.count)
             return
@@ -77,7 +77,7 @@ def line(event: Event) -> str | None:
     Returns
     -------
     str or None
-        None for `Steps`, of which there are too many for lines.
+        None for `Steps`, which is not printed.
     """
     if isinstance(event, Begun):
         return _begun(event)

@@ -18,7 +18,7 @@ def write_report(folder: Path, out: Path | None, only: str | None) -> bool:
     out
         The report's folder; by default "report" in `folder`.
     only
-        The name of one figure; only its files are written then, and all their paths are printed.
+        The name of a figure, to write only the files of this figure and print their paths; None for the whole report.
 
     Returns
     -------
@@ -28,7 +28,7 @@ def write_report(folder: Path, out: Path | None, only: str | None) -> bool:
     Raises
     ------
     InputError
-        If `folder` holds no runs, or if `out` cannot be written to.
+        If `folder` has no runs, or if `out` cannot be written to.
     """
     prepare_drawing()
     from tickets.analysis.report import PAGE, make_figure, make_report

@@ -1,4 +1,4 @@
-"""Standard input, output and error where they are closed, or where nothing reads the output.
+"""Standard input, output and error when they are closed, or when the reader of the output has ended.
 
 A command does its work whether or not its output is read.
 """
@@ -18,7 +18,7 @@ _STREAMS = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
 
 
 class Lasting(io.RawIOBase):
-    """A file descriptor that is written to until a write fails; everything after that is dropped.
+    """A file descriptor that is written to until a write fails; later output is dropped.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ class Lasting(io.RawIOBase):
     Attributes
     ----------
     failure
-        Why a write failed; None if none did, or if the reader has only gone away.
+        Why a write failed; None if none did, or if it failed because the reader has ended.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -76,7 +76,7 @@ def discard(descriptor: int) -> None:
         The file descriptor.
     """
     nowhere = os.open(os.devnull, os.O_RDWR)
-    if nowhere == descriptor:  # it was the lowest free one
+    if nowhere == descriptor:  # it was closed, and the lowest free number
         os.set_inheritable(descriptor, True)
         return
     os.dup2(nowhere, descriptor)
@@ -87,7 +87,7 @@ def open_streams() -> list[Lasting]:
     """Redirect closed standard streams to os.devnull, and make output and error `Lasting`.
 
     If a standard stream stayed closed, the first file that is opened would get its number, and print() to a closed
-    standard error would go to standard output. Streams that are not the process's own (a test's) stay as they are.
+    standard error would go to standard output. Streams that were replaced (by a test) are not changed.
 
     Returns
     -------
@@ -135,7 +135,7 @@ def close_streams(lasting: list[Lasting]) -> OSError | None:
     Returns
     -------
     OSError or None
-        Why a write failed, now or earlier; None if none did, or if nothing read the output.
+        Why a write failed, now or earlier; None if none did, or if the reader of the output has ended.
     """
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):

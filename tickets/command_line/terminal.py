@@ -1,4 +1,4 @@
-"""Prose and tables on standard output, at any width of the terminal and in files; nothing is cut off."""
+"""Print text and tables on terminals of any width and to files, without cutting anything off."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ _WIDEST = 100_000  # columns; no table is wider
 
 
 def make_console() -> Console:
-    """Standard output: as wide as the terminal; in files and pipes, so wide that nothing is wrapped or cut off."""
+    """A console for standard output, as wide as the terminal; for files and pipes so wide that no text is wrapped."""
     terminal = sys.stdout.isatty()
     # Without markup: "[Errno 5] ..." would be read as a style.
     return Console(highlight=False, markup=False, force_terminal=terminal, width=None if terminal else _WIDEST)
 
 
 def say(console: Console, text: str, indent: int = 0) -> None:
-    """Print prose: wrapped between words on a terminal, each paragraph on one line in files and pipes.
+    """Print text, wrapped between words on a terminal; in files and pipes each paragraph is one line.
 
     Parameters
     ----------
     console
         From `make_console`.
     text
-        One paragraph or, with line breaks, several. A word longer than the terminal is wide is not broken.
+        One paragraph, or several with line breaks between them. Words wider than the terminal are not broken.
     indent
-        The number of spaces before each line of a paragraph but its first.
+        The number of spaces before each line of a paragraph except the first.
     """
     lines = text.splitlines() or [""]
     if console.is_terminal:
@@ -41,16 +41,16 @@ def say(console: Console, text: str, indent: int = 0) -> None:
 
 
 def wrapped(text: str, width: int, indent: int = 0) -> list[str]:
-    """Text broken into lines at spaces.
+    """Break text into lines at spaces.
 
     Parameters
     ----------
     text
         One paragraph.
     width
-        The most columns of a line; a longer word has a line of its own.
+        The maximal width of a line; a longer word has a line of its own.
     indent
-        The number of spaces before each line but the first.
+        The number of spaces before each line except the first.
 
     Returns
     -------
@@ -68,21 +68,21 @@ def wrapped(text: str, width: int, indent: int = 0) -> list[str]:
 
 
 def show_table(console: Console, table: Table, keys: int = 1) -> None:
-    """Print a table with every cell complete and on one line, whatever the width of the terminal.
+    """Print a table with every cell complete and on one line, on a terminal of any width.
 
-    In files and pipes, and where it fits, the table is printed as it is. On a terminal that is too narrow it loses its
-    frame, and its headings take several lines; if it is still too wide, its columns are split among several tables,
-    each of which begins with the key columns. If the key columns leave no room for one of the others, it stays one
-    table, whose lines are longer than the terminal is wide.
+    In files and pipes, and where it fits, the table is printed unchanged. On a terminal that is too narrow it has no
+    frame, and its headings are wrapped. If it is still too wide, its columns are split among several tables, each of
+    which begins with the key columns. If one of the other columns does not fit beside the key columns, the table is not
+    split, and its lines are wider than the terminal.
 
     Parameters
     ----------
     console
         From `make_console`.
     table
-        Its columns, rows and sections are printed; options of columns other than `justify` are ignored.
+        The table. Its columns, rows and sections are printed; options of columns other than `justify` are ignored.
     keys
-        The number of key columns, the first ones, which identify a row and are repeated in each of several tables.
+        The number of key columns. These are the first columns, which identify a row and are repeated in each table.
     """
     every = range(len(table.columns))
     framed = _columns(table, every, framed=True)
@@ -97,7 +97,7 @@ def show_table(console: Console, table: Table, keys: int = 1) -> None:
 
 
 def _blocks(console: Console, table: Table, keys: int) -> Iterator[list[int]]:
-    """The columns of each table into which a frameless table is split: as few tables as fit; one if none would fit."""
+    """The columns of each table into which a frameless table is split, as few as fit; one if a column does not fit."""
     first, others = list(range(keys)), list(range(keys, len(table.columns)))
     if any(_width(console, _columns(table, [*first, index], framed=False)) > console.width for index in others):
         yield [*first, *others]
@@ -112,7 +112,7 @@ def _blocks(console: Console, table: Table, keys: int) -> Iterator[list[int]]:
 
 
 def _columns(table: Table, columns: Sequence[int], framed: bool) -> Table:
-    """Some columns of a table, whose cells do not wrap; without a frame, headings wrap between words."""
+    """A table of some columns, whose cells are not wrapped; without a frame, headings are wrapped between words."""
     shown = (
         Table(title=table.title)
         if framed

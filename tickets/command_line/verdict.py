@@ -21,7 +21,7 @@ from tickets.store import load
 
 
 def print_verdict(console: Console, one: Winning) -> None:
-    """Print the verdict on one run and the density that decided it, then the numbers, one a line.
+    """Print the verdict on one run and the density that decided it, then the numbers, one per line.
 
     Parameters
     ----------
@@ -79,8 +79,10 @@ def print_claims(found: pd.DataFrame, rules: Rules) -> None:
     rules
         How each run is judged.
     """
-    points = all(rule_for(run, rules).labels.accuracy.difference == "points" for run in found["run"])
-    estimate = "points" if points else "estimate"
+    estimated = found[found["estimate"].notna()]
+    units = {rule_for(run, rules).labels.accuracy.difference for run in estimated["run"]}
+    common = units.pop() if len(units) == 1 else ""
+    estimate = common or "estimate"
     console = make_console()
     shown = Table()
     for heading in ("run", "claim", "answer", "density", estimate, "95 % interval", "n", "registered"):
@@ -88,7 +90,7 @@ def print_claims(found: pd.DataFrame, rules: Rules) -> None:
     for row in found.to_dict("records"):
         label = rule_for(row["run"], rules).labels.accuracy
         value, low, high = (_difference(row[name], label) for name in ("estimate", "low", "high"))
-        unit = "" if points or not value or not label.difference else f" {label.difference}"
+        unit = f" {label.difference}" if value and label.difference and not common else ""
         shown.add_row(
             row["run"],
             row["id"],

@@ -13,16 +13,16 @@ from tickets.store.verify import Problem
 
 
 def print_problems(folder: Path, problems: Sequence[Problem], notes: Sequence[Problem], as_json: bool) -> None:
-    """Print what is wrong with saved files.
+    """Print the differences that `verify` found, and notes.
 
     Parameters
     ----------
     folder
         The folder that was verified.
     problems
-        What is wrong, printed on stderr one a line, or as JSON on stdout.
+        The differences, printed one per line on stderr, or as JSON on stdout.
     notes
-        What is not wrong but worth knowing; on stdout, with JSON on stderr.
+        Notes, which are not differences; printed on stdout, or with JSON on stderr.
     as_json
         Whether to print JSON.
     """

@@ -105,12 +105,6 @@ def _one_shot(rounds: int, density: float | None) -> str | None:
     return f"prunes once, so it needs rounds = 1, not {rounds}; with more rounds give prune.rate instead"
 
 
-def _classes_only(loss: str, value: object) -> str | None:
-    if loss == "cross_entropy" or not value:
-        return None
-    return f'only loss "cross_entropy" has it, not "{loss}"; leave it out or write loss = "cross_entropy"'
-
-
 def _no_folder(folder: object) -> str | None:
     return "cannot be an option: it is the data folder, given by --data, data_folder or TICKETS_DATA"
 
@@ -127,8 +121,6 @@ RULES = (
     Rule(("prune.density", "prune.rate"), _rate),
     Rule(("rounds", "prune.density"), _one_shot),
     Rule(("data.folder",), _no_folder),
-    Rule(("train.loss", "train.label_smoothing"), _classes_only),
-    Rule(("train.loss", "train.class_weights"), _classes_only),
 )
 
 
@@ -176,6 +168,16 @@ ARM_RULES = (
     Rule(("name", "start"), _start),
     Rule(("name", "pruned"), _pruned),
 )
+
+
+# A value of each key that is not its default.
+_NOT_DEFAULT = {"label": "another_label", "draws": 2, "start": 0, "pruned": "initial"}
+
+
+def keys_without_choice(arm: str) -> frozenset[str]:
+    """The keys of an arm of the catalogue that have no legal value but their default."""
+    pairs = [(rule, key) for rule in ARM_RULES for key in rule.keys[1:]]
+    return frozenset(key for rule, key in pairs if rule.judge(arm, _NOT_DEFAULT[key]) is not None)
 
 
 def flat(table: Mapping[str, Any]) -> dict[str, Any]:

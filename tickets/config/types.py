@@ -206,7 +206,7 @@ Slug = Annotated[
     str,
     legal(
         f"must be 1 to {NAME_LENGTH} of the letters a-z and A-Z, digits, '.', '_' and '-', "
-        "and not begin with '.' or '-' (it names a folder)",
+        "and must not begin with '.' or '-' (it names a folder)",
         _is_slug,
     ),
 ]
@@ -220,7 +220,7 @@ def _is_label(name: str) -> bool:
 Label = Annotated[
     str,
     legal(
-        f"must be 1 to {NAME_LENGTH} of the letters a-z and A-Z, digits, '_' and '-', and not begin with '-' "
+        f"must be 1 to {NAME_LENGTH} of the letters a-z and A-Z, digits, '_' and '-', and must not begin with '-' "
         "(it names an arm in tables and files)",
         _is_label,
     ),

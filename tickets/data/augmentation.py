@@ -18,7 +18,7 @@ def flip_and_crop(batch: Tensor, generator: torch.Generator, padding: int = 4) -
     generator
         A CPU generator, the only source of random numbers, so that they do not depend on the device.
     padding
-        Zeros on every side of the normalised image, which are the mean colour and not black.
+        The number of zeros added on every side. In a normalised image, 0 is the mean colour, not black.
 
     Returns
     -------
@@ -30,7 +30,7 @@ def flip_and_crop(batch: Tensor, generator: torch.Generator, padding: int = 4) -
     offsets = torch.randint(2 * padding + 1, (2, count), generator=generator)
     top, left = offsets.to(batch.device)
 
-    # Flip and crop are a single gather: a flipped image reads its padded rows backwards.
+    # A single gather flips and crops: the padded rows of a flipped image are read backwards.
     padded_width = width + 2 * padding
     column = torch.arange(width, device=batch.device) + left[:, None]  # (b, width)
     column = torch.where(flipped.to(batch.device)[:, None], padded_width - 1 - column, column)

@@ -44,12 +44,12 @@ def cifar10(folder: Path | None, augment: bool = False) -> Dataset:
     folder
         The data folder.
     augment
-        Flip and crop every training batch at random (`flip_and_crop`).
+        Whether to flip and crop every training batch at random (`flip_and_crop`).
 
     Raises
     ------
     InputError
-        With every file that is missing or damaged.
+        If files are missing or damaged; the message names each of them.
     """
     paths = locate("cifar10", folder, FILES, _PLACES, unread=_UNREAD)
     batches, sha256 = read_all("cifar10", folder, paths, _parse)
@@ -69,10 +69,15 @@ def cifar10(folder: Path | None, augment: bool = False) -> Dataset:
 def parse_records(contents: bytes) -> np.ndarray:
     """The records of one file, (n, 3073) uint8: the label, then the red, green and blue planes, row by row.
 
+    Parameters
+    ----------
+    contents
+        The bytes of the file.
+
     Raises
     ------
     InputError
-        With what was found and what is expected.
+        If the file does not consist of whole records, or a label is not 0 to 9.
     """
     if not contents or len(contents) % _RECORD:
         raise InputError(

@@ -13,13 +13,13 @@ from torch import Tensor
 
 from tickets.errors import InputError
 
-Augment = Callable[[Tensor, torch.Generator], Tensor]  # (b, *input_shape) -> the same shape
+Augment = Callable[[Tensor, torch.Generator], Tensor]  # (b, *input_shape) to the same shape
 
 WHOLE = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)  # the dtypes of whole-number inputs
 PARTS = ("train_inputs", "train_labels", "test_inputs", "test_labels")
 # RandomState's stream is frozen, so a split is the same with every version of numpy.
 _SPLIT_SEED = 20190506
-_AT_ONCE = 64  # numbers of each example, while all are reordered
+_AT_ONCE = 64  # values of each example that are reordered at a time
 
 
 @dataclass(frozen=True)
@@ -29,20 +29,25 @@ class Dataset:
     Attributes
     ----------
     name : str
-        As messages name it.
-    train_inputs, test_inputs : Tensor, (n, *input_shape) and (m, *input_shape)
-        float32, or whole numbers (tokens, for example) of any dtype in `WHOLE`. Whole numbers become float32 for a
-        model that takes float32, and int64 for one that does not.
-    train_labels, test_labels : Tensor
+        The name, for messages.
+    train_inputs : Tensor, (n, *input_shape)
+        float32, or whole numbers (tokens, for example) of any dtype in `WHOLE`. Whole numbers are converted to float32
+        for a model that accepts float32, and to int64 for any other model.
+    train_labels : Tensor
         The targets. Classification: (n,) int64 in [0, classes). Regression: (n, k) float32.
+    test_inputs : Tensor, (m, *input_shape)
+        As `train_inputs`.
+    test_labels : Tensor
+        As `train_labels`.
     classes : int
-        Classification: the number of classes, at least 2. Regression: k, the numbers to predict for each example, at
-        least 1.
+        Classification: the number of classes, at least 2. Regression: k, the number of values to predict for each
+        example, at least 1.
     sha256 : str
-        Of the contents that were read: for files, their uncompressed contents in a fixed order; for data that is
-        computed, the bytes of the four tensors in the order of `PARTS`.
+        The hash of the contents. For files: of their uncompressed contents in a fixed order. For computed data: of the
+        bytes of the four tensors in the order of `PARTS`.
     augment : callable, optional
-        Maps a training batch to one of the same shape. It draws only from the generator (on the CPU) that it is given.
+        Maps a training batch to one of the same shape. All its random numbers are from the generator (on the CPU) that
+        is its second argument.
     """
 
     name: str
@@ -65,11 +70,11 @@ class Dataset:
         return self.train_inputs.dtype in WHOLE
 
     def with_inputs(self, dtype: torch.dtype) -> Dataset:
-        """The same data set with inputs of this dtype."""
+        """The same data set with its inputs converted to a dtype."""
         return replace(self, train_inputs=self.train_inputs.to(dtype), test_inputs=self.test_inputs.to(dtype))
 
     def validated(self) -> Dataset:
-        """This data set, if its tensors fit together.
+        """Return this data set after checking that its tensors fit together.
 
         Raises
         ------
@@ -85,14 +90,18 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Examples:
-    """What the trainer uses: a data set whose training examples are split into training and validation.
+    """The examples that networks are trained and evaluated on: training, validation and test.
 
     Attributes
     ----------
-    train_inputs, validation_inputs, test_inputs : Tensor, (examples, *input_shape)
-        float32, or int64 for a model that takes whole numbers.
-    train_labels, validation_labels, test_labels : Tensor
-        The targets: (examples,) int64, or (examples, k) float32 for regression.
+    train_inputs : Tensor, (n, *input_shape)
+        float32, or int64 for a model of whole-number inputs.
+    train_labels : Tensor
+        The targets: (n,) int64, or (n, k) float32 for regression.
+    validation_inputs, test_inputs : Tensor
+        As `train_inputs`, with other numbers of examples.
+    validation_labels, test_labels : Tensor
+        As `train_labels`, with other numbers of examples.
     classes : int
         The number of classes; for regression k.
     augment : callable, optional
@@ -114,27 +123,27 @@ class Examples:
         return tuple(self.train_inputs.shape[1:])
 
     def to(self, device: torch.device) -> Examples:
-        """The same examples with their tensors on a device."""
+        """The same examples, with their tensors moved to a device."""
         tensors = {field.name: getattr(self, field.name) for field in fields(self)}
         moved: dict[str, Any] = {name: one.to(device) for name, one in tensors.items() if isinstance(one, Tensor)}
         return replace(self, **moved)
 
 
 def split(dataset: Dataset, validation: int, *, in_place: bool = False) -> Examples:
-    """Set `validation` of the training examples aside, the same ones in every run.
+    """Split the training examples of a data set into training and validation examples.
 
-    The split is a function of (n, validation) alone: one fixed permutation of the n training examples, the last
-    `validation` of which are for validation. So no seed of a campaign changes it, and a larger validation set contains
-    every smaller one.
+    The n training examples are put into a fixed order, and the last `validation` of them become the validation set. The
+    split depends on (n, validation) alone, not on a seed, and a larger validation set contains every smaller one.
 
     Parameters
     ----------
     dataset : Dataset
-        n training examples.
+        The data set, with n training examples.
     validation : int
-        Between 1 and n - 1.
+        The number of validation examples, 1 to n - 1.
     in_place : bool
-        Reorder the data set's own training inputs instead of copying them; the data set must not be used afterwards.
+        Whether to reorder the data set's training inputs in-place instead of copying them; the data set must not be
+        used afterwards.
 
     Raises
     ------
@@ -164,19 +173,19 @@ def split(dataset: Dataset, validation: int, *, in_place: bool = False) -> Examp
 
 
 def _reordered(inputs: Tensor, order: Tensor) -> Tensor:
-    """Reorder the examples in-place, a few numbers of every example at a time."""
+    """Reorder the examples in-place, `_AT_ONCE` values of every example at a time."""
     for some in inputs.view(len(inputs), -1).split(_AT_ONCE, 1):
         some.copy_(some[order])
     return inputs
 
 
 def fixed_permutation(count: int) -> np.ndarray:
-    """The permutation of `count` examples, int64 (count,), that every split uses."""
+    """The order into which `split` puts `count` examples: a fixed permutation, (count,) int64."""
     return np.random.RandomState(_SPLIT_SEED).permutation(count).astype(np.int64)
 
 
 def digest(*tensors: Tensor) -> str:
-    """SHA-256, in hexadecimal, of the concatenated bytes of the tensors (C order)."""
+    """The SHA-256, in hexadecimal, of the concatenated bytes of tensors (C order)."""
     total = hashlib.sha256()
     for tensor in tensors:
         total.update(tensor.detach().cpu().contiguous().numpy().data)
@@ -184,7 +193,7 @@ def digest(*tensors: Tensor) -> str:
 
 
 def _type_problems(dataset: Dataset) -> list[str]:
-    """What is wrong with the type of each field; only without any can the numbers be checked."""
+    """The fields of a wrong type, a sentence each. The values are checked only if there are none."""
     problems = [problem for label in PARTS if (problem := _tensor_problem(getattr(dataset, label), label))]
     classes: Any = dataset.classes  # a user's function may have put anything there
     sha256: Any = dataset.sha256
@@ -203,7 +212,7 @@ def _type_problems(dataset: Dataset) -> list[str]:
 
 
 def _unlike(dataset: Dataset) -> list[str]:
-    """How training and test examples differ in dtype or shape."""
+    """The differences in dtype or shape of training and test examples, a sentence each."""
     problems = []
     for kind in ("inputs", "labels"):
         train, test = getattr(dataset, f"train_{kind}"), getattr(dataset, f"test_{kind}")
@@ -237,13 +246,13 @@ def _tensor_problem(tensor: Any, label: str) -> str | None:
 
 
 def _part_problems(dataset: Dataset, part: str) -> list[str]:
-    """What is wrong with the training or the test examples, whose types are right."""
+    """Wrong values and numbers of examples in one part of a data set whose types are correct, a sentence each."""
     inputs: Tensor = getattr(dataset, f"{part}_inputs")
     labels: Tensor = getattr(dataset, f"{part}_labels")
     if len(inputs) != len(labels):
-        return [f"{part}_inputs has {len(inputs)} examples, {part}_labels has {len(labels)}; they must be as many"]
+        return [f"{part}_inputs has {len(inputs)} examples, {part}_labels has {len(labels)}; the numbers must be equal"]
     if inputs.numel() == 0:
-        return [f"{part}_inputs is empty, shape {tuple(inputs.shape)}; must hold at least one number"]
+        return [f"{part}_inputs is empty, shape {tuple(inputs.shape)}; must have at least one value"]
     problems = []
     if not labels.dtype.is_floating_point:
         low, high = int(labels.min()), int(labels.max())
@@ -252,7 +261,7 @@ def _part_problems(dataset: Dataset, part: str) -> list[str]:
                 f"{part}_labels go from {low} to {high}; must be from 0 to {dataset.classes - 1} (classes - 1)"
             )
     for kind, tensor in (("inputs", inputs), ("labels", labels)):
-        # In pieces: isfinite takes twice the memory of its argument.
+        # In pieces, because isfinite allocates twice the memory of its argument.
         broken = sum(int((~torch.isfinite(some)).sum()) for some in tensor.split(1000))
         if broken:
             problems.append(f"{part}_{kind} has {broken} numbers that are NaN or infinite; all must be finite")

@@ -13,7 +13,7 @@ class Download:
     Attributes
     ----------
     file
-        Its name at the address.
+        The name of the file at the address.
     md5
         The published MD5 of its bytes.
     contents_sha256
@@ -30,7 +30,15 @@ class Download:
 
 @dataclass(frozen=True)
 class Downloads:
-    """The files of a data set, and the base addresses that are tried in turn."""
+    """The files of a data set.
+
+    Attributes
+    ----------
+    addresses
+        The base addresses, which are tried in turn.
+    downloads
+        The files.
+    """
 
     addresses: tuple[str, ...]
     downloads: tuple[Download, ...]

@@ -41,7 +41,7 @@ def fetch(
     base_url
         The address of a mirror, instead of the known addresses.
     progress
-        Draw a progress bar on stderr.
+        Whether to draw a progress bar on stderr.
     downloads
         The downloads of each data set.
 
@@ -53,8 +53,8 @@ def fetch(
     Raises
     ------
     InputError
-        For an unknown name, an address that cannot be reached, content that does not match its checksum, and a folder
-        that is not writable.
+        If the name is unknown, no address can be reached, content does not match its checksum, or the folder is not
+        writable.
     """
     known = _known(name, downloads)
     if base_url is not None and not base_url.startswith(("http://", "https://")):
@@ -83,7 +83,7 @@ def _known(name: str, downloads: Mapping[str, Downloads]) -> Downloads:
     if name in downloads:
         return downloads[name]
     if name in DATA and name not in DOWNLOADS:
-        raise InputError(f"data {name!r} needs no fetch: it is made on the spot, without files")
+        raise InputError(f"data {name!r} needs no fetch: it is computed, without files")
     raise InputError(f"data {name!r}: cannot be fetched{nearest(name, downloads)} (allowed: {', '.join(downloads)})")
 
 
@@ -157,17 +157,17 @@ def _retrieved(url: str, download: Download, scratch: Path, progress: bool) -> P
             f"{url}: the download failed ({error}); check the network and run the command again, "
             "or name a mirror with --base-url"
         ) from error
-    except ValueError as error:  # what pooch raises for another checksum
+    except ValueError as error:  # raised by pooch for a wrong checksum
         raise InputError(
-            f"{url}: what came is not the published file, whose MD5 is {download.md5} ({error}); "
+            f"{url}: the downloaded file is not the published one, whose MD5 is {download.md5} ({error}); "
             "run the command again, or name a mirror with --base-url"
         ) from error
     return Path(file)
 
 
 def _install(archive: Path, download: Download, place: Path, scratch: Path) -> None:
-    """Give the checked file, or the wanted members of the checked archive, their names."""
-    # Written anew, not moved: pooch's file is readable by its owner only, whatever the umask says.
+    """Put the verified file, or the wanted members of the verified archive, in their place."""
+    # Copied, not moved: the file of pooch is readable by its owner only, whatever the umask is.
     staged = scratch / "staged"
     if download.members is None:
         shutil.copyfile(archive, staged)
@@ -184,7 +184,7 @@ def _install(archive: Path, download: Download, place: Path, scratch: Path) -> N
 
 
 def _unpack(tar: tarfile.TarFile, archive: str, member: str, size: int, target: Path) -> None:
-    """One regular file of the archive; nothing in the archive decides where it goes."""
+    """Extract one regular file of the archive to `target`; the paths in the archive are not used."""
     try:
         entry = tar.getmember(member)
     except KeyError as error:
@@ -199,7 +199,7 @@ def _unpack(tar: tarfile.TarFile, archive: str, member: str, size: int, target: 
 
 @contextmanager
 def _quiet(logger: Any) -> Iterator[None]:
-    """Without the lines that pooch logs about every download."""
+    """Suppress the lines that pooch logs about every download."""
     level = logger.level
     logger.setLevel("WARNING")
     try:
@@ -210,7 +210,7 @@ def _quiet(logger: Any) -> Iterator[None]:
 
 @contextmanager
 def _bar(file: str, progress: bool) -> Iterator[Any]:
-    """A progress bar on stderr of the kind that pooch drives, or False."""
+    """A progress bar on stderr with pooch's interface, or False."""
     if not progress:
         yield False
         return
@@ -223,7 +223,7 @@ def _bar(file: str, progress: bool) -> Iterator[Any]:
 
 
 class _Bar:
-    """What pooch wants of a progress bar (total, update, reset, close), drawn by rich."""
+    """A progress bar with pooch's interface (total, update, reset, close), drawn by rich."""
 
     def __init__(self, drawn: Any, file: str) -> None:
         self._drawn = drawn

@@ -30,20 +30,20 @@ def locate(
     aliases: Mapping[str, str] = MappingProxyType({}),
     unread: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Path]:
-    """The paths of the `files` of data set `name`, in their order. Each may be gzipped, with the suffix ".gz".
+    """The paths of the files of a data set, in the order of `files`.
 
-    If both forms of a file exist, the uncompressed one is used.
+    Each file may be gzipped, with the suffix ".gz". If both forms of a file exist, the uncompressed one is used.
 
     Parameters
     ----------
     name
         The data set's name.
     folder
-        The data folder; None: not given.
+        The data folder; None if it is not given.
     files
         The names of the files.
     places
-        Folders inside the data folder. The first that has all files is used, else the first that has any.
+        Folders inside the data folder. The first with all files is used, or else the first with any of them.
     aliases
         Alternative names of files; a file's own name takes precedence.
     unread
@@ -53,7 +53,7 @@ def locate(
     Raises
     ------
     InputError
-        With the name of every missing file.
+        If files are missing; the message names each of them.
     """
     if folder is None:
         raise InputError(
@@ -73,10 +73,15 @@ def locate(
 def read(path: Path) -> bytes:
     """The content of a file, decompressed if its name ends in .gz.
 
+    Parameters
+    ----------
+    path
+        The path of the file.
+
     Raises
     ------
     InputError
-        If the file cannot be read or its gzip data is damaged. The message has neither the path nor the remedy.
+        If the file cannot be read or its gzip data is damaged. The message contains neither the path nor the remedy.
     """
     try:
         contents = path.read_bytes()
@@ -92,12 +97,30 @@ def read(path: Path) -> bytes:
 def read_all(
     name: str, folder: Path | None, paths: Sequence[Path], parse: Callable[[str, bytes], np.ndarray]
 ) -> tuple[list[np.ndarray], str]:
-    """Every file's array, from `parse(file name, content)`, and the SHA-256 of all contents in order.
+    """Read and parse the files of a data set.
+
+    Parameters
+    ----------
+    name
+        The data set's name.
+    folder
+        The data folder, for messages.
+    paths
+        The paths of the files.
+    parse
+        ``parse(file name, content)`` returns the array of a file, or raises InputError.
+
+    Returns
+    -------
+    list of ndarray
+        The array of each file.
+    str
+        The SHA-256 of all contents, in the order of `paths`.
 
     Raises
     ------
     InputError
-        With the error of each file, its path and the remedy.
+        If files cannot be read or parsed; the message has the path, the error and the remedy of each.
     """
     total = hashlib.sha256()
     arrays: list[np.ndarray] = []

@@ -1,7 +1,7 @@
 """MNIST and Fashion-MNIST, read strictly from their IDX files.
 
-The format is LeCun's: a big-endian magic number (two zero bytes, 8 for unsigned bytes, the number of
-dimensions), the size of each dimension as 4 bytes, then the bytes in C order.
+The format is LeCun's: a big-endian magic number (two zero bytes, 8 for unsigned bytes, the number of dimensions), the
+size of each dimension as 4 bytes, then the bytes in C order.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ FILES = (
     "t10k-images-idx3-ubyte",
     "t10k-labels-idx1-ubyte",
 )
-# As some archives and mirrors name them.
+# The names in some archives and mirrors.
 _DOTTED = {file: file.replace("-idx", ".idx") for file in FILES}
-# Where torchvision puts them: its folder for the data set, and a data folder that was made for this data set alone.
+# The folders that torchvision writes.
 _TORCHVISION = {"mnist": "MNIST/raw", "fashion_mnist": "FashionMNIST/raw"}
 _SIDE = 28  # pixels
 _CLASSES = 10
@@ -40,10 +40,15 @@ def mnist(folder: Path | None) -> Dataset:
     with a dot (`train-images.idx3-ubyte`). The files' headers give the number of examples. `sha256` is the hash of the
     contents of the four files.
 
+    Parameters
+    ----------
+    folder
+        The data folder.
+
     Raises
     ------
     InputError
-        With every file that is missing or damaged.
+        If files are missing or damaged; the message names each of them.
     """
     return _dataset("mnist", folder, mean=0.1307, deviation=0.3081)
 
@@ -51,13 +56,24 @@ def mnist(folder: Path | None) -> Dataset:
 def fashion_mnist(folder: Path | None) -> Dataset:
     """Fashion-MNIST (Xiao et al. 2017), from `<folder>/fashion_mnist/` or torchvision's `<folder>/FashionMNIST/raw/`.
 
-    Otherwise as `mnist`; normalised by mean 0.2860 and standard deviation 0.3530.
+    Normalised by mean 0.2860 and standard deviation 0.3530; otherwise as `mnist`.
     """
     return _dataset("fashion_mnist", folder, mean=0.2860, deviation=0.3530)
 
 
 def parse_images(contents: bytes) -> np.ndarray:
-    """The images of an IDX file, (n, 28, 28) uint8. Raises InputError with what was found and what is expected."""
+    """The images of an IDX file, (n, 28, 28) uint8.
+
+    Parameters
+    ----------
+    contents
+        The bytes of the file.
+
+    Raises
+    ------
+    InputError
+        If the file is not an IDX file of images of this size.
+    """
     count, rows, columns = _header(contents, _IMAGES_MAGIC, "an image file", dimensions=3)
     if (rows, columns) != (_SIDE, _SIDE):
         raise InputError(f"its images are {rows} x {columns}; they must be {_SIDE} x {_SIDE}")
@@ -65,7 +81,18 @@ def parse_images(contents: bytes) -> np.ndarray:
 
 
 def parse_labels(contents: bytes) -> np.ndarray:
-    """The labels of an IDX file, (n,) uint8 in 0..9. Raises InputError with what was found and what is expected."""
+    """The labels of an IDX file, (n,) uint8 in 0..9.
+
+    Parameters
+    ----------
+    contents
+        The bytes of the file.
+
+    Raises
+    ------
+    InputError
+        If the file is not an IDX file of labels, or a label is not 0 to 9.
+    """
     (count,) = _header(contents, _LABELS_MAGIC, "a label file", dimensions=1)
     labels = _body(contents, (count,))
     wrong = np.flatnonzero(labels >= _CLASSES)
@@ -89,7 +116,7 @@ def _dataset(name: str, folder: Path | None, mean: float, deviation: float) -> D
     arrays, sha256 = read_all(name, folder, paths, _parse)
     problems = [
         f"{paths[images]} has {len(arrays[images])} images and {paths[labels]} has "
-        f"{len(arrays[labels])} labels; they must be as many"
+        f"{len(arrays[labels])} labels; the numbers must be equal"
         for images, labels in ((0, 1), (2, 3))
         if len(arrays[images]) != len(arrays[labels])
     ]

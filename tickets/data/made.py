@@ -11,15 +11,15 @@ from torch import Tensor
 from tickets.data.dataset import PARTS, WHOLE, Dataset, digest
 from tickets.errors import InputError
 
-_WIDER = {torch.uint16: torch.int64, torch.uint32: torch.int64}  # dtypes that torch has few operations for
+_WIDER = {torch.uint16: torch.int64, torch.uint32: torch.int64}  # dtypes for which torch has few operations
 
 
 def from_tensors(name: str, made: Any) -> Dataset:
     """The data set of (train_inputs, train_labels, test_inputs, test_labels).
 
-    Inputs become float32 unless they are whole numbers. Labels of whole numbers are classes from 0 to the largest
-    label, and become int64; floating-point labels, (n,) or (n, k), are numbers to predict, and become float32 (n, k).
-    `sha256` is of the tensors with their inputs as float32.
+    Inputs are converted to float32 unless they are whole numbers. Whole-number labels are classes from 0 to the largest
+    label, and are converted to int64. Floating-point labels, (n,) or (n, k), are values to predict, and are converted
+    to float32, (n, k). `sha256` is the hash of the tensors with their inputs as float32.
 
     Parameters
     ----------
@@ -51,14 +51,14 @@ def from_tensors(name: str, made: Any) -> Dataset:
 
 
 def _classes(train: Tensor, test: Tensor) -> int:
-    """The number of classes, or of the numbers to predict for each example."""
+    """The number of classes, or of values to predict for each example."""
     if train.dtype.is_floating_point:
         return train.shape[1] if train.ndim == 2 else 1
     return max([2, *(int(labels.max()) + 1 for labels in (train, test) if labels.numel())])
 
 
 def _tensor(part: Any, label: str, problems: list[str]) -> Tensor:
-    """A copy of a tensor or array, of a dtype that inputs or labels may have; adds what is wrong to `problems`."""
+    """A copy of a tensor or array, with a dtype that inputs or labels may have; appends errors to `problems`."""
     if not isinstance(part, Tensor | np.ndarray):
         problems.append(f"{label} is a {type(part).__name__}; must be a tensor or a numpy array")
         return torch.empty(0)
@@ -81,5 +81,5 @@ def _tensor(part: Any, label: str, problems: list[str]) -> Tensor:
 
 
 def _native(array: np.ndarray) -> np.ndarray:
-    """A copy in this machine's byte order, the only one that torch takes."""
+    """A copy in this machine's byte order, the only one that torch accepts."""
     return np.array(array, dtype=array.dtype.newbyteorder("="), order="C")

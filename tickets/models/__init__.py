@@ -22,7 +22,7 @@ _EXAMPLES = 2  # one would fit a module that drops the batch dimension
 
 
 def factory(name: str, options: Mapping[str, Any], input_shape: Sequence[int], classes: int) -> Callable[[], nn.Module]:
-    """A function of no arguments that builds a model.
+    """Return a function without arguments that builds a model.
 
     Parameters
     ----------
@@ -31,20 +31,21 @@ def factory(name: str, options: Mapping[str, Any], input_shape: Sequence[int], c
     options : mapping
         Keyword arguments of the model's function.
     input_shape : sequence of int
-        Of one example; passed as `input_shape=` (a tuple) if the function has such a parameter.
+        The shape of one example; passed as `input_shape=` (a tuple) if the function has such a parameter.
     classes : int
-        The number of classes, or for regression of numbers to predict for each example; passed as `classes=` likewise.
+        The number of classes, or for regression the number of values to predict for each example; passed as `classes=`
+        if the function has such a parameter.
 
     Returns
     -------
     callable
-        Raises UserCodeError if building fails, and InputError if it gives no nn.Module.
+        It raises UserCodeError if the model's function fails, and InputError if that does not return an nn.Module.
 
     Raises
     ------
     InputError
-        For an unknown name, for options that the function does not have or that are missing, and for a class that is
-        no nn.Module. The function is not called.
+        If the name is unknown, if the function does not have an option or needs one that is missing, or if the name is
+        that of a class other than an nn.Module. The function is not called.
     """
     function = named_function("model", name, MODELS)
     if inspect.isclass(function) and not issubclass(function, nn.Module):
@@ -62,25 +63,25 @@ def check_output(
     dtype: torch.dtype = torch.float32,
     outputs: str | None = "classes",
 ) -> tuple[int, ...]:
-    """Whether a model takes the data's examples and has the outputs that the task needs.
+    """Check that a model accepts the data's examples and has the outputs that the task needs.
 
-    Tried on two examples of zeros, in evaluation mode and without gradients. The module's modes and the state of the
-    process (see process_state.py) are afterwards as before.
+    The model is called on two examples of zeros, in evaluation mode and without gradients. Its modes and the state of
+    the process (see process_state.py) are restored afterwards.
 
     Parameters
     ----------
     module : nn.Module
         The model.
     input_shape : sequence of int
-        Of one example.
+        The shape of one example.
     classes : int
-        Outputs that are needed for each example.
+        The number of outputs that the task needs for each example.
     name : str
-        The model's, for messages.
+        The model's name, for error messages.
     dtype : torch.dtype
-        Of the examples.
+        The dtype of the examples.
     outputs : str, optional
-        What the outputs are, as `Task.outputs` names it. None: any outputs will do.
+        What the outputs are, as named by `Task.outputs`; None if the task accepts outputs of any shape.
 
     Returns
     -------
@@ -90,7 +91,7 @@ def check_output(
     Raises
     ------
     InputError
-        If the output is no floating-point tensor of shape (2, classes), or where any outputs will do (2, ...).
+        If the output is not a floating-point tensor of shape (2, classes), or (2, ...) if `outputs` is None.
     UserCodeError
         If the model fails.
     """
@@ -129,7 +130,7 @@ def check_output(
 
 
 def _of_other_dtype(module: nn.Module) -> str:
-    """A further possible reason, where the parameters have another dtype than the examples."""
+    """A further possible cause of the failure, if the parameters have another dtype than the examples; else ""."""
     first = next(module.parameters(), None)
     if first is None or first.dtype == torch.float32:
         return ""
@@ -138,7 +139,7 @@ def _of_other_dtype(module: nn.Module) -> str:
 
 
 def _built(build: Callable[[], Any], name: str) -> nn.Module:
-    """The module that the model's function returns."""
+    """Call the model's function and return its module."""
     try:
         with settings_kept():
             torch.set_default_dtype(torch.float32)  # another network's forward may have set it

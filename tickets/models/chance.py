@@ -1,4 +1,4 @@
-"""Detect, by trial, where a network's random numbers come from. Training must be able to reproduce them."""
+"""Which random number generators a network uses, found by running it: training must reproduce its random numbers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tickets.errors import InputError
 from tickets.process_state import standard_state
 from tickets.random_state import seed_generators
 
-TRIES = 4  # forward passes from one seed, since a single one may miss a draw of small probability
+TRIES = 4  # forward passes from one seed, since a single pass may miss a draw of small probability
 _OWN = (
     "draw from torch's, NumPy's or Python's global generator (torch.rand, np.random.rand, random.random), which the "
     "toolkit seeds for each network and step"
@@ -30,9 +30,9 @@ class Draws:
     Attributes
     ----------
     sources
-        The global generators that it used: "torch", "numpy", "python".
+        The global generators that it uses: "torch", "numpy", "python".
     repeatable
-        Whether equal values and seeds gave equal outputs.
+        Whether equal values and seeds give equal outputs.
     """
 
     sources: frozenset[str]
@@ -40,13 +40,13 @@ class Draws:
 
     @property
     def obstacle(self) -> str | None:
-        """Why networks cannot be trained side by side, or None: these generators belong to the whole process."""
+        """Why networks cannot be trained as one stack, or None: all would share NumPy's or Python's generator."""
         foreign = [name for name, key in (("NumPy's", "numpy"), ("Python's", "python")) if key in self.sources]
         return f"the model draws from {' and '.join(foreign)} random numbers" if foreign else None
 
 
 def is_of_torch(module: nn.Module) -> bool:
-    """Whether all submodules are PyTorch's or this package's, which use only PyTorch's global generators."""
+    """Whether all submodules are PyTorch's or this package's. These use PyTorch's global generators only."""
     parts = list(module.modules())
     hooked = any(part._forward_hooks or part._forward_pre_hooks for part in parts)
     return not hooked and all(type(part).__module__.startswith(("torch.nn.", "tickets.models.")) for part in parts)
@@ -54,10 +54,17 @@ def is_of_torch(module: nn.Module) -> bool:
 
 @standard_state()
 def draws_of(build: Callable[[], nn.Module], inputs: Tensor) -> Draws:
-    """Run new networks, at the same values and seeds, on a few examples, (b, *input_shape).
+    """Find the generators that a network uses, by running new networks at the same values and from the same seed.
 
-    State that a network keeps from call to call is detected by the comparison with a plain loop (guard.py). A network
-    that fails here counts as one that uses no random numbers; the error is reported when it is trained.
+    State that a network keeps between calls is not found here, but by the comparison with a plain loop (guard.py). A
+    network that fails counts as one that uses no random numbers; the error is reported when it is trained.
+
+    Parameters
+    ----------
+    build
+        Makes the network.
+    inputs
+        A few examples, (b, *input_shape).
     """
     values = {name: tensor.detach().clone() for name, tensor in _tensors(build())}
     sources, repeatable = set(), True
@@ -82,7 +89,7 @@ def draws_of(build: Callable[[], nn.Module], inputs: Tensor) -> Draws:
 
 @torch.no_grad()
 def _outputs(module: nn.Module, values: Mapping[str, Tensor], inputs: Tensor) -> Any:
-    """The outputs of a network at these values."""
+    """The outputs of a network whose parameters and buffers are set to these values."""
     for name, tensor in _tensors(module):
         if name in values:
             tensor.copy_(values[name])
@@ -90,21 +97,21 @@ def _outputs(module: nn.Module, values: Mapping[str, Tensor], inputs: Tensor) ->
 
 
 def check_chance(draws: Draws, fresh: Callable[[int], Mapping[str, Tensor]], name: str) -> None:
-    """Refuse a network whose random numbers cannot be reproduced.
+    """Raise InputError for a network whose random numbers cannot be reproduced.
 
     Parameters
     ----------
     draws
-        What `draws_of` found.
+        The result of `draws_of`.
     fresh
-        Returns every parameter and buffer of a new network, from a seed.
+        Returns every parameter and buffer of a new network, given a seed.
     name
         The model's name, for errors.
 
     Raises
     ------
     InputError
-        If outputs or initial values differ although values and seeds are equal.
+        If outputs differ although values and seeds are equal, or initial values although the seed is.
     """
     problems = []
     if not draws.repeatable:
@@ -129,7 +136,7 @@ def _tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
 
 
 def _states() -> dict[str, Any]:
-    """The states of the global generators, in a form that can be compared."""
+    """The states of the global generators, as values that can be compared."""
     return {
         "torch": torch.default_generator.get_state().numpy().tobytes(),
         "numpy": repr(np.random.get_state()),
@@ -138,7 +145,7 @@ def _states() -> dict[str, Any]:
 
 
 def _own_generators(module: nn.Module) -> Iterator[Any]:
-    """Generators that are attributes of the network's modules, or that their methods refer to."""
+    """The generators that are attributes of the network's modules, or to which their methods refer."""
     kinds = (torch.Generator, np.random.Generator, np.random.RandomState, random.Random)
     for part in module.modules():
         methods = [value for kind in type(part).__mro__ for value in vars(kind).values() if kind is not nn.Module]
@@ -147,7 +154,7 @@ def _own_generators(module: nn.Module) -> Iterator[Any]:
 
 
 def _named(function: Any) -> list[Any]:
-    """The globals and closure variables that a function refers to; empty for anything but a function."""
+    """The globals and closure variables that a function uses; empty for anything but a function."""
     if not isinstance(function, FunctionType):
         return []
     cells = [cell.cell_contents for cell in function.__closure__ or () if cell != CellType()]

@@ -1,9 +1,9 @@
 """Conv-2, Conv-4 and Conv-6: the small VGG-like networks of Frankle & Carbin 2019 (figure 2).
 
-Pairs of 3x3 convolutions (64, 128, 256 channels; same padding, ReLU), each pair followed by 2x2 max
-pooling; then fully connected layers of 256, 256 and `classes`. On 3x32x32 images the layers hold 4,300,992,
-2,425,024 and 2,261,184 weights, biases aside. The paper's figure says 4.3M, 2.4M and 1.7M; the last does not
-follow from the layers that it lists.
+Pairs of 3x3 convolutions (64, 128, 256 channels; same padding, ReLU), each pair followed by 2x2 max pooling; then fully
+connected layers of 256, 256 and `classes` units. For 3x32x32 images and 10 classes the networks have 4,300,992,
+2,425,024 and 2,261,184 weights, without biases. The paper gives 4.3M, 2.4M and 1.7M; the last number does not follow
+from the layers that it lists.
 """
 
 from __future__ import annotations
@@ -22,30 +22,43 @@ _HIDDEN = 256
 
 
 def conv2(input_shape: Sequence[int], classes: int, dropout: FractionBelowOne = 0.0) -> nn.Sequential:
-    """Conv-2 for images (channels, height, width) of even height and width.
+    """Conv-2: 2 convolutions, then 3 fully connected layers.
 
-    dropout: the probability that a unit of a hidden fully connected layer is dropped in training, in [0, 1).
+    Parameters
+    ----------
+    input_shape
+        The shape of one example, (channels, height, width); height and width are multiples of 2.
+    classes
+        The number of outputs: logits are (b, classes).
+    dropout
+        The probability that a unit of a hidden fully connected layer is dropped in training, in [0, 1). If it is above
+        0, a Dropout follows each of these layers.
+
+    Raises
+    ------
+    InputError
+        If the shape of the examples or `dropout` is not as above.
     """
     return _conv("conv2", (64,), input_shape, classes, dropout)
 
 
 def conv4(input_shape: Sequence[int], classes: int, dropout: FractionBelowOne = 0.0) -> nn.Sequential:
-    """Conv-4 for images whose height and width are multiples of 4; otherwise as `conv2`."""
+    """Conv-4: 4 convolutions; parameters and errors as for `conv2`, with height and width multiples of 4."""
     return _conv("conv4", (64, 128), input_shape, classes, dropout)
 
 
 def conv6(input_shape: Sequence[int], classes: int, dropout: FractionBelowOne = 0.0) -> nn.Sequential:
-    """Conv-6 for images whose height and width are multiples of 8; otherwise as `conv2`."""
+    """Conv-6: 6 convolutions; parameters and errors as for `conv2`, with height and width multiples of 8."""
     return _conv("conv6", (64, 128, 256), input_shape, classes, dropout)
 
 
 def _conv(
     name: str, channels: Sequence[int], input_shape: Sequence[int], classes: int, dropout: float
 ) -> nn.Sequential:
-    """The network for inputs (b, *input_shape) and logits (b, classes).
+    """The network that maps inputs (b, *input_shape) to logits (b, classes).
 
     Dropout follows the hidden fully connected layers: the paper trains with rate 0.5 (section 5, "dropout") and does
-    not say where. No module works in place, because torch.func.vmap does not support it.
+    not say after which layers. No module works in-place, because torch.func.vmap does not support that.
     """
     _check(name, 2 ** len(channels), input_shape, dropout)
     layers: OrderedDict[str, nn.Module] = OrderedDict()
@@ -70,7 +83,7 @@ def _conv(
 
 
 def _check(name: str, multiple: int, input_shape: Sequence[int], dropout: float) -> None:
-    """Raise InputError for a shape that the pooling does not divide, and for a dropout rate outside [0, 1)."""
+    """Raise InputError if pooling does not divide the shape evenly, or if the dropout rate is not in [0, 1)."""
     problems = []
     shape = tuple(input_shape)
     if len(shape) != 3 or any(side < 1 or side % multiple for side in shape[1:]):

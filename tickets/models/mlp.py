@@ -58,5 +58,13 @@ def mlp(
 
 
 def lenet_300_100(input_shape: Sequence[int], classes: int) -> nn.Sequential:
-    """LeNet-300-100: 266,200 weights for MNIST (LeCun et al. 1998; Frankle & Carbin 2019, figure 2)."""
+    """LeNet-300-100: 266,200 weights for MNIST (LeCun et al. 1998; Frankle & Carbin 2019, figure 2).
+
+    Parameters
+    ----------
+    input_shape
+        The shape of one example.
+    classes
+        The number of outputs: logits are (b, classes).
+    """
     return mlp(input_shape, classes, (300, 100))

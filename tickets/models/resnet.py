@@ -10,12 +10,23 @@ from tickets.errors import InputError
 
 
 def resnet20(input_shape: Sequence[int], classes: int) -> nn.Module:
-    """A 3x3 convolution, 3 stages of 3 blocks with 16, 32, 64 channels, average pooling and a linear layer.
+    """A 3x3 convolution, 3 stages of 3 blocks with 16, 32 and 64 channels, average pooling and a linear layer.
 
-    (b, *input_shape) to (b, classes) logits; 272,474 parameters for 3x32x32 images and 10 classes. Where a
-    stage halves the image its shortcut is a 1x1 convolution with batch normalisation (option B), as in
-    Frankle & Carbin 2019, who do not prune it: the pattern "*shortcut*" names these weights. Raises
-    InputError unless `input_shape` is (channels, height, width).
+    The network has 272,474 parameters for 3x32x32 images and 10 classes. In the first block of stages 2 and 3, which
+    halve height and width, the shortcut is a 1x1 convolution with batch normalisation (option B), as in Frankle &
+    Carbin 2019. They do not prune these shortcuts: `prune.exclude = ["*shortcut*"]`.
+
+    Parameters
+    ----------
+    input_shape
+        The shape of one example, (channels, height, width).
+    classes
+        The number of outputs: logits are (b, classes).
+
+    Raises
+    ------
+    InputError
+        If `input_shape` does not have three dimensions.
     """
     shape = tuple(input_shape)
     if len(shape) != 3:
@@ -47,7 +58,7 @@ def _stage(before: int, after: int, stride: int) -> nn.Sequential:
 
 
 class _Block(nn.Module):
-    """Two 3x3 convolutions with batch normalisation, and a way past them."""
+    """Two 3x3 convolutions with batch normalisation, and a shortcut that is added to their result."""
 
     def __init__(self, before: int, after: int, stride: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Whether a network is one that can be trained here: what it is made of, looked at before anything is tried."""
+"""Whether a network can be trained here, by its modules and tensors; the network is not called."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _CPU = "build it on the CPU (--device says where it is trained)"
 
 
 def untrainable(module: nn.Module) -> list[str]:
-    """What keeps a network from being trained, each with what to do about it; [] for one that can be.
+    """Why a network cannot be trained: a sentence for each reason, with the remedy; empty if it can be trained.
 
-    Parameters are float32 or float64, at least one of them is trained, and they are dense tensors on the CPU. A
-    network of float64 parameters is trained in float64; its forward converts the examples, which are float32. Buffers
-    may be whole numbers too. Wrappers that share a network out, compile or quantise it hide the parameters that are
-    to be pruned.
+    Parameters must be dense float32 or float64 tensors on the CPU, and at least one must require gradients. A network
+    with float64 parameters is trained in float64; its forward must convert the examples, which are float32. Buffers may
+    also be whole numbers. Wrappers that distribute, compile or quantise a network are not accepted, because they hide
+    the parameters that are pruned.
     """
     made_of: dict[str, str] = {}
     for name, part in module.named_modules():
@@ -31,19 +31,19 @@ def untrainable(module: nn.Module) -> list[str]:
         if problem and not any(name.startswith(f"{outer}." if outer else "") for outer in made_of):
             made_of[name] = problem
     if made_of:
-        return list(made_of.values())  # its tensors are not those of the network as it was written
+        return list(made_of.values())  # the tensors of such a wrapper are not those of the user's network
     found: dict[str, list[str]] = {}
     tensors = (*_labelled("parameter", module.named_parameters()), *_labelled("buffer", module.named_buffers()))
     for label, value in tensors:
         for problem in _of_tensor(label, value):
             found.setdefault(problem, []).append(label)
-    problems = [_told(labels, problem) for problem, labels in found.items()]
+    problems = [_sentence(labels, problem) for problem, labels in found.items()]
     if not any(parameter.requires_grad for parameter in module.parameters()):
         problems.append("has no parameter to train; at least one must have requires_grad")
     return problems
 
 
-def _told(labels: list[str], problem: str) -> str:
+def _sentence(labels: list[str], problem: str) -> str:
     more = f" (and {len(labels) - 1} more)" if len(labels) > 1 else ""
     return f"{labels[0]}{more} {problem}"
 
@@ -97,7 +97,15 @@ def _dtype(value: Tensor) -> str:
 
 
 def check_trainable(module: nn.Module, name: str) -> None:
-    """Raise InputError with everything that keeps a network from being trained. name: the model's."""
+    """Raise InputError, with every reason, if a network cannot be trained.
+
+    Parameters
+    ----------
+    module
+        The network.
+    name
+        The model's name, for the messages.
+    """
     problems = untrainable(module)
     if problems:
         raise InputError([f"model {name!r}: {problem}" for problem in problems])

@@ -1,4 +1,4 @@
-"""The store: the only part of the program that writes to disk, and what reads it back. Needs no torch."""
+"""The store: writes campaigns and runs to disk and reads them back. Importing it does not import torch."""
 
 from tickets.store.arrays import arm_key, expand, pack, parse_arm_key, squeeze, unpack
 from tickets.store.commit import commit, json_bytes, replace_file, sweep_temporary

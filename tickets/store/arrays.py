@@ -30,6 +30,11 @@ def pack(mask: Mask) -> npt.NDArray[np.uint8]:
     -------
     ndarray
         uint8, (ceil(n / 8),).
+
+    Raises
+    ------
+    TypeError
+        If the mask is not bool.
     """
     if mask.dtype != np.bool_:
         raise TypeError(f"a mask is bool, not {mask.dtype}")
@@ -37,7 +42,14 @@ def pack(mask: Mask) -> npt.NDArray[np.uint8]:
 
 
 def unpack(packed: Array, shape: tuple[int, ...]) -> Mask:
-    """The mask of the given shape; the inverse of `pack`.
+    """Unpack a mask; the inverse of `pack`.
+
+    Parameters
+    ----------
+    packed
+        As `pack` returns it.
+    shape
+        The shape of the mask.
 
     Raises
     ------
@@ -54,21 +66,34 @@ def unpack(packed: Array, shape: tuple[int, ...]) -> Mask:
 
 
 def squeeze(values: Array, mask: Mask) -> Array:
-    """The surviving values, 1-D in C order: those where the mask, of the same shape, is True."""
+    """The surviving values: those where the mask is True, 1-D in C order.
+
+    Raises
+    ------
+    ValueError
+        If values and mask have different shapes.
+    """
     if values.shape != mask.shape:
         raise ValueError(f"values of shape {values.shape} do not fit a mask of shape {mask.shape}")
     return values[mask]
 
 
 def expand(survivors: Array, mask: Mask, elsewhere: Array | None = None) -> Array:
-    """The whole tensor: surviving values at their places, and 0.0 or `elsewhere` at the others.
+    """A tensor of full shape from its surviving values; the inverse of `squeeze`.
 
-    Without `elsewhere` the inverse of `squeeze`.
+    Parameters
+    ----------
+    survivors
+        The values where the mask is True, 1-D in C order.
+    mask
+        The mask.
+    elsewhere
+        A tensor of the mask's shape with the other values; None for 0.0.
 
     Raises
     ------
     ValueError
-        If the number of survivors is not that of the mask.
+        If the number of survivors differs from that of the mask.
     """
     if survivors.shape != (np.count_nonzero(mask),):
         raise ValueError(
@@ -80,7 +105,7 @@ def expand(survivors: Array, mask: Mask, elsewhere: Array | None = None) -> Arra
 
 
 def arm_key(arm: str, draw: int, repeated: bool) -> str:
-    """The arm in a key: `reinit.draw1` if the arm has several draws or the draw is not 0, else `reinit`."""
+    """The arm's part of a key: `reinit.draw1` if the arm has several draws or the draw is not 0, else `reinit`."""
     return f"{arm}.draw{draw}" if repeated or draw > 0 else arm
 
 
@@ -91,15 +116,29 @@ def parse_arm_key(key: str) -> tuple[str, int]:
 
 
 def encode(arrays: Mapping[str, Array], shapes: Shapes) -> bytes:
-    """The bytes of a safetensors file; metadata `shapes` is JSON of {parameter: shape}, in model order."""
-    # A single metadata key: the writer does not keep the order of several, and equal runs must have equal bytes.
+    """Encode arrays as a safetensors file.
+
+    Parameters
+    ----------
+    arrays
+        The arrays by key.
+    shapes
+        {parameter: shape}, in the model's order; written to the metadata `shapes` as JSON.
+    """
+    # A single metadata key: safetensors does not keep the order of several, and equal runs must have equal bytes.
     metadata = {"shapes": json.dumps({name: list(shape) for name, shape in shapes.items()})}
     whole = {key: array if array.flags.c_contiguous else array.copy() for key, array in arrays.items()}
     return safetensors.numpy.save(whole, metadata)
 
 
 def decode(data: bytes) -> dict[str, Array]:
-    """The arrays of a safetensors file by key, as copies. Raises ValueError if the data is not in this format."""
+    """Decode a safetensors file: its arrays by key, as copies.
+
+    Raises
+    ------
+    ValueError
+        If the data does not have this format.
+    """
     try:
         return dict(safetensors.numpy.load(data))
     except SafetensorError as error:
@@ -107,7 +146,13 @@ def decode(data: bytes) -> dict[str, Array]:
 
 
 def decode_shapes(data: bytes) -> dict[str, tuple[int, ...]]:
-    """The metadata `shapes` of a safetensors file, in the model's order; empty if it has none."""
+    """The metadata `shapes` of a safetensors file, in the model's order; empty if it has none.
+
+    Raises
+    ------
+    ValueError
+        If the data does not have this format.
+    """
     # The format: the header's length in 8 bytes, little-endian, then the header, which is JSON.
     try:
         header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])

@@ -41,6 +41,15 @@ def commit(target: Path, files: Mapping[str, Content], manifest: Mapping[str, An
     Missing parents are created. The manifest is `{"schema": 1, **manifest, "files": {name: {"bytes", "sha256"}}}`.
     After any error the temporary folder is removed.
 
+    Parameters
+    ----------
+    target
+        The folder.
+    files
+        {name: content}.
+    manifest
+        Further fields of the manifest, as JSON values.
+
     Raises
     ------
     FileExistsError
@@ -69,13 +78,20 @@ def commit(target: Path, files: Mapping[str, Content], manifest: Mapping[str, An
         _sync_folder(target.parent)
     except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)
-        if told := explained(error, target, wanted):
-            raise told from error
+        if known := explained(error, target, wanted):
+            raise known from error
         raise
 
 
 def replace_file(path: Path, data: bytes) -> None:
     """Replace one file (run.json, campaign.toml) atomically. Missing parents are created.
+
+    Parameters
+    ----------
+    path
+        The file.
+    data
+        Its new content.
 
     Raises
     ------
@@ -90,16 +106,21 @@ def replace_file(path: Path, data: bytes) -> None:
         _sync_folder(path.parent)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
-        if told := explained(error, path, len(data)):
-            raise told from error
+        if known := explained(error, path, len(data)):
+            raise known from error
         raise
 
 
 def sweep_temporary(folder: Path) -> list[Path]:
-    """Remove the unfinished files of killed processes from a campaign's or run's folder.
+    """Remove the temporary files of interrupted processes from a campaign's or run's folder.
 
     The caller must hold the folder's lock, since files that another process is writing would be removed too. Only
     names that `commit` and `replace_file` generate are removed, in the folder itself, its runs and their cohorts.
+
+    Parameters
+    ----------
+    folder
+        The folder; it need not exist.
 
     Returns
     -------
@@ -121,7 +142,7 @@ def sweep_temporary(folder: Path) -> list[Path]:
 
 
 def json_bytes(value: object) -> bytes:
-    """JSON in the form of all files of the store: UTF-8, indented, keys in the given order, no NaN, a final newline."""
+    """Encode JSON as in all files of the store: UTF-8, indented, keys in the given order, no NaN, a final newline."""
     return (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
@@ -131,11 +152,11 @@ def explained(error: BaseException, path: Path, wanted: int = 0) -> InputError |
     Parameters
     ----------
     error
-        What was raised while writing.
+        The error that was raised.
     path
-        The file or folder that was to be written.
+        The file or folder that could not be written.
     wanted
-        The least number of bytes that it needs; 0 if unknown.
+        The number of bytes that it needs at least; 0 if unknown.
     """
     if not isinstance(error, OSError) or error.errno not in _REASONS:
         return None
@@ -157,7 +178,7 @@ def _temporary(target: Path) -> Path:
 
 def _refuse_if_there(target: Path) -> None:
     if os.path.lexists(target):
-        raise FileExistsError(f"{target} is there already, and what is committed is never changed")
+        raise FileExistsError(f"{target} exists already, and committed folders are never changed")
 
 
 def _make_folder(folder: Path) -> None:
@@ -169,7 +190,7 @@ def _make_folder(folder: Path) -> None:
 
 
 def _write_new(path: Path, data: bytes) -> None:
-    # "xb" and not tempfile's functions: those make files that only their owner can read, whatever the umask.
+    # Not with tempfile, whose files are readable by their owner only, whatever the umask is.
     with open(path, "xb") as file:
         file.write(data)
         file.flush()

@@ -19,8 +19,8 @@ def config_table(configs: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Lists are tuples, so that rows can be grouped by them. A key that a run does not have (an option of another
-        run's model, say) is NaN or None in its row.
+        Lists are converted to tuples, so that rows can be grouped by them. A key that a run does not have, such as an
+        option of another run's model, is NaN or None in its row.
     """
     rows = [
         {"run": run, **{key: _hashable(value) for key, value in flat_config(config).items()}}
@@ -31,14 +31,14 @@ def config_table(configs: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def flat_config(table: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    """A nested mapping as a flat one, by dotted names.
+    """Flatten a nested mapping to dotted names.
 
     Parameters
     ----------
     table : mapping
-        Such as a run's configuration.
+        The nested mapping, such as a run's configuration.
     before : str
-        Put before every name.
+        A prefix of every name.
     """
     flat: dict[str, Any] = {}
     for key, value in table.items():

@@ -1,4 +1,4 @@
-"""Comparing the files of a round with its manifest. Every function yields a sentence for each difference."""
+"""Compare the files of a round with its manifest. Functions ending in `_problems` yield a sentence per difference."""
 
 from __future__ import annotations
 
@@ -24,7 +24,21 @@ Values = Mapping[int, Mapping[str, Array]]
 
 @dataclass(frozen=True)
 class Round:
-    """The folder of a round or a part whose files all have the hash in the manifest."""
+    """The folder of a round, or of a part of one, whose files all have the hashes of the manifest.
+
+    Attributes
+    ----------
+    folder
+        The path.
+    manifest
+        The content of its manifest.
+    run
+        The run's id.
+    number
+        The round that the folder's name says.
+    part
+        The part that the folder's name says; 0 for the round itself.
+    """
 
     folder: Path
     manifest: Manifest
@@ -34,17 +48,17 @@ class Round:
 
     @property
     def replicates(self) -> list[int]:
-        """The replicates that the manifest names."""
+        """The replicates, by the manifest."""
         return list(self.manifest["replicates"])
 
     @property
     def trained(self) -> set[Network]:
-        """Every network that was trained here, by the manifest."""
+        """The networks that were trained in this part, by the manifest."""
         arms = [(entry["arm"], entry["draw"]) for entry in self.manifest["arms"]]
         return {(replicate, arm, draw) for replicate in self.replicates for arm, draw in arms}
 
     def has_own_mask(self, arm: str) -> bool:
-        """Whether the arm's mask is not the round's."""
+        """Whether an arm has a mask of its own instead of the round's."""
         return keeps_own_mask(self.manifest, arm)
 
     def read(self, name: str) -> bytes:
@@ -62,7 +76,13 @@ def networks(data: bytes) -> dict[Network, dict[str, Array]]:
 
 
 def read_masks(data: bytes) -> dict[Network, dict[str, Mask]]:
-    """All masks of a masks file, by network. Raises ValueError if one is not whole or not of its shape."""
+    """The masks in a masks file, by network.
+
+    Raises
+    ------
+    ValueError
+        If a mask lacks a tensor, or a tensor has the wrong size.
+    """
     shapes = decode_shapes(data)
     packed = networks(data)
     for network, arrays in packed.items():
@@ -75,12 +95,12 @@ def read_masks(data: bytes) -> dict[Network, dict[str, Mask]]:
 
 
 def ticket_masks(masks: Mapping[Network, Mapping[str, Mask]]) -> Masks:
-    """The ticket's masks among all of a round, by replicate."""
+    """The ticket's masks among those of a round, by replicate."""
     return {replicate: mask for (replicate, arm, _), mask in masks.items() if arm == Layout.TICKET}
 
 
 def manifest_problems(saved: Round, cohort: list[int] | None) -> Iterator[str]:
-    """The manifest is of another place, or of other replicates than the cohort's."""
+    """The manifest names another round or part, other replicates than the cohort's, or an unknown `pruned` rule."""
     manifest = saved.manifest
     if (manifest["kind"], manifest["round"], manifest["part"]) != ("round", saved.number, saved.part):
         yield f"is the manifest of {manifest['kind']} {manifest['round']}, part {manifest['part']}"
@@ -92,7 +112,7 @@ def manifest_problems(saved: Round, cohort: list[int] | None) -> Iterator[str]:
 
 
 def mask_problems(saved: Round, masks: Mapping[Network, Mapping[str, Mask]], of_round: Masks) -> Iterator[str]:
-    """masks.safetensors has masks too many or too few, or their counts are not those of the manifest."""
+    """masks.safetensors lacks masks, has additional ones, or has other numbers of weights than the manifest."""
     wanted = {network for network in saved.trained if network[1] == Layout.TICKET or saved.has_own_mask(network[1])}
     yield from _set_problems(set(masks), wanted)
     surviving = saved.manifest["surviving"]
@@ -106,14 +126,14 @@ def mask_problems(saved: Round, masks: Mapping[Network, Mapping[str, Mask]], of_
         if density != said:
             yield f"replicate {replicate}: density {density}, but the manifest says {said}"
     for network, mask in masks.items():
-        by_tensor = not manifest_arm(saved.manifest, network[1]).get("own_mask")  # a user's rule keeps the total alone
+        by_tensor = not manifest_arm(saved.manifest, network[1]).get("own_mask")  # a user's rule keeps only the total
         wanted_counts = _counts(of_round.get(network[0], {}))
         if saved.has_own_mask(network[1]) and not same_counts(_counts(mask), wanted_counts, by_tensor):
             yield f"{_named(network)}: {_counts(mask)} survive, but the round's mask has other counts"
 
 
 def nesting_problems(masks: Masks, earlier: Masks) -> Iterator[str]:
-    """A weight that an earlier round pruned is back."""
+    """A weight that an earlier round pruned is in a mask."""
     for replicate, by_name in masks.items():
         for name, mask in by_name.items():
             before = earlier.get(replicate, {}).get(name)
@@ -124,13 +144,13 @@ def nesting_problems(masks: Masks, earlier: Masks) -> Iterator[str]:
 
 
 def following_problems(masks: Masks, announced: Masks) -> Iterator[str]:
-    """The masks are not those of the round before's next_masks.safetensors."""
+    """The masks differ from next_masks.safetensors of the round before."""
     for replicate, by_name in masks.items():
         after = announced.get(replicate, {})
         differ = [n for n in by_name.keys() | after.keys() if not _same_mask(by_name.get(n), after.get(n))]
         if differ:
-            told = f"the mask of {min(differ)} is not that of the round before's {Layout.NEXT_MASKS}"
-            yield f"replicate {replicate}: {told}"
+            what = f"the mask of {min(differ)} is not that of the round before's {Layout.NEXT_MASKS}"
+            yield f"replicate {replicate}: {what}"
 
 
 def value_problems(
@@ -140,9 +160,20 @@ def value_problems(
     of_round: Masks,
     shapes: Shapes,
 ) -> Iterator[str]:
-    """The number of surviving values is not the mask's, or a tensor is missing or of another shape.
+    """A tensor is missing, has another shape, or has another number of surviving values than its mask.
 
-    shapes: of every parameter and buffer, from the cohort's initial values.
+    Parameters
+    ----------
+    saved
+        The round.
+    arrays
+        The values of each network.
+    masks
+        The masks in the round's own file, for arms with masks of their own.
+    of_round
+        The masks of the round.
+    shapes
+        The shape of every parameter and buffer, from the cohort's initial values.
     """
     for network, by_name in arrays.items():
         mask = masks.get(network, {}) if saved.has_own_mask(network[1]) else of_round.get(network[0], {})
@@ -154,19 +185,26 @@ def value_problems(
 
 
 def weights_problems(saved: Round, arrays: Mapping[Network, object]) -> Iterator[str]:
-    """weights.safetensors does not have exactly the networks that were trained."""
+    """weights.safetensors lacks networks that were trained, or has others."""
     yield from _set_problems(set(arrays), saved.trained)
 
 
 def trained_problems(saved: Round, arrays: Mapping[Network, object]) -> Iterator[str]:
-    """trained.safetensors has networks that were not trained here; it need not have all of them."""
+    """trained.safetensors has networks that were not trained in this part; it need not have all that were."""
     yield from _set_problems(set(arrays) - saved.trained, set())
 
 
 def start_problems(arrays: Mapping[Network, Mapping[str, Array]], of_round: Masks, starts: Values) -> Iterator[str]:
-    """The ticket's values are not bit for bit the values that it starts from, where its mask keeps them.
+    """A surviving value of the ticket differs, in any bit, from the value that it starts from.
 
-    starts: the rewound values, or in round 0 the initial ones.
+    Parameters
+    ----------
+    arrays
+        The values of each network.
+    of_round
+        The masks of the round.
+    starts
+        The rewound values; in round 0 the initial values.
     """
     for (replicate, arm, _), by_name in arrays.items():
         if arm != Layout.TICKET:
@@ -175,15 +213,14 @@ def start_problems(arrays: Mapping[Network, Mapping[str, Array]], of_round: Mask
         for name, found in by_name.items():
             whole = starts.get(replicate, {}).get(name)
             if whole is None or (name in mask and mask[name].shape != whole.shape):
-                continue  # said elsewhere: it is missing, or of another shape
+                continue  # `value_problems` reports a missing tensor or another shape
             wanted = whole[mask[name]] if name in mask else whole
             if found.dtype != wanted.dtype or found.tobytes() != wanted.tobytes():
-                told = f"the ticket's {name} is not the rewound value at the places of its mask"
-                yield f"replicate {replicate}: {told}"
+                yield f"replicate {replicate}: the ticket's {name} is not the rewound value at the places of its mask"
 
 
 def table_problems(saved: Round, name: str) -> Iterator[str]:
-    """A table has rows of networks that were not trained, or rows that repeat."""
+    """A table has duplicate rows, rows of networks that were not trained, or other labels than the manifest."""
     frame: pd.DataFrame = decode_table(saved.read(name), SCHEMAS[name]).to_pandas()
     key = ["replicate", "arm", "draw", *(["step"] if "step" in frame else [])]
     if frame.duplicated(key).any():
@@ -199,9 +236,9 @@ def table_problems(saved: Round, name: str) -> Iterator[str]:
 
 
 def probe_table_problems(saved: Round, table: str) -> Iterator[str]:
-    """A probe's table has rows of other networks than were trained, or another number of rows than the manifest says.
+    """A probe's table has rows of networks that were not trained, or another number of rows than the manifest says.
 
-    A table that was saved before the manifest said that may have any number.
+    Manifests of earlier versions do not record the number of rows.
     """
     frame: pd.DataFrame = decode_probe_table(saved.read(table + Layout.TABLE)).to_pandas()
     yield from _set_problems(_networks_in(frame) - saved.trained, set())
@@ -216,7 +253,7 @@ def _networks_in(frame: pd.DataFrame) -> set[Network]:
 
 
 def _label_problems(saved: Round, frame: pd.DataFrame) -> Iterator[str]:
-    """Rows of another run, round or density."""
+    """A table has rows of another run, round or density."""
     if not (frame["run"] == saved.run).all() or not (frame["round"] == saved.number).all():
         yield f"has rows that are not of run {saved.run}, round {saved.number}"
     density = frame["replicate"].astype(str).map(saved.manifest["density"])

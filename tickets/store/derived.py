@@ -30,20 +30,20 @@ def with_derived(rounds: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
     validation loss of the run's dense networks, interpolated linearly between evaluations; at least 1. Unlike the
     early-stop step, it differs between two trainings that both improve until they end.
 
-    - A training that diverged, or whose loss never falls that low, counts as twice its `last_step`.
-    - A training whose loss is that low already at the rewind step where it starts counts as its replicate's dense
-      network, and as the rewind step at most.
-    - NaN if the run has no dense network that sets the loss, or that loss is below 0, so that a multiple of it is not a
-      target.
+    - If the training diverged or its loss never falls that low: twice its `last_step`.
+    - If the loss is that low already at the rewind step at which the training starts: the value of the replicate's
+      dense network, but at most the rewind step.
+    - NaN if the run has no dense network that did not diverge, or if the mean lowest loss is below 0, so that a
+      multiple of it is no target.
 
-    With `train.evaluate_on`, the losses between the first and the last step are of as many examples as that says.
+    With `train.evaluate_on`, the losses between the first and the last step are those of that number of examples.
 
     Parameters
     ----------
     rounds : DataFrame
         A row per run, replicate, round, arm and draw.
     curves : DataFrame
-        The same trainings, a row per evaluated step; steps rise within each training.
+        The same trainings, a row per evaluated step; steps increase within each training.
 
     Returns
     -------
@@ -76,7 +76,7 @@ def with_derived(rounds: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
 
 
 def _no_later_than_dense(reached: pd.DataFrame, crossed: np.ndarray, at_start: np.ndarray) -> np.ndarray:
-    """The crossings; where `at_start`, at most the crossing of the replicate's dense network."""
+    """The steps `crossed`; where `at_start`, at most the step of the replicate's dense network."""
     steps = reached.assign(crossed=crossed)
     dense = steps[is_dense(steps)].set_index(["run", "replicate"])["crossed"]
     own = pd.MultiIndex.from_frame(reached[["run", "replicate"]])
@@ -85,7 +85,7 @@ def _no_later_than_dense(reached: pd.DataFrame, crossed: np.ndarray, at_start: n
 
 
 def _targets(rounds: pd.DataFrame, curves: pd.DataFrame) -> pd.Series[float]:
-    """{run: the validation loss to reach}; without an entry if all dense networks diverged, or it is below 0."""
+    """{run: the validation loss to reach}, without runs whose dense networks all diverged or whose loss is below 0."""
     trained = rounds.loc[is_dense(rounds) & ~rounds["diverged"].astype(bool), ["run", "replicate"]].drop_duplicates()
     dense = curves[is_dense(curves)].merge(trained, on=["run", "replicate"])
     lowest = dense.groupby(["run", "replicate"])["validation_loss"].min()

@@ -1,4 +1,4 @@
-"""The tables of all committed rounds of several runs, put together."""
+"""Concatenate the tables of all committed rounds of several runs."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ class Tables:
     Parameters
     ----------
     committed
-        The manifests that were read.
+        A cache of manifests.
     runs
         {run id: its folder}.
     left_out
-        {run id: why}; a run with a damaged file is added to it and is in no table from then on. None: damage is an
-        error.
+        {run id: why}. A run with a damaged file is added to it, and is left out of every table that is read later. None
+        to raise an error instead.
     arms
-        The arms' labels, in the order of the rows. Other labels come after them.
+        The arms' labels, in the order of the rows. Other labels are sorted after them.
     where
-        The folders, for errors.
+        The folders, for error messages.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Tables:
         self._arms, self._where = arms, where
 
     def of(self, file: str) -> pd.DataFrame:
-        """The rows of `curves` or `rounds`, by the name of its file."""
+        """The table `curves` or `rounds`, by file name."""
         schema = SCHEMAS[file]
 
         def read(folder: Path) -> pa.Table:
@@ -61,7 +61,7 @@ class Tables:
         return _sorted(pa.concat_tables([schema.empty_table(), *self._read(read)]).to_pandas(), self._arms)
 
     def probes(self) -> dict[str, list[str]]:
-        """{table: the runs that have it} of every probe's table."""
+        """{table: the runs that have it}, for the table of every probe."""
         found: dict[str, list[str]] = {}
         for run, folder in self._places:
             try:
@@ -115,7 +115,7 @@ class Tables:
 
     @cached_property
     def _places(self) -> list[tuple[str, Path]]:
-        """(run, folder) of every committed round, and of what was added to it later."""
+        """(run, folder) for every part of every committed round."""
         places: list[tuple[str, Path]] = []
         for run, path in self._runs.items():
             try:
@@ -126,7 +126,7 @@ class Tables:
         return places
 
     def _read(self, read: Callable[[Path], pa.Table | None]) -> list[pa.Table | None]:
-        """What `read` gives of each folder, without those of runs that are damaged."""
+        """The results of `read` for all folders, without those of damaged runs."""
 
         def of_place(place: tuple[str, Path]) -> pa.Table | None:
             try:
@@ -141,14 +141,14 @@ class Tables:
         return [part for (run, _), part in zip(self._places, parts, strict=True) if run not in left_out]
 
     def _leave_out(self, run: str, error: InputError) -> None:
-        """Leave out a whole run for one damaged file if `load` was told so; else raise the error."""
+        """Leave out a run with a damaged file, or raise the error if damaged runs are not to be skipped."""
         if self._left_out is None:
             raise error
         self._left_out.setdefault(run, str(error))
 
 
 def _sorted(frame: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
-    """The rows by run, replicate, round, arm (in this order, unknown ones after it), draw and step."""
+    """Sort rows by run, replicate, round, arm (in this order, unknown labels last), draw and step."""
     ranks = {arm: rank for rank, arm in enumerate([*arms, *sorted(set(frame["arm"].unique()) - set(arms))])}
     keys = [
         frame["draw"],
@@ -159,6 +159,6 @@ def _sorted(frame: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
     ]
     if "step" in frame:
         keys.insert(0, frame["step"])
-    # lexsort ranks by the last key first, and leaves the rows of a network and step in the order of the file.
+    # lexsort's last key is the primary one. The sort is stable: the rows of one network and step keep their order.
     order = np.lexsort([np.asarray(key) for key in keys])
     return frame.iloc[order].reset_index(drop=True)

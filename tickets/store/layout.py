@@ -1,4 +1,4 @@
-"""Where everything lies on disk: every file and folder name, and how to find what was committed."""
+"""The names of all files and folders on disk, and functions that find the committed ones."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ class Layout:
     NEXT_MASKS = "next_masks.safetensors"
     CURVES = "curves.parquet"
     ROUNDS = "rounds.parquet"
-    # What the name of a probe's table ends with there.
+    # The ending of the file name of a probe's table.
     TABLE = ".parquet"
     # In every committed folder, written last.
     MANIFEST = "manifest.json"
-    # What is being written is called this, then the name that it will have, "-" and 32 hex digits.
+    # The prefix of temporary names; then follow the final name, "-" and 32 hexadecimal digits.
     TEMPORARY = ".tmp-"
 
     TICKET = "ticket"
@@ -64,15 +64,19 @@ def cohort_folder(run: Path, index: int) -> Path:
 
 
 def round_folder(cohort: Path, number: int, part: int = 0) -> Path:
-    """The folder of a round (part 0, `round-003`), or of what was added to it later (`round-003.1`)."""
+    """The folder of a round (part 0, `round-003`), or of a part that was added to it later (`round-003.1`)."""
     return cohort / (f"round-{number:03d}" + (f".{part}" if part else ""))
 
 
 def run_folders(folder: Path) -> list[Path]:
-    """The run folders in a campaign folder, by name; `[folder]` if it is itself the folder of a run.
+    """The run folders in a campaign's folder, sorted by name; `[folder]` if that is a run's folder itself.
 
-    A folder is a run's if it holds run.json. Raises InputError if there is no such folder or it cannot be
-    read.
+    A folder with a run.json is a run's.
+
+    Raises
+    ------
+    InputError
+        If the folder does not exist or cannot be read.
     """
     if (folder / Layout.RUN).is_file():
         return [folder]
@@ -81,19 +85,19 @@ def run_folders(folder: Path) -> list[Path]:
 
 
 def cohort_folders(run: Path) -> list[tuple[int, Path]]:
-    """The cohorts of a run, by index: (index, folder). Temporary folders are none of them."""
+    """(index, folder) of each cohort of a run, sorted by index; without temporary folders."""
     found = [(int(match[1]), run / match[0]) for match in map(_COHORT.fullmatch, _folder_names(run)) if match]
     return sorted(found)
 
 
 def round_folders(cohort: Path) -> list[tuple[int, int, Path]]:
-    """The committed rounds of a cohort, by number and part: (number, part, folder)."""
+    """(number, part, folder) of each committed part of a round of a cohort, sorted by number and part."""
     matches = (match for match in map(_ROUND.fullmatch, _folder_names(cohort)) if match)
     return sorted((int(match[1]), int(match[2] or 0), cohort / match[0]) for match in matches)
 
 
 def has_own_mask(arm: str) -> bool:
-    """Whether the mask of the arm with this name (not label) is its own, drawn at random, and not the round's."""
+    """Whether an arm of the catalogue, by name, has a random mask of its own instead of the round's."""
     return arm in ARMS and ARMS[arm].has_own_mask
 
 

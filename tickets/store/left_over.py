@@ -27,7 +27,15 @@ class Trained(NamedTuple):
 
 
 def left_over(run: Run, there: Iterable[Trained]) -> list[str]:
-    """One line for each kind of saved result that the run no longer asks for: replicates, rounds, arms, draws."""
+    """One line for each kind of saved result that a run no longer asks for: replicates, rounds, arms, draws.
+
+    Parameters
+    ----------
+    run
+        The run, as the campaign file has it.
+    there
+        The trained networks.
+    """
     networks = set(there)
     draws: dict[str, set[int]] = {}
     for arm, draw in wanted_arms(run):
@@ -46,7 +54,7 @@ def left_over(run: Run, there: Iterable[Trained]) -> list[str]:
 
 
 def networks_of(saved: Sequence[SavedCohort]) -> Iterator[Trained]:
-    """Every committed network."""
+    """Yield every committed network."""
     for cohort in saved:
         for number, found in cohort.rounds.items():
             for arm, draw in found.trained:
@@ -54,9 +62,14 @@ def networks_of(saved: Sequence[SavedCohort]) -> Iterator[Trained]:
 
 
 def asked_runs(folder: Path) -> dict[str, Run]:
-    """The runs that a campaign folder's campaign.toml asks for, by id; empty without such a file.
+    """The runs of a campaign folder's campaign.toml, by id; empty if there is no such file.
 
     A number of validation examples that depends on the data set is taken from the saved run.
+
+    Parameters
+    ----------
+    folder
+        The campaign's folder.
 
     Raises
     ------
@@ -79,12 +92,22 @@ def runs_left_over(names: Iterable[str], asked: Collection[str]) -> list[str]:
 
 
 def left_over_of(folder: Path, config: Mapping[str, object], there: Iterable[Trained]) -> list[str]:
-    """The lines of `left_over` and `runs_left_over` for one saved run, whose run.json has this `config`."""
+    """The lines of `left_over` and `runs_left_over` for one saved run.
+
+    Parameters
+    ----------
+    folder
+        The run's folder.
+    config
+        The configuration in its run.json.
+    there
+        Its trained networks.
+    """
     try:
         asked = asked_runs(folder.parent)
         lines = left_over(parse_run(config), there)
     except InputError:
-        return []  # another version, or damaged, which `tickets status` reports
+        return []  # of another version or damaged, which `tickets status` reports
     return [*(runs_left_over([folder.name], asked) if asked else []), *lines]
 
 

@@ -18,9 +18,7 @@ def load(
     *,
     trust_code: bool | Collection[str] = False,
 ) -> Saved:
-    """Load what `tickets run` wrote to a campaign folder or to the folder of one run, or several of these as one.
-
-    Does not need torch.
+    """Load the saved runs of a campaign's folder, of a run's folder, or of several folders.
 
     Parameters
     ----------
@@ -28,17 +26,17 @@ def load(
         A campaign's folder or a run's, or a list of them, whose runs are combined. A run that is listed twice is
         loaded once.
     skip_damaged : bool
-        Skip runs that cannot be read; `damaged` names them.
+        Whether to skip runs that cannot be read; `Saved.damaged` lists them.
     trust_code : bool, or names
         Whether functions outside the catalogue that the saved runs name ("my_nets:wide") may be imported and called,
-        as `Ticket.build` does: True for all of them, or the names of those allowed. A saved run can name any
-        function, so trust only folders whose origin you know.
+        as `Ticket.build` does: True for all of them, or the names of those that may. A saved run can name any function,
+        so trust only folders whose origin you know.
 
     Raises
     ------
     InputError
-        If a folder is missing, contains no run or a run of another schema version (with skip_damaged: if no run is
-        left), or if two folders contain a run of the same id, whose rows could not be distinguished.
+        If a folder is missing, contains no run or a run of another schema version (with `skip_damaged`: if no run can
+        be read), or if two folders contain runs with the same id.
     """
     folders = [Path(folder)] if isinstance(folder, str | Path) else [Path(one) for one in folder]
     if not folders:

@@ -17,12 +17,17 @@ from tickets.store.layout import Layout
 def lock(folder: Path) -> Iterator[None]:
     """Hold the lock of a campaign's folder, the file `.lock`, which contains the process id.
 
-    A missing folder is created. The operating system releases the lock when the process ends, however it ends.
+    A missing folder is created. The operating system releases the lock when the process ends for any reason.
+
+    Parameters
+    ----------
+    folder
+        The campaign's folder.
 
     Raises
     ------
     InputError
-        At once if another process holds the lock, or if the file system does not support locks; in the second case
+        If another process holds the lock (without waiting for it), or if the file system does not support locks; then
         the files and folders created here are removed.
     """
     path = folder / Layout.LOCK

@@ -1,4 +1,4 @@
-"""A run's log: one event a line, appended by a single write each, so that several workers can share the file."""
+"""A run's log: one event per line, each appended by a single write, so that several workers can share the file."""
 
 from __future__ import annotations
 
@@ -46,13 +46,19 @@ def append_event(log: Path, event: Mapping[str, Any]) -> None:
         finally:
             os.close(descriptor)
     except OSError as error:
-        if told := explained(error, log, len(line)):
-            raise told from error
+        if known := explained(error, log, len(line)):
+            raise known from error
         raise
 
 
 def read_events(log: Path) -> list[dict[str, Any]]:
-    """The events of a log, oldest first; incomplete lines are skipped. Empty if there is no log."""
+    """The events of a log, oldest first, without incomplete lines; empty if there is no log.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read.
+    """
     try:
         lines = log.read_bytes().split(b"\n")
     except FileNotFoundError:

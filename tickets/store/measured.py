@@ -1,4 +1,4 @@
-"""What probes have measured of a run, and what committed rounds lack; by the manifests, and files' columns."""
+"""The tables of probes that committed rounds lack, and how those that they have differ from the campaign file."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 
 def unmeasured(run: Run, folder: Path) -> list[str]:
-    """A line for each probe of a run whose table some of the rounds that are committed lack.
+    """A line for each probe whose table is missing in some of a run's committed rounds.
 
     Parameters
     ----------
     run
-        The run as the campaign file has it now.
+        The run, as the campaign file has it.
     folder
-        The run's folder; it need not be there.
+        The run's folder; it need not exist.
     """
     lacking: dict[str, set[int]] = {probe.table: set() for probe in run.every_probe}
     for _, manifest in _rounds(folder):
@@ -42,17 +42,16 @@ def unmeasured(run: Run, folder: Path) -> list[str]:
 
 
 def check_measured(folder: Path, probes: Mapping[str, Mapping[str, Any]], columns: Mapping[str, Any]) -> None:
-    """Raise InputError if a run's probes would go on with other options or columns than its committed tables have.
+    """Raise InputError if a run's probes have other options or columns than its committed tables.
 
     Parameters
     ----------
     folder
-        The run's folder; it need not be there.
+        The run's folder; it need not exist.
     probes
-        {table: {"name", "options"}} of the run's probes.
+        {table: {"name", "options"}}, for the run's probes.
     columns
-        {table: {column: "number", "bool" or "string"}} of what they give; a table whose columns are not known is left
-        out.
+        {table: {column: "number", "bool" or "string"}}, for the probes whose columns are known.
     """
     problems: list[str] = []
     seen: set[str] = set()
@@ -88,7 +87,7 @@ def _kind(of: pa.DataType) -> str:
 
 
 def _rounds(folder: Path) -> Iterator[tuple[Path, Manifest]]:
-    """Every committed round, and what was added to it, with its manifest."""
+    """The folder and the manifest of every committed part of a round."""
     for _, cohort in cohort_folders(folder) if folder.is_dir() else ():
         for _, _, place in round_folders(cohort):
             yield place, read_manifest(place)

@@ -1,4 +1,4 @@
-"""What is saved of a run, and what is missing: rounds, cohorts, and arms and draws that were added later."""
+"""What is saved of a run and what is missing: cohorts, rounds, and arms and draws that were added later."""
 
 from __future__ import annotations
 
@@ -22,7 +22,17 @@ Pair = tuple[str, int]  # arm (its label), draw
 
 @dataclass(frozen=True)
 class RoundPlan:
-    """What is missing of one round. Part 0 is the whole round with its ticket; part k has what was added later."""
+    """What is missing of one round.
+
+    Attributes
+    ----------
+    number
+        The round.
+    part
+        The part to train. Part 0 is the whole round with its ticket; parts from 1 have arms and draws added later.
+    arms
+        The missing (arm, draw) pairs.
+    """
 
     number: int
     part: int
@@ -31,7 +41,19 @@ class RoundPlan:
 
 @dataclass(frozen=True)
 class CohortPlan:
-    """What is missing of one cohort, by round. `exists`: its initial values are committed."""
+    """What is missing of one cohort.
+
+    Attributes
+    ----------
+    index
+        The number of the cohort.
+    replicates
+        The replicates that it has, or will have.
+    exists
+        Whether its initial values are committed.
+    rounds
+        What is missing of each round; rounds that lack nothing are left out.
+    """
 
     index: int
     replicates: tuple[int, ...]
@@ -41,7 +63,19 @@ class CohortPlan:
 
 @dataclass(frozen=True)
 class SavedRound:
-    """What is committed of a round, over all of its parts. options: (label, options as trained) of each arm."""
+    """What is committed of a round, over all of its parts.
+
+    Attributes
+    ----------
+    trained
+        The (arm, draw) pairs that were trained.
+    parts
+        The number of the last part.
+    options
+        (label, options with which it was trained), for each arm and part.
+    diverged
+        The number of trainings that diverged.
+    """
 
     trained: frozenset[Pair]
     parts: int
@@ -51,7 +85,17 @@ class SavedRound:
 
 @dataclass(frozen=True)
 class SavedCohort:
-    """What is committed of a cohort; `rounds` by number, none missing before the last."""
+    """What is committed of a cohort.
+
+    Attributes
+    ----------
+    index
+        The number of the cohort.
+    replicates
+        Its replicates.
+    rounds
+        {number: what is committed of the round}, without gaps.
+    """
 
     index: int
     replicates: tuple[int, ...]
@@ -59,10 +103,17 @@ class SavedCohort:
 
 
 def missing(run: Run, folder: Path) -> tuple[CohortPlan, ...]:
-    """What is missing of the run in a folder, cohort by cohort; empty if nothing is.
+    """What is missing of a run in a folder, by cohort; empty if nothing is.
 
-    Cohorts that are saved keep their replicates and get the rounds, arms and draws that they lack. Replicates that no
-    cohort has form new ones, `cohort_size` at a time. Nothing is written.
+    Saved cohorts keep their replicates and get the rounds, arms and draws that they lack. The other replicates form new
+    cohorts of `cohort_size`. Nothing is written.
+
+    Parameters
+    ----------
+    run
+        The run, as the campaign file has it.
+    folder
+        The run's folder; it need not exist.
 
     Raises
     ------
@@ -73,16 +124,16 @@ def missing(run: Run, folder: Path) -> tuple[CohortPlan, ...]:
 
 
 def survey(folder: Path) -> tuple[SavedCohort, ...]:
-    """What is committed in a run's folder, by its manifests alone; empty without a folder."""
+    """What is committed in a run's folder, by its manifests alone; empty if the folder does not exist."""
     if not folder.is_dir():
         return ()
-    # A cohort begins with its initial values; a folder without them was left by a process that was killed.
+    # A cohort's initial values are committed first; a folder without them was left by an interrupted process.
     cohorts = [(index, cohort) for index, cohort in cohort_folders(folder) if (cohort / Layout.INITIAL).is_dir()]
     return tuple(_surveyed(index, cohort) for index, cohort in cohorts)
 
 
 def plan(run: Run, saved: Sequence[SavedCohort]) -> tuple[CohortPlan, ...]:
-    """As `missing`, given what is committed: a pure function."""
+    """As `missing`, for committed cohorts that were read before: a pure function."""
     conflicts = list(dict.fromkeys(_conflicts(run, saved)))
     if conflicts:
         raise InputError(conflicts)
@@ -101,14 +152,14 @@ def plan(run: Run, saved: Sequence[SavedCohort]) -> tuple[CohortPlan, ...]:
 
 
 def wanted_arms(run: Run) -> tuple[Pair, ...]:
-    """(arm, draw) of every network that each round of the run trains, in the campaign's order."""
+    """The (arm, draw) pairs that each round of a run trains, in the campaign's order."""
     return tuple((arm.label, draw) for arm in run.arms for draw in range(arm.draws))
 
 
 def arm_options(arms: Iterable[ArmConfig]) -> dict[str, dict[str, Any]]:
-    """What decides how each arm trains, by label, for the manifest's "arm_options".
+    """The keys of each arm that affect its training, by label, for the manifest's "arm_options".
 
-    These are its keys but label, draws and role. The name is left out where it is the label.
+    These are all keys except label, draws and role. The name is left out if it is the label.
     """
     options = {arm.label: arm.model_dump(mode="json", exclude={"label", "draws", "role"}) for arm in arms}
     return {label: {k: v for k, v in found.items() if (k, v) != ("name", label)} for label, found in options.items()}
@@ -120,7 +171,7 @@ def _surveyed(index: int, cohort: Path) -> SavedCohort:
     parts: dict[int, int] = {}
     for number, part, folder in round_folders(cohort):
         manifests.setdefault(number, []).append(read_manifest(folder))
-        parts[number] = part  # sorted by part: the last one stays
+        parts[number] = part  # the folders are sorted by part, so that the last one remains
     for number in range(max(manifests, default=-1) + 1):
         if not round_folder(cohort, number).is_dir():
             raise InputError(
@@ -170,9 +221,9 @@ def _conflicts(run: Run, saved: Sequence[SavedCohort]) -> Iterator[str]:
             continue
         own = wanted["name"] not in ARMS
         for key in {**before, **wanted} if own else before:
-            # With no rewinding every arm of the catalogue starts at step 0, whether the campaign says so or not.
+            # Without rewinding every arm of the catalogue starts at step 0, with or without `start = 0`.
             without_effect = key == "start" and run.rewind.step == 0 and not own
-            # Manifests of earlier versions lack options of the catalogue's arms that came later.
+            # Manifests of earlier versions lack the options of the catalogue's arms that were added later.
             if (key in wanted or own) and wanted.get(key) != before.get(key) and not without_effect:
                 yield (
                     f"arm {arm!r} was trained here with {key} = {_shown(before.get(key))}; the campaign now says "
@@ -182,7 +233,7 @@ def _conflicts(run: Run, saved: Sequence[SavedCohort]) -> Iterator[str]:
 
 
 def _whole(arm: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """An arm's options with those that are left out at their defaults."""
+    """An arm's options, including those that are left out at their defaults."""
     name = str(options.get("name", arm))
     return {"name": name, **added_later(ArmConfig.form({"name": name})), **options}
 

@@ -1,4 +1,4 @@
-"""Which of a saved run's weights are prunable, from its files."""
+"""Which weights of a saved run are prunable, from its files."""
 
 from __future__ import annotations
 
@@ -15,10 +15,17 @@ from tickets.store.reading import read_manifest, read_shapes
 
 
 def read_coverage(run: Path, file: Mapping[str, Any]) -> Coverage | None:
-    """Which weights of a run are prunable; None if its files do not say. `file`: what its run.json holds.
+    """Which weights of a run are prunable; None if its files do not record it.
 
-    A run that was saved before run.json said so is judged by the shapes of what is saved: every tensor of two or more
-    dimensions counts as weights, a buffer too.
+    For a run that was saved before run.json had a field `coverage`, it follows from the shapes of the saved tensors:
+    every tensor with two or more dimensions counts as weights, including buffers.
+
+    Parameters
+    ----------
+    run
+        The run's folder.
+    file
+        The content of its run.json.
     """
     if "coverage" in file:
         return coverage_from_json(file["coverage"])

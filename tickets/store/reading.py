@@ -1,4 +1,4 @@
-"""Reading committed files: each is checked against its folder's manifest before it is used."""
+"""Read committed files. Each is checked against the manifest of its folder before it is used."""
 
 from __future__ import annotations
 
@@ -30,7 +30,13 @@ _IN_ROUND_MANIFEST = {
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file. Raises InputError if it is missing, damaged or of another schema version."""
+    """The content of a JSON file of the store.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, damaged or of another schema version.
+    """
     try:
         value = json.loads(path.read_bytes())
     except OSError as error:
@@ -47,7 +53,13 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """A committed folder's manifest. Raises InputError if it is missing, damaged or of another schema."""
+    """The manifest of a committed folder.
+
+    Raises
+    ------
+    InputError
+        If it is missing, damaged or of another schema version.
+    """
     if not (folder / Layout.MANIFEST).exists():
         raise InputError(
             f"{folder}: no {Layout.MANIFEST}, so this folder was not committed or is damaged; "
@@ -62,13 +74,13 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def keeps_own_mask(manifest: Manifest, arm: str) -> bool:
-    """Whether a round's folder holds masks of the arm with this label, and not only the round's."""
+    """Whether the folder of a round has masks of the arm with this label, beside the round's."""
     entry = manifest_arm(manifest, arm)
     return bool(entry.get("own_mask")) or has_own_mask(str(entry.get("name", arm)))
 
 
 def manifest_arm(manifest: Manifest, arm: str) -> Mapping[str, Any]:
-    """What a round's manifest says of the arm with this label; empty if the arm is not there."""
+    """The entry of the arm with this label in the manifest of a round; empty if there is none."""
     return next((entry for entry in manifest["arms"] if entry["arm"] == arm), {})
 
 
@@ -85,7 +97,13 @@ def file_problem(folder: Path, name: str, manifest: Manifest) -> str | None:
 
 
 def read_checked(folder: Path, name: str, manifest: Manifest) -> bytes:
-    """The content of a file. Raises InputError if its size or SHA-256 differs from the manifest."""
+    """The content of a committed file.
+
+    Raises
+    ------
+    InputError
+        If its size or SHA-256 differs from the manifest, or it cannot be read.
+    """
     try:
         data = (folder / name).read_bytes()
     except OSError as error:
@@ -97,9 +115,9 @@ def read_checked(folder: Path, name: str, manifest: Manifest) -> bytes:
 
 
 class Committed:
-    """A cache for repeated reads of committed folders: each manifest is read once, and each file is checked once.
+    """A cache for reading committed folders: each manifest is read once, and the hash of each file is checked once.
 
-    Once is enough, since committed files are never changed.
+    Committed files are never changed, so that checking them once suffices.
     """
 
     def __init__(self) -> None:
@@ -113,7 +131,13 @@ class Committed:
         return self._manifests[folder]
 
     def checked(self, folder: Path, name: str) -> Path:
-        """The path of a file, after its size and SHA-256 have been checked. Raises InputError if they differ."""
+        """The path of a file, after checking its size and SHA-256.
+
+        Raises
+        ------
+        InputError
+            If they differ from the manifest.
+        """
         path = folder / name
         if path not in self._checked:
             wrong = file_problem(folder, name, self.manifest(folder))
@@ -129,14 +153,14 @@ def damaged(path: Path, what: str) -> InputError:
 
 
 def read_arrays(path: Path, prefix: str) -> dict[str, Array]:
-    """The arrays of a safetensors file whose keys start with `prefix`, by the rest of the key. Reads no others."""
+    """The arrays of a safetensors file whose keys start with `prefix`, by the rest of the key. Only these are read."""
     with safe_open(path, framework="numpy") as file:
         keys = [key for key in file.keys() if key.startswith(prefix)]  # noqa: SIM118 (this is no dict)
         return {key.removeprefix(prefix): file.get_tensor(key) for key in keys}
 
 
 def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """The metadata `shapes` of a safetensors file, in the model's order. Reads the header only."""
+    """The metadata `shapes` of a safetensors file, in the model's order. Only the header is read."""
     with open(path, "rb") as file:
         length = file.read(8)
         return decode_shapes(length + file.read(int.from_bytes(length, "little")))
@@ -148,7 +172,7 @@ def read_run(folder: Path) -> dict[str, Any]:
 
 
 def read_round_table(round_folder: Path) -> pd.DataFrame:
-    """The rows of one committed round folder's rounds.parquet."""
+    """The table rounds.parquet of a committed folder."""
     data = read_checked(round_folder, Layout.ROUNDS, read_manifest(round_folder))
     frame: pd.DataFrame = decode_table(data, ROUNDS).to_pandas()
     return frame
@@ -165,13 +189,13 @@ def read_values(folder: Path) -> dict[int, dict[str, Array]]:
 
 
 def read_initial(cohort: Path, replicate: int) -> dict[str, Array]:
-    """One replicate's committed initial values, by parameter or buffer. Loads no other replicate."""
+    """The committed initial values of one replicate, by parameter or buffer. Only this replicate is read."""
     folder = cohort / Layout.INITIAL
     return read_arrays(Committed().checked(folder, Layout.VALUES), f"{replicate}/")
 
 
 def read_optimizer(folder: Path) -> dict[int, dict[str, Array]]:
-    """The optimizer's state in `rewind/`: {replicate: {"<parameter>/<state>": array}}; empty if none."""
+    """The optimizer state in `rewind/`: {replicate: {"<parameter>/<state>": array}}; empty if there is none."""
     manifest = read_manifest(folder)
     if Layout.OPTIMIZER not in manifest["files"]:
         return {}

@@ -1,4 +1,4 @@
-"""The networks of a round in the form in which the store writes them."""
+"""The networks of a round, in the form in which the store writes them."""
 
 from __future__ import annotations
 
@@ -17,20 +17,22 @@ Masks = Mapping[str, Mask]
 
 @dataclass(frozen=True)
 class ArmRecord:
-    """One trained network. The order of `mask` and `initial` is the model's.
+    """One trained network. Mappings are in the model's order.
 
     Attributes
     ----------
-    replicate, draw
-        Their numbers.
+    replicate
+        The replicate.
     arm
         The arm's label.
+    draw
+        Which of the arm's draws.
     mask
-        By prunable parameter, of its full shape.
+        {prunable parameter: its mask}, bool, of the parameter's shape.
     initial
-        Every parameter and buffer before training, of its full shape. Pruned weights are not written.
+        {name: values before training}, for every parameter and buffer. Pruned weights are not written.
     trained
-        The same after training; None if it is not to be kept.
+        The same after training; None if it is not stored.
     """
 
     replicate: int
@@ -47,30 +49,32 @@ class RoundRecord:
 
     Attributes
     ----------
-    number, part
-        The round's number, and the part's.
+    number
+        The number of the round.
+    part
+        The number of the part.
     replicates
-        The cohort's.
+        The cohort's replicates.
     arms
-        A network for every replicate, arm and draw.
+        The network of every replicate, arm and draw.
     repeated
         The labels of the arms that have several draws in the campaign.
     curves, rounds
-        The tables, as in `tickets.store.tables`.
+        The tables, with the columns in `tickets.store.tables`.
     tables
-        The tables of probes, by the names of their files without ".parquet".
+        {file name without ".parquet": table}, for each probe.
     probes
-        The entries of the probes in the manifest.
+        {table: entry in the manifest}, for each probe.
     next_masks
-        By replicate, the masks of the next round; in part 0 only.
+        {replicate: masks of the next round}; in part 0 only.
     names
-        By label, the names of the arms whose label is not their name.
+        {label: name}, for the arms whose label is not their name.
     own_masks
-        The labels of the arms whose mask is not the round's.
+        The labels of the arms that have a mask of their own.
     pruned
-        By label, what pruned weights are in the arms in which they are not 0: "initial".
+        {label: "initial"}, for the arms whose pruned weights are not 0.
     extra
-        Further JSON for the manifest, such as "arm_options" and "fingerprint".
+        Further fields of the manifest, as JSON values, such as "arm_options" and "fingerprint".
     """
 
     number: int
@@ -97,7 +101,7 @@ class RoundRecord:
         return arm in self.own_masks or has_own_mask(self.name(arm))
 
     def of_arm(self, arm: str, draw: int) -> dict[str, Any]:
-        """What the manifest says of an arm and draw."""
+        """The entry of an arm and draw in the manifest."""
         name = self.name(arm)
         return {
             "arm": arm,
@@ -109,5 +113,5 @@ class RoundRecord:
 
 
 def same_counts(surviving: Mapping[str, int], wanted: Mapping[str, int], by_tensor: bool) -> bool:
-    """Whether as many weights survive: in each tensor, or over all of them."""
+    """Whether the numbers of surviving weights are equal: in each tensor, or (without `by_tensor`) in total."""
     return surviving == wanted if by_tensor else sum(surviving.values()) == sum(wanted.values())

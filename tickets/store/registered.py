@@ -1,4 +1,4 @@
-"""When a run's verdict rule was first seen: before training, or after how many rounds. Recorded in run.json."""
+"""The record, in run.json, of how many rounds were trained when a run's verdict rule was first seen."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ Record = dict[str, Any]
 
 
 def register(records: Sequence[Mapping[str, Any]], verdict: Mapping[str, Any], rounds: int) -> list[Record]:
-    """The records, with one more for this verdict rule if it differs from the last one.
+    """Add a record of a verdict rule, unless it equals the last one recorded.
 
     Parameters
     ----------
     records : sequence of mappings
-        `registered` in run.json, the oldest first.
+        `registered` in run.json, oldest first.
     verdict : mapping
-        JSON of the campaign's [verdict] table.
+        The campaign's [verdict] table, as JSON values.
     rounds : int
-        How many rounds the run has committed, the dense one included.
+        The number of rounds that the run has committed, including the dense one.
 
     Returns
     -------
     list of dict
-        Each has `sha256` of the rule, the rule itself as `verdict`, and `rounds_seen`. There is no time in it, so that
-        an interrupted and resumed run has the same run.json as an uninterrupted one.
+        Each record has the rule as `verdict`, its hash as `sha256`, and `rounds_seen`. It contains no time, so that an
+        interrupted and resumed run has the same run.json as an uninterrupted one.
     """
     digest = _digest(verdict)
     known = [dict(record) for record in records]
@@ -39,7 +39,7 @@ def register(records: Sequence[Mapping[str, Any]], verdict: Mapping[str, Any], r
 
 
 def rounds_seen(file: Mapping[str, Any]) -> int | None:
-    """How many rounds had been committed when the run's present verdict rule was first seen.
+    """The number of rounds that had been committed when a run's present verdict rule was first seen.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def rounds_seen(file: Mapping[str, Any]) -> int | None:
 
 
 def rounds_committed(run: Path) -> int:
-    """How many rounds a run's cohorts have committed, the dense one included.
+    """The number of rounds that a run's cohorts have committed, including the dense one.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Saved campaigns and runs, as Python objects: tables, masks and the values that networks started from."""
+"""Saved campaigns and runs as Python objects: tables, masks, and the values of networks before and after training."""
 
 from __future__ import annotations
 
@@ -28,9 +28,16 @@ from tickets.store.ticket import Ticket, read_ticket
 
 
 class Saved:
-    """The saved runs of one folder or several, made by `load`. Every file is checked when it is used; none is changed.
+    """The saved runs of one or several folders, as `load` returns them.
 
-    folders: as `load` was given them. folder: the first.
+    The SHA-256 of every file is checked when the file is first used. No file is changed.
+
+    Attributes
+    ----------
+    folders
+        The folders, as passed to `load`.
+    folder
+        The first of them.
     """
 
     def __init__(
@@ -44,11 +51,11 @@ class Saved:
         self.folders = tuple(folders)
         self.folder = self.folders[0]
         self._runs = runs  # {run id: its folder}
-        self._files = files  # {run id: what its run.json holds}
+        self._files = files  # {run id: the content of its run.json}
         self._left_out = None if left_out is None else dict(left_out)  # {run id: why}; None: damage is an error
         self._trust_code = {trust_code} if isinstance(trust_code, str) else trust_code
         self._committed = Committed()
-        self._measured: dict[str, pd.DataFrame] = {}  # tables of probes, by the names that were asked for
+        self._measured: dict[str, pd.DataFrame] = {}  # tables of probes that were read, by name
 
     def __repr__(self) -> str:
         return f"Saved({self._where!r}, runs={self.runs})"
@@ -60,9 +67,9 @@ class Saved:
 
     @property
     def damaged(self) -> dict[str, str]:
-        """{run: why} of the runs that `rounds` lacks since they cannot be read, if `load` was told to skip them.
+        """{run: why} for the runs that cannot be read and are not in `rounds`; empty without `skip_damaged`.
 
-        A run whose run.json cannot be read has its folder's name, and is not in `runs`.
+        A run whose run.json cannot be read appears under the name of its folder, and is not in `runs`.
         """
         if self._left_out is None:
             return {}
@@ -71,30 +78,34 @@ class Saved:
 
     @property
     def rounds(self) -> pd.DataFrame:
-        """A row per run, replicate, round, arm and draw, in that order; arms in the campaign's order.
+        """A row per run, replicate, round, arm and draw, in that order; arms are in the campaign's order.
 
-        Its last two columns, `last_step` and `steps_to_dense_loss`, are not on disk: they follow from `curves`
-        (`tickets.store.derived`). Read at the first use. Raises InputError if a file is damaged, unless `load` was
-        told to skip.
+        The last two columns, `last_step` and `steps_to_dense_loss`, are computed from `curves`; see
+        `tickets.store.derived`. The files are read at the first use.
+
+        Raises
+        ------
+        InputError
+            If a file is damaged, unless the runs were loaded with `skip_damaged`.
         """
         return self._rounds.copy()
 
     @property
     def curves(self) -> pd.DataFrame:
-        """A row per run, replicate, round, arm, draw and evaluated step, in that order; else as `rounds`."""
+        """A row per run, replicate, round, arm, draw and evaluated step, in that order; otherwise as `rounds`."""
         return self._curves.copy()
 
     @property
     def units(self) -> pd.DataFrame:
-        """The table of the probe `units`, empty if no run has it; see `tickets.probes.units.measure_units`.
+        """The table of the probe `units`; empty if no run has it. See `tickets.probes.units.measure_units`.
 
-        A row per run, replicate, round, arm, draw, evaluated step and hidden layer; else as `rounds`.
+        A row per run, replicate, round, arm, draw, evaluated step and hidden layer; otherwise as `rounds`.
         """
         return self.probe("units") if "units" in self.probes else UNITS.empty_table().to_pandas()
 
     @property
     def probes(self) -> dict[str, list[str]]:
-        """{table: the runs that have it} of every probe that was measured."""
+        """{table: the runs that have it}, for every probe that was measured."""
         return self._tables.probes()
 
     def probe(self, name: str) -> pd.DataFrame:
@@ -112,51 +123,83 @@ class Saved:
         Raises
         ------
         InputError
-            If no run has such a table, listing those that are there; if the tables are of different functions of one
-            name, or cannot be joined; or if a file is damaged, unless `load` was told to skip.
+            If no run has such a table; if the tables are of different functions with one name, or cannot be joined; or
+            if a file is damaged, unless the runs were loaded with `skip_damaged`.
         """
         if name not in self._measured:
             self._measured[name] = self._tables.probe(name)
         return self._measured[name].copy()
 
     def config(self, run: str | None = None) -> dict[str, Any]:
-        """A run's resolved configuration, from its run.json. `run` may be left out if there is just one."""
+        """The complete configuration of a run, from its run.json.
+
+        Parameters
+        ----------
+        run
+            The run's id; may be left out if there is only one run.
+        """
         return copy.deepcopy(dict(self._files[self._one(run)]["config"]))
 
     def registered(self, run: str | None = None) -> int | None:
-        """How many rounds were there when the run's verdict rule was first seen: 0 if it was written before training.
+        """The number of rounds that had been trained when the run's verdict rule was first recorded.
 
-        None for a run that was saved before this was recorded. `run` may be left out if there is just one.
+        0 if the rule was recorded before training; None for a run that was saved before rules were recorded.
+
+        Parameters
+        ----------
+        run
+            The run's id; may be left out if there is only one run.
         """
         return rounds_seen(self._files[self._one(run)])
 
     def roles(self, run: str | None = None) -> dict[str, Role]:
-        """{arm: "ticket", "control" or "measurement"} of a run, by label; see `tickets.roles.role`. `run` as above."""
+        """{arm: "ticket", "control" or "measurement"} for each arm of a run; see `tickets.roles.role`.
+
+        Parameters
+        ----------
+        run
+            The run's id; may be left out if there is only one run.
+        """
         file = self._files[self._one(run)]
         return {arm: role(file, arm) for arm in arms_by_label(file["config"])}
 
     def notes(self, run: str | None = None) -> list[str]:
-        """What to know of a run's arms before they are compared, a line each. `run` as above."""
+        """Notes for the comparison of a run's arms, such as different numbers of training steps, one line each.
+
+        Parameters
+        ----------
+        run
+            The run's id; may be left out if there is only one run.
+        """
         return comparison_notes(self._files[self._one(run)])
 
     def coverage(self, run: str | None = None) -> Coverage | None:
-        """Which of the network's weights are prunable; None if the run's files do not say. `run` as above."""
+        """Which of the network's weights are prunable; None if the run's files do not record it.
+
+        Parameters
+        ----------
+        run
+            The run's id; may be left out if there is only one run.
+        """
         run = self._one(run)
         return read_coverage(self._runs[run], self._files[run])
 
     @property
     def configs(self) -> pd.DataFrame:
-        """A row per run, a column per setting: `run`, then run.json's configuration by dotted names.
+        """The configurations: a row per run, the column `run`, and a column per key of the configuration.
 
-        As in "train.learning_rate" and "model.name"; lists are tuples. It merges with `rounds` on `run`, so that what
-        was swept stands beside what came of it.
+        Columns have dotted names, such as "train.learning_rate" and "model.name"; lists are tuples. To add the swept
+        values to the results, merge the table with `rounds` on `run`.
         """
         return config_table({run: self._files[run]["config"] for run in self.runs})
 
     def left_over(self, run: str | None = None) -> list[str]:
-        """What of a run is saved, and so in every table, and no longer in the campaign file: a line a kind.
+        """What is saved of a run, and therefore in every table, but no longer in the campaign file: a line per kind.
 
-        `run` may be left out if there is just one.
+        Parameters
+        ----------
+        run
+            The run's id; may be left out if there is only one run.
         """
         run = self._one(run)
         own = self._rounds[self._rounds["run"] == run]
@@ -164,19 +207,46 @@ class Saved:
         return left_over_of(self._runs[run], self._files[run]["config"], there)
 
     def file(self, run: str | None = None) -> dict[str, Any]:
-        """What a run's run.json holds. `run` may be left out if there is just one."""
+        """The content of a run's run.json.
+
+        Parameters
+        ----------
+        run
+            The run's id; may be left out if there is only one run.
+        """
         return copy.deepcopy(dict(self._files[self._one(run)]))
 
     def ticket(self, replicate: int, round: int, run: str | None = None) -> Ticket:
-        """The ticket of a replicate and round: its mask and the values that it trained from.
+        """The ticket of a replicate and round: its mask, and its values before and after training.
 
-        `run` may be left out if there is just one. Raises InputError, saying what there is, if this is not
-        there.
+        Parameters
+        ----------
+        replicate
+            The replicate.
+        round
+            The number of the round; 0 is the dense round.
+        run
+            The run's id; may be left out if there is only one run.
+
+        Raises
+        ------
+        InputError
+            If it was not saved; the message lists what was.
         """
         return self.arm(Layout.TICKET, replicate, round, run=run)
 
     def arm(self, name: str, replicate: int, round: int, draw: int = 0, run: str | None = None) -> Ticket:
-        """Any arm's mask and values; `run` and errors as for `ticket`."""
+        """A network of any arm; otherwise as `ticket`.
+
+        Parameters
+        ----------
+        name
+            The arm's label.
+        replicate, round, run
+            As for `ticket`.
+        draw
+            Which of the arm's draws, from 0.
+        """
         run = self._one(run)
         found = read_ticket(self._committed, self._runs[run], self._files[run], name, replicate, round, draw)
         return dataclasses.replace(found, trust_code=self._may_call(found.model["name"]))

@@ -24,19 +24,24 @@ State = Literal["done", "partial", "failed", "waiting"]
 class RunStatus:
     """The progress of one run, as JSON values.
 
-    Rounds include the dense one. A round or replicate is done when all its arms and draws are committed. Trainings are
-    counted in networks.
-
     Attributes
     ----------
+    run
+        The run's id.
     state
         `done` (nothing is missing), `failed` (the last attempt failed), `waiting` (nothing trained yet) or `partial`.
     why
         The reason of a failure.
+    rounds_done, rounds_wanted
+        Numbers of rounds, including the dense one. A round is done when all its arms and draws are committed.
+    replicates_done, replicates_wanted
+        Numbers of replicates. A replicate is done when all its rounds are.
+    trainings_done, trainings_wanted
+        Numbers of networks.
     diverged
-        How many of the trained networks diverged.
+        The number of trained networks that diverged.
     missing_arms
-        Arms that are missing in committed rounds.
+        The arms that are missing in committed rounds.
     asked
         Whether campaign.toml asks for the run. If not, progress is measured against its own run.json.
     coverage
@@ -65,7 +70,7 @@ class RunStatus:
 
 
 def status(folder: str | Path) -> list[RunStatus]:
-    """The status of every run that a folder's campaign.toml asks for, then of other saved runs. Writes nothing.
+    """The status of every run that a folder's campaign.toml asks for, then of other saved runs. Nothing is written.
 
     Parameters
     ----------
@@ -92,10 +97,15 @@ def status(folder: str | Path) -> list[RunStatus]:
 
 
 def failure(events: Sequence[Mapping[str, Any]]) -> str | None:
-    """The reason of the last "failed" event that no progress follows, or None.
+    """The reason of the last "failed" event after which there was no progress, or None.
 
-    Progress is any other event of the same cohort or of no cohort. Any later event clears a failure that names no
+    Progress is any other event of the same cohort, or one without a cohort. Any later event clears a failure without a
     cohort.
+
+    Parameters
+    ----------
+    events
+        The events of a run's log, oldest first.
     """
     failures: dict[object, str] = {}
     for event in events:

@@ -1,4 +1,4 @@
-"""The tables of a round, `curves`, `rounds` and those of probes: their columns, and their way into Parquet and back."""
+"""The tables of a round (`curves`, `rounds`, those of probes): their columns, and their encoding as Parquet files."""
 
 from __future__ import annotations
 
@@ -33,10 +33,7 @@ ROUNDS = pa.schema(
     [
         *_KEY,
         *_ARM,
-        (
-            "early_stop_step",
-            pa.float64(),
-        ),  # a float, for it is NaN where the training diverged
+        ("early_stop_step", pa.float64()),  # a float, because it is NaN if the training diverged
         ("early_stop_test_accuracy", pa.float64()),
         ("early_stop_validation_loss", pa.float64()),
         ("final_test_accuracy", pa.float64()),
@@ -53,9 +50,9 @@ UNITS = pa.schema(
         *_KEY,
         *_ARM,
         ("step", pa.int64()),
-        ("layer", pa.string()),  # the hidden layer, by the name of its module
-        ("width", pa.int64()),  # units in it
-        ("distinct", pa.float64()),  # floats, for they are NaN where a number is not finite
+        ("layer", pa.string()),  # the name of the hidden layer's module
+        ("width", pa.int64()),  # the number of its units
+        ("distinct", pa.float64()),  # floats, because they are NaN if an activation is not finite
         ("distinct_within", pa.float64()),
         ("spread", pa.float64()),
         ("distance_low", pa.float64()),
@@ -64,9 +61,9 @@ UNITS = pa.schema(
         ("effective_rank", pa.float64()),
     ]
 )
-"""A row per replicate, arm, draw, evaluated step and hidden layer; `tickets.probes.units` says what is in it."""
+"""A row per replicate, arm, draw, evaluated step and hidden layer; see `tickets.probes.units`."""
 
-# The tables that every round has, by the name of their file.
+# The tables that every round has, by file name.
 SCHEMAS = {Layout.CURVES: CURVES, Layout.ROUNDS: ROUNDS}
 
 LABELS = pa.schema([*_KEY, *_ARM])
@@ -76,9 +73,24 @@ _STEP = pa.field("step", pa.int64())
 
 
 def encode_table(frame: pd.DataFrame, schema: pa.Schema) -> bytes:
-    """The bytes of a Parquet file with the schema's columns, in its order; NaN stays NaN and becomes no null.
+    """Encode a table as a Parquet file. NaN is written as NaN, not as null.
 
-    Raises ValueError if the frame has other columns, or one of another type.
+    Parameters
+    ----------
+    frame
+        The table.
+    schema
+        The columns, in the order in which they are written.
+
+    Returns
+    -------
+    bytes
+        The content of the file.
+
+    Raises
+    ------
+    ValueError
+        If the frame has other columns, or a column of another type.
     """
     if set(frame.columns) != set(schema.names):
         raise ValueError(f"columns are {sorted(frame.columns)}, but must be {sorted(schema.names)}")
@@ -89,18 +101,23 @@ def encode_table(frame: pd.DataFrame, schema: pa.Schema) -> bytes:
 
 
 def encode_probe_table(frame: pd.DataFrame) -> bytes:
-    """The bytes of a Parquet file with a probe's table, in the frame's columns and their order.
+    """Encode a probe's table as a Parquet file.
 
     Parameters
     ----------
     frame
-        The columns run, replicate, round, density, arm and draw, then `step` if the probe is measured at evaluated
-        steps, then the probe's own: bool, int64, float64, or strings.
+        The columns run, replicate, round, density, arm and draw; then `step`, if the probe is measured at evaluated
+        steps; then the probe's own columns, of bool, int64, float64 or strings.
+
+    Returns
+    -------
+    bytes
+        The content of the file, with the columns in the frame's order.
 
     Raises
     ------
     ValueError
-        If the first columns are others, or one of the probe's own is of another type.
+        If the first columns are others, or one of the probe's own has another type.
     """
     named = [*LABELS, *([_STEP] if "step" in frame else [])]
     own = [pa.field(name, _type_of(frame[name])) for name in frame.columns[len(named) :]]
@@ -108,7 +125,13 @@ def encode_probe_table(frame: pd.DataFrame) -> bytes:
 
 
 def decode_probe_table(data: bytes) -> pa.Table:
-    """The table in the bytes of a probe's Parquet file. Raises ValueError if it is none; see `encode_probe_table`."""
+    """Decode a probe's table from the content of a Parquet file; see `encode_probe_table`.
+
+    Raises
+    ------
+    ValueError
+        If the content is not a Parquet file, or has the wrong columns.
+    """
     table = _read(data)
     first = len(LABELS)
     labels, own = pa.schema(list(table.schema)[:first]), list(table.schema)[first:]
@@ -122,10 +145,15 @@ def decode_probe_table(data: bytes) -> pa.Table:
 
 
 def join_probe_tables(tables: Sequence[pa.Table]) -> pa.Table:
-    """The rows of several tables of one probe. A column that one of them lacks has no value there: NaN or None.
+    """Concatenate several tables of one probe.
 
-    Whole numbers become decimal ones where another table has these. Raises ValueError if a column holds numbers in one
-    table and strings in another.
+    A column that a table lacks is null for its rows. A column of whole numbers is converted to float64 if another table
+    has floating-point numbers in it.
+
+    Raises
+    ------
+    ValueError
+        If a column has numbers in one table and strings in another.
     """
     try:
         return pa.concat_tables(tables, promote_options="permissive")
@@ -134,13 +162,19 @@ def join_probe_tables(tables: Sequence[pa.Table]) -> pa.Table:
 
 
 def probe_tables(files: Iterable[str]) -> list[str]:
-    """The names of the probes whose tables are among a round's files."""
+    """The names of the probes that have a table among the files of a round."""
     tables = (name for name in files if name.endswith(Layout.TABLE) and name not in SCHEMAS)
     return sorted(name.removesuffix(Layout.TABLE) for name in tables)
 
 
 def decode_table(data: bytes, schema: pa.Schema) -> pa.Table:
-    """The table in a Parquet file's bytes. Raises ValueError if it is none or has other columns or types."""
+    """Decode a table from the content of a Parquet file.
+
+    Raises
+    ------
+    ValueError
+        If the content is not a Parquet file, or has other columns or types than the schema.
+    """
     table = _read(data)
     if not table.schema.equals(schema, check_metadata=False):
         raise ValueError(f"columns are {_types(table.schema)}, but must be {_types(schema)}")
@@ -162,7 +196,7 @@ def _column(values: pd.Series, field: pa.Field) -> pa.Array:
 
 
 def _type_of(values: pd.Series) -> pa.DataType:
-    """The type of a column, of those that a table may have. Raises ValueError if it is another."""
+    """The Parquet type of a column; ValueError if a table cannot have columns of its type."""
     types = pd.api.types
     if types.is_bool_dtype(values):
         return pa.bool_()

@@ -28,25 +28,35 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Ticket:
-    """A ticket, or another arm, of one replicate and round. The arrays are the caller's own to change.
+    """A ticket, or a network of another arm, of one replicate and round. The arrays are copies.
 
     Attributes
     ----------
-    mask
-        By prunable parameter, bool, of its full shape.
-    values
-        Every parameter and buffer as training started. Pruned weights are what `pruned` says.
-    trained
-        The same after training, None if it was not kept.
+    run
+        The run's id.
+    replicate, round
+        Which network of the arm it is; round 0 is the dense round.
+    arm, draw
+        The arm's label, and which of its draws.
     density
         The fraction of the prunable weights that remain, in [0, 1].
-    model, input_shape, classes
-        What `build` needs, from run.json.
+    mask
+        {prunable parameter: its mask}, bool, of the parameter's shape.
+    values
+        {name: values before training}, for every parameter and buffer.
+    trained
+        The same after training; None if it was not stored.
+    model
+        The table `model` of the run's configuration.
+    input_shape
+        The shape of one example.
+    classes
+        The number of classes, or of values to predict.
     trust_code
-        Whether `build` may import and call a model's function that is not of the catalogue.
+        Whether `build` may import and call a model's function that is not in the catalogue.
     pruned
-        What pruned weights are: "zero", exactly 0.0; "initial", the initial values of this replicate, before and
-        after training.
+        The values of pruned weights, before and after training: "zero" for 0.0, or "initial" for the initial values of
+        this replicate.
     """
 
     run: str
@@ -65,7 +75,7 @@ class Ticket:
     pruned: str = "zero"
 
     def __repr__(self) -> str:
-        """The fields that identify the network, and counts in the place of its arrays."""
+        """The fields that identify the network, and counts instead of its arrays."""
         surviving = sum(int(mask.sum()) for mask in self.mask.values())
         return (
             f"Ticket(run={self.run!r}, replicate={self.replicate}, round={self.round}, arm={self.arm!r}, "
@@ -73,15 +83,15 @@ class Ticket:
         )
 
     def build(self) -> nn.Module:
-        """A new torch.nn.Module with `values`, on the CPU, in training mode.
+        """Build a torch.nn.Module with `values`, on the CPU and in training mode.
 
-        The mask is not attached: code that trains the module must put its pruned weights back after each step. Needs
-        torch, and the module of a user's own model.
+        The mask is not attached: code that trains the module must reset its pruned weights after each step. A user's
+        model must be importable.
 
         Raises
         ------
         InputError
-            If the model no longer fits the saved values; or if it is not of the catalogue and the run was loaded
+            If the model no longer fits the saved values; or if it is not in the catalogue and the run was loaded
             without `trust_code`, in which case nothing is imported or called.
         """
         name = self.model["name"]
@@ -119,9 +129,23 @@ class Ticket:
 def read_ticket(
     committed: Committed, run: Path, file: Mapping[str, Any], arm: str, replicate: int, round: int, draw: int
 ) -> Ticket:
-    """One network of the run in the folder `run`, whose run.json holds `file`.
+    """Read one network of a run.
 
-    Raises InputError, saying what there is, if the run has no such network.
+    Parameters
+    ----------
+    committed
+        The files whose hashes have been checked.
+    run
+        The run's folder.
+    file
+        The content of its run.json.
+    arm, replicate, round, draw
+        Which network.
+
+    Raises
+    ------
+    InputError
+        If the run has no such network; the message lists those that it has.
     """
     run_id = str(file.get("run", run.name))
     whole, part = _find(committed, run, run_id, arm, replicate, round, draw)
@@ -155,14 +179,14 @@ def read_ticket(
 
 
 def read_trained(committed: Committed, folder: Path, replicate: int) -> dict[str, Array]:
-    """Every parameter and buffer of a replicate's ticket after its training.
+    """Read every parameter and buffer of a replicate's ticket after its training.
 
     Parameters
     ----------
     committed
-        Remembers which files were checked.
+        The files whose hashes have been checked.
     folder
-        The round's.
+        The folder of the round.
     replicate
         The replicate.
 
@@ -200,7 +224,7 @@ def _values(
     mask: Mapping[str, Mask],
     elsewhere: Mapping[str, Array],
 ) -> dict[str, Array]:
-    """Every parameter and buffer. elsewhere: the values of pruned weights, by parameter; 0 where it has none."""
+    """Every parameter and buffer. Pruned weights have the values in `elsewhere`, or 0 for parameters not in it."""
     path = committed.checked(folder, name)
     arrays = _arrays(path, arm, replicate, draw)
     order = [parameter for parameter in read_shapes(path) if parameter in arrays]
@@ -210,7 +234,7 @@ def _values(
 
 
 def _arrays(path: Path, arm: str, replicate: int, draw: int) -> dict[str, Array]:
-    """The arm's arrays by parameter; draw 0 has a suffix in its keys only if the arm had several draws."""
+    """The arm's arrays by parameter. The keys of draw 0 have a suffix only if the arm has several draws."""
     keys = dict.fromkeys(arm_key(arm, draw, repeated) for repeated in (False, True))
     found = (read_arrays(path, f"{replicate}/{key}/") for key in keys)
     return next((arrays for arrays in found if arrays), {})
@@ -219,7 +243,7 @@ def _arrays(path: Path, arm: str, replicate: int, draw: int) -> dict[str, Array]
 def _find(
     committed: Committed, run: Path, run_id: str, arm: str, replicate: int, round: int, draw: int
 ) -> tuple[Path, Path]:
-    """(the round's folder, the folder of the part that holds the arm)."""
+    """The folder of the round, and the folder of the part that has the arm."""
     by_cohort = {cohort: round_folders(cohort) for _, cohort in cohort_folders(run)}
     rounds = {number for found in by_cohort.values() for number, part, _ in found if part == 0}
     if round not in rounds:

@@ -1,4 +1,4 @@
-"""Checking everything that was saved: the hashes, then the contents against the manifests."""
+"""Verify saved runs: compare the hashes of files, then their contents, with the manifests."""
 
 from __future__ import annotations
 
@@ -22,7 +22,15 @@ _IN_ROUND = frozenset({Layout.MASKS, Layout.WEIGHTS, Layout.CURVES, Layout.ROUND
 
 @dataclass(frozen=True)
 class Problem:
-    """A file or folder that is not as it was committed. path: its path. what: a sentence about it."""
+    """A file or folder that differs from what was committed.
+
+    Attributes
+    ----------
+    path
+        Its path.
+    what
+        The difference, as a sentence.
+    """
 
     path: str
     what: str
@@ -30,7 +38,7 @@ class Problem:
 
 @dataclass
 class _Cohort:
-    """What the checks of a cohort's rounds need to know of the files before; None where those are damaged."""
+    """Contents of earlier files that the checks of a cohort's later rounds use; None if those files are damaged."""
 
     run: str
     replicates: list[int] | None = None
@@ -44,12 +52,22 @@ class _Cohort:
 
 
 def verify(folder: str | Path) -> list[Problem]:
-    """Every difference of a campaign's or a run's folder from what was committed; empty if there is none.
+    """Find every difference between a folder and what was committed to it.
 
-    The checks are: the size and SHA-256 of each file; files that are missing or too many; rounds that are missing; the
-    counts of the masks, that they are nested, and that own masks have as many weights; the number of surviving values;
-    that the ticket's values are the rewound values bit for bit; the rows of the tables. The contents of a folder are
-    checked only if its hashes are right.
+    Compared are the size and SHA-256 of each file; missing and additional files; missing rounds; the numbers of
+    weights in the masks, whether the masks are nested, and whether own masks keep as many weights as the round's; the
+    numbers of surviving values; whether the ticket's values are bit for bit the rewound values; the rows of the tables.
+    The contents of a folder are checked only if its hashes are correct.
+
+    Parameters
+    ----------
+    folder
+        A campaign's folder, or one run's.
+
+    Returns
+    -------
+    list of Problem
+        Empty if there is no difference.
 
     Raises
     ------
@@ -64,16 +82,21 @@ def verify(folder: str | Path) -> list[Problem]:
 
 
 def code_named(folder: str | Path) -> list[Problem]:
-    """The functions outside the catalogue that the runs of a folder name, by run.json: a note, not a fault.
+    """The functions outside the catalogue that the run.json files of a folder name, a note for each run.
 
-    Code that reads saved runs neither imports nor calls them, unless its caller says so.
+    They are not differences. Functions that read saved runs neither import nor call them without `trust_code`.
+
+    Parameters
+    ----------
+    folder
+        A campaign's folder, or one run's.
     """
     notes = []
     for run in run_folders(Path(folder)):
         try:
             functions = named_functions(read_json(run / Layout.RUN).get("config", {}))
         except InputError:
-            continue  # said by `verify`
+            continue  # `verify` reports it
         if functions:
             what = f"names code that is not part of tickets: {', '.join(functions)}; it was not called"
             notes.append(Problem(str(run / Layout.RUN), what))
@@ -85,7 +108,7 @@ def _run(run: Path) -> Iterator[Problem]:
     try:
         file: dict[str, Any] = read_json(path)
     except InputError as error:
-        yield _told(path, error)
+        yield _unreadable(path, error)
         file = {}
     owner: dict[int, str] = {}
     for _, cohort in cohort_folders(run):
@@ -96,7 +119,7 @@ def _run(run: Path) -> Iterator[Problem]:
 
 
 def _cohort(cohort: Path, run: str, file: dict[str, Any]) -> Generator[Problem, None, list[int]]:
-    """Yields the problems of a cohort; returns its replicates."""
+    """Yield the problems of a cohort; return its replicates."""
     rounds = round_folders(cohort)
     if not rounds and not (cohort / Layout.INITIAL).exists():
         return []
@@ -115,7 +138,7 @@ def _cohort(cohort: Path, run: str, file: dict[str, Any]) -> Generator[Problem, 
 
 
 def _values(folder: Path, state: _Cohort) -> Iterator[Problem]:
-    """Checks initial/ or rewind/, and puts its values into `state` for the checks of the rounds."""
+    """Check initial/ or rewind/, and store its values in `state` for the checks of the rounds."""
     state.rewound = None
     manifest = yield from _files(folder, _IN_VALUES)
     if manifest is None:
@@ -134,7 +157,7 @@ def _values(folder: Path, state: _Cohort) -> Iterator[Problem]:
                 yield Problem(str(folder / Layout.VALUES), f"replicate {replicate}: tensors are not of their shapes")
         state.rewound, state.shapes, state.replicates = values, shapes, list(manifest["replicates"])
     except (KeyError, TypeError, ValueError) as error:
-        yield Problem(str(folder), f"the contents are not of the layout ({error!r})")
+        yield Problem(str(folder), f"the contents do not have the layout of saved runs ({error!r})")
 
 
 def _round(folder: Path, number: int, part: int, state: _Cohort) -> Iterator[Problem]:
@@ -156,7 +179,7 @@ def _round(folder: Path, number: int, part: int, state: _Cohort) -> Iterator[Pro
         for table in probe_tables(manifest["files"]):
             yield from _at(folder / f"{table}{Layout.TABLE}", contents.probe_table_problems(saved, table))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        yield Problem(str(folder), f"the contents are not of the layout ({error!r})")
+        yield Problem(str(folder), f"the contents do not have the layout of saved runs ({error!r})")
 
 
 def _manifest(saved: Round, state: _Cohort) -> Iterator[Problem]:
@@ -197,21 +220,21 @@ def _networks(saved: Round, state: _Cohort) -> Iterator[Problem]:
         yield from _at(path, check(saved, arrays))
         if state.shapes is not None and state.of_round is not None:
             yield from _at(path, contents.value_problems(saved, arrays, masks, state.of_round, state.shapes))
-        # The dense network starts at step 0: it has the whole schedule.
+        # The dense network has the whole schedule: it starts from the initial values.
         starts = state.rewound if saved.number else state.initial
         if name == Layout.WEIGHTS and starts is not None and state.of_round is not None:
             yield from _at(path, contents.start_problems(arrays, state.of_round, starts))
 
 
 def _files(folder: Path, needed: frozenset[str]) -> Generator[Problem, None, Manifest | None]:
-    """Yields what is wrong with a committed folder's files; returns its manifest, None if anything was."""
+    """Yield the problems of a committed folder's files; return its manifest, or None if there are any."""
     if not folder.is_dir():
         yield Problem(str(folder), "missing")
         return None
     try:
         manifest = read_manifest(folder)
     except InputError as error:
-        yield _told(folder, error)
+        yield _unreadable(folder, error)
         return None
     wrong = {name: file_problem(folder, name, manifest) for name in sorted({*manifest["files"], *needed})}
     there = {entry.name for entry in folder.iterdir()}
@@ -225,5 +248,5 @@ def _at(path: Path, problems: Iterator[str]) -> Iterator[Problem]:
     return (Problem(str(path), what) for what in problems)
 
 
-def _told(path: Path, error: InputError) -> Problem:
+def _unreadable(path: Path, error: InputError) -> Problem:
     return Problem(str(path), str(error).removeprefix(f"{path}: "))

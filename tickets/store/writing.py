@@ -1,4 +1,4 @@
-"""Writing a cohort: its initial values, its values at the rewind step, and each round."""
+"""Write a cohort: its initial values, its values at the rewind step, and each round."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ def write_run(
     run_id
         The run's id.
     config
-        JSON of the resolved Run.
+        The complete configuration, as JSON values.
     data
         "sha256", "input_shape" and "classes" of the data set.
     fingerprint
-        Versions and hardware.
+        The versions of packages, and the hardware.
     execution
-        How the run's stacks are computed.
+        How the run's networks are computed.
     **more
-        Further fields, plain JSON.
+        Further fields, as JSON values.
     """
     content = {
         "schema": SCHEMA_VERSION,
@@ -58,16 +58,16 @@ def write_run(
 
 
 def write_initial(cohort: Path, values: Mapping[int, Values], extra: Mapping[str, Any] | None = None) -> Path:
-    """Commit a cohort's `initial/`, which decides the cohort's replicates, and return the folder.
+    """Commit a cohort's `initial/`, which defines the cohort's replicates, and return the folder.
 
     Parameters
     ----------
     cohort
         The cohort's folder.
     values
-        {replicate: every parameter and buffer before any training, unmasked}.
+        {replicate: {name: values}}, for every parameter and buffer before training and pruning.
     extra
-        Further JSON for the manifest.
+        Further fields of the manifest, as JSON values.
     """
     return _write_values(cohort / Layout.INITIAL, values, {}, extra)
 
@@ -85,23 +85,30 @@ def write_rewind(
     cohort
         The cohort's folder.
     values
-        {replicate: every parameter and buffer}.
+        {replicate: {name: values}}, for every parameter and buffer.
     optimizer
         {replicate: {"<parameter>/<state>": array}}.
     extra
-        Further JSON for the manifest.
+        Further fields of the manifest, as JSON values.
     """
     return _write_values(cohort / Layout.REWIND, values, optimizer, extra)
 
 
 def write_round(cohort: Path, record: RoundRecord) -> Path:
-    """Commit a round, or a part added to it later, and return its folder.
+    """Commit a round, or a part that is added to it later, and return the folder.
+
+    Parameters
+    ----------
+    cohort
+        The cohort's folder.
+    record
+        The contents.
 
     Raises
     ------
     ValueError
-        If a replicate lacks an arm, if a mask is not the round's or an own mask has another number of weights, or if a
-        table has other columns.
+        If a replicate lacks an arm; if the mask of an arm differs from the round's, or its own mask has another number
+        of weights; or if a table has the wrong columns.
     """
     target = round_folder(cohort, record.number, record.part)
     masks = _round_masks(cohort, record)
@@ -140,7 +147,7 @@ def _write_values(
 
 
 def _round_masks(cohort: Path, record: RoundRecord) -> Mapping[int, Masks]:
-    """The round's masks by replicate: the ticket's, which part 0 has."""
+    """The round's masks by replicate. They are the ticket's, which is trained in part 0."""
     if record.part > 0:
         return read_round_masks(round_folder(cohort, record.number))
     return {arm.replicate: arm.mask for arm in record.arms if arm.arm == Layout.TICKET}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
+from tickets.plurals import counted
+
 from ...metrics import values_of
-from ...text import counted, listed
+from ...text import listed
 from ..figure import Drawn, FigureRecord
 from ..run_data import RunData
 from .by_density import INTERVALS, by_density, describe_by_density, draw_by_density

@@ -153,7 +153,7 @@ def _make(run: RunData) -> Drawn | str:
         caption=(
             f"{capitalised(labels.heading(column))} during training, at densities evenly spread over the rounds. "
             "Line and band as in the first figure. The axis fits the values after the first tenth of training; earlier "
-            "ones may lie below it."
+            f"ones may lie {'below' if column.endswith('accuracy') else 'above'} it."
         ),
         code=(
             f"data = report.learning_curves(curves, {chosen}{named})\n"

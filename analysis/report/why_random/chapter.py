@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from tickets.plurals import counted
 from tickets.store import Saved
 
 from ...labels import capitalised
 from ...metrics import METRICS
-from ...text import counted, listed
+from ...text import listed
 from ...why_random import Answer, Study, answer, comparisons, judged, study_of, why_not_a_study
 from ..chapter import CampaignChapter, Chapter, Point, Summary
 from ..figure import FigureRecord, head_of, plots_of

@@ -302,8 +302,8 @@ def test_claims_take_units_and_two_starts(campaign_file, tmp_path):
         campaign_file(tmp_path, rounds=0, replicates=1, train={"steps": 2, "evaluate_every": 2}), out=tmp_path / "a"
     )
     saved = tickets.load(tmp_path / "a")
-    assert why_not_a_study(saved) == "no run counts its hidden units; set store.units = true"
-    with pytest.raises(InputError, match=r"set store\.units = true"):
+    assert why_not_a_study(saved) == 'no run counts its hidden units; set probes = ["units"]'
+    with pytest.raises(InputError, match=r'set probes = \["units"\]'):
         claims(saved)
     options = {"rounds": 0, "replicates": 1, "train": {"steps": 2, "evaluate_every": 2}, "store": {"units": True}}
     tickets.run(campaign_file(tmp_path, **options), out=tmp_path / "b")
