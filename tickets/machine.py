@@ -39,7 +39,7 @@ class Placement:
         plan = self.plan
         return {
             "strategy": plan.strategy,
-            "sparse_up_to": plan.sparse_up_to,
+            "takes_over": dict(plan.takes_over),
             "lanes": plan.lanes,
             "networks_at_once": plan.networks_at_once,
             "threads": plan.threads,

@@ -38,7 +38,7 @@ def play(arms: list[Any] = ["ticket"], replicates: int = 3, lanes: int = 1, at_o
     given = {"arms": arms, "train": {"steps": 4, "batch_size": 8, "evaluate_every": 2}, **changes}
     one = fitted(replicates=replicates, **given)
     plan = plan_execution(one, CPU)
-    plan = type(plan)(plan.strategy, plan.reason, lanes, at_once, lanes, plan.sparse_up_to)
+    plan = type(plan)(plan.strategy, plan.reason, lanes, at_once, lanes, plan.takes_over)
     setting = make_setting(one, plan, CPU)
     chains = [first_chain(setting, replicate) for replicate in range(replicates)]
     pairs = [(arm if isinstance(arm, ArmConfig) else ArmConfig(name=arm), 0) for arm in arms]

@@ -131,9 +131,9 @@ def test_they_are_never_given_to_sparse(bench, monkeypatch) -> None:
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
     for build, shape in ((bench.mlp, (6,)), (bench.convnet, (1, 4, 4)), (bench.normnet, (1, 4, 4))):
         choice = choose(build(), shape, CPU, 1, pruned="initial")
-        assert (choice.strategy != "sparse", choice.sparse_up_to) == (True, 0.0)
+        assert (choice.strategy != "sparse", choice.takes_over.get("sparse", 0.0)) == (True, 0.0)
         zero = choose(build(), shape, CPU, 1)
-        assert zero.strategy == "sparse" or zero.sparse_up_to > 0
+        assert zero.strategy == "sparse" or zero.takes_over.get("sparse", 0.0) > 0
     with pytest.raises(ValueError, match="pruned weights that keep their initial values"):
         choose(bench.mlp(), (6,), CPU, 1, "sparse", pruned="initial")
 
