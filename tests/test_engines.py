@@ -232,7 +232,7 @@ def test_each_round_says_where_and_how_it_was_trained(small, tmp_path):
         execution = dict(manifest["execution"])
         assert execution.pop("free_memory_bytes") > 2**20
         assert execution == {key: began["execution"][key] for key in execution}
-        assert set(execution) == {"strategy", "sparse_up_to", "lanes", "networks_at_once", "threads"}
+        assert set(execution) == {"strategy", "takes_over", "lanes", "networks_at_once", "threads"}
 
 
 def test_the_machine_is_that_of_the_process_that_trains(campaign_file, watcher, tmp_path, monkeypatch):

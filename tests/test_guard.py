@@ -165,12 +165,12 @@ def test_sparse_rounds_are_compared_before_there_are_any(campaign_file, tmp_path
     asked = going_wrong(monkeypatch)
     tickets.run(campaign_file(tmp_path), out=tmp_path / "right")
     assert asked == ["layered", "sparse"]
-    assert execution(tmp_path / "right")["sparse_up_to"] == 0.5
+    assert execution(tmp_path / "right")["takes_over"] == {"sparse": 0.5}
     asked = going_wrong(monkeypatch, "sparse")
     tickets.run(campaign_file(tmp_path), out=tmp_path / "wrong")
     assert asked == ["layered", "sparse"]
     ran = execution(tmp_path / "wrong")
-    assert (ran["strategy"], ran["sparse_up_to"]) == ("layered", 0.0)
+    assert (ran["strategy"], ran["takes_over"]) == ("layered", {})
     assert "sparse: " in ran["compared"]["passed_over"][0]
 
 
@@ -218,7 +218,7 @@ def test_what_rounding_does_to_a_network_of_every_strategy_is_within_its_limit(
         fitted = fit(run, load_source(run.data, None))
         plan = plan_execution(fitted, CPU)
         for strategy in strategies:
-            found = guard.guarded(fitted, dataclasses.replace(plan, strategy=strategy, sparse_up_to=0.0), CPU)
+            found = guard.guarded(fitted, dataclasses.replace(plan, strategy=strategy, takes_over={}), CPU)
             assert found.strategy == strategy
             assert found.compared["share_of_its_limit"] < 0.5
 

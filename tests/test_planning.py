@@ -38,13 +38,29 @@ def up_to(request, monkeypatch) -> float:
 
 
 @pytest.mark.parametrize(
-    ("sparse_up_to", "kept", "found"),
+    ("share", "kept", "found"),
     [(0.5, 0.0, "sparse"), (0.5, 0.5, "sparse"), (0.5, 0.75, "looped"), (0.0, 0.75, "looped"), (0.0, 0.0, "looped")],
 )
-def test_a_stack_is_sparse_only_where_the_plan_says_so(sparse_up_to: float, kept: float, found: str) -> None:
+def test_a_stack_is_sparse_only_where_the_plan_says_so(share: float, kept: float, found: str) -> None:
     mask = torch.arange(8).view(2, 4) < 8 * kept
     stack = stack_networks([{"weight": torch.ones(2, 4)}], [{"weight": mask}], ["weight"])
-    assert Plan("looped", "", 1, 1, 1, sparse_up_to).strategy_for(stack, {}) == found
+    takes_over = {"sparse": share} if share else {}
+    assert Plan("looped", "", 1, 1, 1, takes_over).strategy_for(stack, {}) == found
+
+
+def test_the_first_strategy_whose_share_is_reached_takes_over() -> None:
+    mask = torch.arange(8).view(2, 4) < 4
+    stack = stack_networks([{"weight": torch.ones(2, 4)}], [{"weight": mask}], ["weight"])
+    assert Plan("looped", "", 1, 1, 1, {"sparse": 0.4, "layered": 0.5}).strategy_for(stack, {}) == "layered"
+    assert Plan("looped", "", 1, 1, 1, {"sparse": 0.6, "layered": 0.7}).strategy_for(stack, {}) == "sparse"
+
+
+def test_a_plan_of_an_earlier_version_is_read() -> None:
+    record = {"strategy": "looped", "reason": "", "lanes": 1, "networks_at_once": 1, "threads": 1}
+    assert Plan.of_record({**record, "sparse_up_to": 0.5}).takes_over == {"sparse": 0.5}
+    assert Plan.of_record({**record, "sparse_up_to": 0.0}).takes_over == {}
+    plan = Plan("looped", "", 1, 1, 1, {"sparse": 0.5}, pruned_initial=Plan("layered", "", 1, 1, 1))
+    assert Plan.of_record(plan.record()) == plan
 
 
 def test_a_model_of_convolutions_is_sparse_once_few_multiplications_are_left(monkeypatch) -> None:
@@ -52,7 +68,7 @@ def test_a_model_of_convolutions_is_sparse_once_few_multiplications_are_left(mon
     ready = fitted((3, 8, 8), model="conv2")
     plan = plan_execution(ready, CPU)
     setting = ready_run(ready, plan, CPU)
-    assert (plan.strategy, plan.sparse_up_to) == ("looped", 0.375)
+    assert (plan.strategy, plan.takes_over.get("sparse", 0.0)) == ("looped", 0.375)
     assert setting.pixels == {
         "conv1.weight": 64,
         "conv2.weight": 64,
@@ -133,7 +149,10 @@ def test_stacks_whose_pruned_weights_keep_their_values_have_a_plan_of_their_own(
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
     plan = plan_execution(fitted(arms=["ticket", FROZEN]), CPU)
     assert (plan.strategy, plan.for_pruned("zero")) == ("sparse", plan)
-    assert (plan.for_pruned("initial").strategy, plan.for_pruned("initial").sparse_up_to) == ("layered", 0.0)
+    assert (plan.for_pruned("initial").strategy, plan.for_pruned("initial").takes_over.get("sparse", 0.0)) == (
+        "layered",
+        0.0,
+    )
     assert plan_execution(fitted(), CPU).pruned_initial is None
     asked = plan_execution(fitted(arms=["ticket", FROZEN], compute={"strategy": "sparse"}), CPU)
     assert (asked.strategy, asked.for_pruned("initial").strategy) == ("sparse", "layered")
@@ -146,7 +165,7 @@ def test_a_plan_comes_back_from_its_record() -> None:
         plan = plan_execution(fitted(arms=arms), CPU)
         assert Plan.of_record(plan.record()) == plan
     assert set(plan_execution(fitted(), CPU).record()) == {
-        "strategy", "reason", "lanes", "networks_at_once", "threads", "sparse_up_to",
+        "strategy", "reason", "lanes", "networks_at_once", "threads", "takes_over",
     }  # fmt: skip
 
 

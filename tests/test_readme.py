@@ -15,7 +15,9 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def blocks(language):
-    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
+    """The code blocks in a language, but for those that are files of their own (see test_outsider.py)."""
+    found = re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
+    return [block for block in found if not re.match(r"# \w+\.\w+\n", block)]
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ from tickets.planning import Plan, needs_initial, plan_execution
 from tickets.probes import record_of
 from tickets.source import Source
 from tickets.stack.jit import OFF, jit_is_off
+from tickets.stack.strategies import strategy_named
 from tickets.store import (
     CohortPlan,
     Layout,
@@ -71,7 +72,7 @@ def plan_all(
                 check_measured(folder / name, record_of(one.probes), columns)
             if saved is not None and saved["config"]["compute"] == one.run.compute.model_dump(mode="json"):
                 plans[name] = _with_initial(Plan.of_record(saved["execution"]), one, device, workers)
-                if jit_is_off() and (plans[name].strategy == "sparse" or plans[name].sparse_up_to > 0):
+                if jit_is_off() and any(strategy_named(strategy).has_kernels for strategy in plans[name].strategies):
                     raise InputError(f"{folder / name}: began with kernels, and goes on with them; {OFF}; unset it")
             else:
                 plans[name] = plan_execution(one, device, workers)

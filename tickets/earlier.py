@@ -15,6 +15,8 @@ from tickets.process_state import standard_state
 from tickets.random_state import untouched_generators
 from tickets.stack.buffers import BuffersOf
 
+ONCE_EACH = frozenset({"layered", "sparse"})  # the earlier version's strategies that computed each layer once
+
 
 @standard_state()
 def check_earlier(folder: Path, fitted: Fitted, plan: Plan, found: Plan) -> None:
@@ -37,7 +39,7 @@ def check_earlier(folder: Path, fitted: Fitted, plan: Plan, found: Plan) -> None
         If the earlier version trained another network, with each difference.
     """
     reasons = list(_trained_otherwise(fitted, plan))
-    if (plan.strategy, plan.sparse_up_to) != (found.strategy, found.sparse_up_to):
+    if (plan.strategy, plan.takes_over) != (found.strategy, found.takes_over):
         passed_over = found.compared["passed_over"] if found.compared else ()
         reasons.append(f"it does not train as a plain PyTorch loop does ({'; '.join(passed_over)})")
     if reasons:
@@ -54,7 +56,7 @@ def _trained_otherwise(fitted: Fitted, plan: Plan) -> Iterator[str]:
     if frozen:
         yield f"the frozen parameters {', '.join(frozen)} were trained and pruned"
     layers = [id(layer) for layer in module._modules.values()] if type(module) is nn.Sequential else []
-    if len(set(layers)) < len(layers) and (plan.strategy in ("layered", "sparse") or plan.sparse_up_to):
+    if len(set(layers)) < len(layers) and not ONCE_EACH.isdisjoint(plan.strategies):
         yield "a layer that occurs more than once was computed once"
     replaced = _replaced(fitted)
     if replaced:

@@ -15,7 +15,7 @@ import torch
 from tickets.catalogue import Pruned
 from tickets.errors import InputError
 from tickets.fitting import Fitted
-from tickets.planning import SPARSE, Plan, plan_execution, workload_of
+from tickets.planning import Plan, plan_execution, workload_of
 from tickets.process_state import standard_state
 from tickets.reference import ShortTraining, reference, refusal
 from tickets.stack.likeness import Course, Gap, largest_difference, widest_gap
@@ -108,8 +108,8 @@ def _settled(fitted: Fitted, plan: Plan, workers: int, comparison: _Comparison) 
     if result is None:
         end = "evaluated on the way, it trains on as another network does; an evaluation must change nothing"
         raise InputError(refusal(fitted, passed_over[-1], end))
-    if plan.sparse_up_to and passes(SPARSE) is None:
-        plan = replace(plan, sparse_up_to=0.0)
+    takes_over = {strategy: share for strategy, share in plan.takes_over.items() if passes(strategy) is not None}
+    plan = replace(plan, takes_over=takes_over)
     record = {
         "steps": comparison.trial.steps[-1],
         "examples": comparison.trial.recipe.batch_size,

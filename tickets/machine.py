@@ -44,7 +44,7 @@ def _record(plan: Plan) -> dict[str, Any]:
     nested = {} if plan.pruned_initial is None else {"pruned_initial": _record(plan.pruned_initial)}
     return {
         "strategy": plan.strategy,
-        "sparse_up_to": plan.sparse_up_to,
+        "takes_over": dict(plan.takes_over),
         "lanes": plan.lanes,
         "networks_at_once": plan.networks_at_once,
         "threads": plan.threads,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import torch
@@ -26,7 +26,6 @@ from tickets.stack.networks import Stack, share_left
 from tickets.stack.strategies import choose, strategy_named
 from tickets.stack.workload import Workload
 
-SPARSE = "sparse"  # the strategy that may take over; run.json has a field for it, `sparse_up_to`
 NEVER_RUN = "steps recorded by CUDA graphs, which this version's tests replay without a GPU (stack/captured.py)"
 
 
@@ -46,8 +45,9 @@ class Plan:
         Networks that train at once, in all lanes together.
     threads
         Of the CPU, for all lanes together.
-    sparse_up_to
-        A stack whose networks have at most this share of their multiplications left is trained by `sparse` instead.
+    takes_over
+        {strategy: share}, in order of preference: a stack whose networks all have at most this share of their
+        multiplications left is trained by that strategy instead.
     compared
         The result of the comparison with a plain loop before the first round (guard.py); None where there was none.
     never_run
@@ -61,7 +61,7 @@ class Plan:
     lanes: int
     networks_at_once: int
     threads: int
-    sparse_up_to: float = 0.0
+    takes_over: Mapping[str, float] = field(default_factory=dict)
     compared: Mapping[str, Any] | None = None
     never_run: str | None = None
     pruned_initial: Plan | None = None
@@ -74,9 +74,16 @@ class Plan:
 
     @classmethod
     def of_record(cls, record: Mapping[str, Any]) -> Plan:
-        """The inverse of `record`."""
-        nested = record.get("pruned_initial")
-        return cls(**{**record, "pruned_initial": None if nested is None else cls.of_record(nested)})
+        """The inverse of `record`. Earlier versions wrote `sparse_up_to`, the share of the strategy `sparse`."""
+        given = dict(record)
+        share, nested = given.pop("sparse_up_to", 0.0), given.pop("pruned_initial", None)
+        given.setdefault("takes_over", {"sparse": share} if share > 0 else {})
+        return cls(**given, pruned_initial=None if nested is None else cls.of_record(nested))
+
+    @property
+    def strategies(self) -> tuple[str, ...]:
+        """The names of the strategies that may train a stack."""
+        return (*self.takes_over, self.strategy)
 
     def for_pruned(self, pruned: Pruned) -> Plan:
         """The plan for stacks whose pruned weights have these values."""
@@ -87,8 +94,10 @@ class Plan:
 
     def strategy_for(self, stack: Stack, pixels: Mapping[str, int]) -> str:
         """The name of the strategy that trains a stack. pixels: see share_left."""
-        takes_over = self.sparse_up_to > 0 and share_left(stack, pixels) <= self.sparse_up_to
-        return SPARSE if takes_over else self.strategy
+        if not self.takes_over:
+            return self.strategy
+        left = share_left(stack, pixels)
+        return next((name for name, share in self.takes_over.items() if left <= share), self.strategy)
 
 
 @standard_state()  # a user's module may have changed it as it was imported
@@ -128,20 +137,21 @@ def plan_execution(
         bound -= _held_by_a_round(fitted, workload)
     else:
         bound -= _measured_afterwards(fitted, workload)
-    at_once = networks_that_fit(bound, _training(fitted, workload, choice.strategy, choice.sparse_up_to), lanes)
+    at_once = networks_that_fit(bound, _training(fitted, workload, choice.strategy, choice.takes_over), lanes)
     never_run = None if workload.on_cpu else NEVER_RUN
     nested = None
     if pruned == "zero" and needs_initial(run):
-        # `sparse` is for stacks whose pruned weights are 0; a run that asks for it gets another strategy for the rest.
-        other = "auto" if (wanted or compute.strategy) == SPARSE else wanted
-        nested = plan_execution(fitted, device, workers, other, "initial")
+        # A strategy that is only for stacks whose pruned weights are 0 leaves the rest to another.
+        asked, rest = wanted or compute.strategy, workload_of(fitted, device, threads, "initial")
+        able = asked == "auto" or strategy_named(asked).obstacle(rest) is None
+        nested = plan_execution(fitted, device, workers, asked if able else "auto", "initial")
     return Plan(
         strategy=choice.strategy,
         reason=choice.reason,
         lanes=lanes,
         networks_at_once=at_once,
         threads=threads,
-        sparse_up_to=choice.sparse_up_to,
+        takes_over=choice.takes_over,
         never_run=never_run,
         pruned_initial=nested,
     )
@@ -183,7 +193,7 @@ def memory_needed(fitted: Fitted, plan: Plan, device: torch.device, pruned: Prun
     """
     nested = 0 if plan.pruned_initial is None else memory_needed(fitted, plan.pruned_initial, device, "initial")
     workload = workload_of(fitted, device, plan.threads, pruned)
-    training = _training(fitted, workload, plan.strategy, plan.sparse_up_to)
+    training = _training(fitted, workload, plan.strategy, plan.takes_over)
     at_once = min(plan.networks_at_once, workload.networks)
     held = at_once * training.each + plan.lanes * training.lane + EVALUATION_BYTES[device.type]
     if workload.on_cpu:
@@ -213,11 +223,11 @@ def _measured_afterwards(fitted: Fitted, workload: Workload) -> int:
     return workload.networks * bytes_afterwards(fitted.probes, fitted.anatomy, workload.sizes)
 
 
-def _training(fitted: Fitted, workload: Workload, strategy: str, sparse_up_to: float) -> Bytes:
+def _training(fitted: Fitted, workload: Workload, strategy: str, takes_over: Mapping[str, float]) -> Bytes:
     """What a run's networks take while they train, by whichever of its strategies takes more."""
     most = strategy_named(strategy).bytes(workload)
-    if sparse_up_to:
-        also = strategy_named(SPARSE).bytes(workload, sparse_up_to)
+    for name, share in takes_over.items():
+        also = strategy_named(name).bytes(workload, share)
         most = Bytes(max(most.each, also.each), max(most.lane, also.lane))
     # Copies of the networks at their early-stop step, and of those that are compared with them.
     stood = 2 * workload.sizes.standing if fitted.run.train.evaluate_on else 0

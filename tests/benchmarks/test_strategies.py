@@ -33,7 +33,7 @@ def test_strategies(workload: Workload, density: float, device: torch.device, ra
     if device.type == "cuda":
         measures["one at a time, tuned loop"] = tuned(chosen, threads).lasting(race.lasting)
     plan = chosen.setting.plan
-    name = "sparse" if density <= plan.sparse_up_to else plan.strategy  # as Plan.strategy_for
+    name = "sparse" if density <= plan.takes_over.get("sparse", 0.0) else plan.strategy  # as Plan.strategy_for
     seconds = race.run(name, {"floor": floor(chosen, threads), **measures})
     raced = [seconds[one] for one in possible]
     times = {"chosen": seconds.pop(name), **seconds, "best": [min(turn) for turn in zip(*raced, strict=True)]}

@@ -106,4 +106,4 @@ def test_the_models_of_the_catalogue_keep_their_strategies(name: str, shape, str
     one = Workload(examine(build(), shape), build, TrainConfig(batch_size=60), CPU, 2, networks=15)
     choice = choose(one)
     up_to = {"sparse": 0.0, "looped": 0.4 if name == "resnet20" else 0.75 * 60 / 64}[strategy]
-    assert (choice.strategy, choice.lanes, choice.sparse_up_to) == (strategy, 2, up_to)
+    assert (choice.strategy, choice.lanes, choice.takes_over.get("sparse", 0.0)) == (strategy, 2, up_to)

@@ -38,7 +38,7 @@ def test_no_strategy_with_kernels_is_chosen(off):
     assert choose(workload(chain)).strategy == "layered"
     image = nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.ReLU(), nn.Flatten(), nn.Linear(12, 3))
     choice = choose(workload(image, (1, 4, 4)))
-    assert (choice.strategy, choice.sparse_up_to) == ("looped", 0.0)
+    assert (choice.strategy, choice.takes_over.get("sparse", 0.0)) == ("looped", 0.0)
     with pytest.raises(InputError, match=r"compute\.strategy = 'sparse': NUMBA_DISABLE_JIT is set"):
         choose(workload(chain), "sparse")
 

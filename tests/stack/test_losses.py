@@ -115,8 +115,11 @@ def choice(bench, module, task: str, model: nn.Module | None = None, shape: tupl
 @pytest.mark.parametrize("task", TASKS)
 def test_what_has_its_gradient_written_out_is_not_chosen(bench, module, task: str) -> None:
     chosen = choice(bench, module, task)
-    assert (chosen.strategy, chosen.sparse_up_to) == ("looped" if task == "both" else "vectorised", 0.0)
-    assert choice(bench, module, task, bench.convnet(), (1, 4, 4)).sparse_up_to == 0.0
+    assert (chosen.strategy, chosen.takes_over.get("sparse", 0.0)) == (
+        "looped" if task == "both" else "vectorised",
+        0.0,
+    )
+    assert choice(bench, module, task, bench.convnet(), (1, 4, 4)).takes_over == {}
     for strategy in ("layered", "sparse"):
         with pytest.raises(
             InputError, match=f"compute.strategy = '{strategy}': its gradient is that of train.loss = 'cross_"

@@ -89,7 +89,7 @@ def test_when_it_is_chosen(monkeypatch, machine: str, up_to: float) -> None:
 
     def chosen(module: nn.Module, threads: int = 1, wanted: str = "auto", **train) -> tuple[str, float]:
         choice = choose(workload(module, (3, 8, 8), threads=threads, **train), wanted)
-        return choice.strategy, choice.sparse_up_to
+        return choice.strategy, choice.takes_over.get("sparse", 0.0)
 
     assert chosen(resnet) == chosen(dropping) == ("looped", up_to)
     assert chosen(resnet, 4) == ("looped", up_to), "in four lanes"

@@ -126,9 +126,9 @@ def test_they_are_never_given_to_sparse(bench, monkeypatch) -> None:
     for build, shape in ((bench.mlp, (6,)), (bench.convnet, (1, 4, 4)), (bench.normnet, (1, 4, 4))):
         kept = dataclasses.replace(workload(build(), shape), pruned="initial")
         choice = choose(kept)
-        assert (choice.strategy != "sparse", choice.sparse_up_to) == (True, 0.0)
+        assert (choice.strategy != "sparse", choice.takes_over.get("sparse", 0.0)) == (True, 0.0)
         zero = choose(workload(build(), shape))
-        assert zero.strategy == "sparse" or zero.sparse_up_to > 0
+        assert zero.strategy == "sparse" or zero.takes_over.get("sparse", 0.0) > 0
     with pytest.raises(ValueError, match="pruned weights that keep their initial values"):
         choose(dataclasses.replace(workload(bench.mlp()), pruned="initial"), "sparse")
 

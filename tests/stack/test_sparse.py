@@ -212,12 +212,15 @@ def test_when_it_is_chosen(bench, monkeypatch, machine: str, found: tuple[str, f
 
     def chosen(module: nn.Module, device: torch.device = CPU, wanted: str = "auto") -> tuple[str, float]:
         choice = choose(workload(module, device=device), wanted)
-        return choice.strategy, choice.sparse_up_to
+        return choice.strategy, choice.takes_over.get("sparse", 0.0)
 
     assert chosen(bench.mlp()) == found
     for batch_size, up_to in ((1, 0.75 / 16), (8, 0.375), (16, 0.75), (24, 0.5625), (64, 0.75)):
         images = choose(workload(bench.convnet(), (1, 4, 4), batch_size=batch_size))
-        assert (images.strategy, images.sparse_up_to) == ("looped", up_to if machine == "x86_64" else 0.0)
+        assert (images.strategy, images.takes_over.get("sparse", 0.0)) == (
+            "looped",
+            up_to if machine == "x86_64" else 0.0,
+        )
     assert chosen(bench.mlp(), torch.device("cuda")) == ("layered", 0.0)
     assert chosen(bench.dropnet()) == chosen(no_relu()) == ("layered", 0.0)
     assert chosen(bench.mlp(), wanted="layered") == ("layered", 0.0)

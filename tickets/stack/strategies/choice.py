@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -34,15 +34,15 @@ class Choice:
         Why it was chosen.
     lanes
         How many parts of a stack train side by side.
-    sparse_up_to
-        A stack whose networks all have at most this share of their multiplications left is trained by `sparse`
-        instead; 0 for none.
+    takes_over
+        {strategy: share}, in order of preference: a stack whose networks all have at most this share of their
+        multiplications left is trained by that strategy instead.
     """
 
     strategy: str
     reason: str
     lanes: int
-    sparse_up_to: float = 0.0
+    takes_over: Mapping[str, float] = field(default_factory=dict)
 
 
 def strategy_names() -> tuple[str, ...]:
@@ -79,7 +79,7 @@ def choose(workload: Workload, wanted: str = "auto") -> Choice:
         if obstacle is not None:
             raise InputError(f"compute.strategy = {wanted!r}: {obstacle}; use 'auto'")
         return Choice(wanted, "set by compute.strategy", strategy.lanes(workload))
-    passed_over, takes_over = "", 0.0
+    passed_over, takes_over = "", dict[str, float]()
     for name, strategy in _strategies():
         obstacle = strategy.obstacle(workload)
         if obstacle is not None:
@@ -88,7 +88,9 @@ def choose(workload: Workload, wanted: str = "auto") -> Choice:
         preference = strategy.preference(workload)
         if preference.up_to == 1:
             return Choice(name, preference.reason or passed_over, strategy.lanes(workload), takes_over)
-        passed_over, takes_over = preference.reason, max(takes_over, preference.up_to)
+        passed_over = preference.reason
+        if preference.up_to > 0:
+            takes_over[name] = preference.up_to
     raise AssertionError("the last strategy trains everything")
 
 

@@ -49,6 +49,8 @@ class SparseStrategy(Strategy):
     Evidence: tests/benchmarks/test_density.py, and test_strategies.py at densities 0.5 and 0.1.
     """
 
+    has_kernels = True
+
     def obstacle(self, workload: Workload) -> str | None:
         """See Strategy."""
         if workload.recipe.precision == "bf16":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from tickets.data import Examples
 from tickets.stack.feed import NetworkSeeds
@@ -34,7 +35,14 @@ class Strategy(ABC):
     """One way to train a stack of networks. All ways give the same numbers, to the last few bits.
 
     A strategy has no state: what it says depends on the workload alone, and on the processor.
+
+    Attributes
+    ----------
+    has_kernels
+        Whether it computes with compiled kernels, which `NUMBA_DISABLE_JIT` turns off.
     """
+
+    has_kernels: ClassVar[bool] = False
 
     @abstractmethod
     def obstacle(self, workload: Workload) -> str | None:
