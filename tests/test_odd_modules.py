@@ -31,6 +31,7 @@ from tickets.stack.feed import NetworkSeeds
 from tickets.stack.networks import stack_networks
 from tickets.stack.order import epoch_order
 from tickets.stack.strategies import begin, choose
+from tickets.tasks import task_of
 
 # Of two modules below: PyTorch's own old weight_norm, and its old checkpoint on inputs without a gradient.
 pytestmark = pytest.mark.filterwarnings(
@@ -731,14 +732,14 @@ def test_a_model_that_writes_to_its_input_does_not_write_to_the_data(
     current_network(fitted)
     guarded(fitted, plan, CPU)
     check_earlier(tmp_path, fitted, plan, plan)
-    setting = ready_run(fitted, plan, CPU)
+    ready = ready_run(fitted, plan, CPU)
     assert all(map(torch.equal, tensors_of(fitted.source.examples), before))
     masks = {tensor.name: torch.ones(tensor.shape, dtype=torch.bool) for tensor in fitted.prunable}
     stack = stack_networks([fitted.fresh(0)], [masks], fitted.trained)
-    given = (stack, [NetworkSeeds(0, 0)], setting.examples, one.train, CPU)
+    given = (stack, [NetworkSeeds(0, 0)], ready.examples, one.train, CPU)
     for each in (plan.strategy, "plain"):
-        evaluate(begin(each, setting.workload, *given).logits, setting.examples, 5)
-    assert all(map(torch.equal, tensors_of(setting.examples), before))
+        evaluate(task_of(one.train), begin(each, ready.workload, *given).logits, ready.examples, 5)
+    assert all(map(torch.equal, tensors_of(ready.examples), before))
     assert_as_plain(run(wanted, tmp_path), "writing", FLAT, ("ticket",), 1)
 
 
