@@ -76,7 +76,7 @@ def test_a_folder_that_appears_meanwhile_is_not_replaced(tmp_path):
         (tmp_path / "round-000").mkdir()
         return b""
 
-    with pytest.raises(FileExistsError, match="is there already"):
+    with pytest.raises(FileExistsError, match="exists already"):
         commit(tmp_path / "round-000", {"a": slow}, {})
     assert names(tmp_path) == ["round-000"]
     assert not names(tmp_path / "round-000")

@@ -109,11 +109,11 @@ class Saved:
         return self._tables.probes()
 
     def probe(self, name: str) -> pd.DataFrame:
-        """A probe's table: run, replicate, round, density, arm, draw, (step,) then the probe's own columns.
+        """A probe's table: run, replicate, round, density, arm, draw, step (of some), then the probe's own columns.
 
-        Rows in the order of `rounds`, those of one network and step as the probe gave them. Rounds that were trained
-        before the campaign file named the probe have no rows. Of several runs with other columns the table has all of
-        them: a run has no value (NaN or None) where it lacks one.
+        The rows are in the order of `rounds`; those of one network and step are in the order in which the probe
+        returned them. Rounds that were trained before the campaign file named the probe have no rows. If the tables of
+        several runs have different columns, the result has all of them, with NaN or None where a run has none.
 
         Parameters
         ----------

@@ -9,14 +9,7 @@ from pathlib import Path
 from tickets.store.arrays import Array, Mask, arm_key, decode_shapes, expand
 from tickets.store.contents import Network, networks, read_masks
 from tickets.store.layout import Layout, round_folder, round_folders
-from tickets.store.reading import (
-    Manifest,
-    damaged,
-    keeps_own_mask,
-    read_checked,
-    read_manifest,
-    read_values,
-)
+from tickets.store.reading import Manifest, damaged, keeps_own_mask, read_checked, read_manifest, read_values
 
 
 @dataclass(frozen=True)
