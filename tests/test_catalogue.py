@@ -68,6 +68,6 @@ def test_a_module_that_cannot_be_read_is_named_without_a_traceback(tmp_path, mon
     (tmp_path / "torn_apart.py").write_text("def f(:\n")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(
-        InputError, match=r"'torn_apart:f': importing 'torn_apart' fails \(SyntaxError: .*mend the module"
+        InputError, match=r"'torn_apart:f': importing 'torn_apart' fails \(SyntaxError: .*fix the module"
     ):
         resolve("torn_apart:f")

@@ -213,7 +213,7 @@ def resolve(target: str) -> Callable[..., Any]:
         ) from error
     except (Exception, SystemExit) as error:  # whatever the user's module does as it is imported
         raise UserCodeError(
-            f"{target!r}: importing {module_name!r} fails ({one_line(error)}); mend the module"
+            f"{target!r}: importing {module_name!r} fails ({one_line(error)}); fix the module"
         ) from error
     found: Callable[..., Any] | None = getattr(module, function_name, None)
     if not callable(found):

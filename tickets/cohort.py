@@ -106,7 +106,7 @@ def train_cohort(
                 "diverged": int(result.rounds["diverged"].sum()),
             },
         )
-        done(_told(work, committed, chains, result.rounds, seconds, ready.scale))
+        done(_round_done(work, committed, chains, result.rounds, seconds, ready.scale))
         # Trained values are read from disk, as in a run that is resumed: the same bits, or the same error.
         files = Committed()
         chains = [replace(chain, read_trained=_reader(files, committed, chain.replicate)) for chain in result.chains]
@@ -210,7 +210,7 @@ def _commit_rewind(folder: Path, chains: Sequence[Chain]) -> None:
     )
 
 
-def _told(
+def _round_done(
     work: CohortWork, committed: Path, chains: Sequence[Chain], rounds: pd.DataFrame, seconds: float, scale: Scale
 ) -> RoundDone:
     # The rows are in the order of the stacks; the listener gets the campaign's order.

@@ -130,8 +130,8 @@ def matching(given: object, wanted: Tensors, called: str) -> dict[str, Tensor]:
     for name, tensor in wanted.items():
         one = given[name]
         if not isinstance(one, Tensor) or one.shape != tensor.shape:
-            told = f"of shape {tuple(one.shape)}" if isinstance(one, Tensor) else f"a {type(one).__name__}"
-            raise ValueError(f"{called}: {name} is {told}; must be a tensor of shape {tuple(tensor.shape)}")
+            shown = f"of shape {tuple(one.shape)}" if isinstance(one, Tensor) else f"a {type(one).__name__}"
+            raise ValueError(f"{called}: {name} is {shown}; must be a tensor of shape {tuple(tensor.shape)}")
     return {name: given[name].detach().cpu() for name in wanted}
 
 

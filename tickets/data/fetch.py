@@ -73,7 +73,7 @@ def fetch(
     except OSError as error:
         raise InputError(
             f"{place}: cannot be written ({error.strerror or error}); give another folder with --data, "
-            "or mend its permissions or free some space"
+            "or fix its permissions or free some space"
         ) from error
     return paths
 

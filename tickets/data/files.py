@@ -139,8 +139,8 @@ def read_all(
 
 def damaged(name: str, folder: Path | None, problems: Sequence[str]) -> InputError:
     """The error for damaged files: each problem with the remedy."""
-    mend = f"delete it and run {fetch_command(name, folder or 'FOLDER')}"
-    return InputError([f"{problem}; {mend}" for problem in problems])
+    advice = f"delete it and run {fetch_command(name, folder or 'FOLDER')}"
+    return InputError([f"{problem}; {advice}" for problem in problems])
 
 
 def _present(folder: Path, files: Sequence[str], aliases: Mapping[str, str]) -> dict[str, Path]:

@@ -107,6 +107,6 @@ def cannot_vectorise(
         vectorised.gradients(parameters, stacked, x, y, int)
         vectorised.logits(parameters, stacked, x[0])
     except Exception as error:  # of the user's own code too
-        told = str(error).strip() or type(error).__name__
-        return told.splitlines()[0].split(". ")[0]
+        message = str(error).strip() or type(error).__name__
+        return message.splitlines()[0].split(". ")[0]
     return None

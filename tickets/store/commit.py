@@ -161,11 +161,11 @@ def explained(error: BaseException, path: Path, wanted: int = 0) -> InputError |
     if not isinstance(error, OSError) or error.errno not in _REASONS:
         return None
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        mend = "free some and run the same command to go on"
+        advice = "free some and run the same command to go on"
     else:
-        mend = "make it writable and run the same command to go on, or write to another folder (--out)"
+        advice = "make it writable and run the same command to go on, or write to another folder (--out)"
     size = f" ({_size(wanted)} or more)" if wanted else ""
-    return InputError(f"{_REASONS[error.errno]} in {path.parent} to write {path.name}{size}; {mend}")
+    return InputError(f"{_REASONS[error.errno]} in {path.parent} to write {path.name}{size}; {advice}")
 
 
 def _size(count: int) -> str:

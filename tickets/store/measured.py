@@ -67,11 +67,11 @@ def check_measured(folder: Path, probes: Mapping[str, Mapping[str, Any]], column
 def _differences(
     folder: Path, manifest: Manifest, table: str, probe: Mapping[str, Any], columns: Mapping[str, str] | None
 ) -> Iterator[str]:
-    mend = "what is committed is never changed: use another folder (--out), or give the probe's function another name"
+    advice = "what is committed is never changed: use another folder (--out), or give the probe's function another name"
     then = manifest.get("probes", {}).get(table, {})
     for key in ("name", "options"):
         if key in then and then[key] != probe[key]:
-            yield f"probe {table}: measured in {folder} with {key} = {then[key]}, now {probe[key]}; {mend}"
+            yield f"probe {table}: measured in {folder} with {key} = {then[key]}, now {probe[key]}; {advice}"
     file = table + Layout.TABLE
     try:
         found = decode_probe_table(read_checked(folder, file, manifest))
@@ -79,7 +79,7 @@ def _differences(
         raise damaged(folder / file, str(error)) from error
     own = {field.name: _kind(field.type) for field in list(found.schema)[len(LABELS) :] if field.name != "step"}
     if columns and len(found) and own != columns:
-        yield f"probe {table}: measured in {folder} with the columns {own}, now {dict(columns)}; {mend}"
+        yield f"probe {table}: measured in {folder} with the columns {own}, now {dict(columns)}; {advice}"
 
 
 def _kind(of: pa.DataType) -> str:
