@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from tickets.ready import ReadyRun
 from tickets.seeds import stream
@@ -53,8 +52,3 @@ def first_chain(ready: ReadyRun, replicate: int) -> Chain:
 def first_masks(ready: ReadyRun) -> Tensors:
     """The masks of round 0: every weight stays."""
     return {tensor.name: torch.ones(tensor.shape, dtype=torch.bool) for tensor in ready.prunable}
-
-
-def density(masks: Mapping[str, Tensor]) -> float:
-    """The fraction of the prunable weights that remains."""
-    return sum(int(mask.sum()) for mask in masks.values()) / sum(mask.numel() for mask in masks.values())

@@ -12,8 +12,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from tickets.chains import Chain, density, first_chain, first_masks
+from tickets.chains import Chain, first_chain, first_masks
 from tickets.config import ArmConfig, Run
+from tickets.density import density
 from tickets.listener import RoundDone
 from tickets.probes import Probe, record_of
 from tickets.probes.stored import Stored

@@ -13,8 +13,9 @@ import torch
 from tickets.arm_rules import apply_rules, rules_of
 from tickets.arms import Origin, Start
 from tickets.catalogue import Pruned
-from tickets.chains import Chain, density
+from tickets.chains import Chain
 from tickets.config import ArmConfig, TrainConfig
+from tickets.density import density
 from tickets.measures import Label
 from tickets.probes.measuring import Measurements
 from tickets.process_state import settings_kept

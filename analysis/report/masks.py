@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tickets.density import density
 from tickets.store import Saved
 
 Array = npt.NDArray[Any]
@@ -51,6 +52,4 @@ def read_initial(saved: Saved, run: str) -> dict[int, dict[str, Array]]:
 
 def density_of(masks: Mapping[int, Mapping[str, Mask]]) -> float:
     """The mean density of one round's masks over its replicates."""
-    kept = [sum(int(mask.sum()) for mask in one.values()) for one in masks.values()]
-    total = [sum(mask.size for mask in one.values()) for one in masks.values()]
-    return float(np.mean([some / whole for some, whole in zip(kept, total, strict=True)]))
+    return float(np.mean([density(one) for one in masks.values()]))

@@ -126,7 +126,7 @@ class Example:
         write_initial(cohort, {r: self.theta0(r) for r in replicates})
         if run.rewind.step:
             state = {r: {"1.weight/exp_avg": np.full((4, 3), r, np.float32), "step": np.array(7)} for r in replicates}
-            write_rewind(cohort, {r: self.rewound(r) for r in replicates}, state, {"step": run.rewind.step})
+            write_rewind(cohort, {r: self.rewound(r) for r in replicates}, state)
         for number in range(rounds):
             write_round(cohort, self.record(run, replicates, number, 0, wanted_arms(run)))
         return cohort

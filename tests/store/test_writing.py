@@ -17,13 +17,13 @@ from tickets.store import (
     missing,
     read_next_masks,
     read_optimizer,
-    read_round_masks,
     read_values,
     wanted_arms,
     write_initial,
     write_round,
 )
 from tickets.store.arrays import decode, decode_shapes
+from tickets.store.reading import read_round_masks
 
 COLUMNS = ["run", "replicate", "round", "density", "arm", "draw"]
 

@@ -1,14 +1,13 @@
 """The store: writes campaigns and runs to disk and reads them back. Importing it does not import torch."""
 
-from tickets.store.arrays import arm_key, expand, pack, parse_arm_key, squeeze, unpack
-from tickets.store.commit import commit, json_bytes, replace_file, sweep_temporary
+from tickets.store.arrays import expand, squeeze, unpack
+from tickets.store.commit import commit, replace_file, sweep_temporary
 from tickets.store.layout import (
     SCHEMA_VERSION,
     Layout,
     cohort_folder,
     cohort_folders,
     round_folder,
-    round_folders,
     run_folders,
 )
 from tickets.store.left_over import left_over, networks_of, runs_left_over
@@ -23,7 +22,6 @@ from tickets.store.reading import (
     read_manifest,
     read_next_masks,
     read_optimizer,
-    read_round_masks,
     read_round_table,
     read_run,
     read_values,
@@ -51,7 +49,6 @@ __all__ = [
     "StoredNetwork",
     "Ticket",
     "append_event",
-    "arm_key",
     "arm_options",
     "check_measured",
     "code_named",
@@ -59,21 +56,17 @@ __all__ = [
     "cohort_folders",
     "commit",
     "expand",
-    "json_bytes",
     "left_over",
     "load",
     "lock",
     "missing",
     "networks_of",
-    "pack",
-    "parse_arm_key",
     "read_events",
     "read_initial",
     "read_manifest",
     "read_networks",
     "read_next_masks",
     "read_optimizer",
-    "read_round_masks",
     "read_round_table",
     "read_run",
     "read_trained",
@@ -81,7 +74,6 @@ __all__ = [
     "register",
     "replace_file",
     "round_folder",
-    "round_folders",
     "rounds_committed",
     "run_folders",
     "runs_left_over",

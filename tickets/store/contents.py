@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from tickets.catalogue import Pruned
+from tickets.density import density
 from tickets.store.arrays import Array, Mask, Shapes, decode, decode_shapes, parse_arm_key, unpack
 from tickets.store.layout import Layout
 from tickets.store.reading import Manifest, keeps_own_mask, manifest_arm
@@ -121,10 +122,10 @@ def mask_problems(saved: Round, masks: Mapping[Network, Mapping[str, Mask]], of_
         if counts != surviving[str(replicate)]:
             said = surviving[str(replicate)]
             yield f"replicate {replicate}: {counts} survive, but the manifest says {said}"
-        density = _density(of_round.get(replicate, {}))
+        left = density(of_round.get(replicate, {}))
         said = saved.manifest["density"][str(replicate)]
-        if density != said:
-            yield f"replicate {replicate}: density {density}, but the manifest says {said}"
+        if left != said:
+            yield f"replicate {replicate}: density {left}, but the manifest says {said}"
     for network, mask in masks.items():
         by_tensor = not manifest_arm(saved.manifest, network[1]).get("own_mask")  # a user's rule keeps only the total
         wanted_counts = _counts(of_round.get(network[0], {}))
@@ -256,8 +257,8 @@ def _label_problems(saved: Round, frame: pd.DataFrame) -> Iterator[str]:
     """A table has rows of another run, round or density."""
     if not (frame["run"] == saved.run).all() or not (frame["round"] == saved.number).all():
         yield f"has rows that are not of run {saved.run}, round {saved.number}"
-    density = frame["replicate"].astype(str).map(saved.manifest["density"])
-    if not (frame["density"] == density).all():
+    recorded = frame["replicate"].astype(str).map(saved.manifest["density"])
+    if not (frame["density"] == recorded).all():
         yield "has rows of another density than the manifest's"
 
 
@@ -280,11 +281,6 @@ def _named(network: Network) -> str:
 
 def _counts(masks: Mapping[str, Mask]) -> dict[str, int]:
     return {name: int(np.count_nonzero(mask)) for name, mask in masks.items()}
-
-
-def _density(masks: Mapping[str, Mask]) -> float:
-    total = sum(mask.size for mask in masks.values())
-    return sum(_counts(masks).values()) / total if total else 1.0
 
 
 def _same_mask(one: Mask | None, other: Mask | None) -> bool:

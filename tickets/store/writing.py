@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tickets.density import density
 from tickets.store.arrays import Array, arm_key, encode, pack, squeeze
 from tickets.store.commit import Content, commit, json_bytes, replace_file
 from tickets.store.layout import SCHEMA_VERSION, Layout, has_own_mask, round_folder
@@ -57,7 +58,7 @@ def write_run(
     replace_file(run / Layout.RUN, json_bytes(content))
 
 
-def write_initial(cohort: Path, values: Mapping[int, Values], extra: Mapping[str, Any] | None = None) -> Path:
+def write_initial(cohort: Path, values: Mapping[int, Values]) -> Path:
     """Commit a cohort's `initial/`, which defines the cohort's replicates, and return the folder.
 
     Parameters
@@ -66,18 +67,11 @@ def write_initial(cohort: Path, values: Mapping[int, Values], extra: Mapping[str
         The cohort's folder.
     values
         {replicate: {name: values}}, for every parameter and buffer before training and pruning.
-    extra
-        Further fields of the manifest, as JSON values.
     """
-    return _write_values(cohort / Layout.INITIAL, values, {}, extra)
+    return _write_values(cohort / Layout.INITIAL, values, {})
 
 
-def write_rewind(
-    cohort: Path,
-    values: Mapping[int, Values],
-    optimizer: Mapping[int, Values],
-    extra: Mapping[str, Any] | None = None,
-) -> Path:
+def write_rewind(cohort: Path, values: Mapping[int, Values], optimizer: Mapping[int, Values]) -> Path:
     """Commit a cohort's `rewind/`, the values and the optimizer state at the rewind step, and return the folder.
 
     Parameters
@@ -88,10 +82,8 @@ def write_rewind(
         {replicate: {name: values}}, for every parameter and buffer.
     optimizer
         {replicate: {"<parameter>/<state>": array}}.
-    extra
-        Further fields of the manifest, as JSON values.
     """
-    return _write_values(cohort / Layout.REWIND, values, optimizer, extra)
+    return _write_values(cohort / Layout.REWIND, values, optimizer)
 
 
 def write_round(cohort: Path, record: RoundRecord) -> Path:
@@ -131,18 +123,13 @@ def write_round(cohort: Path, record: RoundRecord) -> Path:
     return target
 
 
-def _write_values(
-    target: Path,
-    values: Mapping[int, Values],
-    optimizer: Mapping[int, Values],
-    extra: Mapping[str, Any] | None,
-) -> Path:
+def _write_values(target: Path, values: Mapping[int, Values], optimizer: Mapping[int, Values]) -> Path:
     if not values:
         raise ValueError(f"{target}: no replicates")
     files: dict[str, Content] = {Layout.VALUES: lambda: encode(_keyed(values), _shapes(_first(values.values())))}
     if optimizer:
         files[Layout.OPTIMIZER] = lambda: encode(_keyed(optimizer), {})
-    commit(target, files, {"kind": target.name, "replicates": sorted(values), **(extra or {})})
+    commit(target, files, {"kind": target.name, "replicates": sorted(values)})
     return target
 
 
@@ -183,7 +170,7 @@ def _manifest(record: RoundRecord, masks: Mapping[int, Masks]) -> dict[str, Any]
         "part": record.part,
         "replicates": sorted(record.replicates),
         "arms": [record.of_arm(arm, draw) for arm, draw in _pairs(record)],
-        "density": {replicate: density(_counts(mask), _shapes(mask)) for replicate, mask in sorted(masks.items())},
+        "density": {replicate: density(mask) for replicate, mask in sorted(masks.items())},
         "surviving": {replicate: _counts(mask) for replicate, mask in sorted(masks.items())},
         "diverged": int(record.rounds["diverged"].sum()),
     }
@@ -196,12 +183,6 @@ def _manifest(record: RoundRecord, masks: Mapping[int, Masks]) -> dict[str, Any]
     if clash:
         raise ValueError(f"the manifest has keys {clash} of its own")
     return own
-
-
-def density(surviving: Mapping[str, int], shapes: Mapping[str, tuple[int, ...]]) -> float:
-    """The fraction of the prunable weights that remain, over all tensors; 1.0 where nothing is prunable."""
-    total = sum(int(np.prod(shape, dtype=np.int64)) for shape in shapes.values())
-    return sum(surviving.values()) / total if total else 1.0
 
 
 def _encode_masks(record: RoundRecord, masks: Mapping[int, Masks]) -> bytes:
