@@ -170,7 +170,6 @@ def test_what_is_read_back_is_what_was_written(tmp_path, example):
     assert optimizer[3]["step"].shape == ()
     assert optimizer[3]["step"] == 7
     assert read_optimizer(cohort / "initial") == {}
-    assert json.loads((cohort / "rewind" / "manifest.json").read_text())["step"] == 7
     for read, number in ((read_round_masks, 1), (read_next_masks, 2)):
         masks = read(cohort / "round-001")
         assert list(masks) == [3, 12]
