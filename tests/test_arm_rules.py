@@ -146,7 +146,7 @@ def changed(state, name, value):
         (Start(THETA0, step=7, recipe=own(steps=7)), "must be 0 to 6: train.steps is 7"),
         (Start(THETA0, recipe={"steps": 7}), "returned a recipe that is dict, must be a tickets.config.TrainConfig"),
         (Start(THETA0, recipe=own(precision="bf16")), "precision = 'bf16', must be the run's 'float32'"),
-        (Start(THETA0, recipe=own(learning_rate=-1.0)), "returned a recipe that is not legal"),
+        (Start(THETA0, recipe=own(learning_rate=-1.0)), "recipe with learning_rate = -1.0: must be greater than 0"),
         (Start(THETA0, recipe=own(momentum=0.9)), "momentum = 0.9: only optimizer \"sgd\" takes a momentum"),
         (Start(THETA0, recipe=own(warmup_steps=99)), "warmup_steps = 99: must be at most train.steps = 20"),
         (Start(THETA0, [1]), "must return an optimizer state {state: {parameter: tensor}}, or None"),
@@ -177,7 +177,12 @@ def test_a_start_that_does_not_fit_names_the_arm_the_function_and_what_is_wrong(
     ],
 )
 def test_starts_that_fit(start):
-    assert applied(values=lambda given, mask: start)[1] is start
+    found = applied(values=lambda given, mask: start)[1]
+    assert (found.step, found.recipe, found.continues) == (start.step, start.recipe, start.continues)
+    assert all(torch.equal(found.values[name], value) for name, value in start.values.items())
+    assert (found.optimizer is None) == (start.optimizer is None)
+    for state, tensors in (start.optimizer or {}).items():
+        assert all(torch.equal(found.optimizer[state][name], value) for name, value in tensors.items())
 
 
 def test_a_mapping_of_values_starts_at_the_rewind_step_with_a_fresh_optimizer():

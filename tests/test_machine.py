@@ -33,8 +33,9 @@ def test_the_cores_are_those_that_the_process_may_use() -> None:
 
 def test_a_plan_that_fits_stays_and_another_has_the_networks_that_half_the_memory_holds(monkeypatch) -> None:
     one = fitted(replicates=3, arms=["ticket", {"name": "reinit", "draws": 2}])  # 9 networks
-    needed = {n: memory_needed(one, replace(BEGAN, networks_at_once=n, lanes=min(3, n)), CPU) for n in range(1, 10)}
+    needed = {n: memory_needed(one, replace(BEGAN, networks_at_once=n, lanes=min(3, n)), CPU) for n in range(10)}
     assert list(needed.values()) == sorted(set(needed.values()))
+    fixed = needed.pop(0)  # what a round holds
 
     def networks(free: int, at_once: int = 9) -> tuple[int, int, int]:
         monkeypatch.setattr("tickets.machine.free_bytes", lambda device: free)
@@ -43,7 +44,10 @@ def test_a_plan_that_fits_stays_and_another_has_the_networks_that_half_the_memor
 
     assert networks(needed[9]) == (9, 3, needed[9])
     assert networks(needed[9], at_once=100) == (100, 3, needed[9]), "no more than 9 are there to train"
-    assert networks(needed[9] - 1)[0] == max(n for n in needed if needed[n] <= (needed[9] - 1) // 2 or n == 1)
+    for free in (needed[9] - 1, needed[6], needed[4]):
+        count = networks(free)[0]
+        assert count == max(n for n in needed if needed[n] - fixed <= (free - fixed) // 2 or n == 1)
+    assert networks(needed[9] - 1)[0] > 1, "what a round holds is not halved"
     assert networks(1) == (1, 1, 1), "one network trains whether it fits or not"
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from fitted_runs import fitted
 
+from tickets.arms import Start
 from tickets.fitting import Fitted
 from tickets.planning import NEVER_RUN, Plan, memory_needed, plan_execution, workload_of
 from tickets.ready import ready_run
@@ -149,10 +150,7 @@ def test_stacks_whose_pruned_weights_keep_their_values_have_a_plan_of_their_own(
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
     plan = plan_execution(fitted(arms=["ticket", FROZEN]), CPU)
     assert (plan.strategy, plan.for_pruned("zero")) == ("sparse", plan)
-    assert (plan.for_pruned("initial").strategy, plan.for_pruned("initial").takes_over.get("sparse", 0.0)) == (
-        "layered",
-        0.0,
-    )
+    assert (plan.for_pruned("initial").strategy, plan.for_pruned("initial").takes_over) == ("layered", {})
     assert plan_execution(fitted(), CPU).pruned_initial is None
     asked = plan_execution(fitted(arms=["ticket", FROZEN], compute={"strategy": "sparse"}), CPU)
     assert (asked.strategy, asked.for_pruned("initial").strategy) == ("sparse", "layered")
@@ -179,11 +177,28 @@ def test_what_pruned_weights_keep_takes_memory() -> None:
     assert memory_needed(one, replace(plan, pruned_initial=as_many), CPU) > zero
 
 
+def large_adam(origin, mask):
+    return Start(origin.rewound, recipe=origin.recipe.model_copy(update={"optimizer": "adam", "batch_size": 24}))
+
+
+def test_an_arms_own_recipe_takes_its_own_memory() -> None:
+    train = {"optimizer": "sgd", "batch_size": 2, "steps": 4, "evaluate_every": 2}
+    compute = {"memory_gib": 0.05, "strategy": "layered", "threads": 1}
+    large = {"name": "large", "values": f"{__name__}:large_adam"}
+    small = fitted(compute=compute, train=train, arms=["ticket", "repeat"])
+    both = fitted(compute=compute, train=train, arms=["ticket", large])
+    plan = plan_execution(small, CPU)
+    assert plan_execution(both, CPU).networks_at_once < plan.networks_at_once / 2
+    assert memory_needed(both, plan, CPU) > memory_needed(small, plan, CPU)
+
+
 def test_a_plan_for_a_gpu_says_what_has_never_run_on_one(monkeypatch) -> None:
     monkeypatch.setattr("tickets.planning.free_bytes", lambda device: 2**30)
     gpu = plan_execution(fitted(), torch.device("cuda"))
     assert gpu.record()["never_run"] == NEVER_RUN
     assert "never_run" not in plan_execution(fitted(), CPU).record()
+    looped = plan_execution(fitted(compute={"strategy": "looped"}), torch.device("cuda"))
+    assert looped.never_run is None, "it records no graph"
     assert Plan(**gpu.record()) == gpu
 
 

@@ -39,7 +39,11 @@ def test_functions_are_found_wherever_a_configuration_names_them():
         "name": "c",
         "data": {"name": "my.data:load", "validation": 10},
         "model": {"name": "nets:wide", "block": "my.blocks:Block", "device": "cuda:0", "widths": [3]},
-        "arms": [{"name": "ticket"}, {"name": "mine", "mask": "arms:mask", "values": "nets:wide"}],
+        "arms": [
+            {"name": "ticket"},
+            {"name": "mine", "mask": "arms:mask", "values": "nets:wide"},
+            {"values": "tickets.arms:rewound"},
+        ],
         "prune": {"score": "größe:wert", "exclude": ["a.b:*", ":f", "m:"]},
     }
     assert named_functions(config) == ("my.data:load", "nets:wide", "my.blocks:Block", "arms:mask", "größe:wert")

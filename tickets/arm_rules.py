@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from tickets.arms import Origin, Start, States, Tensors
 from tickets.binding import resolve, shared_options
 from tickets.config import ArmConfig, TrainConfig
+from tickets.config.messages import problems_of
 from tickets.config.rules import broken_rules
 from tickets.errors import InputError, UserCodeError
+from tickets.process_state import settings_kept
+from tickets.random_state import seed_generators, untouched_generators
 from tickets.stack.optimizers import state_names
 
 MaskRule = Callable[..., dict[str, Tensor]]
@@ -64,7 +70,9 @@ def rules_of(arm: ArmConfig) -> ArmRules:
 def apply_rules(rules: ArmRules, origin: Origin, named: str) -> tuple[dict[str, Tensor], Start]:
     """The mask and the start that an arm's two rules make.
 
-    This package's own rules only read what they are given. Any other rule gets copies, and what it returns is checked.
+    This package's own rules only read what they are given. Any other rule gets copies; what it returns is checked and
+    copied. What such a rule sets for the whole process ends with it; the global generators of random numbers, which it
+    may draw from, are seeded for it.
 
     Parameters
     ----------
@@ -84,14 +92,37 @@ def apply_rules(rules: ArmRules, origin: Origin, named: str) -> tuple[dict[str, 
         one that the recipe's optimizer has.
     """
     own_mask, own_values = is_own(rules.mask), is_own(rules.values)
-    mask = rules.make_mask(origin if own_mask else _copied(origin))
-    if not own_mask:
-        _raise_any(f"{named}: mask rule {_name(rules.mask)}", _wrong_masks(mask, origin))
-    found = rules.make_values(origin if own_values else _copied(origin), mask if own_values else _cloned(mask))
-    start = Start(found, step=origin.step) if isinstance(found, Mapping) else found
-    if not own_values:
-        _raise_any(f"{named}: value rule {_name(rules.values)}", _wrong_start(start, origin))
-    return dict(mask), start
+    if own_mask:
+        mask = rules.make_mask(origin)
+    else:
+        with _contained(origin.stream("mask_rule")):
+            made = rules.make_mask(_copied(origin))
+        _raise_any(f"{named}: mask rule {_name(rules.mask)}", _wrong_masks(made, origin))
+        mask = _cloned({name: made[name] for name in origin.mask})
+    if own_values:
+        return dict(mask), _as_start(rules.make_values(origin, mask), origin)
+    with _contained(origin.stream("value_rule")):
+        start = _as_start(rules.make_values(_copied(origin), _cloned(mask)), origin)
+    where = f"{named}: value rule {_name(rules.values)}"
+    if isinstance(start, Start) and start.recipe is not None:
+        _raise_any(where, _wrong_recipe(start.recipe, origin.recipe))
+        start = replace(start, recipe=TrainConfig.model_validate(dict(start.recipe)))
+    _raise_any(where, _wrong_start(start, origin))
+    optimizer = None if start.optimizer is None else {key: _cloned(state) for key, state in start.optimizer.items()}
+    values = _cloned({name: start.values[name] for name in origin.theta0})
+    return dict(mask), replace(start, values=values, optimizer=optimizer)
+
+
+def _as_start(made: Start | Tensors, origin: Origin) -> Start:
+    return Start(made, step=origin.step) if isinstance(made, Mapping) else made
+
+
+@contextmanager
+def _contained(seed: int) -> Iterator[None]:
+    """Restore settings and generators after the block; seed the generators before it."""
+    with settings_kept(), untouched_generators():
+        seed_generators(seed)
+        yield
 
 
 def is_own(rule: Callable[..., Any]) -> bool:
@@ -112,11 +143,13 @@ def _copied(origin: Origin) -> Origin:
         theta0=_cloned(origin.theta0),
         rewound=_cloned(origin.rewound),
         optimizer={state: _cloned(tensors) for state, tensors in origin.optimizer.items()},
+        fresh=lambda seed: _cloned(origin.fresh(seed)),
+        read_trained=lambda: _cloned(origin.read_trained()),
     )
 
 
 def _cloned(tensors: Tensors) -> dict[str, Tensor]:
-    return {name: tensor.clone() for name, tensor in tensors.items()}
+    return {name: tensor.detach().clone() for name, tensor in tensors.items()}
 
 
 def _wrong_masks(mask: object, origin: Origin) -> Iterator[str]:
@@ -142,19 +175,18 @@ def _wrong_start(start: object, origin: Origin) -> Iterator[str]:
     if not isinstance(start, Start):
         yield f"must return a tickets.arms.Start, or every parameter and buffer by name, not {_shown(start)}"
         return
-    yield from _wrong_values(start.values, origin)
+    diverged = cache(partial(_diverged, origin))
+    yield from _wrong_values(start.values, origin, diverged)
     recipe = origin.recipe if start.recipe is None else start.recipe
-    wrong = [] if start.recipe is None else list(_wrong_recipe(start.recipe, origin.recipe))
-    yield from wrong
     if type(start.step) is not int:
         yield f"returned step = {start.step!r}, must be a whole number"
-    elif isinstance(recipe, TrainConfig) and not 0 <= start.step < recipe.steps:
+    elif not 0 <= start.step < recipe.steps:
         yield f"returned step = {start.step}, must be 0 to {recipe.steps - 1}: train.steps is {recipe.steps}"
-    if start.optimizer is not None and not wrong:
-        yield from _wrong_optimizer(start.optimizer, recipe, origin)
+    if start.optimizer is not None:
+        yield from _wrong_optimizer(start.optimizer, recipe, origin, diverged)
 
 
-def _wrong_values(values: object, origin: Origin) -> Iterator[str]:
+def _wrong_values(values: object, origin: Origin, diverged: Callable[[], bool]) -> Iterator[str]:
     wanted = origin.theta0
     if not isinstance(values, Mapping) or set(values) != set(wanted):
         yield f"must return every parameter and buffer ({', '.join(wanted)}), and nothing else"
@@ -163,7 +195,7 @@ def _wrong_values(values: object, origin: Origin) -> Iterator[str]:
         found = values[name]
         if not isinstance(found, Tensor) or (found.dtype, found.shape) != (value.dtype, value.shape):
             yield f"must return a {value.dtype} tensor of shape {tuple(value.shape)} for {name}, not {_shown(found)}"
-        elif bool(found.isnan().any()) and not _diverged(origin):
+        elif bool(found.isnan().any()) and not diverged():
             yield f"returned NaN in {name}"
 
 
@@ -189,9 +221,10 @@ def _wrong_recipe(recipe: object, run: TrainConfig) -> Iterator[str]:
             f"change: {', '.join(OWN_KEYS)})"
         )
     try:  # model_copy(update=...) checks nothing
-        TrainConfig.model_validate(recipe.model_dump())
-    except ValueError as error:
-        yield f"returned a recipe that is not legal: {error}"
+        recipe = TrainConfig.model_validate(dict(recipe))
+    except ValidationError as error:
+        for problem in problems_of(error, dict(recipe)):
+            yield f"returned a recipe with {problem.line()}"
         return
     for broken in broken_rules({f"train.{key}": _get(recipe, key) for key in type(recipe).model_fields}):
         key = broken.key.removeprefix("train.")
@@ -202,7 +235,9 @@ def _get(recipe: TrainConfig, key: str) -> Any:
     return getattr(recipe, key)
 
 
-def _wrong_optimizer(optimizer: object, recipe: TrainConfig, origin: Origin) -> Iterator[str]:
+def _wrong_optimizer(
+    optimizer: object, recipe: TrainConfig, origin: Origin, diverged: Callable[[], bool]
+) -> Iterator[str]:
     names = state_names(recipe)
     listed = f"{recipe.optimizer} has {', '.join(names) or 'no state'}"
     if not isinstance(optimizer, Mapping) or not all(isinstance(state, Mapping) for state in optimizer.values()):
@@ -216,10 +251,10 @@ def _wrong_optimizer(optimizer: object, recipe: TrainConfig, origin: Origin) -> 
     if not unknown and optimizer and (lacking := [name for name in names if name not in optimizer]):
         yield f"returned an optimizer state without {', '.join(map(repr, lacking))}: {listed}"
     for state, tensors in optimizer.items():
-        yield from _wrong_state(state, tensors, origin)
+        yield from _wrong_state(state, tensors, origin, diverged)
 
 
-def _wrong_state(state: str, tensors: States | Tensors, origin: Origin) -> Iterator[str]:
+def _wrong_state(state: str, tensors: States | Tensors, origin: Origin, diverged: Callable[[], bool]) -> Iterator[str]:
     for name, found in tensors.items():
         if name not in origin.parameters:
             allowed = f"(allowed: {', '.join(origin.parameters)})"
@@ -229,7 +264,7 @@ def _wrong_state(state: str, tensors: States | Tensors, origin: Origin) -> Itera
         shape, dtype = ((), torch.float32) if state == "step" else (tuple(value.shape), value.dtype)
         if not isinstance(found, Tensor) or (found.dtype, tuple(found.shape)) != (dtype, shape):
             yield f"must return a {dtype} tensor of shape {shape} for {state!r} of {name}, not {_shown(found)}"
-        elif bool(found.isnan().any()) and not _diverged(origin):
+        elif bool(found.isnan().any()) and not diverged():
             yield f"returned NaN in {state!r} of {name}"
 
 

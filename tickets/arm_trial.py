@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tickets.arm_rules import ArmRules, apply_rules, is_own, rules_of
 from tickets.arms import Origin, Start
-from tickets.config import ArmConfig, Run
+from tickets.config import ArmConfig, Run, TrainConfig
 from tickets.errors import InputError, UserCodeError
 from tickets.roles import FRESH_DRAW, ArmStart
 from tickets.seeds import stream
@@ -37,11 +37,14 @@ class TriedArm:
         prunable tensors alone count, drawn before any training.
     reads_trained
         Whether its rules read the trained values of the round before.
+    recipes
+        How its networks are trained, where that is not the run's `train`: each recipe that its value rule returned.
     """
 
     start: ArmStart
     as_ticket: bool
     reads_trained: bool
+    recipes: tuple[TrainConfig, ...] = ()
 
 
 def try_arm(
@@ -100,7 +103,8 @@ def try_arm(
         steps=(start.recipe or run.train).steps - start.step,
         dense_steps=(dense.recipe or run.train).steps - dense_step,
     )
-    return TriedArm(found, trial.is_as_ticket(rules, origin, mask, start), reads_trained)
+    recipes = tuple(recipe for recipe in dict.fromkeys((start.recipe, dense.recipe)) if recipe is not None)
+    return TriedArm(found, trial.is_as_ticket(rules, origin, mask, start), reads_trained, recipes)
 
 
 @dataclass(frozen=True)
@@ -168,7 +172,7 @@ class _Trial:
             return apply_rules(rules, origin, f"{named} ({WHEN})")
         except InputError:
             raise
-        except Exception as error:  # whatever a user's own code raises
+        except (Exception, SystemExit) as error:  # whatever a user's own code raises
             raise UserCodeError(f"{named}: fails ({WHEN}): {one_line(error)}") from error
 
     def is_as_ticket(self, rules: ArmRules, origin: Origin, mask: Tensors, start: Start) -> bool:

@@ -111,6 +111,8 @@ def _wrong(result: object, names: set[str], reported: Mapping[str, str | None]) 
     work, why = result
     if why is not None and not isinstance(why, str):
         return f"{_short(why)} as why {work.name} failed; {form}"
+    if why is not None and not why.strip():
+        return f"an empty text as why {work.name} failed; {form}"
     if work.name not in names:
         return f"{work.name}, which is none of the works that it was given"
     return f"{work.name} twice; each work must be yielded once" if work.name in reported else None

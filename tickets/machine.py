@@ -120,8 +120,8 @@ def with_threads_here(plan: Plan, wanted: int | None) -> Plan:
 def place(fitted: Fitted, plan: Plan, device: torch.device) -> Placement:
     """A run's plan with as many networks at once as the free memory of this machine allows.
 
-    A plan that fits into the memory that is free now stays as it is. For one that does not, the number of networks is
-    the largest whose estimate is at most half of the free memory, as in a new plan, and at least one.
+    A plan that fits into the memory that is free now stays as it is. For one that does not, the networks get half of
+    the memory that is left beside what a round holds whatever their number; at least one trains at a time.
 
     Parameters
     ----------
@@ -157,5 +157,6 @@ def _fitting(fitted: Fitted, plan: Plan, device: torch.device, free: int, pruned
 
     if bytes_of(most) <= free:
         return replace(plan, pruned_initial=nested)
-    count = bisect.bisect_right(range(1, most), free // 2, key=bytes_of)
+    fixed = bytes_of(0)
+    count = bisect.bisect_right(range(1, most), fixed + max(0, free - fixed) // 2, key=bytes_of)
     return replace(with_networks(max(1, count)), pruned_initial=nested)

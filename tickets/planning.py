@@ -138,7 +138,8 @@ def plan_execution(
     else:
         bound -= _measured_afterwards(fitted, workload)
     at_once = networks_that_fit(bound, _training(fitted, workload, choice.strategy, choice.takes_over), lanes)
-    never_run = None if workload.on_cpu else NEVER_RUN
+    names = (choice.strategy, *choice.takes_over)
+    records = not workload.on_cpu and any(strategy_named(name).records_steps for name in names)
     nested = None
     if pruned == "zero" and needs_initial(run):
         # A strategy that is only for stacks whose pruned weights are 0 leaves the rest to another.
@@ -152,7 +153,7 @@ def plan_execution(
         networks_at_once=at_once,
         threads=threads,
         takes_over=choice.takes_over,
-        never_run=never_run,
+        never_run=NEVER_RUN if records else None,
         pruned_initial=nested,
     )
 
@@ -214,7 +215,10 @@ def _cohort_size(run: Run) -> int:
 
 def _held_by_a_round(fitted: Fitted, workload: Workload) -> int:
     run, rewinds = fitted.run, fitted.run.rewind.step > 0
-    held = round_bytes(workload.sizes, _cohort_size(run), workload.networks, rounds=run.rounds, rewinds=rewinds)
+    held = max(
+        round_bytes(one.sizes, _cohort_size(run), workload.networks, rounds=run.rounds, rewinds=rewinds)
+        for one in _by_recipe(fitted, workload)
+    )
     return held + ranking_bytes(fitted.prunable, run.prune.scope) + _measured_afterwards(fitted, workload)
 
 
@@ -223,14 +227,20 @@ def _measured_afterwards(fitted: Fitted, workload: Workload) -> int:
     return workload.networks * bytes_afterwards(fitted.probes, fitted.anatomy, workload.sizes)
 
 
+def _by_recipe(fitted: Fitted, workload: Workload) -> list[Workload]:
+    """The workload, and the same by each recipe of an arm's own."""
+    return [workload, *(replace(workload, recipe=recipe) for recipe in fitted.trial.recipes)]
+
+
 def _training(fitted: Fitted, workload: Workload, strategy: str, takes_over: Mapping[str, float]) -> Bytes:
     """What a run's networks take while they train, by whichever of its strategies takes more."""
-    most = strategy_named(strategy).bytes(workload)
-    for name, share in takes_over.items():
-        also = strategy_named(name).bytes(workload, share)
-        most = Bytes(max(most.each, also.each), max(most.lane, also.lane))
+    most = Bytes(0)
+    for one in _by_recipe(fitted, workload):
+        for name, share in ((strategy, 1.0), *takes_over.items()):
+            taken = strategy_named(name).bytes(one, share)
+            most = Bytes(max(most.each, taken.each), max(most.lane, taken.lane))
     # Copies of the networks at their early-stop step, and of those that are compared with them.
-    stood = 2 * workload.sizes.standing if fitted.run.train.evaluate_on else 0
+    stood = 2 * max(one.sizes.standing for one in _by_recipe(fitted, workload)) if fitted.run.train.evaluate_on else 0
     held = workload.sizes.values if workload.pruned == "initial" else 0
     measured = bytes_at_steps(fitted.probes, fitted.anatomy, workload.sizes)
     return Bytes(most.each + stood + held + measured, most.lane)

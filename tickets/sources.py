@@ -30,9 +30,11 @@ def named_functions(config: Mapping[str, Any]) -> tuple[str, ...]:
     Returns
     -------
     tuple of str
-        Every "module:function" in it, in its order, each once.
+        Every "module:function" in it, in its order, each once. This package's own are left out: rules that an arm of
+        the user's shares with the catalogue's.
     """
-    return tuple(dict.fromkeys(text for text in _texts(config) if _FUNCTION.fullmatch(text)))
+    found = (text for text in _texts(config) if _FUNCTION.fullmatch(text))
+    return tuple(dict.fromkeys(text for text in found if text.split(":")[0].split(".")[0] != "tickets"))
 
 
 def source_hashes(functions: Sequence[str]) -> dict[str, str]:

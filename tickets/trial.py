@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from tickets.arm_trial import WHEN, TriedArm, moved, try_arm
 from tickets.candidate import Ends
-from tickets.config import Run
+from tickets.config import Run, TrainConfig
 from tickets.data import Examples
 from tickets.errors import InputError, Problems
 from tickets.initial import initial_values
@@ -53,6 +53,11 @@ class Trial:
     def starts(self) -> dict[str, ArmStart]:
         """Where each arm's trainings start, by label."""
         return {label: arm.start for label, arm in self.arms.items()}
+
+    @property
+    def recipes(self) -> tuple[TrainConfig, ...]:
+        """Every recipe of an arm's own, once."""
+        return tuple(dict.fromkeys(recipe for arm in self.arms.values() for recipe in arm.recipes))
 
     def recorded_starts(self) -> dict[str, dict[str, Any]]:
         """`starts` as JSON, as run.json holds them."""

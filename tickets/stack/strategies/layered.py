@@ -29,6 +29,8 @@ class LayeredStrategy(Strategy):
     Evidence: tests/benchmarks/test_strategies.py, the rows of fully connected networks.
     """
 
+    records_steps = True
+
     def obstacle(self, workload: Workload) -> str | None:
         """See Strategy."""
         chain = workload.anatomy.chain

@@ -40,9 +40,12 @@ class Strategy(ABC):
     ----------
     has_kernels
         Whether it computes with compiled kernels, which `NUMBA_DISABLE_JIT` turns off.
+    records_steps
+        Whether it records training steps in CUDA graphs on a GPU (stack/captured.py).
     """
 
     has_kernels: ClassVar[bool] = False
+    records_steps: ClassVar[bool] = False
 
     @abstractmethod
     def obstacle(self, workload: Workload) -> str | None:

@@ -49,6 +49,8 @@ class VectorisedStrategy(Strategy):
     Timed again by tests/benchmarks/test_strategies.py.
     """
 
+    records_steps = True
+
     def obstacle(self, workload: Workload) -> str | None:
         """See Strategy."""
         return workload.vmap_obstacle
