@@ -163,7 +163,7 @@ HERE = f"engine {__name__}:"
     (another, f"{HERE}another: yielded mine/cohort-001, which is none of the works that it was given"),
     (twice, f"{HERE}twice: yielded RUN/cohort-000 twice; each work must be yielded once"),
     (numbers, f"{HERE}numbers: yielded 0 as why RUN/cohort-001 failed; must be (work, why it failed or None)"),
-    (silent, f"{HERE}silent: yielded an empty text as why RUN/cohort-001 failed; must be (work, why it failed or None)"),
+    (silent, f"{HERE}silent: yielded an empty text as why RUN/cohort-001 failed; must be (work,"),
     (lies, f"{HERE}lies: reported this work as trained, but cohort 1, round 0 is not committed"),
     (gives_up, "node 7 went down"),
     (nothing, f"{HERE}nothing: raised before it reported this work: TypeError: 'NoneType' object is not iterable"),
