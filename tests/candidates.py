@@ -18,6 +18,21 @@ CPU = torch.device("cpu")
 CLASSES = 3
 
 
+def mlp() -> nn.Module:
+    return nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, CLASSES))
+
+
+def normalised() -> nn.Module:
+    return nn.Sequential(
+        nn.Unflatten(1, (1, 4)),
+        nn.Conv1d(1, 3, 2),
+        nn.BatchNorm1d(3),
+        nn.Softplus(),
+        nn.Flatten(),
+        nn.Linear(9, CLASSES),
+    )
+
+
 def examples_of(inputs: Tensor, classes: int = CLASSES) -> Examples:
     """The same inputs for training, validation and test; the labels go round the classes."""
     labels = torch.arange(len(inputs)) % classes

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,11 @@ from typing import Any
 import pandas as pd
 import pytest
 import tomli_w
+import torch
 from hypothesis import settings
+from tiny_campaigns import VARIANTS
 
+import tickets
 from tickets.listener import Begun, Event, RoundDone, Steps
 
 settings.register_profile("any machine", deadline=None)  # a busy machine is no failure
@@ -88,6 +92,15 @@ def warnings_are_errors_in_campaigns_too(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.fixture
+def one_thread() -> Iterator[None]:
+    """A plain loop sums in the same order; and small networks only wait for the threads, long on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
 def watcher() -> type[Watcher]:
     return Watcher
 
@@ -131,6 +144,24 @@ def contents() -> Callable[[Path], dict[str, Any]]:
         }
 
     return read
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(
+    tmp_path_factory: pytest.TempPathFactory,
+    campaign_file: Callable[..., Path],
+    contents: Callable[[Path], dict[str, Any]],
+) -> Callable[[str], tuple[Path, dict[str, Any]]]:
+    """By variant: the campaign's file, and the contents of its folder when nothing interrupts it."""
+
+    @functools.cache
+    def run(name: str) -> tuple[Path, dict[str, Any]]:
+        folder = tmp_path_factory.mktemp("uninterrupted")
+        file = campaign_file(folder, **VARIANTS[name])
+        tickets.run(file, out=folder / "out")
+        return file, contents(folder / "out")
+
+    return run
 
 
 @pytest.fixture

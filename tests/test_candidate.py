@@ -2,43 +2,20 @@
 
 from __future__ import annotations
 
-import random
-import re
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from candidates import CLASSES, after_round, at_start, candidates_of, examples_of, inputs_of, values_of
+from candidates import CLASSES, after_round, at_start, inputs_of, mlp, normalised
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from tickets.candidate import Batch, Candidate
-from tickets.evaluator import Evaluator
 
 WIDE = torch.float64
-
-
-def mlp() -> nn.Module:
-    return nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, CLASSES))
-
-
-def normalised() -> nn.Module:
-    return nn.Sequential(
-        nn.Unflatten(1, (1, 4)),
-        nn.Conv1d(1, 3, 2),
-        nn.BatchNorm1d(3),
-        nn.Softplus(),
-        nn.Flatten(),
-        nn.Linear(9, CLASSES),
-    )
-
-
-def dropping() -> nn.Module:
-    return nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Dropout(0.5), nn.Linear(8, CLASSES))
 
 
 class Tokens(nn.Module):
@@ -89,20 +66,6 @@ class PartlyFrozen(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.out(self.frozen(x).tanh())
-
-
-class Untidy(nn.Module):
-    """Writes to its inputs, counts its calls, and changes a buffer that its output depends on."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.calls, self.out = 0, nn.Linear(4, CLASSES)
-        self.register_buffer("seen", torch.zeros(()))
-
-    def forward(self, x: Tensor) -> Tensor:
-        self.calls += 1
-        self.seen += x.detach().mean()
-        return self.out(x.mul_(self.calls)) * (1 + self.seen)
 
 
 def plain(
@@ -232,84 +195,6 @@ def test_layers_that_are_computed_anew_on_the_way_back_have_their_gradients() ->
     assert torch.equal(found, after_round(mlp, inputs_of(4)).gradients()["0.weight"])
 
 
-# Nothing that an evaluation does is seen by another one.
-
-
-@pytest.mark.parametrize("build", [Untidy, normalised, dropping])
-def test_evaluations_are_repeatable_and_change_nothing(build: Callable[[], nn.Module]) -> None:
-    inputs = inputs_of(4)
-    made, theta0 = candidates_of(build, inputs), values_of(build)
-    data, before = made.examples.train_inputs.clone(), {name: value.clone() for name, value in theta0.items()}
-    mask = {name: torch.ones_like(value, dtype=torch.bool) for name, value in theta0.items() if value.dim() > 1}
-    candidate = made.at_start(1, 0, theta0, mask, "global", 0)
-    batch = candidate.batch()
-    given = batch.inputs.clone()
-    one, other = (candidate.gradients(examples=batch) for _ in range(2))
-    assert candidate.loss(examples=batch) == candidate.loss(examples=batch)
-    candidate.hessian_product(one)
-    candidate.logits(training=True)
-    candidate.build()(inputs.clone())
-    for name, gradient in one.items():
-        assert torch.equal(other[name], gradient)
-    for name, value in before.items():
-        assert torch.equal(theta0[name], value)
-        assert torch.equal(candidate.values.trained[name], value)
-    assert torch.equal(made.examples.train_inputs, data)
-    assert torch.equal(batch.inputs, given)
-
-
-def test_dropout_draws_in_training_mode_alone_and_another_mask_for_another_replicate() -> None:
-    theta0, made = values_of(dropping), candidates_of(dropping, inputs_of(4))
-    mask = {name: torch.ones_like(value, dtype=torch.bool) for name, value in theta0.items() if value.dim() > 1}
-    one, other = (made.at_start(1, replicate, theta0, mask, "global", 0) for replicate in (0, 1))
-    batch = one.batch()
-    drawn, elsewhere = (some.logits(examples=batch, training=True) for some in (one, other))
-    assert not torch.equal(drawn, elsewhere)
-    assert not torch.equal(drawn, one.logits(examples=batch))
-    assert torch.equal(one.logits(examples=batch), other.logits(examples=batch))
-
-
-def test_networks_are_evaluated_in_one_thread() -> None:
-    class Threads(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.out = nn.Linear(4, CLASSES)
-
-        def forward(self, x: Tensor) -> Tensor:
-            assert torch.get_num_threads() == 1
-            return self.out(x)
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(2)
-    try:
-        candidate = after_round(Threads, inputs_of(4))
-        candidate.hessian_product(candidate.gradients())
-        candidate.logits()
-        assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(threads)
-
-
-def test_the_state_of_the_process_decides_no_bit_and_is_left_as_it_was() -> None:
-    candidate, threads = after_round(mlp, inputs_of(4)), torch.get_num_threads()
-    expected, loss = candidate.gradients(), candidate.loss()
-    states = torch.default_generator.get_state(), random.getstate()
-    try:
-        torch.set_num_threads(threads + 1)
-        torch.set_default_dtype(torch.float64)
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-            again = candidate.gradients()
-            assert candidate.loss() == loss
-        assert (torch.get_num_threads(), torch.get_default_dtype()) == (threads + 1, torch.float64)
-    finally:
-        torch.set_num_threads(threads)
-        torch.set_default_dtype(torch.float32)
-    for name, gradient in expected.items():
-        assert torch.equal(again[name], gradient)
-    assert torch.equal(torch.default_generator.get_state(), states[0])
-    assert random.getstate() == states[1]
-
-
 # Pieces
 
 
@@ -334,106 +219,3 @@ def test_more_examples_than_a_batch_are_the_mean_of_pieces() -> None:
     )
     assert candidate.logits(examples=whole).shape == (25, CLASSES)
     torch.testing.assert_close(candidate.logits(examples=whole), candidate.build().eval()(whole.inputs))
-
-
-# Examples
-
-
-def test_a_larger_batch_contains_every_smaller_one_and_rounds_share_it() -> None:
-    inputs = torch.arange(30.0)[:, None].expand(30, 4).contiguous()
-    one, later, other = (after_round(mlp, inputs, number=n, replicate=r) for n, r in ((0, 0), (5, 0), (0, 1)))
-    whole = one.batch(30)
-    assert sorted(whole.inputs[:, 0].tolist()) == list(range(30))
-    assert torch.equal(whole.targets, whole.inputs[:, 0].long() % CLASSES)
-    assert torch.equal(one.batch(7).inputs, whole.inputs[:7])
-    assert torch.equal(one.batch().inputs, whole.inputs[:10])  # train.batch_size
-    assert torch.equal(later.batch(30).inputs, whole.inputs)
-    assert not torch.equal(other.batch(30).inputs, whole.inputs)
-
-
-def test_as_many_of_each_class() -> None:
-    candidate = after_round(mlp, inputs_of(4))
-    batch, whole = candidate.batch(per_class=4), candidate.batch(30)
-    assert batch.targets.bincount().tolist() == [4, 4, 4]
-    for each in range(CLASSES):
-        assert torch.equal(batch.inputs[batch.targets == each], whole.inputs[whole.targets == each][:4])
-
-
-def test_what_is_no_batch_is_refused() -> None:
-    candidate = after_round(mlp, inputs_of(4))
-    for wrong, told in (
-        ({"examples": 0}, "examples = 0: must be from 1 to 30, the training examples"),
-        ({"examples": 31}, "examples = 31: must be from 1 to 30, the training examples"),
-        ({"per_class": 11}, "per_class = 11: must be from 1 to 10, the training examples of class 0"),
-        ({"examples": 3, "per_class": 3}, "examples = 3, per_class = 3: give only one"),
-    ):
-        with pytest.raises(ValueError, match=re.escape(told)):
-            candidate.batch(**wrong)
-    with pytest.raises(ValueError, match="2 inputs and 1 targets"):
-        Batch(torch.zeros(2, 4), torch.zeros(1))
-    numbers = Evaluator(mlp, examples_of(inputs_of(4)), functional.mse_loss, 10, 0, torch.device("cpu"))
-    numbers.examples.train_labels.data = torch.rand(30)
-    with pytest.raises(ValueError, match=r"per_class = 2: the targets are torch\.float32, no classes"):
-        numbers.batch(per_class=2)
-
-
-# What is given
-
-
-@pytest.mark.parametrize(
-    ("change", "told"),
-    [
-        (
-            lambda values: {name: value for name, value in values.items() if name != "0.bias"},
-            "without 0.bias; must",
-        ),
-        (lambda values: {**values, "w": torch.zeros(1)}, "with the unknown w; must have exactly 0.weight, 0.bias, 2.w"),
-        (
-            lambda values: {**values, "0.bias": torch.zeros(4)},
-            "0.bias is of shape (4,); must be a tensor of",
-        ),
-        (lambda values: {**values, "0.bias": [0.0] * 5}, "0.bias is a list; must be a tensor of shape (5,)"),
-        (lambda values: list(values), "must be tensors by name, not a list"),
-    ],
-)
-def test_values_of_other_names_or_shapes_are_refused(change: Any, told: str) -> None:
-    candidate = after_round(mlp, inputs_of(4))
-    with pytest.raises(ValueError, match=re.escape(f"gradients(values): {told}")):
-        candidate.gradients(change(candidate.values.trained))
-
-
-def test_directions_and_scores_are_of_the_prunable_tensors() -> None:
-    candidate = after_round(mlp, inputs_of(4))
-    for call, told in (
-        (lambda: candidate.hessian_product({"0.weight": torch.zeros(5, 4)}), "hessian_product(direction): without 2.w"),
-        (lambda: candidate.prune(candidate.values.trained), "prune(scores): with the unknown 0.bias, 2.bias"),
-        (lambda: candidate.gradients(candidate.trained), "gradients(values): without 0.bias, 2.bias"),
-    ):
-        with pytest.raises(ValueError, match=re.escape(told)):
-            call()
-
-
-def test_an_objective_of_many_numbers_and_a_type_that_has_no_gradient_are_refused() -> None:
-    candidate = after_round(mlp, inputs_of(4))
-    with pytest.raises(ValueError, match=r"objective returned a tensor of shape \(10, 3\); it must"):
-        candidate.gradients(objective=lambda outputs, targets: outputs)
-    with pytest.raises(ValueError, match="objective returned a float"):
-        candidate.gradients(objective=lambda outputs, targets: 1.0)
-    with pytest.raises(ValueError, match=r"dtype = torch\.float16: must be torch\.float32 or torch\.float64"):
-        candidate.gradients(dtype=torch.float16)
-
-
-def test_a_module_that_draws_as_it_is_built_or_run_gets_the_same_numbers() -> None:
-    class Draws(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.out, self.shift = nn.Linear(4, CLASSES), random.random()
-
-        def forward(self, x: Tensor) -> Tensor:
-            return self.out(x + self.shift + np.random.random() + random.random() + torch.rand(()))
-
-    candidate = after_round(Draws, inputs_of(4))
-    one = candidate.logits()
-    random.seed(3)
-    np.random.seed(3)
-    assert torch.equal(candidate.logits(), one)

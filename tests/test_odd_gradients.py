@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from candidates import at_start, inputs_of
-from test_odd_modules import TRAINED
+from odd_modules import TRAINED
 from torch.nn import functional
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import random
 import subprocess
 import sys
-import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -21,7 +19,6 @@ import torch
 from torch import nn
 
 import tickets
-from tickets.process_state import standard_state
 
 LABELS = torch.arange(40) % 3
 INPUTS = torch.randn(40, 4, generator=torch.Generator().manual_seed(1))
@@ -271,52 +268,6 @@ def test_threads_that_train_at_once_get_the_bits_of_one_alone(train: Any) -> Non
             assert [future.result() for future in futures] == alone
             assert list(pool.map(lambda _: torch.get_num_threads(), range(3))) == [threads] * 3
     assert torch.get_num_threads() == threads
-
-
-def test_one_thread_at_a_time_and_the_same_one_again() -> None:
-    inside = threading.Event()
-
-    def other() -> None:
-        with standard_state():
-            inside.set()
-
-    with standard_state():
-        thread = threading.Thread(target=other)
-        thread.start()
-        with standard_state():
-            assert not inside.wait(0.1)
-    thread.join()
-    assert inside.is_set()
-
-
-def enter() -> None:
-    with standard_state():
-        pass
-
-
-def test_a_process_that_is_forked_meanwhile_does_not_wait() -> None:
-    if "fork" not in multiprocessing.get_all_start_methods():
-        pytest.skip("no fork here")
-    held, done = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        with standard_state():
-            held.set()
-            done.wait()
-
-    thread = threading.Thread(target=hold)
-    thread.start()
-    held.wait()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads
-        child = multiprocessing.get_context("fork").Process(target=enter)
-        child.start()
-    child.join(30)
-    ended = child.exitcode
-    child.kill()
-    done.set()
-    thread.join()
-    assert ended == 0
 
 
 WARNING = """

@@ -7,18 +7,15 @@ from typing import Any
 
 import pytest
 import torch
+from fitted_runs import source
 from torch import Tensor, nn
 
-from tickets.arms import Start
 from tickets.candidate import Candidate
 from tickets.catalogue import ARMS
 from tickets.config import parse_run
-from tickets.data import Examples
 from tickets.errors import InputError
 from tickets.fitting import Fitted, fit
-from tickets.roles import arm_starts
 from tickets.scores import Weights, by_tensor
-from tickets.source import Source
 
 FIXED = torch.randn(4, 6, generator=torch.Generator().manual_seed(1))
 KEPT = nn.Sequential(nn.Linear(6, 4), nn.Tanh(), nn.Linear(4, 3))
@@ -79,9 +76,7 @@ def gru(classes: int) -> nn.Module:
 def fitted(model: Any = "mlp", arms: tuple[Any, ...] = ("reinit",), **changes: Any) -> Fitted:
     named = f"{__name__}:{model}" if isinstance(model, str) and model != "mlp" else model
     table = {"name": "t", "data": "digits", "model": named, "arms": ["ticket", *arms], "train": {"batch_size": 8}}
-    inputs, labels = torch.randn(40, 6, generator=torch.Generator().manual_seed(0)), torch.arange(40) % 3
-    parts = [part for cut in (slice(24), slice(24, 30), slice(30, 40)) for part in (inputs[cut], labels[cut])]
-    return fit(parse_run({**table, **changes}), Source("made", "00", Examples(*parts, classes=3)))
+    return fit(parse_run({**table, **changes}), source())
 
 
 def mlp(init: Any) -> dict[str, Any]:
@@ -285,39 +280,3 @@ def bad_values(origin: Any, mask: Any) -> dict[str, Tensor]:
 def test_an_arms_rule_that_cannot_be_is_refused_before_any_training(rule: str, error: str) -> None:
     with pytest.raises(InputError, match=re.escape(error)):
         fitted("ones", arms=({"name": "mine", "values": f"{__name__}:{rule}"},), replicates=1)
-
-
-# Where trainings start.
-
-
-def trained_values(origin: Any, mask: Any) -> Any:
-    return Start(origin.trained)
-
-
-def test_the_steps_that_values_were_trained_are_recognised() -> None:
-    own = {"name": "fine", "values": f"{__name__}:trained_values"}
-    zero = ({"name": "repeat", "start": 0}, {"name": "reinit", "label": "full", "start": 0})
-    arms = ("reinit", "shuffle", "random_mask", *zero, own)
-    changes: dict[str, Any] = {"train": {"batch_size": 8, "steps": 100}, "rewind": {"step": 30}}
-    trial = fitted("mlp", arms, **changes).trial
-    found = {label: (one.step, one.continues, one.before, one.steps) for label, one in trial.starts.items()}
-    assert found == {
-        "ticket": (30, True, 30, 70),
-        "reinit": (30, False, 0, 70),
-        "shuffle": (30, False, 0, 70),
-        "random_mask": (30, True, 30, 70),
-        "repeat": (0, False, 30, 100),
-        "full": (0, False, 0, 100),
-        "fine": (0, False, 100, 100),
-    }
-    assert {start.dense_steps for start in trial.starts.values()} == {100}
-    assert [label for label, arm in trial.arms.items() if arm.reads_trained] == ["fine"]
-
-
-def test_the_catalogues_starts_are_those_that_old_runs_are_judged_by() -> None:
-    arms = tuple(name for name in ARMS if name != "ticket") + tuple(
-        {"name": name, "label": f"{name}_0", "start": 0} for name in ARMS if name != "ticket"
-    )
-    for step in (0, 30):
-        one = fitted("mlp", arms, train={"batch_size": 8, "steps": 100}, rewind={"step": step})
-        assert one.trial.starts == arm_starts({"config": one.run.model_dump(mode="json")})

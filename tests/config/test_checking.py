@@ -3,19 +3,14 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 import pytest
+from problem_lines import MOMENTUM, lines
 
-from tickets import catalogue
-from tickets.binding import resolve
-from tickets.config import ArmConfig, TrainConfig, parse_run
-from tickets.config.messages import NAMED, SECTIONS
-from tickets.config.schema import Run
+from tickets.config import parse_run
 from tickets.errors import InputError
 
-BASE = {"name": "x", "data": "mnist1d", "model": "mlp"}
 ARMS = (
     "allowed: constant, random_mask, random_mask_reinit, random_sign_constant, reinit, reorder, repeat, shuffle, "
     'sign_constant, ticket, or a name of your own with mask or values = "module:function"'
@@ -35,7 +30,6 @@ TRAIN = (
     "milestones, momentum, optimizer, precision, schedule, steps, warmup_steps, weight_decay"
 )
 STEP = {"schedule": "step"}
-MOMENTUM = 'only optimizer "sgd" takes a momentum, not "adam"; leave it out or write optimizer = "sgd"'
 MILESTONES = 'only schedule "step" has them, not "constant"; leave them out or write schedule = "step"'
 RANDOM = "arms that do: random_mask, random_mask_reinit, random_sign_constant, reinit, reorder, shuffle"
 OPTION = "must be a string, a number, true or false, or a list or table of these (no dates, no nan or inf)"
@@ -43,12 +37,6 @@ SLUG = (
     "must be 1 to 100 of the letters a-z and A-Z, digits, '.', '_' and '-', and must not begin with '.' or '-' "
     "(it names a folder)"
 )
-
-
-def lines(**changed: Any) -> list[str]:
-    with pytest.raises(InputError) as caught:
-        parse_run({**BASE, **changed})
-    return list(caught.value.problems)
 
 
 ONCE = "give an arm once, with draws = N for more draws, or with a label of its own"
@@ -291,54 +279,3 @@ def test_an_unknown_arm_may_have_been_meant_as_the_ticket() -> None:
 def test_long_values_are_cut() -> None:
     (line,) = lines(name="n" * 200)
     assert line == f'name = "{"n" * 56}...: {SLUG}'
-
-
-def test_every_name_of_the_catalogue_is_known() -> None:
-    for name in catalogue.DATA:
-        assert parse_run({**BASE, "data": name}).data.name == name
-    for name in catalogue.MODELS:
-        assert parse_run({**BASE, "model": name}).model.name == name
-    for name in catalogue.INITS:
-        assert parse_run({**BASE, "model": {"name": "mlp", "init": name}}).model.init.name == name
-    for name in catalogue.SCORES:
-        assert parse_run({**BASE, "prune": {"score": name}}).prune.score.name == name
-    probes = parse_run({**BASE, "probes": list(catalogue.PROBES)}).probes
-    assert [probe.name for probe in probes] == list(catalogue.PROBES)
-    arms = parse_run({**BASE, "arms": list(catalogue.ARMS)}).arms
-    assert [arm.name for arm in arms] == list(catalogue.ARMS)
-
-
-def test_the_options_of_each_name_are_those_of_its_functions() -> None:
-    for named in NAMED.values():
-        for name, entry in named.entries.items():
-            keywords = [
-                keyword
-                for target in entry.targets
-                for keyword in inspect.signature(resolve(target)).parameters.values()
-                if keyword.default is not keyword.empty
-            ]
-            assert {keyword.name: keyword.default for keyword in keywords} == named(name=name).options, name
-
-
-def test_the_sections_are_those_of_a_run() -> None:
-    assert list(SECTIONS) == ["train", "prune", "rewind", "store", "compute", "verdict"]
-
-
-def test_a_run_made_in_python_is_judged_too() -> None:
-    run = parse_run(BASE)
-    with pytest.raises(ValueError, match=r"rewind\.step: must be less than train\.steps = 1000"):
-        Run.model_validate({**run.model_dump(), "rewind": {"step": 1000}})
-
-
-def test_sections_made_in_python_are_judged_like_tables() -> None:
-    train = TrainConfig(momentum=0.9)
-    assert lines(train=train, arms=[ArmConfig(name="reinit")]) == [
-        f"train.momentum = 0.9: {MOMENTUM}",
-        'arms = [{"name": "reinit", "draws": 1, "start": null, "value": n...: must hold "ticket": every other arm is compared with it',
-    ]
-    assert parse_run({**BASE, "train": TrainConfig(steps=5)}).train.steps == 5
-
-
-def test_what_a_run_holds_reads_back_as_the_same_run() -> None:
-    run = parse_run({**BASE, "rounds": 1, "prune": {"density": 0.3}, "arms": ["ticket", "constant"]})
-    assert parse_run(run.model_dump(mode="json")) == run

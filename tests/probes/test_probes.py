@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import random
 from typing import Any
 
@@ -10,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from fitted_runs import fitted, source
-from torch import Tensor, nn
+from fitted_runs import fitted
+from probed_rounds import CPU, play
+from torch import Tensor
 
 from tickets import process_state
 from tickets.catalogue import ARMS
@@ -23,27 +23,8 @@ from tickets.probes import Networks, at_steps, working_memory
 from tickets.ready import ready_run
 from tickets.rounds import RoundResult, train_round
 
-CPU = torch.device("cpu")
+pytestmark = pytest.mark.usefixtures("one_thread")
 HERE = __name__
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-def play(arms: list[Any] = ["ticket"], replicates: int = 3, lanes: int = 1, at_once: int = 99, **changes: Any):  # noqa: B006
-    """Round 0 of a run with these probes."""
-    given = {"arms": arms, "train": {"steps": 4, "batch_size": 8, "evaluate_every": 2}, **changes}
-    one = fitted(replicates=replicates, **given)
-    plan = dataclasses.replace(plan_execution(one, CPU), lanes=lanes, networks_at_once=at_once, threads=lanes)
-    ready = ready_run(one, plan, CPU)
-    chains = [first_chain(ready, replicate) for replicate in range(replicates)]
-    pairs = [(arm if isinstance(arm, ArmConfig) else ArmConfig(name=arm), 0) for arm in arms]
-    return train_round(ready, "id", chains, 0, pairs)
 
 
 def lengths(networks: Networks):
@@ -152,63 +133,6 @@ def test_a_probe_changes_nothing_that_trains() -> None:
     assert_same(plain, watched)
     alone = play(model={"name": "mlp", "widths": [5], "dropout": 0.5}, probes=["units"])
     pd.testing.assert_frame_equal(watched.tables["units"], alone.tables["units"], check_exact=True)
-
-
-def test_logits_loss_and_score_are_the_modules_own() -> None:
-    seen: dict[str, Any] = {}
-
-    def look(networks: Networks):
-        x, y = networks.examples.test_inputs, networks.examples.test_labels
-        seen.update(logits=networks.logits(x), score=networks.score(x, y), values=networks.values, networks=networks)
-        return [{"network": 0}]
-
-    globals()["look"] = look
-    result = play(probes=[f"{HERE}:look"], model=f"{HERE}:norm_net")
-    x, y = source().examples.test_inputs, source().examples.test_labels
-    for index, network in enumerate(result.networks):
-        module = norm_net((6,), 3)
-        module.load_state_dict(network.trained)
-        wanted = module.eval()(x)
-        torch.testing.assert_close(seen["logits"][index], wanted.detach(), rtol=1e-5, atol=1e-6)
-        loss = seen["networks"].loss(wanted, y).detach()
-        assert float(seen["score"][index, 0]) == pytest.approx(float(loss), rel=1e-5)
-        assert float(seen["score"][index, 1]) == float((wanted.argmax(1) == y).double().mean())
-        assert not seen["networks"].module(index).training
-    between = {name: values[:1].float() for name, values in seen["values"].items()}
-    assert torch.equal(seen["networks"].logits(x, between)[0], seen["logits"][0])
-
-
-def norm_net(input_shape: tuple[int, ...], classes: int) -> nn.Module:
-    return nn.Sequential(nn.Linear(input_shape[0], 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, classes))
-
-
-@at_steps
-def remembers(networks: Networks):
-    before = networks.carry.get("steps", torch.zeros(0))
-    networks.carry["steps"] = torch.cat([before, torch.tensor([float(networks.step)])])
-    return [{"network": i, "seen": "-".join(str(int(s)) for s in before)} for i in range(len(networks))]
-
-
-def test_what_a_probe_carries_on_is_of_its_networks_alone() -> None:
-    table = play(probes=[f"{HERE}:remembers"], replicates=4, lanes=2, at_once=2).tables["remembers"]
-    assert table[["replicate", "step", "seen"]].values.tolist() == [
-        [replicate, *row] for replicate in range(4) for row in ([0, ""], [2, "0"], [4, "0-2"])
-    ]
-
-
-def test_networks_without_values_say_so() -> None:
-    seen: dict[str, Networks] = {}
-
-    def look(networks: Networks):
-        seen["bare"] = dataclasses.replace(networks, values={})
-        return [{"network": 0}]
-
-    globals()["look"] = look
-    play(probes=[f"{HERE}:look"])
-    bare, x = seen["bare"], source().examples.test_inputs
-    for call in (lambda: bare.module(0), lambda: bare.logits(x), lambda: bare.next_masks(0)):
-        with pytest.raises(ValueError, match="these networks' values after training are not there"):
-            call()
 
 
 # What is refused before training.

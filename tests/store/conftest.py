@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -150,6 +151,27 @@ def example() -> Example:
 def saved_run(example: Example, tmp_path: Path) -> Path:
     """The folder of the example's run, whole, in a campaign folder."""
     return example.write(tmp_path / "campaign" / example.run_id)
+
+
+@pytest.fixture(scope="module")
+def template(example: Example, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that rewinds, with a part added later; the tests damage copies of it."""
+    folder = tmp_path_factory.mktemp("verify") / "campaign" / example.run_id
+    run = example.config(rewind={"step": 7}, store={"trained": "all"})
+    example.write(folder, run)
+    more = example.config(arms=["ticket", {"name": "random_mask", "draws": 2}], rewind={"step": 7})
+    write_round(folder / "cohort-000", example.record(more, [0, 1], 1, 1, [("random_mask", 1)]))
+    return folder.parent
+
+
+@pytest.fixture
+def campaign(template: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(template, tmp_path / "campaign")
+
+
+@pytest.fixture
+def cohort(campaign: Path, example: Example) -> Path:
+    return campaign / example.run_id / "cohort-000"
 
 
 @pytest.fixture
