@@ -1,4 +1,4 @@
-"""A campaign from its file to its folder: what is missing is trained, and what is there stays as it is."""
+"""Run a campaign: train what is missing, and leave committed rounds unchanged."""
 
 from __future__ import annotations
 

@@ -239,7 +239,7 @@ ARMS: Mapping[str, ArmEntry] = {
 def arm_entry(arm: Mapping[str, Any]) -> ArmEntry | None:
     """The entry of an arm's table in a campaign file or in run.json; None for an unknown name.
 
-    An arm with rules of the user's gets an entry of its own. The rule that it leaves out is the ticket's.
+    For an arm with user-defined rules, a new entry is created; a missing rule defaults to the ticket's.
     """
     given = {key: arm[key] for key in ("mask", "values", "role", "pruned") if arm.get(key) is not None}
     if arm["name"] in ARMS:

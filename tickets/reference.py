@@ -159,18 +159,18 @@ def reference(fitted: Fitted, device: torch.device, pruned: Pruned = "zero") -> 
                 "it keeps random numbers of its constructor that are neither parameters nor buffers (use "
                 "register_buffer)"
                 if same_module
-                else "it draws from a source of chance that no seed reaches, such as the time, the system or a "
+                else "it draws random numbers that no seed controls, such as those of the time, the system or a "
                 "generator of its own (draw with torch's functions)",
             )
         )
-    at = 1 if fitted.run.rewind.step > 0 else len(wanted.stacks) - 1  # where a run takes up what it has stored
+    at = 1 if fitted.run.rewind.step > 0 else len(wanted.stacks) - 1  # the step from which a run resumes
     anew = trial.course(Plain, fitted.build, start=wanted.stacks[at])
     gap = _unlike(anew, replace(wanted, stacks=wanted.stacks[at:]), device)
     if gap is not None:
         raise InputError(
             refusal(
                 fitted,
-                f"a module built anew, with the trained network's parameters and buffers, is another network: {gap}",
+                f"a new module with the trained parameters and buffers gives other results: {gap}",
                 "it keeps state that is neither a parameter nor a buffer, which no ticket can be rewound with or built "
                 "from (use register_buffer)",
             )
@@ -180,7 +180,7 @@ def reference(fitted: Fitted, device: torch.device, pruned: Pruned = "zero") -> 
         raise InputError(
             refusal(
                 fitted,
-                f"a module built anew does not go on where the trained one was: it changes {name} as it trains",
+                f"a new module cannot continue the training: {name} changes during training",
                 "a plain attribute is neither a parameter nor a buffer, and no ticket can be rewound with it (use "
                 "register_buffer)",
             )
@@ -214,8 +214,8 @@ def _check_apart(fitted: Fitted, wanted: Course) -> None:
     ]
     if common:
         raise InputError(
-            f"model {fitted.run.model.name!r}: its function puts the same {common[0]!r} into every network; make it "
-            "anew at each call"
+            f"model {fitted.run.model.name!r}: every network shares the same tensor {common[0]!r}; create it at "
+            "each call"
         )
 
 

@@ -95,7 +95,7 @@ def run(
         print_results(outcome.folder, outcome.runs)
     except KeyboardInterrupt:
         again = shlex.join(["tickets", *sys.argv[1:]])
-        print(f"interrupted; what is committed stays. To go on: {again}", file=sys.stderr)
+        print(f"interrupted; committed rounds are kept. To resume: {again}", file=sys.stderr)
         raise typer.Exit(130) from None
     for run_id, why in outcome.failed.items():
         print(f"{run_id}: failed: {why}", file=sys.stderr)

@@ -76,7 +76,7 @@ class Layout:
     given
         The row of each number of an example.
     given_run
-        So many consecutive numbers of an example have consecutive rows.
+        The number of consecutive inputs that occupy consecutive rows.
     given_rows
         An example with the zeros around it.
     image_rows, chosen_rows, line_rows
@@ -208,7 +208,7 @@ def _end(images: Sequence[_Rows]) -> int:
 
 
 def _run(rows: Ints) -> int:
-    """The largest number such that consecutive groups of so many rows are contiguous."""
+    """The largest block size for which the rows of each block are contiguous."""
     return int(np.gcd.reduce([*np.flatnonzero(np.diff(rows) != 1) + 1, len(rows)]))
 
 

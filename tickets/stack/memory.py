@@ -1,7 +1,7 @@
 """How many networks a limit on memory lets train at once, whichever strategy trains them. All sizes are in bytes.
 
-Counted: what a stack's training needs (`Bytes`, by its strategy), and on the CPU what its round holds meanwhile. Not
-counted: the data set, Python and PyTorch themselves, and the files of a run while they are written.
+The estimate includes the memory of training (`Bytes`) and, on the CPU, the memory that the round holds. It excludes the
+data set, Python and PyTorch themselves, and the files of a run while they are written.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import nn
 from tickets.config import TrainConfig
 from tickets.stack.architecture import Prunable
 
-EVALUATION_BYTES = {"cpu": 16 * 2**20, "cuda": 2**30}  # of activations: what a cache holds, or what fills a GPU
+EVALUATION_BYTES = {"cpu": 16 * 2**20, "cuda": 2**30}  # of activations, in an evaluation: fits a CPU cache; fills a GPU
 KEPT_BY_THE_ALLOCATOR = 1.2  # memory that is freed in small pieces is not all returned to the system
 RANKED = 48  # for each weight that is ranked: its place, its score and its order, each unsorted and sorted
 

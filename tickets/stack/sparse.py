@@ -31,7 +31,7 @@ Array = npt.NDArray[Any]
 KINDS = {"sgd": kernels.SGD, "adam": kernels.ADAM, "adamw": kernels.ADAMW}
 BLOCK_BYTES = 2**20  # of inputs, prepared for several steps at a time: they stay in the cache
 PADDED = 128  # numbers that the optimizer's loop takes at a time; a remainder would be rounded in another way
-MOST_STEPS = 64  # at a time: after so many, an interrupt is noticed
+MOST_STEPS = 64  # per kernel call; interrupts are checked between calls
 
 
 class Sparse:

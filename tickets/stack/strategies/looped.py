@@ -16,7 +16,7 @@ from tickets.stack.workload import Workload
 
 
 class LoopedStrategy(Strategy):
-    """For every model, once the strategies before it are passed over: its time is that of a tuned loop a lane."""
+    """The fallback for every model. As fast as a tuned loop in each lane."""
 
     def obstacle(self, workload: Workload) -> str | None:
         """None: it trains every model."""

@@ -94,7 +94,7 @@ class SparseStrategy(Strategy):
         return super().chunk(workload, networks) if workload.anatomy.has_images else EVALUATED
 
     def bytes(self, workload: Workload, left: float = 1.0) -> Bytes:
-        """Each surviving weight takes EDGE, and WIRED at the beginning; a whole copy is made when it is asked for."""
+        """EDGE bytes per surviving weight, plus WIRED during set-up; full tensors are created on demand."""
         chain = workload.anatomy.kernel_chain
         if chain is None:
             return _plane_bytes(workload)
