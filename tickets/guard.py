@@ -98,7 +98,9 @@ def _settled(fitted: Fitted, plan: Plan, workers: int, comparison: _Comparison) 
     why = f"{first} does not train this model as a plain PyTorch loop does"
     if counted and following:  # the last strategy alone has a module for each network
         following, why = following[-1:], f"each network has a module of its own, for it changes {counted} as it trains"
-        passed_over.append(f"{first}: all networks would share one module, whose attribute {counted} changes during training")
+        passed_over.append(
+            f"{first}: all networks would share one module, whose attribute {counted} changes during training"
+        )
     elif counted:
         result = passes(first)
     for strategy in following:
