@@ -17,6 +17,9 @@ from tickets.stack.memory import Sizes, sizes_of
 from tickets.stack.vectorised import cannot_vectorise
 from tickets.tasks import Task, is_plain_cross_entropy, task_of
 
+# The obstacle of strategies that compute the gradient of `Workload.has_plain_loss` by hand.
+ONLY_PLAIN_LOSS = "its gradient is that of train.loss = 'cross_entropy' without label smoothing or class weights"
+
 
 @dataclass(frozen=True, eq=False)
 class Workload:

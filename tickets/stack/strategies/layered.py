@@ -17,7 +17,7 @@ from tickets.stack.networks import Stack
 from tickets.stack.part import Part
 from tickets.stack.stepwise import stepwise_bytes
 from tickets.stack.strategies.strategy import Preference, Strategy
-from tickets.stack.workload import Workload
+from tickets.stack.workload import ONLY_PLAIN_LOSS, Workload
 
 _LETTERS = {nn.ReLU: "R", nn.Dropout: "D"}
 _BETWEEN = re.compile("R*D?")
@@ -35,7 +35,7 @@ class LayeredStrategy(Strategy):
         if workload.recipe.precision == "bf16":
             return "computes in float32, not in train.precision = 'bf16'"
         if not workload.has_plain_loss:
-            return "its gradient is that of train.loss = 'cross_entropy' without label smoothing or class weights"
+            return ONLY_PLAIN_LOSS
         if chain is None or not chain.complete or not chain.linear or not all(map(_is_plain, chain.links)):
             return "the model must be an nn.Sequential of Flatten, Linear, ReLU and Dropout"
         return None

@@ -32,5 +32,5 @@ class LoopedStrategy(Strategy):
 
     def begin(self, workload: Workload, start: Stack, seeds: Sequence[NetworkSeeds], examples: Examples) -> Part:
         """See Strategy."""
-        execution = Looped(workload.anatomy.module, loss=workload.task.loss)
+        execution = Looped(workload.anatomy.module, workload.task.loss)
         return Stepwise(execution, start, seeds, examples, workload.recipe, workload.device)

@@ -22,7 +22,7 @@ from tickets.stack.part import Part
 from tickets.stack.planes import lay_out_planes
 from tickets.stack.stepwise import Stepwise, stepwise_bytes
 from tickets.stack.strategies.strategy import Preference, Strategy
-from tickets.stack.workload import Workload
+from tickets.stack.workload import ONLY_PLAIN_LOSS, Workload
 
 # Shares of the multiplications left up to which it is the fastest, measured on x86 processors.
 IMAGES_UP_TO = 0.75  # of a chain of convolutions, times the share of whole vectors that a batch fills
@@ -63,7 +63,7 @@ class SparseStrategy(Strategy):
                 "(pruned = 'initial') are part of the network"
             )
         if workload.anatomy.kernel_chain and not workload.has_plain_loss:
-            return "its gradient is that of train.loss = 'cross_entropy' without label smoothing or class weights"
+            return ONLY_PLAIN_LOSS
         if not workload.on_cpu or not (workload.anatomy.kernel_chain or workload.anatomy.convolutions):
             return (
                 "the model must have Conv2d layers (without groups or dilation) or be an nn.Sequential of Linear "
@@ -106,7 +106,7 @@ class SparseStrategy(Strategy):
             raise ValueError("`sparse` computes with the surviving weights alone, so that pruned weights must be 0")
         recipe, device, chain = workload.recipe, workload.device, workload.anatomy.kernel_chain
         if chain is None:
-            execution = Looped(workload.anatomy.module, start.masks, workload.task.loss)
+            execution = Looped(workload.anatomy.module, workload.task.loss, start.masks)
             return Stepwise(execution, start, seeds, examples, recipe, device)
         from tickets.stack.sparse import Sparse  # its compiler takes half a second to import
 
