@@ -20,9 +20,9 @@ from tickets.data import Examples
 from tickets.stack import kernels
 from tickets.stack.chain import Link
 from tickets.stack.feed import Feed, NetworkSeeds
-from tickets.stack.layout import Layout, lay_out_chain
 from tickets.stack.networks import Stack, Tensors
 from tickets.stack.optimizers import state_names
+from tickets.stack.rows import RowLayout, lay_out_chain
 from tickets.stack.schedules import learning_rate
 from tickets.stack.wiring import Bools, Wiring, wire
 
@@ -120,7 +120,7 @@ class _Network:
     """One network: its wiring, its surviving weights, its biases, and the optimizer's moments of them."""
 
     def __init__(
-        self, links: Sequence[Link], layout: Layout, wiring: Wiring, start: Stack, index: int, moments: Sequence[str]
+        self, links: Sequence[Link], layout: RowLayout, wiring: Wiring, start: Stack, index: int, moments: Sequence[str]
     ) -> None:
         self._links, self._layout, self._wiring = links, layout, wiring
         whole = {name: tensor[index].detach().numpy() for name, tensor in start.parameters.items()}
@@ -221,7 +221,7 @@ class _Network:
             edge += count
 
 
-def _wirings(links: Sequence[Link], layout: Layout, start: Stack) -> list[Wiring]:
+def _wirings(links: Sequence[Link], layout: RowLayout, start: Stack) -> list[Wiring]:
     """Each network's wiring; networks with the same masks, as a ticket and its controls have, share one."""
     found: list[Wiring] = []
     for index in range(len(start)):

@@ -14,12 +14,12 @@ from tickets.data import Examples
 from tickets.stack.chain import Chain
 from tickets.stack.feed import NetworkSeeds
 from tickets.stack.jit import OFF, jit_is_off
-from tickets.stack.layout import lay_out_chain
 from tickets.stack.looped import Looped
 from tickets.stack.memory import Bytes
 from tickets.stack.networks import Stack
 from tickets.stack.part import Part
 from tickets.stack.planes import lay_out_planes
+from tickets.stack.rows import lay_out_chain
 from tickets.stack.stepwise import Stepwise, stepwise_bytes
 from tickets.stack.strategies.strategy import Preference, Strategy
 from tickets.stack.workload import ONLY_PLAIN_LOSS, Workload
