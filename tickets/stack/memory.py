@@ -72,10 +72,10 @@ def sizes_of(module: nn.Module, prunable: Sequence[Prunable], recipe: TrainConfi
 def round_bytes(sizes: Sizes, replicates: int, networks: int, *, rounds: int, rewinds: bool) -> int:
     """Peak memory that a round holds on the CPU, however few of its networks train at once.
 
-    The peak is reached when the last part has been trained. There are then: each replicate's initial values (twice),
+    The peak is reached when the last shard has been trained. There are then: each replicate's initial values (twice),
     the values that it rewinds to, and the masks of this round and of the next; the values and masks of the controls;
     the stack at its start, or in its place the initial and trained values of each network; and the trained networks,
-    part by part and joined. In round 0 of a run that rewinds also the networks at the rewind step, part by part and
+    shard by shard and joined. In round 0 of a run that rewinds also the networks at the rewind step, shard by shard and
     joined; in later rounds also the initial and trained values of the round before.
 
     Parameters
@@ -92,7 +92,7 @@ def round_bytes(sizes: Sizes, replicates: int, networks: int, *, rounds: int, re
         Whether the rewind step is later than 0.
     """
     controls = networks - replicates
-    copies = 2 if networks > 1 else 1  # one network is one part, and nothing is joined
+    copies = 2 if networks > 1 else 1  # one network is one shard, and nothing is joined
     trained = networks * copies * sizes.standing
     results = networks * 2 * sizes.values
     carried = sizes.states if rewinds else 0

@@ -35,7 +35,7 @@ MOST_STEPS = 64  # per kernel call; interrupts are checked between calls
 
 
 class Sparse:
-    """See Part."""
+    """See Shard."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Sparse:
         ]
 
     def advance(self, first: int, last: int, tick: Callable[[int], None], stopped: threading.Event) -> None:
-        """See Part.advance."""
+        """See Shard.advance."""
         step_bytes = self._itemsize * self._layout.given_rows * self._recipe.batch_size
         block = min(max(1, BLOCK_BYTES // step_bytes), MOST_STEPS)
         for begin in range(first, last, block):
@@ -89,17 +89,17 @@ class Sparse:
         return tiles
 
     def logits(self, x: Tensor) -> Tensor:
-        """See Part.logits."""
+        """See Shard.logits."""
         tiles = self._tiles(x, torch.arange(len(x))[None])
         outputs = [torch.from_numpy(network.logits(tiles[0], self._room)) for network in self._networks]
         return torch.stack(outputs).transpose(1, 2)[:, : len(x)]  # (R, n, classes)
 
     def parameters(self) -> Tensors:
-        """See Part.parameters."""
+        """See Shard.parameters."""
         return self._whole([network.values for network in self._networks])
 
     def standing(self, step: int) -> Stack:
-        """See Part.standing."""
+        """See Shard.standing."""
         names = self._moments if self._has_state else ()
         optimizer = {
             name: self._whole([network.moments(index) for network in self._networks])
@@ -236,7 +236,7 @@ def _wirings(links: Sequence[Link], layout: RowLayout, start: Stack) -> list[Wir
 
 
 class _Room:
-    """Memory that the networks of a part share, one after the other; the same at every call.
+    """Memory that the networks of a shard share, one after the other; the same at every call.
 
     It is allocated by torch, at multiples of 64 bytes, so that no row of whole vectors straddles two cache lines.
     """

@@ -14,7 +14,7 @@ from tickets.stack.feed import NetworkSeeds
 from tickets.stack.layered import Layered
 from tickets.stack.memory import Bytes
 from tickets.stack.networks import Stack
-from tickets.stack.part import Part
+from tickets.stack.shard import Shard
 from tickets.stack.stepwise import stepwise_bytes
 from tickets.stack.strategies.strategy import Preference, Strategy
 from tickets.stack.workload import ONLY_PLAIN_LOSS, Workload
@@ -52,7 +52,7 @@ class LayeredStrategy(Strategy):
         """It holds one set of a batch's activations for each network."""
         return Bytes(stepwise_bytes(workload.sizes) + workload.batch_activations)
 
-    def begin(self, workload: Workload, start: Stack, seeds: Sequence[NetworkSeeds], examples: Examples) -> Part:
+    def begin(self, workload: Workload, start: Stack, seeds: Sequence[NetworkSeeds], examples: Examples) -> Shard:
         """See Strategy."""
         chain = workload.anatomy.chain
         assert chain is not None

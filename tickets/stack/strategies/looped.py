@@ -9,7 +9,7 @@ from tickets.stack.feed import NetworkSeeds
 from tickets.stack.looped import Looped
 from tickets.stack.memory import Bytes
 from tickets.stack.networks import Stack
-from tickets.stack.part import Part
+from tickets.stack.shard import Shard
 from tickets.stack.stepwise import Stepwise, stepwise_bytes
 from tickets.stack.strategies.strategy import Preference, Strategy
 from tickets.stack.workload import Workload
@@ -30,7 +30,7 @@ class LoopedStrategy(Strategy):
         """Each network has a batch of inputs; each lane has two sets of activations, outputs and gradients."""
         return Bytes(stepwise_bytes(workload.sizes) + workload.batch_inputs, 2 * workload.batch_activations)
 
-    def begin(self, workload: Workload, start: Stack, seeds: Sequence[NetworkSeeds], examples: Examples) -> Part:
+    def begin(self, workload: Workload, start: Stack, seeds: Sequence[NetworkSeeds], examples: Examples) -> Shard:
         """See Strategy."""
         execution = Looped(workload.anatomy.module, workload.task.loss)
         return Stepwise(execution, start, seeds, examples, workload.recipe, workload.device)

@@ -17,9 +17,9 @@ from tickets.stack.jit import OFF, jit_is_off
 from tickets.stack.looped import Looped
 from tickets.stack.memory import Bytes
 from tickets.stack.networks import Stack
-from tickets.stack.part import Part
 from tickets.stack.planes import lay_out_planes
 from tickets.stack.rows import lay_out_chain
+from tickets.stack.shard import Shard
 from tickets.stack.stepwise import Stepwise, stepwise_bytes
 from tickets.stack.strategies.strategy import Preference, Strategy
 from tickets.stack.workload import ONLY_PLAIN_LOSS, Workload
@@ -100,7 +100,7 @@ class SparseStrategy(Strategy):
             return _plane_bytes(workload)
         return _vector_bytes(workload, left) if chain.linear else _image_bytes(workload, chain)
 
-    def begin(self, workload: Workload, start: Stack, seeds: Sequence[NetworkSeeds], examples: Examples) -> Part:
+    def begin(self, workload: Workload, start: Stack, seeds: Sequence[NetworkSeeds], examples: Examples) -> Shard:
         """See Strategy. Raises ValueError if pruned weights are to be anything but 0."""
         if start.pruned_values:
             raise ValueError("`sparse` computes with the surviving weights alone, so that pruned weights must be 0")
