@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-Role = Literal["ticket", "control", "measurement"]
+OwnRole = Literal["control", "measurement"]  # of an arm with a rule of the user's
+Role = Literal["ticket", OwnRole]
 Pruned = Literal["zero", "initial"]  # the values of the pruned weights of a network
 
 
