@@ -14,10 +14,10 @@ from typing import Annotated, Any
 
 import typer
 
-from tickets import __version__
 from tickets.command_line.streams import close_streams, open_streams
 from tickets.errors import InputError, nearest
 from tickets.plurals import counted
+from tickets.version import __version__
 
 app = typer.Typer(
     name="tickets",
