@@ -264,6 +264,15 @@ PROBES: Mapping[str, Entry] = {
     ),
 }
 
+# What `tickets list` lists.
+KINDS: Mapping[str, Mapping[str, Entry] | Mapping[str, ArmEntry]] = {
+    "models": MODELS,
+    "data": DATA,
+    "inits": INITS,
+    "arms": ARMS,
+    "scores": SCORES,
+    "probes": PROBES,
+}
 
 # In order of preference: a stack is trained by the first strategy that can train it and is preferred to those after it.
 STRATEGIES: Mapping[str, Entry] = {
