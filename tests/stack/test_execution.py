@@ -249,7 +249,7 @@ class Listening(Looped):
 
 def test_noise_is_new_at_every_step_and_the_same_from_any_start(bench) -> None:
     def listened(start, **options):
-        execution = Listening(bench.dropnet())
+        execution = Listening(bench.dropnet(), functional.cross_entropy)
         trained = train(
             functools.partial(Stepwise, execution),
             start,
