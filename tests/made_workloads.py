@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 from tickets.config import TrainConfig
 from tickets.stack.anatomy import examine
@@ -58,7 +59,9 @@ def execution(strategy: str, module: nn.Module, masks: Tensors | None = None) ->
         assert chain is not None
         return Layered(chain.links)
     kinds = {"vectorised": Vectorised, "looped": Looped}
-    return Looped(module, masks) if strategy == "sparse" else kinds[strategy](module)
+    if strategy == "sparse":
+        return Looped(module, cross_entropy, masks)
+    return kinds[strategy](module, cross_entropy)
 
 
 def hidden_of(module: nn.Module) -> tuple[HiddenLayer, ...]:

@@ -92,12 +92,12 @@ class Undetached(nn.Module):
 
 
 REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
-    "a mean that is no buffer": (Hidden, r"a module built anew.*register_buffer"),
+    "a mean that is no buffer": (Hidden, r"a new module with the trained parameters.*register_buffer"),
     "random numbers of the constructor": (Drawn, r"two plain PyTorch loops.*of its constructor.*register_buffer"),
     "random numbers without a seed": (Unseeded, r"the same values and seeds give other outputs the next time"),
     "two outputs in training": (Auxiliary, r"a plain PyTorch loop over it fails in training: TypeError"),
     "a buffer that grows": (Growing, r"fails in training: ValueError: 'seen': came, went or changed"),
-    "evaluations that are counted": (CountedInEvaluation, r"an evaluation must change nothing"),
+    "evaluations that are counted": (CountedInEvaluation, r"an evaluation must have no side effects"),
     "a buffer with a history": (Undetached, r"fails in training: RuntimeError: Trying to backward"),
     "everything frozen": (
         lambda: frozen_chain(tuple(f"{layer}.{kind}" for layer in (0, 2, 4) for kind in ("weight", "bias"))),

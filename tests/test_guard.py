@@ -7,7 +7,7 @@ import json
 
 import pytest
 import torch
-from wrong_parts import LINEAR, Wrong, execution, going_wrong
+from wrong_shards import LINEAR, Wrong, execution, going_wrong
 
 import tickets
 from tickets import guard, reference
@@ -62,7 +62,7 @@ def test_a_strategy_that_was_asked_for_steps_back_too(campaign_file, tmp_path, m
 
 def test_where_none_is_as_the_plain_loop_the_run_is_refused(campaign_file, tmp_path, monkeypatch) -> None:
     going_wrong(monkeypatch, "vectorised", "looped", "plain")
-    with pytest.raises(InputError, match="an evaluation must change nothing"):
+    with pytest.raises(InputError, match="an evaluation must have no side effects"):
         tickets.run(campaign_file(tmp_path, **LINEAR), out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -135,8 +135,8 @@ FROZEN = {"name": "frozen", "values": "tickets.arms:rewound", "pruned": "initial
 
 def test_stacks_with_other_pruned_weights_are_compared_too_and_step_back_alone(campaign_file, monkeypatch, tmp_path):
     def watched(strategy, module, start, *arguments, **options):
-        part = begin(strategy, module, start, *arguments, **options)
-        return Wrong(part, "outputs") if start.pruned_values and strategy == "layered" else part
+        shard = begin(strategy, module, start, *arguments, **options)
+        return Wrong(shard, "outputs") if start.pruned_values and strategy == "layered" else shard
 
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
     monkeypatch.setattr(guard, "begin", watched)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
-from wrong_parts import execution
+from wrong_shards import execution
 
 import tickets
 from tickets.errors import InputError
@@ -47,7 +47,7 @@ def slice_net(input_shape: tuple[int, ...], classes: int, what: str) -> nn.Modul
 )
 def test_what_is_put_into_every_network_is_refused(campaign_file, tmp_path, net, what, strategy) -> None:
     model, out = {"name": f"{__name__}:{net}", "what": what}, tmp_path / "out"
-    with pytest.raises(InputError, match=f"its function puts the same {what!r} into every network; make it anew at"):
+    with pytest.raises(InputError, match=f"every network shares the same tensor {what!r}; create it at"):
         tickets.run(campaign_file(tmp_path, model=model, compute={"strategy": strategy}), out=out)
     assert not out.exists()
 
@@ -98,7 +98,7 @@ def test_each_network_counts_for_itself(campaign_file, tmp_path, kind, strategy)
         "each network has a module of its own, for it changes drop.steps as it trains",
     )
     assert ran["compared"]["passed_over"] == [
-        "looped: one module would stand for all networks, and it changes drop.steps as it trains"
+        "looped: all networks would share one module, whose attribute drop.steps changes during training"
     ]
     alone = tickets.run(campaign_file(tmp_path, **changes, replicates=1, arms=["ticket"]), out=tmp_path / "alone")
     columns = ["round", "final_train_loss", "final_test_loss"]
@@ -108,6 +108,6 @@ def test_each_network_counts_for_itself(campaign_file, tmp_path, kind, strategy)
 
 def test_a_count_that_no_rewinding_restores_is_refused(campaign_file, tmp_path) -> None:
     changes = {"model": {"name": f"{__name__}:late_net", "kind": "number"}, "rewind": {"step": 2}}
-    with pytest.raises(InputError, match=r"it changes drop\.steps as it trains; .* no ticket can be rewound with it"):
+    with pytest.raises(InputError, match=r"drop\.steps changes during training; .* no ticket can be rewound with it"):
         tickets.run(campaign_file(tmp_path, **changes), out=tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -8,7 +8,7 @@ import shutil
 import pytest
 import torch
 from torch import nn
-from wrong_parts import LINEAR, execution, going_wrong, tanh_net
+from wrong_shards import LINEAR, execution, going_wrong, tanh_net
 
 import tickets
 from tickets.errors import InputError

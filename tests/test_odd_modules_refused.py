@@ -20,5 +20,5 @@ def test_what_cannot_be_trained_is_refused_before_anything_is_written(which: str
 
 
 def test_state_that_no_rewinding_restores_is_refused(tmp_path) -> None:
-    with pytest.raises(InputError, match=r"a module built anew.*rewound"):
+    with pytest.raises(InputError, match=r"a new module with the trained parameters.*rewound"):
         run(campaign("steps counted in an attribute", rewind={"step": 2}), tmp_path)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from tickets.version import __version__
+
 if TYPE_CHECKING:
     from tickets.campaign import run
     from tickets.errors import InputError
     from tickets.store.loading import load
-
-__version__ = "0.1.0"
 
 __all__ = ["InputError", "__version__", "load", "run"]
 

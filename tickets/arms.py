@@ -170,7 +170,7 @@ def constant(
     biases: AddedLater[Biases] = "zeros",
     start: Zero | None = None,
 ) -> Start:
-    """Every weight is `value`. With biases of 0 nothing but the mask tells two units of a layer apart."""
+    """Every weight is `value`. With biases of 0, only the mask distinguishes two units of a layer."""
     weights = {name: torch.full_like(origin.theta0[name], value) for name in mask}
     return _untrained(origin, {**_beside(origin, biases), **weights}, start)
 
@@ -199,7 +199,7 @@ def _untrained(origin: Origin, values: Tensors, start: int | None) -> Start:
 
 
 def _beside(origin: Origin, biases: str) -> dict[str, Tensor]:
-    """theta0, with biases of 0 or the model's: what a start of constant size has beside its weights."""
+    """All other parameters of a constant start: theta0, with biases of 0 or the model's."""
     zeros = origin.biases if biases == "zeros" else ()
     return {**origin.theta0, **{name: torch.zeros_like(origin.theta0[name]) for name in zeros}}
 

@@ -200,8 +200,8 @@ def _check(kind: str, name: str, options: Mapping[str, Any], signatures: Sequenc
 def resolve(target: str) -> Callable[..., Any]:
     """The function that "module:function" names, imported now; it is not called.
 
-    Raises InputError, saying which half is wrong, if there is no such module or function, or if what is there is
-    compiled or comes with Python itself; UserCodeError if importing the module fails.
+    Raises InputError, naming the module or the function that is missing, or if the function is compiled or comes with
+    Python itself; UserCodeError if importing the module fails.
     """
     module_name, _, function_name = target.partition(":")
     refuse_another(module_name, target)
@@ -231,7 +231,7 @@ def resolve(target: str) -> Callable[..., Any]:
 
 
 def _imported(name: str) -> ModuleType:
-    """The module; what it sets for the whole process as it is imported (a default dtype, say) ends with its import."""
+    """Import a module. Process-wide settings that it changes are restored."""
     if name in sys.modules:
         return sys.modules[name]
     from tickets.process_state import settings_kept  # needs torch, as all that is named in the tables does

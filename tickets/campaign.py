@@ -1,4 +1,4 @@
-"""A campaign from its file to its folder: what is missing is trained, and what is there stays as it is."""
+"""Run a campaign: train what is missing, and leave committed rounds unchanged."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tickets.code_hashes import named_functions, where_from
 from tickets.cohort import steps_missing
 from tickets.config import Campaign, Run
 from tickets.engines import Engine, failures, one_after_another
@@ -19,7 +20,6 @@ from tickets.plurals import counted
 from tickets.preparation import Prepared, module_folders, prepare
 from tickets.process_state import one_campaign_at_a_time
 from tickets.recording import record_campaign, record_changes, record_run
-from tickets.sources import named_functions, where_from
 from tickets.store import (
     CohortPlan,
     Saved,

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-Role = Literal["ticket", "control", "measurement"]
+OwnRole = Literal["control", "measurement"]  # of an arm with a rule of the user's
+Role = Literal["ticket", OwnRole]
 Pruned = Literal["zero", "initial"]  # the values of the pruned weights of a network
 
 
@@ -239,7 +240,7 @@ ARMS: Mapping[str, ArmEntry] = {
 def arm_entry(arm: Mapping[str, Any]) -> ArmEntry | None:
     """The entry of an arm's table in a campaign file or in run.json; None for an unknown name.
 
-    An arm with rules of the user's gets an entry of its own. The rule that it leaves out is the ticket's.
+    For an arm with user-defined rules, a new entry is created; a missing rule defaults to the ticket's.
     """
     given = {key: arm[key] for key in ("mask", "values", "role", "pruned") if arm.get(key) is not None}
     if arm["name"] in ARMS:
@@ -263,6 +264,15 @@ PROBES: Mapping[str, Entry] = {
     ),
 }
 
+# What `tickets list` lists.
+KINDS: Mapping[str, Mapping[str, Entry] | Mapping[str, ArmEntry]] = {
+    "models": MODELS,
+    "data": DATA,
+    "inits": INITS,
+    "arms": ARMS,
+    "scores": SCORES,
+    "probes": PROBES,
+}
 
 # In order of preference: a stack is trained by the first strategy that can train it and is preferred to those after it.
 STRATEGIES: Mapping[str, Entry] = {

@@ -29,7 +29,7 @@ class Chain:
     masks
         The round's masks of the prunable tensors, bool.
     diverged
-        Whether the ticket of an earlier round diverged. The masks that came of it say nothing.
+        Whether the ticket of an earlier round diverged, so that the masks are meaningless.
     read_trained
         Reads every parameter and buffer of the ticket after the round before; None before round 0.
     """

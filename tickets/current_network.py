@@ -11,13 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tickets.code_hashes import named_functions, source_hashes
 from tickets.errors import InputError, UserCodeError
 from tickets.fitting import Fitted
 from tickets.initial import initial_values
 from tickets.process_state import standard_state
 from tickets.random_state import seed_generators, untouched_generators
 from tickets.seeds import stream
-from tickets.sources import named_functions, source_hashes
 from tickets.users_code import one_line
 
 EXAMPLES = 8  # of the training set, the first ones

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tickets.code_hashes import named_functions
 from tickets.config import Run
 from tickets.errors import InputError, Problems, UserCodeError
-from tickets.sources import named_functions
 from tickets.store import Layout, append_event
 from tickets.users_code import one_line, whole_traceback
 

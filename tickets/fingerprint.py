@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-import tickets
 from tickets.stack.jit import jit_is_off
+from tickets.version import __version__
 
 PACKAGES = ("torch", "numpy", "pandas", "pyarrow", "safetensors", "mnist1d", "scikit-learn", "numba")
 
@@ -32,7 +32,7 @@ def fingerprint(device: torch.device, threads: int) -> dict[str, str | int | dic
     dict
         "packages" (version by name), "python", "system", "device", "cpu_capability" and "threads".
     """
-    packages = {"tickets": tickets.__version__, **{package: version(package) for package in PACKAGES}}
+    packages = {"tickets": __version__, **{package: version(package) for package in PACKAGES}}
     if jit_is_off():  # batch normalisation is PyTorch's own then
         packages["numba"] += ", compiling nothing"
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()

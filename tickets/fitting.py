@@ -128,7 +128,7 @@ def fit(run: Run, source: Source) -> Fitted:
         task = task_of(run.train)
         unfit = task.problems(examples.train_labels, examples.classes)
         problems += unfit
-        outputs = None if unfit else task.outputs  # else the same would be said of the model's outputs
+        outputs = None if unfit else task.outputs  # avoids reporting the same problem twice
     except InputError as error:
         problems += error.problems
     try:

@@ -150,7 +150,7 @@ def _computing(device: torch.device, *, fused: bool = True) -> Iterator[None]:
 
 
 def _pieces(how: Evaluation, values: Tensors) -> Iterator[tuple[nn.Module, Batch, float]]:
-    """For each piece of the batch: a new module, the piece as the module may change it, its share of the examples."""
+    """Yields a new module, a copy of a piece of the batch, and the piece's share of the examples."""
     count = len(how.batch)
     pieces = math.ceil(count / how.piece)
     placed = {name: value.detach().to(how.device) for name, value in values.items()}

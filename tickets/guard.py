@@ -24,9 +24,9 @@ from tickets.stack.strategies import alternatives, begin
 from tickets.stack.workload import Workload
 from tickets.users_code import one_line
 
-# How many perturbed plain loops a strategy is compared with; the second number if it fails with the first. A unit whose
-# input is so near 0 that rounding decides whether ReLU passes it changes sides in every second one, and all that
-# depends on it changes too.
+# How many perturbed plain loops a strategy is compared with; the second number if it fails with the first. A ReLU unit
+# whose input is close to 0 is active in about half of the perturbed loops, and inactive in the others; all that depends
+# on it changes too.
 PERTURBATIONS = (2, 12)
 
 
@@ -98,7 +98,9 @@ def _settled(fitted: Fitted, plan: Plan, workers: int, comparison: _Comparison) 
     why = f"{first} does not train this model as a plain PyTorch loop does"
     if counted and following:  # the last strategy alone has a module for each network
         following, why = following[-1:], f"each network has a module of its own, for it changes {counted} as it trains"
-        passed_over.append(f"{first}: one module would stand for all networks, and it changes {counted} as it trains")
+        passed_over.append(
+            f"{first}: all networks would share one module, whose attribute {counted} changes during training"
+        )
     elif counted:
         result = passes(first)
     for strategy in following:
@@ -106,7 +108,7 @@ def _settled(fitted: Fitted, plan: Plan, workers: int, comparison: _Comparison) 
             result = passes(strategy)
             plan = replace(plan_execution(fitted, workload.device, workers, strategy, workload.pruned), reason=why)
     if result is None:
-        end = "evaluated on the way, it trains on as another network does; an evaluation must change nothing"
+        end = "evaluating it during training changes the training; an evaluation must have no side effects"
         raise InputError(refusal(fitted, passed_over[-1], end))
     takes_over = {strategy: share for strategy, share in plan.takes_over.items() if passes(strategy) is not None}
     plan = replace(plan, takes_over=takes_over)

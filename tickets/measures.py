@@ -69,8 +69,8 @@ def round_rows(run: str, labels: Sequence[Label], curves: Curves, lost: np.ndarr
 
     The early-stop step is the measured step with the lowest validation loss, the first of several; the test set does
     not count (Frankle & Carbin 2019, section 2). Where the steps in between were measured on fewer examples, the
-    trainer has found the step, and measured the network there on all. In the columns called accuracy stands what the
-    task measures (`tickets.tasks`): accuracy, R2, or NaN if it measures neither.
+    trainer has found the step, and measured the network there on all. The accuracy columns contain the task's
+    metric (`tickets.tasks`): accuracy, R2, or NaN.
 
     Parameters
     ----------

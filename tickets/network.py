@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from tickets.code_hashes import NO_SOURCE
 from tickets.current_network import EXAMPLES, CurrentNetwork, Table, current_network
 from tickets.errors import InputError
 from tickets.fitting import Fitted
-from tickets.sources import NO_SOURCE
 
 TOLERANCE = 1e-4  # of the largest output; kernels of another machine round differently
 _LEAST = 1e-6  # a difference that is always tolerated

@@ -28,9 +28,9 @@ from tickets.stack.captured import EAGER_STEPS
 from tickets.stack.feed import NetworkSeeds
 from tickets.stack.likeness import Course, perturbed
 from tickets.stack.networks import Stack, stack_networks
-from tickets.stack.part import Part
 from tickets.stack.plain import Plain
 from tickets.stack.precision import lowered, products
+from tickets.stack.shard import Shard
 from tickets.users_code import one_line
 
 STEPS, STEPS_OF_LARGE = 3, 2
@@ -40,7 +40,7 @@ EVALUATED = 16  # examples
 DENSITY = 0.5  # of the second network
 SAME = {"cuda": 1e-2}  # of two plain loops' outputs; elsewhere they are the same bit for bit
 
-Begin = Callable[..., Part]
+Begin = Callable[..., Shard]
 
 
 @dataclass(frozen=True)
@@ -99,31 +99,31 @@ class ShortTraining:
             stack = perturbed(stack, self.recipe.precision, perturbed_by)
         inputs, precision = self.examples.validation_inputs[:EVALUATED], self.recipe.precision
 
-        def begun() -> Part:
+        def begun() -> Shard:
             return kind(*first, stack, self.seeds, self.examples, self.recipe, self.device, **options)
 
-        def outputs(part: Part) -> Tensor:
+        def outputs(shard: Shard) -> Tensor:
             with lowered(precision, self.device):
-                return part.logits(inputs).float().cpu()
+                return shard.logits(inputs).float().cpu()
 
         stacks, seen = [stack], list[list[dict[str, str]]]()
 
         def tick(networks: int) -> None:
-            if isinstance(part, Plain):
-                seen.append(part.attributes())
+            if isinstance(shard, Plain):
+                seen.append(shard.attributes())
 
         with products(precision):
-            part = begun()
-            before = outputs(part if evaluates else begun())
+            shard = begun()
+            before = outputs(shard if evaluates else begun())
             for here, there in itertools.pairwise([stack.step, *(step for step in self.steps if step > stack.step)]):
                 with lowered(precision, self.device):
-                    part.advance(here, there, tick, threading.Event())
-                stacks.append(part.standing(there))
+                    shard.advance(here, there, tick, threading.Event())
+                stacks.append(shard.standing(there))
                 if evaluates:
-                    outputs(part)
-            after = outputs(part)
+                    outputs(shard)
+            after = outputs(shard)
         counted = {name for each in zip(*seen, strict=True) for name in changed_in(each)}
-        unreached = part.unreached if isinstance(part, Plain) else ()
+        unreached = shard.unreached if isinstance(shard, Plain) else ()
         return Course(stacks, (before, after), unreached, sorted(counted))
 
 
@@ -159,18 +159,18 @@ def reference(fitted: Fitted, device: torch.device, pruned: Pruned = "zero") -> 
                 "it keeps random numbers of its constructor that are neither parameters nor buffers (use "
                 "register_buffer)"
                 if same_module
-                else "it draws from a source of chance that no seed reaches, such as the time, the system or a "
+                else "it draws random numbers that no seed controls, such as those of the time, the system or a "
                 "generator of its own (draw with torch's functions)",
             )
         )
-    at = 1 if fitted.run.rewind.step > 0 else len(wanted.stacks) - 1  # where a run takes up what it has stored
+    at = 1 if fitted.run.rewind.step > 0 else len(wanted.stacks) - 1  # the step from which a run resumes
     anew = trial.course(Plain, fitted.build, start=wanted.stacks[at])
     gap = _unlike(anew, replace(wanted, stacks=wanted.stacks[at:]), device)
     if gap is not None:
         raise InputError(
             refusal(
                 fitted,
-                f"a module built anew, with the trained network's parameters and buffers, is another network: {gap}",
+                f"a new module with the trained parameters and buffers gives other results: {gap}",
                 "it keeps state that is neither a parameter nor a buffer, which no ticket can be rewound with or built "
                 "from (use register_buffer)",
             )
@@ -180,7 +180,7 @@ def reference(fitted: Fitted, device: torch.device, pruned: Pruned = "zero") -> 
         raise InputError(
             refusal(
                 fitted,
-                f"a module built anew does not go on where the trained one was: it changes {name} as it trains",
+                f"a new module cannot continue the training: {name} changes during training",
                 "a plain attribute is neither a parameter nor a buffer, and no ticket can be rewound with it (use "
                 "register_buffer)",
             )
@@ -214,8 +214,8 @@ def _check_apart(fitted: Fitted, wanted: Course) -> None:
     ]
     if common:
         raise InputError(
-            f"model {fitted.run.model.name!r}: its function puts the same {common[0]!r} into every network; make it "
-            "anew at each call"
+            f"model {fitted.run.model.name!r}: every network shares the same tensor {common[0]!r}; create it at "
+            "each call"
         )
 
 

@@ -22,8 +22,7 @@ def scores_of(
 ) -> dict[str, Tensor]:
     """Call a score, and check what it returns.
 
-    What the score sets for the whole process ends with it; the global generators of random numbers, which it may draw
-    from, are seeded for it.
+    Process-wide settings that the score changes are restored; the global generators are seeded before it.
 
     Parameters
     ----------

@@ -117,7 +117,7 @@ def try_out(
 
 
 def _by_design(run: Run, tensor: Prunable, values: Tensor) -> bool:
-    """Whether a tensor whose values are the same for two seeds is meant to be so: it has one value, or such an init."""
+    """Whether equal values for two seeds are expected: a constant tensor, or an init that draws nothing."""
     filled = run.model.init.name in NOT_DRAWN and not tensor.included
     return filled or values.numel() < 2 or bool((values == values.reshape(-1)[0]).all())
 
@@ -133,7 +133,7 @@ def _same_start(run: Run, tensors: int) -> str:
 
 
 def _try_score(run: Run, candidates: Candidates, values: Tensors, prunable: Sequence[Prunable], score: Score) -> None:
-    """Score the network as if training had moved its weights a little: a score of how far they moved is no 0 / 0 then.
+    """Score slightly perturbed weights, so that scores of weight movement do not divide 0 by 0.
 
     Buffers and other parameters stay: a variance, say, must not become negative.
     """

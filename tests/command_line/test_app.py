@@ -157,7 +157,7 @@ def test_fetch_reads_the_folder_from_the_environment(command, tmp_path, monkeypa
     assert asked == [("mnist", tmp_path / "from-environment")]
 
 
-@pytest.mark.parametrize("arguments", [["frobnicate"], ["run"], ["run", "x.toml", "--frob"], ["list"]])
+@pytest.mark.parametrize("arguments", [["frobnicate"], ["run"], ["run", "x.toml", "--frob"], ["list", "arms", "x"]])
 def test_what_is_no_command_is_wrong_input(arguments, command):
     said = command(*arguments)
     assert (said.code, said.out) == (2, "")

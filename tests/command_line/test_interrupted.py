@@ -53,7 +53,7 @@ def test_ctrl_c_in_a_round_says_how_to_go_on_and_the_same_command_does(
     os.killpg(process.pid, signal.SIGINT)
     printed, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert errors == f"interrupted; what is committed stays. To go on: tickets run {file} --out '{out}'\n"
+    assert errors == f"interrupted; committed rounds are kept. To resume: tickets run {file} --out '{out}'\n"
     assert len(printed.splitlines()) == 3  # what is prunable, what is to do, and round 0
     assert not list(out.rglob("round-001"))
     assert not list(out.rglob(".tmp-*"))
@@ -77,7 +77,7 @@ def test_ctrl_c_ends_the_workers_without_noise(moment, started, campaign_file, w
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert errors == f"interrupted; what is committed stays. To go on: tickets run {file} --out {out} --workers 2\n"
+    assert errors == f"interrupted; committed rounds are kept. To resume: tickets run {file} --out {out} --workers 2\n"
     wait_for(lambda: not alive(process.pid))
     tickets.run(file, out=out)
     tickets.run(file, out=tmp_path / "whole")

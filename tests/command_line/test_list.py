@@ -75,6 +75,20 @@ def test_list_offers_an_option_exactly_where_the_campaign_file_may_change_it(com
                 assert key in arm["options"], (arm["name"], key)
 
 
+def test_list_without_a_kind_has_the_names_of_all_kinds(command):
+    said = command("list")
+    lines = dict(line.split(maxsplit=1) for line in said.out.split("\n\n")[0].splitlines())
+    assert (said.code, said.err) == (0, "")
+    assert lines == {kind: ", ".join(table) for kind, table in catalogue.KINDS.items()}
+    everything = json.loads(command("list", "--json").out)
+    assert everything == {kind: json.loads(command("list", kind, "--json").out) for kind in catalogue.KINDS}
+
+
+def test_the_help_of_list_names_all_kinds(command):
+    for said in (command("--help"), command("list", "--help")):
+        assert "models, data, inits, arms, scores or probes" in " ".join(said.out.split())
+
+
 def test_list_of_something_else_is_wrong_input(command):
     said = command("list", "model")
     assert (said.code, said.out) == (2, "")

@@ -79,19 +79,21 @@ def test_the_memory_stays_where_it_is(bench, monkeypatch) -> None:
     monkeypatch.setattr(captured, "beside", lambda step, device: step())
     monkeypatch.setattr(captured, "record", lambda step, device: step)
     start, recipe = bench.stack(bench.mlp, 3), bench.recipe(optimizer="adam", warmup_steps=9)
-    part = Captured(execution_of("layered", bench.mlp()), start, bench.seeds(3), bench.examples(), recipe, CPU)
+    shard = Captured(execution_of("layered", bench.mlp()), start, bench.seeds(3), bench.examples(), recipe, CPU)
 
     def addresses() -> list[int]:
-        gradients = [parameter.grad for parameter in part._parameters.values()]
-        state = [value for state in part._optimizer.state.values() for value in state.values()]
-        rates = [group["lr"] for group in part._optimizer.param_groups]
-        return [tensor.data_ptr() for tensor in (*part.parameters().values(), *gradients, *state, *rates, part._places)]
+        gradients = [parameter.grad for parameter in shard._parameters.values()]
+        state = [value for state in shard._optimizer.state.values() for value in state.values()]
+        rates = [group["lr"] for group in shard._optimizer.param_groups]
+        return [
+            tensor.data_ptr() for tensor in (*shard.parameters().values(), *gradients, *state, *rates, shard._places)
+        ]
 
     for step in range(EAGER_STEPS + 1):
-        part._take(step)
+        shard._take(step)
     before = addresses()
     for step in range(EAGER_STEPS + 1, 15):
-        part._take(step)
+        shard._take(step)
     assert addresses() == before
 
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from made_workloads import workload
 from torch import nn
+from torch.nn import functional
 
 from tickets.catalogue import STRATEGIES
 from tickets.errors import InputError
@@ -248,7 +249,7 @@ class Listening(Looped):
 
 def test_noise_is_new_at_every_step_and_the_same_from_any_start(bench) -> None:
     def listened(start, **options):
-        execution = Listening(bench.dropnet())
+        execution = Listening(bench.dropnet(), functional.cross_entropy)
         trained = train(
             functools.partial(Stepwise, execution),
             start,
@@ -274,7 +275,7 @@ def test_the_seed_decides_what_a_looped_network_drops() -> None:
     weights = {name: torch.ones(1, *p.shape, requires_grad=True) for name, p in module.named_parameters()}
     weights["2.weight"] = torch.tensor([[[1.0], [2.0], [3.0]]], requires_grad=True)
     x, y = torch.ones(1, 1, 1), torch.zeros(1, 1, dtype=torch.int64)
-    looped, dropped = Looped(module), []
+    looped, dropped = Looped(module, functional.cross_entropy), []
     for seed in [*range(40), *range(40)]:
         looped.gradients(weights, {}, x, y, lambda network, seed=seed: seed)
         dropped.append(not weights["0.weight"].grad.any())
@@ -288,5 +289,7 @@ def test_the_global_generator_is_left_as_it_was(bench) -> None:
         module = bench.dropnet()
     choose(workload(module))
     parameters = {name: value.detach()[None].clone().requires_grad_() for name, value in module.named_parameters()}
-    Looped(module).gradients(parameters, {}, torch.ones(1, 2, 6), torch.zeros(1, 2, dtype=torch.int64), int)
+    Looped(module, functional.cross_entropy).gradients(
+        parameters, {}, torch.ones(1, 2, 6), torch.zeros(1, 2, dtype=torch.int64), int
+    )
     assert torch.equal(torch.get_rng_state(), before)

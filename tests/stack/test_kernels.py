@@ -11,7 +11,7 @@ from tickets.stack.kernels import SEVERAL, VECTOR_BYTES, lay_out
 from tickets.stack.kernels.edges import add_edges, dot_edges, sum_rows
 from tickets.stack.kernels.exponential import exp
 from tickets.stack.kernels.loops import copier
-from tickets.stack.layout import lay_out_chain
+from tickets.stack.rows import lay_out_chain
 from tickets.stack.wiring import wire
 
 FLOATS = VECTOR_BYTES // 4  # single-precision numbers in a vector

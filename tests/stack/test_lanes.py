@@ -1,4 +1,4 @@
-"""Parts of a stack side by side in threads: the same results, and one failure stops all."""
+"""Shards of a stack side by side in threads: the same results, and one failure stops all."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tickets.stack.training import _parts
+from tickets.stack.training import _shards
 
 MODELS = {
     "layered": ("mlp", (6,)),
@@ -45,14 +45,14 @@ def test_lanes_and_turns_change_the_last_bits_at_most(bench, strategy: str) -> N
     whole = bench.train(build, start, recipe, examples, strategy)
     for lanes, at_once in [(2, None), (3, None), (1, 1), (1, 2), (2, 2), (3, 100), (9, 100)]:
         options = {"lanes": lanes, "networks_at_once": at_once, "keep_step": 7}
-        parts = bench.train(build, start, recipe, examples, strategy, **options)
-        same(whole, parts, rtol=1e-9, atol=1e-11)
-        assert len(parts.kept) == 5
-        assert parts.kept.step == 7
+        shards = bench.train(build, start, recipe, examples, strategy, **options)
+        same(whole, shards, rtol=1e-9, atol=1e-11)
+        assert len(shards.kept) == 5
+        assert shards.kept.step == 7
 
 
 @pytest.mark.parametrize("strategy", MODELS)
-def test_parts_of_the_same_sizes_give_the_same_bits(bench, strategy: str) -> None:
+def test_shards_of_the_same_sizes_give_the_same_bits(bench, strategy: str) -> None:
     model, shape = MODELS[strategy]
     build = getattr(bench, model)
     start, examples, recipe = bench.stack(build, 4), bench.examples(shape), bench.recipe()
@@ -92,15 +92,15 @@ def test_no_bound_is_the_same_as_a_bound_that_does_not_bind(bench) -> None:
     same(free, bound, **EXACTLY)
 
 
-def test_parts_by_hand() -> None:
+def test_shards_by_hand() -> None:
     def sizes(networks: int, lanes: int, at_once: int) -> list[int]:
-        return [part.stop - part.start for part in _parts(networks, lanes, at_once)]
+        return [shard.stop - shard.start for shard in _shards(networks, lanes, at_once)]
 
     assert sizes(6, 1, 6) == [6]
     assert sizes(6, 2, 6) == [3, 3]
     assert sizes(6, 2, 100) == [3, 3]
     assert sizes(5, 2, 5) == [2, 3]
-    assert sizes(2, 8, 2) == [1, 1], "no empty parts"
+    assert sizes(2, 8, 2) == [1, 1], "no empty shards"
     assert sizes(6, 1, 2) == [2, 2, 2]
     assert sizes(6, 2, 2) == [1] * 6
     assert sizes(7, 1, 3) == [2, 2, 3]
@@ -109,10 +109,10 @@ def test_parts_by_hand() -> None:
 
 
 @given(st.integers(1, 60), st.integers(1, 9), st.integers(1, 70))
-def test_parts_cover_the_stack_in_order_and_within_the_bound(networks: int, lanes: int, at_once: int) -> None:
-    parts = _parts(networks, lanes, at_once)
-    assert [index for part in parts for index in range(networks)[part]] == list(range(networks))
-    sizes = [part.stop - part.start for part in parts]
+def test_shards_cover_the_stack_in_order_and_within_the_bound(networks: int, lanes: int, at_once: int) -> None:
+    shards = _shards(networks, lanes, at_once)
+    assert [index for shard in shards for index in range(networks)[shard]] == list(range(networks))
+    sizes = [shard.stop - shard.start for shard in shards]
     assert min(sizes) >= 1
     for first in range(len(sizes)):
         assert sum(sizes[first : first + min(lanes, at_once)]) <= at_once
@@ -150,7 +150,7 @@ def test_an_exception_in_one_lane_comes_out_and_stops_the_other(bench, fault, fa
     assert taken[3 - failing] < 15_000, "the other lane went on"
 
 
-def test_a_failure_keeps_the_parts_that_wait_from_training(bench) -> None:
+def test_a_failure_keeps_the_shards_that_wait_from_training(bench) -> None:
     taken = []
 
     def tick(networks: int) -> None:

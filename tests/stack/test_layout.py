@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from tickets.stack.chain import Link
-from tickets.stack.layout import lay_out_chain
+from tickets.stack.rows import lay_out_chain
 
 
 @given(

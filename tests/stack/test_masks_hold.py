@@ -71,7 +71,7 @@ def test_at_every_step_from_the_start(bench, model: str, strategy: str, optimize
 def test_what_is_not_held_is_zero_at_every_step(bench, optimizer: str) -> None:
     seen = []
 
-    def look(part, step, parameters):
+    def look(shard, step, parameters):
         assert_zero(parameters, start.masks)
         seen.append({name: value.clone() for name, value in parameters.items()})
 

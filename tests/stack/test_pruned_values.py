@@ -64,7 +64,7 @@ def test_they_are_theta0_at_every_step(bench, model: str, strategy: str, recipe:
     start, theta0 = frozen_stack(bench, build)
     masks, seen = start.masks, []
 
-    def look(part, step, parameters):
+    def look(shard, step, parameters):
         assert_held(parameters, masks, theta0)
         seen.append({name: parameters[name].clone() for name in masks})
 
@@ -133,13 +133,13 @@ def test_they_are_never_given_to_sparse(bench, monkeypatch) -> None:
         choose(dataclasses.replace(workload(bench.mlp()), pruned="initial"), "sparse")
 
 
-def test_parts_lanes_and_rejoining_keep_them(bench) -> None:
+def test_shards_lanes_and_rejoining_keep_them(bench) -> None:
     start, theta0 = frozen_stack(bench, bench.mlp, 4)
     whole = bench.train(bench.mlp, start, bench.recipe(), bench.examples(), "layered")
-    parts = bench.train(bench.mlp, start, bench.recipe(), bench.examples(), "layered", lanes=2, networks_at_once=2)
-    assert_held(parts.stack.parameters, start.masks, theta0)
+    shards = bench.train(bench.mlp, start, bench.recipe(), bench.examples(), "layered", lanes=2, networks_at_once=2)
+    assert_held(shards.stack.parameters, start.masks, theta0)
     for name, value in whole.stack.parameters.items():
-        torch.testing.assert_close(parts.stack.parameters[name], value)
+        torch.testing.assert_close(shards.stack.parameters[name], value)
     assert_held(join([start[:2], start[2:]]).pruned_values, start.masks, theta0)
 
 

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from tickets.catalogue import STRATEGIES
 from tickets.stack.kernels import SEVERAL, VECTOR_BYTES
-from tickets.stack.layout import lay_out_chain
 from tickets.stack.memory import Bytes
 from tickets.stack.planes import lay_out_planes
+from tickets.stack.rows import lay_out_chain
 from tickets.stack.strategies import alternatives, choose, strategy_named, strategy_names
 from tickets.stack.strategies import sparse as sparse_rules
 from tickets.stack.strategies.sparse import EDGE, TILE_BYTES, WIRED

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tickets.stack.chain import Link
-from tickets.stack.layout import Columns, lay_out_chain
+from tickets.stack.rows import Columns, lay_out_chain
 from tickets.stack.wiring import EDGES, ROWS, Edges, Wiring, wire
 
 

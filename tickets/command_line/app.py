@@ -14,10 +14,11 @@ from typing import Annotated, Any
 
 import typer
 
-from tickets import __version__
+from tickets.catalogue import KINDS
 from tickets.command_line.streams import close_streams, open_streams
 from tickets.errors import InputError, nearest
 from tickets.plurals import counted
+from tickets.version import __version__
 
 app = typer.Typer(
     name="tickets",
@@ -95,7 +96,7 @@ def run(
         print_results(outcome.folder, outcome.runs)
     except KeyboardInterrupt:
         again = shlex.join(["tickets", *sys.argv[1:]])
-        print(f"interrupted; what is committed stays. To go on: {again}", file=sys.stderr)
+        print(f"interrupted; committed rounds are kept. To resume: {again}", file=sys.stderr)
         raise typer.Exit(130) from None
     for run_id, why in outcome.failed.items():
         print(f"{run_id}: failed: {why}", file=sys.stderr)
@@ -189,18 +190,28 @@ def verify(folder: Folder, as_json: AsJson = False) -> None:
     _exit_if(bool(problems))
 
 
-@app.command("list", short_help="List the models, data sets, inits, arms, scores or probes.")
+_KINDS = f"{', '.join(list(KINDS)[:-1])} or {list(KINDS)[-1]}"
+
+
+@app.command("list", short_help=f"List {_KINDS}.")
 def list_names(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="models, data, inits, arms, scores or probes.")],
+    kind: Annotated[
+        str | None, typer.Argument(metavar="KIND", help=f"{_KINDS}.  [default: the names of all kinds]")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List what a campaign file can name: a summary of each, and its options with their defaults."""
-    from tickets.command_line.listing import KINDS, print_names, records
+    """List what a campaign file can name: a summary of each, and its options with their defaults.
 
-    if kind not in KINDS:
+    Without KIND, list the names alone; with --json, everything by kind.
+    """
+    from tickets.command_line.listing import print_kinds, print_names, records
+
+    if kind is not None and kind not in KINDS:
         raise InputError(f"tickets list {kind}: must be one of {', '.join(KINDS)}{nearest(kind, KINDS)}")
     if as_json:
-        _print_json(records(kind))
+        _print_json({each: records(each) for each in KINDS} if kind is None else records(kind))
+    elif kind is None:
+        print_kinds()
     else:
         print_names(kind)
 

@@ -8,20 +8,15 @@ from typing import Annotated, Any
 
 from pydantic.fields import FieldInfo
 
+from tickets.catalogue import KINDS
 from tickets.command_line.terminal import make_console, say
 from tickets.config.named import Named
 from tickets.config.rules import keys_without_choice
 from tickets.config.tables import ArmConfig, DataConfig, InitConfig, ModelConfig, ProbeConfig, ScoreConfig
 from tickets.config.types import described
 
-KINDS: Mapping[str, type[Named]] = {
-    "models": ModelConfig,
-    "data": DataConfig,
-    "inits": InitConfig,
-    "arms": ArmConfig,
-    "scores": ScoreConfig,
-    "probes": ProbeConfig,
-}
+_FORMS: tuple[type[Named], ...] = (ModelConfig, DataConfig, InitConfig, ArmConfig, ScoreConfig, ProbeConfig)
+_FORM_OF = {kind: next(form for form in _FORMS if form.entries is table) for kind, table in KINDS.items()}
 
 
 def records(kind: str) -> list[dict[str, Any]]:
@@ -30,7 +25,7 @@ def records(kind: str) -> list[dict[str, Any]]:
     Parameters
     ----------
     kind
-        A key of `KINDS`.
+        A key of `tickets.catalogue.KINDS`.
 
     Returns
     -------
@@ -38,7 +33,7 @@ def records(kind: str) -> list[dict[str, Any]]:
         Each {"name", "summary", "options": {option: {"default", "allowed"}}}. Options that a name has no choice in,
         such as the ticket's `pruned`, are left out.
     """
-    named = KINDS[kind]
+    named = _FORM_OF[kind]
     return [
         {"name": name, "summary": entry.summary, "options": _options(named, name)}
         for name, entry in named.entries.items()
@@ -51,10 +46,10 @@ def print_names(kind: str) -> None:
     Parameters
     ----------
     kind
-        A key of `KINDS`.
+        A key of `tickets.catalogue.KINDS`.
     """
     found, console = records(kind), make_console()
-    shared = _shared(found, KINDS[kind])
+    shared = _shared(found, _FORM_OF[kind])
     width = max(len(record["name"]) for record in found)
     for record in found:
         say(console, f"{record['name']:<{width}}  {record['summary']}", indent=width + 2)
@@ -69,6 +64,14 @@ def print_names(kind: str) -> None:
             option = next(record["options"][key] for record in found if key in record["options"])
             given = _given(key, option) if _one_default(found, key) else key
             say(console, f"  {given}: {option['allowed']}", indent=4)
+
+
+def print_kinds() -> None:
+    """Print the names of every kind, a line for each kind."""
+    console, width = make_console(), max(map(len, KINDS))
+    for kind, table in KINDS.items():
+        say(console, f"{kind:<{width}}  {', '.join(table)}", indent=width + 2)
+    say(console, "\n`tickets list KIND` prints a summary of each name, and its options.")
 
 
 def _shared(found: list[dict[str, Any]], named: type[Named]) -> dict[str, tuple[str, ...]]:

@@ -9,10 +9,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from tickets.plurals import counted
-from tickets.store.verify import Problem
+from tickets.store.verify import Finding
 
 
-def print_problems(folder: Path, problems: Sequence[Problem], notes: Sequence[Problem], as_json: bool) -> None:
+def print_problems(folder: Path, problems: Sequence[Finding], notes: Sequence[Finding], as_json: bool) -> None:
     """Print the differences that `verify` found, and notes.
 
     Parameters

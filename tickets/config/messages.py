@@ -90,7 +90,7 @@ def problems_of(error: ValidationError, table: Mapping[str, Any]) -> Iterator[Pr
         What it was raised for.
     """
     for details in error.errors(include_url=False):
-        # An empty place is the Run's own validator (rules.py), which is asked again with what can be judged.
+        # An empty location means a rule of rules.py, which is checked separately.
         if details["loc"] and details["type"] != "default_factory_not_called":
             yield _problem(details, table)
 

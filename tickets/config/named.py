@@ -154,7 +154,7 @@ def _form_of_own(cls: type[Named]) -> type[BaseModel]:
 
 @cache
 def _form_of_any(cls: type[Named]) -> type[BaseModel]:
-    """The form of a table whose name is missing or wrong: whichever option it has may have been meant."""
+    """The form of a table with a missing or unknown name: it accepts the options of every entry."""
     if cls.names.functions:
         return create_model(f"{cls.__name__}Form", __base__=_AnyOptions, **_keys(cls))
     keys = _keys(cls)

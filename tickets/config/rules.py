@@ -146,7 +146,7 @@ _DENSE = "dense"
 
 
 def _name(name: str) -> str | None:
-    return "is the name of the ticket of round 0; give another name" if name == _DENSE else None
+    return "is the name of the ticket of round 0; give another name" if name.casefold() == _DENSE else None
 
 
 def _label(name: str, label: str) -> str | None:
@@ -154,7 +154,7 @@ def _label(name: str, label: str) -> str | None:
         return None
     if name == "ticket":
         return 'the ticket is called "ticket" in every table; leave label out'
-    if label == _DENSE:
+    if label.casefold() == _DENSE:
         return "is the name of the ticket of round 0; give another label"
     if label in ARMS:
         return f"is the name of an arm of the catalogue; give another label, e.g. {name}_2"
@@ -257,11 +257,19 @@ def _controls(roles: Mapping[str, str], controls: Sequence[Any]) -> Iterator[Bro
 
 def _arms_together(names: list[str | None], labels: list[str | None]) -> Iterator[Broken]:
     called = [label or name for name, label in zip(names, labels, strict=True)]
+    folded = [label and label.casefold() for label in called]
     for index, (name, label) in enumerate(zip(names, called, strict=True)):
-        if name is not None and label in called[:index] and (label == name or label not in ARMS):
+        if name is None or folded[index] not in folded[:index]:
+            continue
+        key = f"arms[{index}].{'name' if label == name else 'label'}"
+        if label not in called[:index]:  # at the beginning of a sentence both are capitalised
+            first = folded.index(folded[index])
+            why = f"differs from the label of arms[{first}] ({called[first]}) in capital letters alone"
+            yield Broken(key, f"{why}; give another {key.rpartition('.')[2]}")
+        elif label == name or label not in ARMS:
             first = called.index(label)
             yield Broken(
-                f"arms[{index}].{'name' if label == name else 'label'}",
+                key,
                 f"is there already as arms[{first}]; give an arm once, with draws = N for more draws, or with a label "
                 f'of its own (label = "{name}_2")',
             )

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, get_args
 
 from pydantic import Field
 
-from tickets.catalogue import ARMS, DATA, INITS, MODELS, PROBES, SCORES, ArmEntry, Pruned, Role, arm_entry, table_of
+from tickets.catalogue import (
+    ARMS,
+    DATA,
+    INITS,
+    MODELS,
+    PROBES,
+    SCORES,
+    ArmEntry,
+    OwnRole,
+    Pruned,
+    Role,
+    arm_entry,
+    table_of,
+)
 from tickets.config.named import Named, name_if_alone
 from tickets.config.types import (
     AddedLater,
@@ -21,8 +34,6 @@ from tickets.config.types import (
 
 VALIDATION = 1000  # examples held out of a user's data set by default, unless it is small (tickets.source)
 OWN_RULES = 'or a name of your own with mask or values = "module:function"'
-
-OwnRole = Literal["control", "measurement"]
 
 
 class DataConfig(Named):

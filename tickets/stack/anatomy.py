@@ -131,7 +131,7 @@ def examine(
     Raises
     ------
     InputError
-        If a pattern matches nothing that it could stand for, or if nothing is left to prune.
+        If a pattern matches no parameter that can be pruned, or if nothing is left to prune.
     """
     found = prunable(module, exclude, include)
     covered = coverage(module, found, exclude)

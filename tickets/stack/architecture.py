@@ -53,7 +53,7 @@ def prunable(module: nn.Module, exclude: Sequence[str] = (), include: Sequence[s
     Raises
     ------
     InputError
-        With every pattern that matches no parameter that it could stand for; or if nothing is left to prune.
+        With every pattern that matches no parameter that can be pruned; or if nothing is left to prune.
     """
     weights = _weights(module)
     usual = [weight.name for weight in weights if weight.usual]

@@ -19,8 +19,8 @@ from tickets.stack.execution import Execution
 from tickets.stack.feed import NetworkSeeds
 from tickets.stack.networks import Stack
 from tickets.stack.optimizers import set_learning_rate
-from tickets.stack.part import Part
 from tickets.stack.schedules import learning_rate
+from tickets.stack.shard import Shard
 from tickets.stack.stepwise import Stepwise
 from tickets.stack.workload import Workload
 
@@ -29,7 +29,7 @@ EAGER_STEPS = 3  # taken one by one first: they make the optimizer's state, the 
 
 def begin_steps(
     execution: Execution, workload: Workload, start: Stack, seeds: Sequence[NetworkSeeds], examples: Examples
-) -> Part:
+) -> Shard:
     """Networks made ready to train by an execution; on a GPU their steps are recorded, if they are all alike.
 
     They are if the examples are not augmented and the networks draw no dropout. A loss of the user's, and class
@@ -43,7 +43,7 @@ def begin_steps(
 
 
 class Captured(Stepwise):
-    """See Part. For executions that draw no random numbers, and examples that are not augmented.
+    """See Shard. For executions that draw no random numbers, and examples that are not augmented.
 
     Its operations are those of Stepwise, on the same memory at every step. The indices of the batch's examples and the
     learning rate, which change from step to step, are written into that memory before a replay.

@@ -19,7 +19,7 @@ METRICS = (
     "test_loss",
     "test_accuracy",
 )
-"""What is measured at a step. For regression R2 stands in the place of accuracy (`tickets.tasks`)."""
+"""The metrics of a step. For regression, accuracy is R2 (`tickets.tasks`)."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from tickets.models.chance import is_of_torch
 from tickets.stack.buffers import BuffersOf
@@ -29,15 +28,15 @@ class Looped:
     parameter see the numbers of that network.
     """
 
-    def __init__(self, module: nn.Module, masks: Tensors | None = None, loss: Loss = functional.cross_entropy) -> None:
+    def __init__(self, module: nn.Module, loss: Loss, masks: Tensors | None = None) -> None:
         """Parameters
         ----------
         module
             A template of the networks.
-        masks
-            Of the stack, (R, *shape) bool, to compute convolutions by their surviving weights; None for whole ones.
         loss
             The mean loss of one network, from the outputs and targets of a batch.
+        masks
+            Of the stack, (R, *shape) bool, to compute convolutions by their surviving weights; None for whole ones.
         """
         self._loss = loss
         self._module = copy.deepcopy(module)

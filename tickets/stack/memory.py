@@ -1,7 +1,7 @@
 """How many networks a limit on memory lets train at once, whichever strategy trains them. All sizes are in bytes.
 
-Counted: what a stack's training needs (`Bytes`, by its strategy), and on the CPU what its round holds meanwhile. Not
-counted: the data set, Python and PyTorch themselves, and the files of a run while they are written.
+The estimate includes the memory of training (`Bytes`) and, on the CPU, the memory that the round holds. It excludes the
+data set, Python and PyTorch themselves, and the files of a run while they are written.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import nn
 from tickets.config import TrainConfig
 from tickets.stack.architecture import Prunable
 
-EVALUATION_BYTES = {"cpu": 16 * 2**20, "cuda": 2**30}  # of activations: what a cache holds, or what fills a GPU
+EVALUATION_BYTES = {"cpu": 16 * 2**20, "cuda": 2**30}  # of activations, in an evaluation: fits a CPU cache; fills a GPU
 KEPT_BY_THE_ALLOCATOR = 1.2  # memory that is freed in small pieces is not all returned to the system
 RANKED = 48  # for each weight that is ranked: its place, its score and its order, each unsorted and sorted
 
@@ -72,10 +72,10 @@ def sizes_of(module: nn.Module, prunable: Sequence[Prunable], recipe: TrainConfi
 def round_bytes(sizes: Sizes, replicates: int, networks: int, *, rounds: int, rewinds: bool) -> int:
     """Peak memory that a round holds on the CPU, however few of its networks train at once.
 
-    The peak is reached when the last part has been trained. There are then: each replicate's initial values (twice),
+    The peak is reached when the last shard has been trained. There are then: each replicate's initial values (twice),
     the values that it rewinds to, and the masks of this round and of the next; the values and masks of the controls;
     the stack at its start, or in its place the initial and trained values of each network; and the trained networks,
-    part by part and joined. In round 0 of a run that rewinds also the networks at the rewind step, part by part and
+    shard by shard and joined. In round 0 of a run that rewinds also the networks at the rewind step, shard by shard and
     joined; in later rounds also the initial and trained values of the round before.
 
     Parameters
@@ -92,7 +92,7 @@ def round_bytes(sizes: Sizes, replicates: int, networks: int, *, rounds: int, re
         Whether the rewind step is later than 0.
     """
     controls = networks - replicates
-    copies = 2 if networks > 1 else 1  # one network is one part, and nothing is joined
+    copies = 2 if networks > 1 else 1  # one network is one shard, and nothing is joined
     trained = networks * copies * sizes.standing
     results = networks * 2 * sizes.values
     carried = sizes.states if rewinds else 0

@@ -33,8 +33,8 @@ class Stack:
     step
         The training step, 0 to the recipe's last.
     pruned_values
-        By prunable parameter, (R, *shape): what pruned weights are; entries at other places say nothing. Empty: every
-        pruned weight is 0.
+        By prunable parameter, (R, *shape): values of pruned weights; entries of surviving weights are ignored.
+        Empty: every pruned weight is 0.
     """
 
     parameters: Tensors

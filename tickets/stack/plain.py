@@ -24,7 +24,7 @@ from tickets.tasks import Loss, task_of
 
 
 class Plain:
-    """See Part. Each network has a module of its own, new from the function that builds the model."""
+    """See Shard. Each network has a module of its own, new from the function that builds the model."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Plain:
         self._networks = [_Network(build, build_seed, stack, index, recipe) for index in range(len(stack))]
 
     def advance(self, first: int, last: int, tick: Callable[[int], None], stopped: threading.Event) -> None:
-        """See Part.advance."""
+        """See Shard.advance."""
         for step in range(first, last):
             if stopped.is_set():
                 break
@@ -60,7 +60,7 @@ class Plain:
 
     @torch.no_grad()
     def logits(self, x: Tensor) -> Tensor:
-        """See Part.logits."""
+        """See Shard.logits."""
         outputs = []
         with generators(self._device):
             for network in self._networks:
@@ -78,11 +78,11 @@ class Plain:
         return [plain_attributes(network.module) for network in self._networks]
 
     def parameters(self) -> Tensors:
-        """See Part.parameters."""
+        """See Shard.parameters."""
         return _stacked([network.values() for network in self._networks])
 
     def standing(self, step: int) -> Stack:
-        """See Part.standing."""
+        """See Shard.standing."""
         values, trained = self.parameters(), self._networks[0].trained
         return Stack(
             parameters={name: tensor for name, tensor in values.items() if name in trained},

@@ -20,9 +20,9 @@ from tickets.data import Examples
 from tickets.stack import kernels
 from tickets.stack.chain import Link
 from tickets.stack.feed import Feed, NetworkSeeds
-from tickets.stack.layout import Layout, lay_out_chain
 from tickets.stack.networks import Stack, Tensors
 from tickets.stack.optimizers import state_names
+from tickets.stack.rows import RowLayout, lay_out_chain
 from tickets.stack.schedules import learning_rate
 from tickets.stack.wiring import Bools, Wiring, wire
 
@@ -31,11 +31,11 @@ Array = npt.NDArray[Any]
 KINDS = {"sgd": kernels.SGD, "adam": kernels.ADAM, "adamw": kernels.ADAMW}
 BLOCK_BYTES = 2**20  # of inputs, prepared for several steps at a time: they stay in the cache
 PADDED = 128  # numbers that the optimizer's loop takes at a time; a remainder would be rounded in another way
-MOST_STEPS = 64  # at a time: after so many, an interrupt is noticed
+MOST_STEPS = 64  # per kernel call; interrupts are checked between calls
 
 
 class Sparse:
-    """See Part."""
+    """See Shard."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Sparse:
         ]
 
     def advance(self, first: int, last: int, tick: Callable[[int], None], stopped: threading.Event) -> None:
-        """See Part.advance."""
+        """See Shard.advance."""
         step_bytes = self._itemsize * self._layout.given_rows * self._recipe.batch_size
         block = min(max(1, BLOCK_BYTES // step_bytes), MOST_STEPS)
         for begin in range(first, last, block):
@@ -89,17 +89,17 @@ class Sparse:
         return tiles
 
     def logits(self, x: Tensor) -> Tensor:
-        """See Part.logits."""
+        """See Shard.logits."""
         tiles = self._tiles(x, torch.arange(len(x))[None])
         outputs = [torch.from_numpy(network.logits(tiles[0], self._room)) for network in self._networks]
         return torch.stack(outputs).transpose(1, 2)[:, : len(x)]  # (R, n, classes)
 
     def parameters(self) -> Tensors:
-        """See Part.parameters."""
+        """See Shard.parameters."""
         return self._whole([network.values for network in self._networks])
 
     def standing(self, step: int) -> Stack:
-        """See Part.standing."""
+        """See Shard.standing."""
         names = self._moments if self._has_state else ()
         optimizer = {
             name: self._whole([network.moments(index) for network in self._networks])
@@ -120,7 +120,7 @@ class _Network:
     """One network: its wiring, its surviving weights, its biases, and the optimizer's moments of them."""
 
     def __init__(
-        self, links: Sequence[Link], layout: Layout, wiring: Wiring, start: Stack, index: int, moments: Sequence[str]
+        self, links: Sequence[Link], layout: RowLayout, wiring: Wiring, start: Stack, index: int, moments: Sequence[str]
     ) -> None:
         self._links, self._layout, self._wiring = links, layout, wiring
         whole = {name: tensor[index].detach().numpy() for name, tensor in start.parameters.items()}
@@ -221,7 +221,7 @@ class _Network:
             edge += count
 
 
-def _wirings(links: Sequence[Link], layout: Layout, start: Stack) -> list[Wiring]:
+def _wirings(links: Sequence[Link], layout: RowLayout, start: Stack) -> list[Wiring]:
     """Each network's wiring; networks with the same masks, as a ticket and its controls have, share one."""
     found: list[Wiring] = []
     for index in range(len(start)):
@@ -236,7 +236,7 @@ def _wirings(links: Sequence[Link], layout: Layout, start: Stack) -> list[Wiring
 
 
 class _Room:
-    """Memory that the networks of a part share, one after the other; the same at every call.
+    """Memory that the networks of a shard share, one after the other; the same at every call.
 
     It is allocated by torch, at multiples of 64 bytes, so that no row of whole vectors straddles two cache lines.
     """

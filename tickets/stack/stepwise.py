@@ -22,7 +22,7 @@ BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 class Stepwise:
-    """See Part. All weights are stored, pruned ones included.
+    """See Shard. All weights are stored, pruned ones included.
 
     The bits of a pruned weight's gradient are cleared before the optimizer's step (a product with the mask would let a
     NaN through), and its state starts at zero, so that a pruned weight that is 0.0 remains exactly 0.0. `hold_pruned`
@@ -56,7 +56,7 @@ class Stepwise:
         self._feed = Feed(seeds, examples, recipe, device)
 
     def advance(self, first: int, last: int, tick: Callable[[int], None], stopped: threading.Event) -> None:
-        """See Part.advance."""
+        """See Shard.advance."""
         for step in range(first, last):
             if stopped.is_set():
                 break
@@ -90,15 +90,15 @@ class Stepwise:
         self._apart = OnePerNetwork(self._recipe, self._parameters, state, range(self._networks))
 
     def logits(self, x: Tensor) -> Tensor:
-        """See Part.logits."""
+        """See Shard.logits."""
         return self._execution.logits(self._parameters, self._buffers, x)
 
     def parameters(self) -> Tensors:
-        """See Part.parameters."""
+        """See Shard.parameters."""
         return {**{name: parameter.detach() for name, parameter in self._parameters.items()}, **self._buffers}
 
     def standing(self, step: int) -> Stack:
-        """See Part.standing."""
+        """See Shard.standing."""
         apart = self._apart
         state = optimizer_state(self._optimizer, self._parameters) if apart is None else apart.state()
         stack = Stack(self._parameters, self._buffers, self._masks, state, step, self._pruned_values)

@@ -21,8 +21,8 @@ from tickets.stack.early_stop import EarlyStop, some_of
 from tickets.stack.evaluation import METRICS, Curves, Logits, evaluate
 from tickets.stack.feed import NetworkSeeds
 from tickets.stack.networks import Stack, Tensors, join
-from tickets.stack.part import Part
 from tickets.stack.precision import lowered, products
+from tickets.stack.shard import Shard
 from tickets.tasks import task_of
 
 # Called at an evaluated step with the places of some networks in the stack, the step, and their values.
@@ -52,7 +52,7 @@ class Trained:
 
 
 def train(
-    begin: Callable[[Stack, Sequence[NetworkSeeds], Examples, TrainConfig, torch.device], Part],
+    begin: Callable[[Stack, Sequence[NetworkSeeds], Examples, TrainConfig, torch.device], Shard],
     start: Stack,
     seeds: Sequence[NetworkSeeds],
     examples: Examples,
@@ -73,7 +73,7 @@ def train(
     Parameters
     ----------
     begin
-        Makes networks ready to train. It is called for each part of the stack.
+        Makes networks ready to train. It is called for each shard of the stack.
     start
         The networks. They are not changed, and the result shares no memory with them.
     seeds
@@ -83,16 +83,16 @@ def train(
     recipe
         How the networks are trained.
     lanes
-        How many parts of the stack train at the same time, each in a thread.
+        How many shards of the stack train at the same time, each in a thread.
     networks_at_once
-        The most networks that the lanes train at the same time. A larger stack is trained in more parts, one after
+        The most networks that the lanes train at the same time. A larger stack is trained in more shards, one after
         the other, with the same results. Default: all.
     chunk
         Examples at a time in an evaluation.
     keep_step
         Return the stack as it is before this step, too.
     observe
-        Called at each evaluated step with the places of a part's networks in the stack, the step, and their values.
+        Called at each evaluated step with the places of a shard's networks in the stack, the step, and their values.
     device
         Where to train. Default: the CPU.
     tick
@@ -111,20 +111,20 @@ def train(
     where = device or torch.device("cpu")
     at_once = networks_at_once or len(start)
     lanes = min(lanes, at_once)
-    parts = _parts(len(start), lanes, at_once)
+    shards = _shards(len(start), lanes, at_once)
     evaluated = _evaluated(start.step, recipe)
     stops = sorted({*evaluated, *([keep_step] if keep_step is not None and keep_step >= start.step else [])})
     stopped = threading.Event()
     few, task = some_of(examples, recipe.evaluate_on), task_of(recipe)
 
-    def again(stack: Stack, part: slice) -> Logits:
-        return begin(stack, seeds[part], examples, recipe, where).logits
+    def again(stack: Stack, shard: slice) -> Logits:
+        return begin(stack, seeds[shard], examples, recipe, where).logits
 
-    def train_part(part: slice) -> _Done:
+    def train_shard(shard: slice) -> _Done:
         kept, rows = None, []
-        early = EarlyStop(part.stop - part.start)
+        early = EarlyStop(shard.stop - shard.start)
         try:
-            networks = begin(start[part], seeds[part], examples, recipe, where)
+            networks = begin(start[shard], seeds[shard], examples, recipe, where)
             for step, following in itertools.pairwise([*stops, recipe.steps]):
                 if step == keep_step:
                     kept = networks.standing(step)
@@ -137,7 +137,7 @@ def train(
                             standing = None if whole else functools.partial(networks.standing, step)
                             early.see(loss[:, METRICS.index("validation_loss")], standing)
                     if observe is not None:
-                        observe(part, step, networks.parameters())
+                        observe(shard, step, networks.parameters())
                 with lowered(recipe.precision, where):
                     networks.advance(step, following, tick, stopped)
                 if stopped.is_set():
@@ -145,35 +145,35 @@ def train(
             score = torch.empty(0)
             if few is not None and not stopped.is_set():
                 with lowered(recipe.precision, where):
-                    score = early.whole(rows, lambda stack: evaluate(task, again(stack, part), examples, chunk))
+                    score = early.whole(rows, lambda stack: evaluate(task, again(stack, shard), examples, chunk))
             return _Done(networks.standing(recipe.steps), rows, kept, early.places, score)
         except BaseException:
-            stopped.set()  # this exception is raised only once the parts before this one have ended
+            stopped.set()  # this exception is raised only once the shards before this one have ended
             raise
 
     # The lanes share torch's global generator, so no lane by itself can restore it.
     with untouched_generators(), products(recipe.precision), ThreadPoolExecutor(lanes) as pool:
         try:
-            done = list(pool.map(train_part, parts))
+            done = list(pool.map(train_shard, shards))
         except BaseException:
             stopped.set()  # an interrupt is raised in this thread alone; the others would train to the end
             raise
-    kept = [part.kept for part in done if part.kept is not None]
+    kept = [shard.kept for shard in done if shard.kept is not None]
     return Trained(
-        stack=join([part.stack for part in done]),
+        stack=join([shard.stack for shard in done]),
         curves=Curves(
             torch.tensor(sorted(evaluated)),
-            torch.cat([torch.stack(part.rows) for part in done], 1),
-            None if few is None else torch.cat([part.early_stop for part in done]),
-            None if few is None else torch.cat([part.early_score for part in done]),
+            torch.cat([torch.stack(shard.rows) for shard in done], 1),
+            None if few is None else torch.cat([shard.early_stop for shard in done]),
+            None if few is None else torch.cat([shard.early_score for shard in done]),
         ),
         kept=join(kept) if kept else None,
         seconds=time.perf_counter() - began,
     )
 
 
-def _parts(networks: int, lanes: int, at_once: int) -> list[slice]:
-    """Nearly equal parts of a stack: as many as train at the same time, times the number of turns."""
+def _shards(networks: int, lanes: int, at_once: int) -> list[slice]:
+    """Nearly equal shards of a stack: as many as train at the same time, times the number of turns."""
     count = min(networks, math.ceil(networks / at_once) * min(lanes, at_once))
     bounds = [networks * index // count for index in range(count + 1)]
     return [slice(first, last) for first, last in itertools.pairwise(bounds)]
@@ -181,7 +181,7 @@ def _parts(networks: int, lanes: int, at_once: int) -> list[slice]:
 
 @dataclass(frozen=True)
 class _Done:
-    """The result of a part of R networks. rows, measured: by evaluated step. early_stop: (R,) places among the steps.
+    """The result of a shard of R networks. rows, measured: by evaluated step. early_stop: (R,) places among the steps.
 
     early_score: (R, 6), the metrics on all examples at that step.
     """

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
-from torch.nn import functional
 
 from tickets.stack.buffers import BuffersOf
 from tickets.stack.networks import Noise, Tensors, Unreached
@@ -18,7 +17,7 @@ from tickets.tasks import Loss
 class Vectorised:
     """Execution of any model that vmap can run and that draws no random numbers."""
 
-    def __init__(self, module: nn.Module, loss: Loss = functional.cross_entropy) -> None:
+    def __init__(self, module: nn.Module, loss: Loss) -> None:
         """loss: the mean loss of one network, from (outputs, targets) of a batch."""
         self._module, self._loss = copy.deepcopy(module), loss
         self._buffers = BuffersOf(self._module)
@@ -67,8 +66,8 @@ class Vectorised:
 def cannot_vectorise(
     module: nn.Module,
     input_shape: tuple[int, ...],
-    dtype: torch.dtype = torch.float32,
-    loss: Loss = functional.cross_entropy,
+    dtype: torch.dtype,
+    loss: Loss,
     targets: Tensor | None = None,
 ) -> str | None:
     """Try to train and evaluate two networks on two examples by vmap.

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tickets.stack.layout import Columns
 from tickets.stack.planes import Planes
+from tickets.stack.rows import Columns
 
 Ints = npt.NDArray[np.int32]
 Bools = npt.NDArray[np.bool_]
@@ -55,7 +55,7 @@ class Edges(NamedTuple):
 
 @dataclass(frozen=True)
 class Wiring:
-    """The surviving weights of one network. Units and rows are numbered within their layer (see layout.Columns).
+    """The surviving weights of one network. Units and rows are numbered within their layer (see rows.Columns).
 
     Attributes
     ----------

@@ -17,6 +17,9 @@ from tickets.stack.memory import Sizes, sizes_of
 from tickets.stack.vectorised import cannot_vectorise
 from tickets.tasks import Task, is_plain_cross_entropy, task_of
 
+# The obstacle of strategies that compute the gradient of `Workload.has_plain_loss` by hand.
+ONLY_PLAIN_LOSS = "its gradient is that of train.loss = 'cross_entropy' without label smoothing or class weights"
+
 
 @dataclass(frozen=True, eq=False)
 class Workload:
@@ -82,9 +85,9 @@ class Workload:
 
     @property
     def lanes(self) -> int:
-        """Parts of a stack that may train side by side, each in a thread of its own.
+        """Shards of a stack that may train side by side, each in a thread of its own.
 
-        On a CPU each thread is a lane and trains its part of the stack alone: no lane waits for another, where a
+        On a CPU each thread is a lane and trains its shard of the stack alone: no lane waits for another, where a
         kernel shared by all threads would wait for the slowest at every operation. Models that draw random numbers
         have one lane, for the generator that they draw from is shared, and so have all others that vmap cannot train.
         """

@@ -32,7 +32,7 @@ from tickets.store.saved import Saved
 from tickets.store.status import RunStatus, status
 from tickets.store.stored_networks import StoredNetwork, read_networks
 from tickets.store.ticket import Ticket, read_trained
-from tickets.store.verify import Problem, code_named, verify
+from tickets.store.verify import Finding, code_named, verify
 from tickets.store.writing import write_initial, write_rewind, write_round, write_run
 
 __all__ = [
@@ -40,8 +40,8 @@ __all__ = [
     "ArmRecord",
     "CohortPlan",
     "Committed",
+    "Finding",
     "Layout",
-    "Problem",
     "RoundPlan",
     "RoundRecord",
     "RunStatus",

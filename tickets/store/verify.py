@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tickets.code_hashes import named_functions
 from tickets.errors import InputError
-from tickets.sources import named_functions
 from tickets.store import contents
 from tickets.store.arrays import decode_shapes
 from tickets.store.contents import Masks, Round, Values
@@ -21,15 +21,15 @@ _IN_ROUND = frozenset({Layout.MASKS, Layout.WEIGHTS, Layout.CURVES, Layout.ROUND
 
 
 @dataclass(frozen=True)
-class Problem:
-    """A file or folder that differs from what was committed.
+class Finding:
+    """A remark about a file or folder: that it differs from what was committed, or names code outside tickets.
 
     Attributes
     ----------
     path
         Its path.
     what
-        The difference, as a sentence.
+        The remark, as a sentence.
     """
 
     path: str
@@ -51,7 +51,7 @@ class _Cohort:
     trained: set[contents.Network] = field(default_factory=set)
 
 
-def verify(folder: str | Path) -> list[Problem]:
+def verify(folder: str | Path) -> list[Finding]:
     """Find every difference between a folder and what was committed to it.
 
     Compared are the size and SHA-256 of each file; missing and additional files; missing rounds; the numbers of
@@ -66,7 +66,7 @@ def verify(folder: str | Path) -> list[Problem]:
 
     Returns
     -------
-    list of Problem
+    list of Finding
         Empty if there is no difference.
 
     Raises
@@ -78,10 +78,10 @@ def verify(folder: str | Path) -> list[Problem]:
     runs = run_folders(folder)
     if not runs:
         raise InputError(f"{folder}: no saved run in it (no */{Layout.RUN}); give a folder that `tickets run` wrote")
-    return [problem for run in runs for problem in _run(run)]
+    return [finding for run in runs for finding in _run(run)]
 
 
-def code_named(folder: str | Path) -> list[Problem]:
+def code_named(folder: str | Path) -> list[Finding]:
     """The functions outside the catalogue that the run.json files of a folder name, a note for each run.
 
     They are not differences. Functions that read saved runs neither import nor call them without `trust_code`.
@@ -99,11 +99,11 @@ def code_named(folder: str | Path) -> list[Problem]:
             continue  # `verify` reports it
         if functions:
             what = f"names code that is not part of tickets: {', '.join(functions)}; it was not called"
-            notes.append(Problem(str(run / Layout.RUN), what))
+            notes.append(Finding(str(run / Layout.RUN), what))
     return notes
 
 
-def _run(run: Path) -> Iterator[Problem]:
+def _run(run: Path) -> Iterator[Finding]:
     path = run / Layout.RUN
     try:
         file: dict[str, Any] = read_json(path)
@@ -114,11 +114,11 @@ def _run(run: Path) -> Iterator[Problem]:
     for _, cohort in cohort_folders(run):
         for replicate in (yield from _cohort(cohort, str(file.get("run", run.name)), file)):
             if replicate in owner:
-                yield Problem(str(cohort), f"replicate {replicate} is in {owner[replicate]} too")
+                yield Finding(str(cohort), f"replicate {replicate} is in {owner[replicate]} too")
             owner[replicate] = cohort.name
 
 
-def _cohort(cohort: Path, run: str, file: dict[str, Any]) -> Generator[Problem, None, list[int]]:
+def _cohort(cohort: Path, run: str, file: dict[str, Any]) -> Generator[Finding, None, list[int]]:
     """Yield the problems of a cohort; return its replicates."""
     rounds = round_folders(cohort)
     if not rounds and not (cohort / Layout.INITIAL).exists():
@@ -131,13 +131,13 @@ def _cohort(cohort: Path, run: str, file: dict[str, Any]) -> Generator[Problem, 
         yield from _values(cohort / Layout.REWIND, state)
     wholes = {number for number, part, _ in rounds if part == 0}
     for number in sorted(set(range(max((number for number, _, _ in rounds), default=-1) + 1)) - wholes):
-        yield Problem(str(round_folder(cohort, number)), "missing")
+        yield Finding(str(round_folder(cohort, number)), "missing")
     for number, part, folder in rounds:
         yield from _round(folder, number, part, state)
     return state.replicates or []
 
 
-def _values(folder: Path, state: _Cohort) -> Iterator[Problem]:
+def _values(folder: Path, state: _Cohort) -> Iterator[Finding]:
     """Check initial/ or rewind/, and store its values in `state` for the checks of the rounds."""
     state.rewound = None
     manifest = yield from _files(folder, _IN_VALUES)
@@ -147,20 +147,20 @@ def _values(folder: Path, state: _Cohort) -> Iterator[Problem]:
         values = read_values(folder)
         shapes = decode_shapes((folder / Layout.VALUES).read_bytes())
         if manifest["kind"] != folder.name:
-            yield Problem(str(folder / Layout.MANIFEST), f"is the manifest of {manifest['kind']!r}")
+            yield Finding(str(folder / Layout.MANIFEST), f"is the manifest of {manifest['kind']!r}")
         if sorted(values) != sorted(manifest["replicates"]):
-            yield Problem(str(folder / Layout.VALUES), f"replicates {sorted(values)}, not {manifest['replicates']}")
+            yield Finding(str(folder / Layout.VALUES), f"replicates {sorted(values)}, not {manifest['replicates']}")
         if state.replicates is not None and sorted(values) != sorted(state.replicates):
-            yield Problem(str(folder / Layout.VALUES), f"replicates {sorted(values)}, not {state.replicates}")
+            yield Finding(str(folder / Layout.VALUES), f"replicates {sorted(values)}, not {state.replicates}")
         for replicate, arrays in values.items():
             if {name: array.shape for name, array in arrays.items()} != shapes:
-                yield Problem(str(folder / Layout.VALUES), f"replicate {replicate}: tensors are not of their shapes")
+                yield Finding(str(folder / Layout.VALUES), f"replicate {replicate}: tensors are not of their shapes")
         state.rewound, state.shapes, state.replicates = values, shapes, list(manifest["replicates"])
     except (KeyError, TypeError, ValueError) as error:
-        yield Problem(str(folder), f"the contents do not have the layout of saved runs ({error!r})")
+        yield Finding(str(folder), f"the contents do not have the layout of saved runs ({error!r})")
 
 
-def _round(folder: Path, number: int, part: int, state: _Cohort) -> Iterator[Problem]:
+def _round(folder: Path, number: int, part: int, state: _Cohort) -> Iterator[Finding]:
     if part == 0:
         state.earlier, state.of_round, state.trained = state.of_round if number else None, None, set()
     announced = state.announced
@@ -179,19 +179,19 @@ def _round(folder: Path, number: int, part: int, state: _Cohort) -> Iterator[Pro
         for table in probe_tables(manifest["files"]):
             yield from _at(folder / f"{table}{Layout.TABLE}", contents.probe_table_problems(saved, table))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        yield Problem(str(folder), f"the contents do not have the layout of saved runs ({error!r})")
+        yield Finding(str(folder), f"the contents do not have the layout of saved runs ({error!r})")
 
 
-def _manifest(saved: Round, state: _Cohort) -> Iterator[Problem]:
+def _manifest(saved: Round, state: _Cohort) -> Iterator[Finding]:
     path = saved.folder / Layout.MANIFEST
     yield from _at(path, contents.manifest_problems(saved, state.replicates))
     twice = saved.trained & state.trained
     if twice:
-        yield Problem(str(path), f"{len(twice)} networks were trained in another part of the round too")
+        yield Finding(str(path), f"{len(twice)} networks were trained in another part of the round too")
     state.trained |= saved.trained
 
 
-def _masks(saved: Round, state: _Cohort, announced: Masks | None) -> Iterator[Problem]:
+def _masks(saved: Round, state: _Cohort, announced: Masks | None) -> Iterator[Finding]:
     path = saved.folder / Layout.MASKS
     masks = contents.read_masks(saved.read(Layout.MASKS))
     if saved.part == 0:
@@ -209,7 +209,7 @@ def _masks(saved: Round, state: _Cohort, announced: Masks | None) -> Iterator[Pr
         yield from _at(path, contents.mask_problems(saved, masks, state.of_round))
 
 
-def _networks(saved: Round, state: _Cohort) -> Iterator[Problem]:
+def _networks(saved: Round, state: _Cohort) -> Iterator[Finding]:
     masks = contents.read_masks(saved.read(Layout.MASKS))
     for name in (Layout.WEIGHTS, Layout.TRAINED):
         if name not in saved.manifest["files"]:
@@ -226,10 +226,10 @@ def _networks(saved: Round, state: _Cohort) -> Iterator[Problem]:
             yield from _at(path, contents.start_problems(arrays, state.of_round, starts))
 
 
-def _files(folder: Path, needed: frozenset[str]) -> Generator[Problem, None, Manifest | None]:
+def _files(folder: Path, needed: frozenset[str]) -> Generator[Finding, None, Manifest | None]:
     """Yield the problems of a committed folder's files; return its manifest, or None if there are any."""
     if not folder.is_dir():
-        yield Problem(str(folder), "missing")
+        yield Finding(str(folder), "missing")
         return None
     try:
         manifest = read_manifest(folder)
@@ -239,14 +239,14 @@ def _files(folder: Path, needed: frozenset[str]) -> Generator[Problem, None, Man
     wrong = {name: file_problem(folder, name, manifest) for name in sorted({*manifest["files"], *needed})}
     there = {entry.name for entry in folder.iterdir()}
     wrong.update(dict.fromkeys(there - {*manifest["files"], Layout.MANIFEST}, "not in the manifest"))
-    problems = [Problem(str(folder / name), what) for name, what in sorted(wrong.items()) if what]
+    problems = [Finding(str(folder / name), what) for name, what in sorted(wrong.items()) if what]
     yield from problems
     return None if problems else manifest
 
 
-def _at(path: Path, problems: Iterator[str]) -> Iterator[Problem]:
-    return (Problem(str(path), what) for what in problems)
+def _at(path: Path, problems: Iterator[str]) -> Iterator[Finding]:
+    return (Finding(str(path), what) for what in problems)
 
 
-def _unreadable(path: Path, error: InputError) -> Problem:
-    return Problem(str(path), str(error).removeprefix(f"{path}: "))
+def _unreadable(path: Path, error: InputError) -> Finding:
+    return Finding(str(path), str(error).removeprefix(f"{path}: "))

@@ -12,7 +12,7 @@ from tickets.tasks.users_loss import UsersLoss
 from tickets.users_code import one_line
 
 _ROUNDING = 1e-9  # relative, of sums in float64
-_DOUBLED = 1e-3  # relative: the loss of a batch and the batch again, over that of the batch, beside 2
+_DOUBLED = 1e-3  # relative tolerance of loss(batch twice) / loss(batch) == 2
 
 
 def check_loss(task: UsersLoss, module: nn.Module, examples: Examples, batch_size: int) -> None:

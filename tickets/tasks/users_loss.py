@@ -33,7 +33,7 @@ class UsersLoss:
     name : str
         "module:function".
     function : callable
-        What the name stands for.
+        The imported function.
     """
 
     name: str

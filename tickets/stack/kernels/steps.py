@@ -2,7 +2,7 @@
 
 Activations and slopes (gradients of the loss by the input of a unit) have one row for each unit and one column for each
 example, so that an edge multiplies a row by a number. Images have one row for each unit and pixel, so that an edge
-multiplies a whole line. layout.py defines the places of the rows, wiring.py the edges. Examples are processed in tiles
+multiplies a whole line. rows.py defines the places of the rows, wiring.py the edges. Examples are processed in tiles
 of SEVERAL vectors of columns; the last tile has as many whole vectors as it needs. Layers that read images process a
 tile vector by vector, so that their workspace stays in the cache.
 """
@@ -25,7 +25,7 @@ _copy = copier()
 class Room(NamedTuple):
     """Workspace.
 
-    outputs, slopes: output_rows of the Layout x the columns of a tile. column: the columns of a tile. gradients:
+    outputs, slopes: output_rows of the RowLayout x the columns of a tile. column: the columns of a tile. gradients:
     (edges,). bias_gradients: (units,). weights: (backward edges,). Gradients of padding and of idle units stay 0.
     """
 
@@ -40,7 +40,7 @@ class Room(NamedTuple):
 class Images(NamedTuple):
     """The layers that read images, and their workspace.
 
-    layers: their number. border, slope_border: of the Layout. passed, chosen: image_rows and chosen_rows for each
+    layers: their number. border, slope_border: of the RowLayout. passed, chosen: image_rows and chosen_rows for each
     vector of a tile. lines, slopes, back: line_rows, image_slope_rows and back_rows for one vector. given,
     given_slopes: flat_rows for a tile.
     """
@@ -62,7 +62,7 @@ def lay_out(examples, places, rows, given, run, tile, tiles):
     """Write batches of examples in the form that `take_steps` reads.
 
     examples: (n, inputs). places: (steps, batch) int64. rows, given, run: given_rows, given (inputs,) and given_run of
-    the Layout. tile: columns of a tile. tiles: (steps, rows x columns), the argument x of `take_steps`.
+    the RowLayout. tile: columns of a tile. tiles: (steps, rows x columns), the argument x of `take_steps`.
     """
     inputs, batch = examples.shape[1], places.shape[1]
     columns, lanes = tiles.shape[1] // rows, VECTOR_BYTES // tiles.itemsize
@@ -187,7 +187,7 @@ def take_steps(
     """Train one network for len(rates) steps.
 
     x: (steps, rows x columns), tile after tile, each (rows, its columns), 0 past the end of the batch; with images,
-    vector after vector. labels: (steps, batch) int64. rows, frame: given_rows and frame of the Layout. idle to
+    vector after vector. labels: (steps, batch) int64. rows, frame: given_rows and frame of the RowLayout. idle to
     backward_edge: of the Wiring. weights: (edges,), biases: (units,), bias_learns: (units,) bool. weight_moments:
     (2, edges), bias_moments: (2, units). Arrays over edges or units may be padded. images: None if no layer reads
     images. taken: optimizer steps before these. rates: (steps,) float64.

@@ -14,7 +14,7 @@ from tickets.data import Examples
 from tickets.errors import InputError
 from tickets.stack.feed import NetworkSeeds
 from tickets.stack.networks import Stack
-from tickets.stack.part import Part
+from tickets.stack.shard import Shard
 from tickets.stack.strategies.strategy import Strategy
 from tickets.stack.workload import Workload
 
@@ -33,7 +33,7 @@ class Choice:
     reason
         Why it was chosen.
     lanes
-        How many parts of a stack train side by side.
+        How many shards of a stack train side by side.
     takes_over
         {strategy: share}, in order of preference: a stack whose networks all have at most this share of their
         multiplications left is trained by that strategy instead.
@@ -113,7 +113,7 @@ def begin(
     examples: Examples,
     recipe: TrainConfig,
     device: torch.device,
-) -> Part:
+) -> Shard:
     """Networks made ready to train by the strategy with this name, by this recipe, on this device."""
     return strategy_named(name).begin(replace(workload, recipe=recipe, device=device), start, seeds, examples)
 

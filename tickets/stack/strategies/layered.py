@@ -14,10 +14,10 @@ from tickets.stack.feed import NetworkSeeds
 from tickets.stack.layered import Layered
 from tickets.stack.memory import Bytes
 from tickets.stack.networks import Stack
-from tickets.stack.part import Part
+from tickets.stack.shard import Shard
 from tickets.stack.stepwise import stepwise_bytes
 from tickets.stack.strategies.strategy import Preference, Strategy
-from tickets.stack.workload import Workload
+from tickets.stack.workload import ONLY_PLAIN_LOSS, Workload
 
 _LETTERS = {nn.ReLU: "R", nn.Dropout: "D"}
 _BETWEEN = re.compile("R*D?")
@@ -37,7 +37,7 @@ class LayeredStrategy(Strategy):
         if workload.recipe.precision == "bf16":
             return "computes in float32, not in train.precision = 'bf16'"
         if not workload.has_plain_loss:
-            return "its gradient is that of train.loss = 'cross_entropy' without label smoothing or class weights"
+            return ONLY_PLAIN_LOSS
         if chain is None or not chain.complete or not chain.linear or not all(map(_is_plain, chain.links)):
             return "the model must be an nn.Sequential of Flatten, Linear, ReLU and Dropout"
         return None
@@ -54,7 +54,7 @@ class LayeredStrategy(Strategy):
         """It holds one set of a batch's activations for each network."""
         return Bytes(stepwise_bytes(workload.sizes) + workload.batch_activations)
 
-    def begin(self, workload: Workload, start: Stack, seeds: Sequence[NetworkSeeds], examples: Examples) -> Part:
+    def begin(self, workload: Workload, start: Stack, seeds: Sequence[NetworkSeeds], examples: Examples) -> Shard:
         """See Strategy."""
         chain = workload.anatomy.chain
         assert chain is not None

@@ -9,14 +9,14 @@ from tickets.stack.feed import NetworkSeeds
 from tickets.stack.looped import Looped
 from tickets.stack.memory import Bytes
 from tickets.stack.networks import Stack
-from tickets.stack.part import Part
+from tickets.stack.shard import Shard
 from tickets.stack.stepwise import Stepwise, stepwise_bytes
 from tickets.stack.strategies.strategy import Preference, Strategy
 from tickets.stack.workload import Workload
 
 
 class LoopedStrategy(Strategy):
-    """For every model, once the strategies before it are passed over: its time is that of a tuned loop a lane."""
+    """The fallback for every model. As fast as a tuned loop in each lane."""
 
     def obstacle(self, workload: Workload) -> str | None:
         """None: it trains every model."""
@@ -30,7 +30,7 @@ class LoopedStrategy(Strategy):
         """Each network has a batch of inputs; each lane has two sets of activations, outputs and gradients."""
         return Bytes(stepwise_bytes(workload.sizes) + workload.batch_inputs, 2 * workload.batch_activations)
 
-    def begin(self, workload: Workload, start: Stack, seeds: Sequence[NetworkSeeds], examples: Examples) -> Part:
+    def begin(self, workload: Workload, start: Stack, seeds: Sequence[NetworkSeeds], examples: Examples) -> Shard:
         """See Strategy."""
-        execution = Looped(workload.anatomy.module, loss=workload.task.loss)
+        execution = Looped(workload.anatomy.module, workload.task.loss)
         return Stepwise(execution, start, seeds, examples, workload.recipe, workload.device)

@@ -8,8 +8,8 @@ from tickets.data import Examples
 from tickets.stack.feed import NetworkSeeds
 from tickets.stack.memory import Bytes
 from tickets.stack.networks import Stack
-from tickets.stack.part import Part
 from tickets.stack.plain import Plain
+from tickets.stack.shard import Shard
 from tickets.stack.stepwise import stepwise_bytes
 from tickets.stack.strategies.strategy import Preference, Strategy
 from tickets.stack.workload import Workload
@@ -35,6 +35,6 @@ class PlainStrategy(Strategy):
         held = stepwise_bytes(workload.sizes) + workload.sizes.values + workload.batch_inputs
         return Bytes(held, 2 * workload.batch_activations)
 
-    def begin(self, workload: Workload, start: Stack, seeds: Sequence[NetworkSeeds], examples: Examples) -> Part:
+    def begin(self, workload: Workload, start: Stack, seeds: Sequence[NetworkSeeds], examples: Examples) -> Shard:
         """See Strategy."""
         return Plain(workload.build, start, seeds, examples, workload.recipe, workload.device)

@@ -14,15 +14,15 @@ from tickets.data import Examples
 from tickets.stack.chain import Chain
 from tickets.stack.feed import NetworkSeeds
 from tickets.stack.jit import OFF, jit_is_off
-from tickets.stack.layout import lay_out_chain
 from tickets.stack.looped import Looped
 from tickets.stack.memory import Bytes
 from tickets.stack.networks import Stack
-from tickets.stack.part import Part
 from tickets.stack.planes import lay_out_planes
+from tickets.stack.rows import lay_out_chain
+from tickets.stack.shard import Shard
 from tickets.stack.stepwise import Stepwise, stepwise_bytes
 from tickets.stack.strategies.strategy import Preference, Strategy
-from tickets.stack.workload import Workload
+from tickets.stack.workload import ONLY_PLAIN_LOSS, Workload
 
 # Shares of the multiplications left up to which it is the fastest, measured on x86 processors.
 IMAGES_UP_TO = 0.75  # of a chain of convolutions, times the share of whole vectors that a batch fills
@@ -63,7 +63,7 @@ class SparseStrategy(Strategy):
                 "(pruned = 'initial') are part of the network"
             )
         if workload.anatomy.kernel_chain and not workload.has_plain_loss:
-            return "its gradient is that of train.loss = 'cross_entropy' without label smoothing or class weights"
+            return ONLY_PLAIN_LOSS
         if not workload.on_cpu or not (workload.anatomy.kernel_chain or workload.anatomy.convolutions):
             return (
                 "the model must have Conv2d layers (without groups or dilation) or be an nn.Sequential of Linear "
@@ -94,19 +94,19 @@ class SparseStrategy(Strategy):
         return super().chunk(workload, networks) if workload.anatomy.has_images else EVALUATED
 
     def bytes(self, workload: Workload, left: float = 1.0) -> Bytes:
-        """Each surviving weight takes EDGE, and WIRED at the beginning; a whole copy is made when it is asked for."""
+        """EDGE bytes per surviving weight, plus WIRED during set-up; full tensors are created on demand."""
         chain = workload.anatomy.kernel_chain
         if chain is None:
             return _plane_bytes(workload)
         return _vector_bytes(workload, left) if chain.linear else _image_bytes(workload, chain)
 
-    def begin(self, workload: Workload, start: Stack, seeds: Sequence[NetworkSeeds], examples: Examples) -> Part:
+    def begin(self, workload: Workload, start: Stack, seeds: Sequence[NetworkSeeds], examples: Examples) -> Shard:
         """See Strategy. Raises ValueError if pruned weights are to be anything but 0."""
         if start.pruned_values:
             raise ValueError("`sparse` computes with the surviving weights alone, so that pruned weights must be 0")
         recipe, device, chain = workload.recipe, workload.device, workload.anatomy.kernel_chain
         if chain is None:
-            execution = Looped(workload.anatomy.module, start.masks, workload.task.loss)
+            execution = Looped(workload.anatomy.module, workload.task.loss, start.masks)
             return Stepwise(execution, start, seeds, examples, recipe, device)
         from tickets.stack.sparse import Sparse  # its compiler takes half a second to import
 

@@ -11,7 +11,7 @@ from tickets.data import Examples
 from tickets.stack.feed import NetworkSeeds
 from tickets.stack.memory import Bytes, evaluation_chunk
 from tickets.stack.networks import Stack
-from tickets.stack.part import Part
+from tickets.stack.shard import Shard
 from tickets.stack.workload import Workload
 
 
@@ -60,11 +60,11 @@ class Strategy(ABC):
         """Memory that it takes; left: the largest share of their weights that the networks have left."""
 
     @abstractmethod
-    def begin(self, workload: Workload, start: Stack, seeds: Sequence[NetworkSeeds], examples: Examples) -> Part:
+    def begin(self, workload: Workload, start: Stack, seeds: Sequence[NetworkSeeds], examples: Examples) -> Shard:
         """Networks made ready to train from `start`, one seed each; `examples` are on the workload's device."""
 
     def lanes(self, workload: Workload) -> int:
-        """How many parts of a stack train side by side, in threads."""
+        """How many shards of a stack train side by side, in threads."""
         return workload.lanes
 
     def chunk(self, workload: Workload, networks: int) -> int:

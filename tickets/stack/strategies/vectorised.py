@@ -9,7 +9,7 @@ from tickets.stack.captured import begin_steps
 from tickets.stack.feed import NetworkSeeds
 from tickets.stack.memory import Bytes
 from tickets.stack.networks import Stack
-from tickets.stack.part import Part
+from tickets.stack.shard import Shard
 from tickets.stack.stepwise import stepwise_bytes
 from tickets.stack.strategies.strategy import Preference, Strategy
 from tickets.stack.vectorised import Vectorised
@@ -71,6 +71,6 @@ class VectorisedStrategy(Strategy):
         """It holds two sets of a batch's activations for each network: outputs, and gradients on the way back."""
         return Bytes(stepwise_bytes(workload.sizes) + 2 * workload.batch_activations)
 
-    def begin(self, workload: Workload, start: Stack, seeds: Sequence[NetworkSeeds], examples: Examples) -> Part:
+    def begin(self, workload: Workload, start: Stack, seeds: Sequence[NetworkSeeds], examples: Examples) -> Shard:
         """See Strategy."""
         return begin_steps(Vectorised(workload.anatomy.module, workload.task.loss), workload, start, seeds, examples)

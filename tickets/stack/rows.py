@@ -62,7 +62,7 @@ class Columns:
 
 
 @dataclass(frozen=True)
-class Layout:
+class RowLayout:
     """The memory layout of a chain. Sizes are in rows.
 
     Attributes
@@ -76,7 +76,7 @@ class Layout:
     given
         The row of each number of an example.
     given_run
-        So many consecutive numbers of an example have consecutive rows.
+        The number of consecutive inputs that occupy consecutive rows.
     given_rows
         An example with the zeros around it.
     image_rows, chosen_rows, line_rows
@@ -141,7 +141,7 @@ class _Rows:
         return (self.inner + channels[:, None, None] * self.unit + high[:, None] * self.line + wide).astype(np.int64)
 
 
-def lay_out_chain(links: Sequence[Link]) -> Layout:
+def lay_out_chain(links: Sequence[Link]) -> RowLayout:
     """The memory layout of a chain."""
     images, flat = ([link for link in links if (link.kernel is not None) == one] for one in (True, False))
     given, read = _Rows(links[0].inputs, links[0].padding), _Rows((math.prod(flat[0].inputs), 1, 1))
@@ -164,7 +164,7 @@ def lay_out_chain(links: Sequence[Link]) -> Layout:
         frame[place] = [rows.first if place == "source" else rows.inner for rows in images_there]
         frame[f"{place}_line"] = [rows.line for rows in images_there]
         frame[f"{place}_unit"] = [rows.unit for rows in images_there]
-    return Layout(
+    return RowLayout(
         frame=frame,
         images=len(images),
         columns=tuple(_columns(*each) for each in zip(links, sources, slopes, strict=True)),
@@ -208,7 +208,7 @@ def _end(images: Sequence[_Rows]) -> int:
 
 
 def _run(rows: Ints) -> int:
-    """The largest number such that consecutive groups of so many rows are contiguous."""
+    """The largest block size for which the rows of each block are contiguous."""
     return int(np.gcd.reduce([*np.flatnonzero(np.diff(rows) != 1) + 1, len(rows)]))
 
 

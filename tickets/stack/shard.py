@@ -1,4 +1,4 @@
-"""Some networks of a stack while they train: the interface that every strategy fills."""
+"""A shard of a stack: some of its networks, while they train in one lane. Every strategy implements the interface."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from tickets.stack.networks import Stack, Tensors
 
 
-class Part(Protocol):
+class Shard(Protocol):
     """R networks in training. All strategies give the same numbers, to the last few bits."""
 
     def advance(self, first: int, last: int, tick: Callable[[int], None], stopped: threading.Event) -> None:

@@ -19,24 +19,24 @@ def tanh_net(input_shape: tuple[int, ...], classes: int, bias: bool = False) -> 
 
 
 class Wrong:
-    """A part that has gone wrong in one way."""
+    """A shard that has gone wrong in one way."""
 
-    def __init__(self, part, way: str) -> None:
-        self.part, self.way = part, way
+    def __init__(self, shard, way: str) -> None:
+        self.shard, self.way = shard, way
 
     def __getattr__(self, name: str):
-        return getattr(self.part, name)
+        return getattr(self.shard, name)
 
     def advance(self, *arguments) -> None:
         if self.way == "fails":
             raise RuntimeError("there is no such step")
-        self.part.advance(*arguments)
+        self.shard.advance(*arguments)
 
     def logits(self, x):
-        return self.part.logits(x) * (1.01 if self.way == "outputs" else 1)
+        return self.shard.logits(x) * (1.01 if self.way == "outputs" else 1)
 
     def standing(self, step: int):
-        stack = self.part.standing(step)
+        stack = self.shard.standing(step)
         if self.way == "weights":
             changed = {name: tensor * (1 + 1e-4) for name, tensor in stack.parameters.items()}
             return dataclasses.replace(stack, parameters=changed)
@@ -52,8 +52,8 @@ def going_wrong(monkeypatch, *strategies: str, way: str = "weights") -> list[str
 
     def watched(strategy, *arguments, **options):
         asked.append(strategy)
-        part = begin(strategy, *arguments, **options)
-        return Wrong(part, way) if strategy in strategies else part
+        shard = begin(strategy, *arguments, **options)
+        return Wrong(shard, way) if strategy in strategies else shard
 
     monkeypatch.setattr(guard, "begin", watched)
     return asked

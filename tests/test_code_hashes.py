@@ -10,7 +10,7 @@ import uuid
 
 import pytest
 
-from tickets.sources import named_functions, source_hashes, where_from
+from tickets.code_hashes import named_functions, source_hashes, where_from
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_a_function_of_a_notebook_counts_by_its_own_source_and_one_without_any_h
 def test_a_function_of_the_script_itself_counts_by_the_script(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
-        "import beside\nfrom tickets.sources import source_hashes\n"
+        "import beside\nfrom tickets.code_hashes import source_hashes\n"
         "def net(): ...\nprint(source_hashes(['__main__:net']))\n"
     )
     (tmp_path / "beside.py").write_text("x = 1\n")
