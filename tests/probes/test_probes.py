@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 from fitted_runs import fitted, source
+from played_rounds import play
 from torch import Tensor, nn
 
 from tickets import process_state
@@ -33,17 +34,6 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
-
-
-def play(arms: list[Any] = ["ticket"], replicates: int = 3, lanes: int = 1, at_once: int = 99, **changes: Any):  # noqa: B006
-    """Round 0 of a run with these probes."""
-    given = {"arms": arms, "train": {"steps": 4, "batch_size": 8, "evaluate_every": 2}, **changes}
-    one = fitted(replicates=replicates, **given)
-    plan = dataclasses.replace(plan_execution(one, CPU), lanes=lanes, networks_at_once=at_once, threads=lanes)
-    ready = ready_run(one, plan, CPU)
-    chains = [first_chain(ready, replicate) for replicate in range(replicates)]
-    pairs = [(arm if isinstance(arm, ArmConfig) else ArmConfig(name=arm), 0) for arm in arms]
-    return train_round(ready, "id", chains, 0, pairs)
 
 
 def lengths(networks: Networks):

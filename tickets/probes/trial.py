@@ -1,6 +1,6 @@
 """A run's probes tried on initial values, before anything is written or trained.
 
-What a probe does wrong at every call is found here, and not after the first round. Nothing that is made here is kept.
+Errors that a probe makes at every call are found before the first round. The results are discarded.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from tickets.config import Run
 from tickets.data import Examples
 from tickets.errors import InputError, UserCodeError
 from tickets.measures import Label
+from tickets.probes.lent import Lent
 from tickets.probes.networks import Context, Networks, Tensors, nothing_trained, stacked
 from tickets.probes.probe import Probe
 from tickets.probes.rows import NETWORK, differing, kinds_of
@@ -53,8 +54,8 @@ def try_probes(
     InputError
         If a probe cannot measure this run, fails, or gives other columns at one call than at another.
     """
-    few = replace(context, examples=_first_of(context.examples))
-    made = _Made(few, values, tuple(prunable))
+    few = _first_of(context.examples)
+    made = _Made(replace(context, read_examples=lambda: few), values, tuple(prunable))
     tried: list[Probe] = []
     problems: list[str] = []
     failed: UserCodeError | None = None
@@ -126,14 +127,14 @@ class _Made:
 
 def _tried(probe: Probe, made: _Made) -> Probe:
     last, numbers = made.run.train.steps, (0, 1) if made.run.rounds else (0,)
-    before = [tensor.clone() for tensor in _tensors(made.context.examples)]
+    lent = Lent(made.context)
     columns: dict[str, str] | None = None
     for number, diverged in [*((number, False) for number in numbers), (0, True)]:
         carry: dict[str, Tensor] = {}
         for step in (0, last) if probe.at_steps else (last,):
             networks = replace(made.networks(number, step, diverged), carry=carry)
             when = f"{WHEN}: round {number}, step {step}" + (", one network diverged" if diverged else "")
-            measured = probe.measure(networks, when)
+            measured = probe.measure(networks, when, lent)
             found = kinds_of(measured) if measured and len(measured[NETWORK]) else {}
             if columns and found and (differ := differing(columns, found)):
                 raise UserCodeError(
@@ -141,8 +142,7 @@ def _tried(probe: Probe, made: _Made) -> Probe:
                     "same columns each time, NaN where there is nothing to measure"
                 )
             columns = columns or found
-    if not all(map(torch.equal, before, _tensors(made.context.examples))):
-        raise UserCodeError(f"probe {probe.name!r}: writes to networks.examples; write to a clone of them ({WHEN})")
+    lent.check_bits(f"probe {probe.name!r} ({WHEN})")
     return replace(probe, columns=columns or None)
 
 
@@ -152,10 +152,6 @@ def _first_of(examples: Examples) -> Examples:
         name: tensor[:EXAMPLES].clone() for name, tensor in vars(examples).items() if isinstance(tensor, Tensor)
     }
     return replace(examples, **cut)
-
-
-def _tensors(examples: Examples) -> list[Tensor]:
-    return [value for value in vars(examples).values() if isinstance(value, Tensor)]
 
 
 def _moved(value: Tensor, mask: Tensor | None, step: int, generator: torch.Generator) -> Tensor:
