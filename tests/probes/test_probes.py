@@ -208,6 +208,10 @@ def fails(networks: Networks):
     raise KeyError("oops")
 
 
+def exits(networks: Networks):
+    raise SystemExit(3)
+
+
 def other_columns(networks: Networks):
     return [{"network": 0, "x" if networks.round else "y": 1.0}]
 
@@ -250,6 +254,7 @@ def carries_a_list(networks: Networks):
             f"{HERE}:fails",
             r"probe '.*:fails' fails \(tried on initial values, before any training: round 0, step 4\): KeyError: 'oo",
         ),
+        (f"{HERE}:exits", r"probe '.*:exits' fails \(tried on initial values.*\): SystemExit: 3"),
         (f"{HERE}:other_columns", r"its columns are not the same at each call: \(y: number\) and \(x: number\)"),
         (
             f"{HERE}:no_diverged",

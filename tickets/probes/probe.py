@@ -123,7 +123,7 @@ class Probe:
                 rows = list(returned) if isinstance(returned, Iterator) else returned  # a generator runs only now
         except InputError as error:
             raise UserCodeError([f"probe {self.name!r} ({when}): {problem}" for problem in error.problems]) from error
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise UserCodeError(f"probe {self.name!r} fails ({when}): {one_line(error)}{_hint(networks)}") from error
         if wrong := [name for name, kept in networks.carry.items() if not isinstance(kept, Tensor)]:
             raise UserCodeError(
