@@ -68,6 +68,11 @@ class Measurements:
         self._found: dict[str, dict[tuple[int, int], Columns]] = {probe.table: {} for probe in probes}
         self._probes = {probe.table: probe for probe in probes}
 
+    @property
+    def alone(self) -> bool:
+        """Whether a function of the user's is called in training: no other network may be trained meanwhile."""
+        return any(not probe.is_own for probe in self._at_steps)
+
     def observer(self, labels: Sequence[Label], start: Stack) -> Observe | None:
         """What a training is to call with its networks at each evaluated step; None if no probe asks for it.
 

@@ -36,6 +36,7 @@ def at_steps(probe: Function) -> Function:
     """Have a probe called at every evaluated step, and not only when a round has been trained.
 
     It is called with some of a round's networks at a time, those that train together. Its table gets a column `step`.
+    While a function of the user's is called, no network is trained.
     """
     setattr(probe, _AT_STEPS, True)
     return probe
