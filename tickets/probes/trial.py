@@ -22,10 +22,9 @@ from tickets.probes.networks import Context, Networks, Tensors, nothing_trained,
 from tickets.probes.probe import Probe
 from tickets.probes.rows import NETWORK, differing, kinds_of
 from tickets.seeds import stream
+from tickets.stand_ins import WHEN, moved
 
 EXAMPLES = 64  # of each kind: enough for a probe that compares examples
-MOVED = 0.01  # the standard deviation of what is added to initial values to stand for trained ones
-WHEN = "tried on initial values, before any training"
 
 
 def try_probes(
@@ -94,7 +93,10 @@ class _Made:
         initial = {name: value * masks[name] if name in masks else value for name, value in initial.items()}
         seed = stream(self.run.seed, "probe", "trial", number, step)
         generator = torch.Generator().manual_seed(seed)
-        values = {name: _moved(value, masks.get(name), step, generator) for name, value in initial.items()}
+        values = {name: value.clone() for name, value in initial.items()}
+        if step > 0:
+            values = moved(initial, generator)
+            values |= {name: values[name].where(mask, initial[name]) for name, mask in masks.items()}
         for value in values.values():
             if diverged and value.is_floating_point():
                 value[-1] = torch.nan
@@ -152,11 +154,3 @@ def _first_of(examples: Examples) -> Examples:
         name: tensor[:EXAMPLES].clone() for name, tensor in vars(examples).items() if isinstance(tensor, Tensor)
     }
     return replace(examples, **cut)
-
-
-def _moved(value: Tensor, mask: Tensor | None, step: int, generator: torch.Generator) -> Tensor:
-    """The values, after step 0 a little moved, as if they had been trained."""
-    if not value.is_floating_point() or step == 0:
-        return value.clone()
-    noise = MOVED * torch.randn(value.shape, generator=generator).to(value.dtype)
-    return value + (noise if mask is None else noise * mask)
