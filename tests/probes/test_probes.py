@@ -16,6 +16,7 @@ from played_rounds import play, ready_to_play, round_of
 from torch import Tensor, nn
 
 from tickets import process_state
+from tickets.arms import Origin, Start
 from tickets.catalogue import ARMS
 from tickets.chains import first_chain
 from tickets.config import ArmConfig
@@ -109,6 +110,29 @@ def test_networks_that_start_at_several_steps_are_in_one_table() -> None:
     assert {(r, a): v for r, a, v in after[["replicate", "arm", "length"]].values.tolist()} == by_network
     ends = table[table["step"] == 6].set_index(["replicate", "arm"])["length"]
     assert all(ends[key] == pytest.approx(value) for key, value in by_network.items())
+
+
+def steps(networks: Networks):
+    return [{"network": 0, "at": networks.step}]
+
+
+def with_steps(count: int) -> Any:
+    def rule(origin: Origin, mask: Any) -> Start:
+        recipe = origin.recipe.model_copy(update={"steps": count})
+        return Start(dict(origin.rewound), optimizer=None, step=origin.step, recipe=recipe)
+
+    return rule
+
+
+longer = with_steps(6)
+
+
+def test_the_step_after_a_round_is_the_last_one_of_the_networks_if_they_share_it() -> None:
+    arms: list[Any] = ["ticket", {"name": "longer", "values": f"{HERE}:longer"}]
+    ready = ready_to_play(arms=arms, probes=[f"{HERE}:steps"], replicates=2)
+    ticket, own = ready.run.arms
+    found = [round_of(ready, some).tables["steps"]["at"].item() for some in ([ticket], [own], [ticket, own])]
+    assert found == [4, 6, 4]
 
 
 @at_steps

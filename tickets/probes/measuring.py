@@ -62,6 +62,7 @@ class Measurements:
     ) -> None:
         self._run, self._context, self._earlier, self._next_masks = run, context, earlier, next_masks
         self._lent = Lent(context)
+        self._last: set[int] = set()  # the last steps of the networks that were trained
         self._at_steps = [probe for probe in probes if probe.at_steps]
         self._afterwards = [probe for probe in probes if not probe.at_steps]
         self._labels: list[Label] = []  # of every network that was trained, stack after stack
@@ -73,7 +74,7 @@ class Measurements:
         """Whether a function of the user's is called in training: no other network may be trained meanwhile."""
         return any(not probe.is_own for probe in self._at_steps)
 
-    def observer(self, labels: Sequence[Label], start: Stack) -> Observe | None:
+    def observer(self, labels: Sequence[Label], start: Stack, last: int) -> Observe | None:
         """What a training is to call with its networks at each evaluated step; None if no probe asks for it.
 
         Parameters
@@ -82,7 +83,10 @@ class Measurements:
             Of the networks that are trained as one stack.
         start
             The stack before training, on the CPU.
+        last
+            The step at which they have been trained.
         """
+        self._last.add(last)
         first = len(self._labels)
         self._labels += labels
         if not self._at_steps:
@@ -126,7 +130,8 @@ class Measurements:
                 [network.mask for network in networks],
             )
         )
-        whole = self._networks(labels, self._context.run.train.steps, values, initial, masks, {})
+        step = next(iter(self._last)) if len(self._last) == 1 else self._context.run.train.steps
+        whole = self._networks(labels, step, values, initial, masks, {})
         for probe in self._afterwards:
             self._keep(probe, whole, 0)
             if not probe.is_own:
