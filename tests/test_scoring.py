@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 import re
+import sys
 from typing import Any
 
 import numpy as np
@@ -112,6 +113,7 @@ def test_what_is_no_score_names_the_function_the_tensor_and_the_round(score: Any
         (lambda some: {}, "returned nothing for weight, must return a tensor for each of weight (round 3"),
         (lambda some: {**some.trained, "bias": 1}, "returned scores for bias, must return them for weight and nothing"),
         (lambda some: 1 / 0, "fails (round 3, replicate 1): ZeroDivisionError: division by zero"),
+        (lambda some: sys.exit(3), "fails (round 3, replicate 1): SystemExit: 3"),
         (lambda some: some.trained.abs(), "decorate it with tickets.scores.by_tensor"),
     ],
 )

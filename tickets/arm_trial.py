@@ -16,12 +16,10 @@ from tickets.roles import FRESH_DRAW, ArmStart
 from tickets.seeds import stream
 from tickets.selection import Candidates
 from tickets.stack.optimizers import state_names
+from tickets.stand_ins import WHEN, moved
 from tickets.users_code import one_line
 
 Tensors = Mapping[str, Tensor]
-
-MOVED = 0.01  # the standard deviation of what is added to initial values to stand for trained ones
-WHEN = "tried on initial values, before any training"
 
 
 @dataclass(frozen=True)
@@ -216,13 +214,3 @@ def _all_equal(one: Tensors, other: Tensors) -> bool:
 
 def _same(one: Tensor, other: Tensor, mask: Tensor | None) -> bool:
     return torch.equal(one, other) if mask is None else torch.equal(one[mask], other[mask])
-
-
-def moved(values: Tensors, generator: torch.Generator) -> dict[str, Tensor]:
-    """The values with a little noise, to stand for trained ones."""
-    return {
-        name: value + MOVED * torch.randn(value.shape, generator=generator).to(value.dtype)
-        if value.is_floating_point()
-        else value.clone()
-        for name, value in values.items()
-    }

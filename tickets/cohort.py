@@ -31,6 +31,7 @@ from tickets.store import (
     RoundRecord,
     append_event,
     arm_options,
+    check_tables,
     cohort_folder,
     read_next_masks,
     read_optimizer,
@@ -81,6 +82,8 @@ def train_cohort(
     ------
     InputError
         If the disk is full, if a committed file is damaged, or if a rule asks for trained values that are not saved.
+    UserCodeError
+        If a function of the user's fails, or a probe's columns are not those of the rounds before.
     """
     folder = cohort_folder(work.folder, work.cohort.index)
     if not work.cohort.exists:
@@ -92,6 +95,7 @@ def train_cohort(
             chains = _chains(ready, folder, plan.number)
         earlier = Stored(folder, plan, context_of(ready)).networks
         result = train_round(ready, work.run_id, chains, plan.number, _wanted(work.run, plan), tick, earlier)
+        check_tables(work.folder, result.tables, record_of(ready.probes))
         if plan.number == 0 and plan.part == 0 and work.run.rewind.step > 0:
             _commit_rewind(folder, result.chains)
         committed = write_round(folder, _record(work, plan, chains, result, ready.probes))

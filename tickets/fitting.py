@@ -187,5 +187,7 @@ def _tried(
         return ()
     fresh = _fresh(build, run)
     values = [fresh(stream(run.seed, replicate, "initial")) for replicate in range(min(run.replicates, 2))]
-    context = Context(run, examples, build, anatomy, torch.device("cpu"), chunk=len(examples.train_inputs))
+    context = Context(
+        run, lambda: examples, build, lambda: anatomy, torch.device("cpu"), chunk=len(examples.train_inputs)
+    )
     return try_probes(probes, context, values, [tensor.name for tensor in anatomy.prunable])

@@ -203,7 +203,8 @@ def train_group(
         networks_at_once=plan.networks_at_once,
         chunk=strategy_named(strategy).chunk(replace(ready.workload, recipe=group.recipe), at_once),
         keep_step=run.rewind.step if number == 0 and run.rewind.step > 0 and has_ticket else None,
-        observe=probed.observer([entry.label for entry in group.entries], stack),
+        observe=probed.observer([entry.label for entry in group.entries], stack, group.recipe.steps),
+        observe_alone=probed.alone,
         device=ready.device,
         tick=tick,
     )

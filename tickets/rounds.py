@@ -166,7 +166,7 @@ def _next_masks(ready: ReadyRun, ticket: Network, number: int, diverged: bool) -
 def context_of(ready: ReadyRun) -> Context:
     """What the run's probes get of it."""
     chunk = evaluation_chunk(1, ready.activations, ready.run.train.batch_size, ready.device)
-    return Context(ready.run, ready.examples, ready.build, ready.fitted.anatomy, ready.device, chunk)
+    return Context(ready.run, lambda: ready.examples, ready.build, lambda: ready.fitted.anatomy, ready.device, chunk)
 
 
 def _measurements(ready: ReadyRun, run: str, number: int, earlier: Earlier) -> Measurements:

@@ -54,7 +54,7 @@ def scores_of(
             scores: object = score(candidate)
     except UserCodeError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UserCodeError(f"{named}: fails ({when}): {one_line(error)}{_hint(score, error)}") from error
     problems = list(_wrong(scores, alive, may_be_nan or not candidate.is_finite))
     if problems:
@@ -63,7 +63,7 @@ def scores_of(
     return {name: scores[name].detach() for name in alive}
 
 
-def _hint(score: Score, error: Exception) -> str:
+def _hint(score: Score, error: BaseException) -> str:
     """What may be wrong where a score takes a candidate for one tensor's weights."""
     looks_so = isinstance(error, AttributeError | TypeError) and not isinstance(score, by_tensor)
     return f"; {_BY_TENSOR}" if looks_so else ""

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tickets.arm_trial import WHEN, TriedArm, moved, try_arm
+from tickets.arm_trial import TriedArm, try_arm
 from tickets.candidate import Ends
 from tickets.config import Run, TrainConfig
 from tickets.data import Examples
@@ -27,6 +27,7 @@ from tickets.seeds import stream
 from tickets.selection import Candidates
 from tickets.stack.anatomy import Anatomy
 from tickets.stack.architecture import Prunable
+from tickets.stand_ins import WHEN, moved
 
 Tensors = Mapping[str, Tensor]
 

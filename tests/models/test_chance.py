@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,11 @@ class InTraining(Net):
 
     def noise(self) -> Any:
         return 1.0 if not self.training or random.random() < 0.8 else 0.5
+
+
+class ExitsInTraining(Net):
+    def noise(self) -> Any:
+        return sys.exit(3) if self.training else torch.rand(8)
 
 
 class InEvaluation(Net):
@@ -153,6 +159,7 @@ def draws(network: type[nn.Module]) -> Any:
         (Numpy, {"numpy"}),
         (InTraining, {"python"}),
         (InEvaluation, {"torch"}),
+        (ExitsInTraining, {"torch"}),  # that it fails is reported where it is trained
         (Torch, {"torch"}),
         (Permuted, {"torch"}),
         (Dropped, {"torch"}),

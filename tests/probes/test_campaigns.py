@@ -171,6 +171,49 @@ def test_a_probe_goes_on_with_the_options_and_columns_that_it_began_with(campaig
     assert [f"with {key}" in line for key, line in zip(("name", "the columns"), caught.value.problems, strict=True)]
 
 
+LATE = """
+def late(networks):
+    # Nothing in the trial, which has 64 examples, and other columns in each round.
+    if networks.round == 0 or len(networks.examples.train_inputs) <= 64:
+        return []
+    return [{"network": 0, **({"a": "x"} if networks.round == 1 else {"b": 1.0})}]
+
+def steady(networks):
+    if networks.round == 0 or len(networks.examples.train_inputs) <= 64:
+        return []
+    return [{"network": 0, "a": "x", "b": True}] if networks.round == 1 else [{"network": 0, "b": False, "a": "y"}]
+"""
+
+
+def test_columns_that_the_trial_does_not_show_are_those_of_the_rounds_before(campaign_file, tmp_path, module):
+    name = module("late", LATE)
+    file = campaign_file(tmp_path, rounds=2, arms=["ticket"], probes=[f"{name}:late"])
+    told = (
+        rf"probe late \('{name}:late'\): measured in .*round-001 with the columns {{'a': 'string'}}, now "
+        "{'b': 'number'}; what is committed is never changed"
+    )
+    for _ in range(2):  # the second time, round 2 is resumed
+        with pytest.raises(RuntimeError, match=told):
+            tickets.run(file, out=tmp_path / "saved")
+    assert tickets.load(tmp_path / "saved").probe("late")["round"].tolist() == [1]
+    assert verify(tmp_path / "saved") == []
+
+
+def test_columns_that_stay_may_be_in_another_order_and_begin_late(campaign_file, tmp_path, module):
+    saved = run(campaign_file, tmp_path, rounds=2, arms=["ticket"], probes=[f"{module('late', LATE)}:steady"])
+    assert saved.probe("steady")[["round", "a", "b"]].values.tolist() == [[1, "x", True], [2, "y", False]]
+
+
+def test_a_table_without_rows_does_not_hide_the_columns_of_the_next_one(campaign_file, tmp_path, module):
+    late = LATE.replace("len(networks.examples.train_inputs) <= 64", "False")
+    run(campaign_file, tmp_path, rounds=1, arms=["ticket"], probes=[f"{module('late', late)}:steady"])
+    changed = late.replace('"b": True', '"c": True')
+    file = campaign_file(tmp_path, rounds=1, arms=["ticket"], probes=[f"{module('more', changed)}:steady"])
+    with pytest.raises(InputError) as caught:
+        tickets.run(file, out=tmp_path / "saved")
+    assert [f"with {key}" in line for key, line in zip(("name", "the columns"), caught.value.problems, strict=True)]
+
+
 def test_probes_that_are_not_there(campaign_file, tmp_path, probes):
     nothing = run(campaign_file, tmp_path, "nothing", rounds=0)
     assert nothing.probes == {}

@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
+import time
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from fitted_runs import fitted
-from probed_rounds import CPU, play
-from torch import Tensor
+from fitted_runs import fitted, source
+from played_rounds import play, ready_to_play, round_of
+from torch import Tensor, nn
 
 from tickets import process_state
+from tickets.arms import Origin, Start
 from tickets.catalogue import ARMS
 from tickets.chains import first_chain
 from tickets.config import ArmConfig
-from tickets.errors import InputError, UserCodeError
 from tickets.planning import memory_needed, plan_execution
 from tickets.probes import Networks, at_steps, working_memory
 from tickets.ready import ready_run
 from tickets.rounds import RoundResult, train_round
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+CPU = torch.device("cpu")
 HERE = __name__
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def lengths(networks: Networks):
@@ -102,6 +112,29 @@ def test_networks_that_start_at_several_steps_are_in_one_table() -> None:
     assert all(ends[key] == pytest.approx(value) for key, value in by_network.items())
 
 
+def steps(networks: Networks):
+    return [{"network": 0, "at": networks.step}]
+
+
+def with_steps(count: int) -> Any:
+    def rule(origin: Origin, mask: Any) -> Start:
+        recipe = origin.recipe.model_copy(update={"steps": count})
+        return Start(dict(origin.rewound), optimizer=None, step=origin.step, recipe=recipe)
+
+    return rule
+
+
+longer = with_steps(6)
+
+
+def test_the_step_after_a_round_is_the_last_one_of_the_networks_if_they_share_it() -> None:
+    arms: list[Any] = ["ticket", {"name": "longer", "values": f"{HERE}:longer"}]
+    ready = ready_to_play(arms=arms, probes=[f"{HERE}:steps"], replicates=2)
+    ticket, own = ready.run.arms
+    found = [round_of(ready, some).tables["steps"]["at"].item() for some in ([ticket], [own], [ticket, own])]
+    assert found == [4, 6, 4]
+
+
 @at_steps
 def vandal(networks: Networks):
     """Writes to all that it may, and changes what belongs to the whole process."""
@@ -135,102 +168,93 @@ def test_a_probe_changes_nothing_that_trains() -> None:
     pd.testing.assert_frame_equal(watched.tables["units"], alone.tables["units"], check_exact=True)
 
 
-# What is refused before training.
+seen_dtypes: list[torch.dtype] = []
 
 
-def fails(networks: Networks):
-    raise KeyError("oops")
+class Watched(nn.Module):
+    """A network that records the default dtype of the process whenever it computes."""
 
+    def __init__(self, input_shape: tuple[int, ...], classes: int) -> None:
+        super().__init__()
+        self.inner, self.outer = nn.Linear(input_shape[0], 4), nn.Linear(4, classes)
 
-def other_columns(networks: Networks):
-    return [{"network": 0, "x" if networks.round else "y": 1.0}]
-
-
-def no_diverged(networks: Networks):
-    if not networks.finite.all():
-        raise ArithmeticError("nan")
-    return [{"network": 0, "x": 1.0}]
-
-
-def needs_option(networks: Networks, size: int):
-    return []
-
-
-def takes_nothing():
-    return []
-
-
-def writes_to_examples(networks: Networks):
-    networks.examples.train_inputs.add_(1)
-    return []
-
-
-def asks_for_trained(networks: Networks):
-    if networks.round:
-        networks.earlier(0)
-    return []
+    def forward(self, x: Tensor) -> Tensor:
+        seen_dtypes.append(torch.get_default_dtype())
+        return self.outer(torch.tanh(self.inner(x)))
 
 
 @at_steps
-def carries_a_list(networks: Networks):
-    networks.carry["x"] = [1]
-    return []
+def sets_the_dtype(networks: Networks):
+    torch.set_default_dtype(torch.float64)
+    time.sleep(0.02)  # other lanes would go on meanwhile
+    return [{"network": 0}]
 
 
-@pytest.mark.parametrize(
-    ("probe", "message"),
-    [
-        (
-            f"{HERE}:fails",
-            r"probe '.*:fails' fails \(tried on initial values, before any training: round 0, step 4\): KeyError: 'oo",
-        ),
-        (f"{HERE}:other_columns", r"its columns are not the same at each call: \(y: number\) and \(x: number\)"),
-        (
-            f"{HERE}:no_diverged",
-            r"one network diverged\): ArithmeticError: nan .*give NaN for them \(networks.finite says which\)",
-        ),
-        (f"{HERE}:needs_option", "probes.size: .*needs this option"),
-        ({"name": f"{HERE}:lengths", "sise": 1}, "probes.sise = 1: .*has no such option"),
-        (f"{HERE}:takes_nothing", "takes_nothing' fails"),
-        (f"{HERE}:writes_to_examples", "writes to networks.examples; write to a clone of them"),
-        (f"{HERE}:carries_a_list", r"networks.carry\['x'\] is a list, must be a tensor"),
-        (f"{HERE}:nowhere", "has no function 'nowhere'"),
-    ],
-)
-def test_a_wrong_probe_is_refused_before_training(probe: Any, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        fitted(probes=[probe])
+def test_no_lane_trains_while_a_function_of_the_users_measures() -> None:
+    options: dict[str, Any] = {"model": f"{HERE}:Watched", "replicates": 4, "lanes": 2, "at_once": 2}
+    options |= {"train": {"steps": 40, "batch_size": 8, "evaluate_every": 2}, "compute": {"strategy": "looped"}}
+    ready = ready_to_play(probes=[f"{HERE}:sets_the_dtype"], **options)
+    seen_dtypes.clear()
+    watched = round_of(ready)
+    assert set(seen_dtypes) == {torch.float32}
+    assert_same(watched, play(**options))
 
 
-def test_trained_values_of_earlier_rounds_must_be_saved() -> None:
-    fitted(probes=[f"{HERE}:asks_for_trained"])
-    with pytest.raises(
-        UserCodeError, match=r"asks for trained values of round 0, and none are saved; set store\.trained"
-    ):
-        fitted(probes=[f"{HERE}:asks_for_trained"], store={"trained": "none"})
+def test_logits_loss_and_score_are_the_modules_own() -> None:
+    seen: dict[str, Any] = {}
+
+    def look(networks: Networks):
+        x, y = networks.examples.test_inputs, networks.examples.test_labels
+        seen.update(logits=networks.logits(x), score=networks.score(x, y), values=networks.values, networks=networks)
+        return [{"network": 0}]
+
+    globals()["look"] = look
+    result = play(probes=[f"{HERE}:look"], model=f"{HERE}:norm_net")
+    x, y = source().examples.test_inputs, source().examples.test_labels
+    for index, network in enumerate(result.networks):
+        module = norm_net((6,), 3)
+        module.load_state_dict(network.trained)
+        wanted = module.eval()(x)
+        torch.testing.assert_close(seen["logits"][index], wanted.detach(), rtol=1e-5, atol=1e-6)
+        loss = seen["networks"].loss(wanted, y).detach()
+        assert float(seen["score"][index, 0]) == pytest.approx(float(loss), rel=1e-5)
+        assert float(seen["score"][index, 1]) == float((wanted.argmax(1) == y).double().mean())
+        assert not seen["networks"].module(index).training
+    between = {name: values[:1].float() for name, values in seen["values"].items()}
+    assert torch.equal(seen["networks"].logits(x, between)[0], seen["logits"][0])
 
 
-def test_every_wrong_probe_is_told_at_once_beside_other_problems() -> None:
-    with pytest.raises(InputError) as caught:
-        fitted(probes=[f"{HERE}:nowhere", {"name": f"{HERE}:lengths", "a": 1}], train={"batch_size": 900, "steps": 4})
-    assert len(caught.value.problems) == 3
-
-
-late: list[int] = []
+def norm_net(input_shape: tuple[int, ...], classes: int) -> nn.Module:
+    return nn.Sequential(nn.Linear(input_shape[0], 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, classes))
 
 
 @at_steps
-def fails_late(networks: Networks):
-    late.append(1)
-    if len(late) > 10:
-        return [{"network": 0, "y": 1}]
-    return [{"network": 0, "x": 1}]
+def remembers(networks: Networks):
+    before = networks.carry.get("steps", torch.zeros(0))
+    networks.carry["steps"] = torch.cat([before, torch.tensor([float(networks.step)])])
+    return [{"network": i, "seen": "-".join(str(int(s)) for s in before)} for i in range(len(networks))]
 
 
-def test_columns_that_change_while_it_trains_are_refused_then() -> None:
-    late.clear()
-    with pytest.raises(UserCodeError, match=r"not the same in the trial before training and in round 0: \(x: number\)"):
-        play(probes=[f"{HERE}:fails_late"], train={"steps": 12, "batch_size": 8, "evaluate_every": 1})
+def test_what_a_probe_carries_on_is_of_its_networks_alone() -> None:
+    table = play(probes=[f"{HERE}:remembers"], replicates=4, lanes=2, at_once=2).tables["remembers"]
+    assert table[["replicate", "step", "seen"]].values.tolist() == [
+        [replicate, *row] for replicate in range(4) for row in ([0, ""], [2, "0"], [4, "0-2"])
+    ]
+
+
+def test_networks_without_values_say_so() -> None:
+    seen: dict[str, Networks] = {}
+
+    def look(networks: Networks):
+        seen["bare"] = dataclasses.replace(networks, values={})
+        return [{"network": 0}]
+
+    globals()["look"] = look
+    play(probes=[f"{HERE}:look"])
+    bare, x = seen["bare"], source().examples.test_inputs
+    for call in (lambda: bare.module(0), lambda: bare.logits(x), lambda: bare.next_masks(0)):
+        with pytest.raises(ValueError, match="these networks' values after training are not there"):
+            call()
 
 
 # Memory.

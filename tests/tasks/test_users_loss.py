@@ -126,6 +126,16 @@ def overwrites(outputs: Tensor, targets: Tensor) -> Tensor:
     return loss
 
 
+class Exits(torch.autograd.Function):
+    @staticmethod
+    def forward(context: Any, outputs: Tensor, targets: Tensor) -> Tensor:
+        return outputs.mean()
+
+    @staticmethod
+    def backward(context: Any, *slopes: Tensor) -> Any:
+        raise SystemExit(3)
+
+
 @pytest.mark.parametrize(
     ("function", "message"),
     [
@@ -143,6 +153,7 @@ def overwrites(outputs: Tensor, targets: Tensor) -> Tensor:
         (lambda o, t: torch.tensor(1.0), "does not depend on the outputs"),
         (lambda o, t: ((o[:, 0] - t[:, :1]) ** 2).mean(), r"returns the same when the labels are reordered"),
         (overwrites, "its gradient by the outputs cannot be computed: RuntimeError: one of the variables needed"),
+        (Exits.apply, "its gradient by the outputs cannot be computed: SystemExit: 3"),
         (lambda o, t: functional.mse_loss(o, t, reduction="sum"), r"returns the sum over the batch .* use mean\(\)"),
     ],
 )  # fmt: skip

@@ -78,7 +78,7 @@ def draws_of(build: Callable[[], nn.Module], inputs: Tensor) -> Draws:
             before = _states()
             try:
                 outputs = _outputs(tried, values, inputs)
-            except Exception:
+            except (Exception, SystemExit):
                 break
             after = _states()
             sources |= {name for name in before if before[name] != after[name]}

@@ -11,6 +11,7 @@ import torch
 
 from tickets.errors import UserCodeError
 from tickets.measures import Label
+from tickets.probes.lent import Lent
 from tickets.probes.networks import Context, Networks, Tensors, stacked
 from tickets.probes.probe import Probe
 from tickets.probes.rows import NETWORK, Columns, differing, joined, kinds_of
@@ -60,13 +61,20 @@ class Measurements:
         self, run: str, probes: Sequence[Probe], context: Context, earlier: Earlier, next_masks: NextMasks
     ) -> None:
         self._run, self._context, self._earlier, self._next_masks = run, context, earlier, next_masks
+        self._lent = Lent(context)
+        self._last: set[int] = set()  # the last steps of the networks that were trained
         self._at_steps = [probe for probe in probes if probe.at_steps]
         self._afterwards = [probe for probe in probes if not probe.at_steps]
         self._labels: list[Label] = []  # of every network that was trained, stack after stack
         self._found: dict[str, dict[tuple[int, int], Columns]] = {probe.table: {} for probe in probes}
         self._probes = {probe.table: probe for probe in probes}
 
-    def observer(self, labels: Sequence[Label], start: Stack) -> Observe | None:
+    @property
+    def alone(self) -> bool:
+        """Whether a function of the user's is called in training: no other network may be trained meanwhile."""
+        return any(not probe.is_own for probe in self._at_steps)
+
+    def observer(self, labels: Sequence[Label], start: Stack, last: int) -> Observe | None:
         """What a training is to call with its networks at each evaluated step; None if no probe asks for it.
 
         Parameters
@@ -75,7 +83,10 @@ class Measurements:
             Of the networks that are trained as one stack.
         start
             The stack before training, on the CPU.
+        last
+            The step at which they have been trained.
         """
+        self._last.add(last)
         first = len(self._labels)
         self._labels += labels
         if not self._at_steps:
@@ -96,7 +107,17 @@ class Measurements:
         return observe
 
     def afterwards(self, networks: Sequence[TrainedNetwork]) -> None:
-        """Measure the networks of the whole round once it has been trained."""
+        """Measure the networks of the whole round once it has been trained.
+
+        Raises
+        ------
+        UserCodeError
+            If a probe fails, or if one has written to the examples, in training or now.
+        """
+        number = networks[0].label.round
+        if own := [probe.name for probe in self._at_steps if not probe.is_own]:
+            probes = "probe" if len(own) == 1 else "one of the probes"
+            self._lent.check_bits(f"{probes} {', '.join(map(repr, own))} (round {number})")
         if not self._afterwards:
             return
         device = self._context.device
@@ -109,9 +130,12 @@ class Measurements:
                 [network.mask for network in networks],
             )
         )
-        whole = self._networks(labels, self._context.run.train.steps, values, initial, masks, {})
+        step = next(iter(self._last)) if len(self._last) == 1 else self._context.run.train.steps
+        whole = self._networks(labels, step, values, initial, masks, {})
         for probe in self._afterwards:
             self._keep(probe, whole, 0)
+            if not probe.is_own:
+                self._lent.check_bits(f"probe {probe.name!r} (round {number})")
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """Each probe's table, by its name: rows by network, then by step, as the probe gave them."""
@@ -139,7 +163,7 @@ class Measurements:
         )
 
     def _keep(self, probe: Probe, networks: Networks, first: int) -> None:
-        columns = probe.measure(networks, f"round {networks.round}, step {networks.step}")
+        columns = probe.measure(networks, f"round {networks.round}, step {networks.step}", self._lent)
         found = self._found[probe.table]
         if columns and len(columns[NETWORK]):
             others = (other for other in list(found.values()) if other and len(other[NETWORK]))

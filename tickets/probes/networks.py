@@ -33,12 +33,12 @@ class Context:
     ----------
     run
         The run's configuration.
-    examples
-        Its examples, on `device`.
+    read_examples
+        Returns its examples, on `device`.
     build
         Makes a new module of the architecture on the CPU.
-    anatomy
-        What is known of the architecture; its module, whose own values mean nothing, is on `device`.
+    read_anatomy
+        Returns what is known of the architecture; its module, whose own values mean nothing, is on `device`.
     device
         Where the networks are trained.
     chunk
@@ -46,11 +46,21 @@ class Context:
     """
 
     run: Run
-    examples: Examples
+    read_examples: Callable[[], Examples]
     build: Callable[[], nn.Module]
-    anatomy: Anatomy
+    read_anatomy: Callable[[], Anatomy]
     device: torch.device
     chunk: int
+
+    @property
+    def examples(self) -> Examples:
+        """The run's examples."""
+        return self.read_examples()
+
+    @property
+    def anatomy(self) -> Anatomy:
+        """What is known of the architecture."""
+        return self.read_anatomy()
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +72,7 @@ class Networks:
     labels
         Replicate, round, density, arm and draw of each network. A probe's column `network` is a place in it.
     step
-        The training step.
+        The training step; `run.train.steps` if arms whose recipes have other steps are among networks after a round.
     values
         Every parameter and buffer at this step, by name, (R, *shape). Of a network that diverged they may be NaN.
     initial
@@ -113,7 +123,10 @@ class Networks:
 
     @property
     def examples(self) -> Examples:
-        """The run's examples, on `device`: train, validation and test inputs and labels. For reading."""
+        """The run's examples, on `device`: train, validation and test inputs and labels.
+
+        A function of the user's gets copies, made once in a round; the run fails if it writes to them.
+        """
         return self.context.examples
 
     @property
@@ -123,7 +136,10 @@ class Networks:
 
     @property
     def template(self) -> nn.Module:
-        """A module of the architecture, on `device`, whose own values mean nothing; for reading."""
+        """A module of the architecture, on `device`, whose own values mean nothing.
+
+        A function of the user's gets a new one at each call.
+        """
         return self.context.anatomy.module
 
     @property
@@ -191,7 +207,7 @@ class Networks:
             (the ticket, for arms that were added later).
         trained
             Return only networks whose values after training are saved (`store.trained`). With False, all networks of
-            the round; `values` then holds nothing, and `initial` and `masks` hold what they always do.
+            the round; `values` is then empty; `initial` and `masks` are as usual.
 
         Returns
         -------
@@ -225,21 +241,25 @@ class Networks:
         seed = stream(self.run.seed, label.replicate, "probe", self._probe, *place)
         return torch.Generator().manual_seed(seed)
 
-    def copied(self) -> Networks:
-        """Return the same networks with values, initial values and masks that may be written to, earlier ones too."""
+    def copied(self, context: Context) -> Networks:
+        """Return the same networks with values, initial values and masks that may be written to, earlier ones too.
+
+        context: that of the copies.
+        """
 
         def of(tensors: Tensors) -> Tensors:
             return {name: tensor.clone() for name, tensor in tensors.items()}
 
         def earlier(round: int, trained: bool) -> Networks | None:
             found = self._earlier(round, trained)
-            return None if found is None else found.copied()
+            return None if found is None else found.copied(context)
 
         return replace(
             self,
             values=of(self.values),
             initial=of(self.initial),
             masks=of(self.masks),
+            context=context,
             _earlier=earlier,
         )
 

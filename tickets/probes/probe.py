@@ -16,6 +16,7 @@ from tickets.binding import bound, resolve
 from tickets.catalogue import PROBES, table_of
 from tickets.config import Run
 from tickets.errors import InputError, UserCodeError
+from tickets.probes.lent import Lent
 from tickets.probes.networks import Networks
 from tickets.probes.rows import Columns, as_columns
 from tickets.process_state import settings_kept
@@ -35,6 +36,7 @@ def at_steps(probe: Function) -> Function:
     """Have a probe called at every evaluated step, and not only when a round has been trained.
 
     It is called with some of a round's networks at a time, those that train together. Its table gets a column `step`.
+    While a function of the user's is called, no network is trained.
     """
     setattr(probe, _AT_STEPS, True)
     return probe
@@ -93,15 +95,17 @@ class Probe:
         """Whether it is one of this package's, which write to nothing that they are given."""
         return self.name in PROBES
 
-    def measure(self, networks: Networks, when: str) -> Columns:
+    def measure(self, networks: Networks, when: str, lent: Lent) -> Columns:
         """Measure networks; the columns of the result, with `network`.
 
         Parameters
         ----------
         networks
-            What is measured. A function of the user's gets copies of all but the examples.
+            What is measured. A function of the user's gets copies.
         when
             The round, for errors.
+        lent
+            The copies of the examples and the module for functions of the user's.
 
         Raises
         ------
@@ -113,22 +117,21 @@ class Probe:
         if self.is_own:
             return as_columns(self.function(networks, **self.options), len(networks))
         seed = stream(networks.run.seed, "probe", self.name, networks.round, networks.step, networks.labels[0].arm)
-        given, before = networks.copied(), _versions(networks)
+        given = networks.copied(lent.context())
         try:
             with _TURN, _contained(seed):
                 returned = self.function(given, **copy.deepcopy(dict(self.options)))
                 rows = list(returned) if isinstance(returned, Iterator) else returned  # a generator runs only now
         except InputError as error:
             raise UserCodeError([f"probe {self.name!r} ({when}): {problem}" for problem in error.problems]) from error
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise UserCodeError(f"probe {self.name!r} fails ({when}): {one_line(error)}{_hint(networks)}") from error
         if wrong := [name for name, kept in networks.carry.items() if not isinstance(kept, Tensor)]:
             raise UserCodeError(
                 f"probe {self.name!r} ({when}): networks.carry[{wrong[0]!r}] is a "
                 f"{type(networks.carry[wrong[0]]).__name__}, must be a tensor"
             )
-        if _versions(networks) != before:
-            raise UserCodeError(f"probe {self.name!r} ({when}): writes to networks.examples; write to a clone of them")
+        lent.check_versions(f"probe {self.name!r} ({when})")
         try:
             return as_columns(rows, len(networks))
         except ValueError as error:
@@ -171,15 +174,10 @@ def _none(anatomy: Anatomy) -> int:
 
 @contextmanager
 def _contained(seed: int) -> Iterator[None]:
-    """A block that runs a user's function: what it sets and draws ends with it, and what it draws is the same again."""
+    """Restore settings and generators after the block; seed the generators before it."""
     with settings_kept(), untouched_generators():
         seed_generators(seed)
         yield
-
-
-def _versions(networks: Networks) -> list[int]:
-    """How often each tensor of the examples has been written to."""
-    return [tensor._version for tensor in vars(networks.examples).values() if isinstance(tensor, Tensor)]
 
 
 def _hint(networks: Networks) -> str:

@@ -1,6 +1,6 @@
 """A run's probes tried on initial values, before anything is written or trained.
 
-What a probe does wrong at every call is found here, and not after the first round. Nothing that is made here is kept.
+Errors that a probe makes at every call are found before the first round. The results are discarded.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from tickets.config import Run
 from tickets.data import Examples
 from tickets.errors import InputError, UserCodeError
 from tickets.measures import Label
+from tickets.probes.lent import Lent
 from tickets.probes.networks import Context, Networks, Tensors, nothing_trained, stacked
 from tickets.probes.probe import Probe
 from tickets.probes.rows import NETWORK, differing, kinds_of
 from tickets.seeds import stream
+from tickets.stand_ins import WHEN, moved
 
 EXAMPLES = 64  # of each kind: enough for a probe that compares examples
-MOVED = 0.01  # the standard deviation of what is added to initial values to stand for trained ones
-WHEN = "tried on initial values, before any training"
 
 
 def try_probes(
@@ -53,8 +53,8 @@ def try_probes(
     InputError
         If a probe cannot measure this run, fails, or gives other columns at one call than at another.
     """
-    few = replace(context, examples=_first_of(context.examples))
-    made = _Made(few, values, tuple(prunable))
+    few = _first_of(context.examples)
+    made = _Made(replace(context, read_examples=lambda: few), values, tuple(prunable))
     tried: list[Probe] = []
     problems: list[str] = []
     failed: UserCodeError | None = None
@@ -93,7 +93,10 @@ class _Made:
         initial = {name: value * masks[name] if name in masks else value for name, value in initial.items()}
         seed = stream(self.run.seed, "probe", "trial", number, step)
         generator = torch.Generator().manual_seed(seed)
-        values = {name: _moved(value, masks.get(name), step, generator) for name, value in initial.items()}
+        values = {name: value.clone() for name, value in initial.items()}
+        if step > 0:
+            values = moved(initial, generator)
+            values |= {name: values[name].where(mask, initial[name]) for name, mask in masks.items()}
         for value in values.values():
             if diverged and value.is_floating_point():
                 value[-1] = torch.nan
@@ -126,14 +129,14 @@ class _Made:
 
 def _tried(probe: Probe, made: _Made) -> Probe:
     last, numbers = made.run.train.steps, (0, 1) if made.run.rounds else (0,)
-    before = [tensor.clone() for tensor in _tensors(made.context.examples)]
+    lent = Lent(made.context)
     columns: dict[str, str] | None = None
     for number, diverged in [*((number, False) for number in numbers), (0, True)]:
         carry: dict[str, Tensor] = {}
         for step in (0, last) if probe.at_steps else (last,):
             networks = replace(made.networks(number, step, diverged), carry=carry)
             when = f"{WHEN}: round {number}, step {step}" + (", one network diverged" if diverged else "")
-            measured = probe.measure(networks, when)
+            measured = probe.measure(networks, when, lent)
             found = kinds_of(measured) if measured and len(measured[NETWORK]) else {}
             if columns and found and (differ := differing(columns, found)):
                 raise UserCodeError(
@@ -141,8 +144,7 @@ def _tried(probe: Probe, made: _Made) -> Probe:
                     "same columns each time, NaN where there is nothing to measure"
                 )
             columns = columns or found
-    if not all(map(torch.equal, before, _tensors(made.context.examples))):
-        raise UserCodeError(f"probe {probe.name!r}: writes to networks.examples; write to a clone of them ({WHEN})")
+    lent.check_bits(f"probe {probe.name!r} ({WHEN})")
     return replace(probe, columns=columns or None)
 
 
@@ -152,15 +154,3 @@ def _first_of(examples: Examples) -> Examples:
         name: tensor[:EXAMPLES].clone() for name, tensor in vars(examples).items() if isinstance(tensor, Tensor)
     }
     return replace(examples, **cut)
-
-
-def _tensors(examples: Examples) -> list[Tensor]:
-    return [value for value in vars(examples).values() if isinstance(value, Tensor)]
-
-
-def _moved(value: Tensor, mask: Tensor | None, step: int, generator: torch.Generator) -> Tensor:
-    """The values, after step 0 a little moved, as if they had been trained."""
-    if not value.is_floating_point() or step == 0:
-        return value.clone()
-    noise = MOVED * torch.randn(value.shape, generator=generator).to(value.dtype)
-    return value + (noise if mask is None else noise * mask)

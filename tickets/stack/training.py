@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -23,6 +24,7 @@ from tickets.stack.feed import NetworkSeeds
 from tickets.stack.networks import Stack, Tensors, join
 from tickets.stack.precision import lowered, products
 from tickets.stack.shard import Shard
+from tickets.stack.turns import Turns
 from tickets.tasks import task_of
 
 # Called at an evaluated step with the places of some networks in the stack, the step, and their values.
@@ -63,6 +65,7 @@ def train(
     chunk: int = 1000,
     keep_step: int | None = None,
     observe: Observe | None = None,
+    observe_alone: bool = False,
     device: torch.device | None = None,
     tick: Callable[[int], None] = lambda networks: None,
 ) -> Trained:
@@ -93,6 +96,8 @@ def train(
         Return the stack as it is before this step, too.
     observe
         Called at each evaluated step with the places of a shard's networks in the stack, the step, and their values.
+    observe_alone
+        Whether no lane computes while `observe` is called: it may change settings of the whole process for a while.
     device
         Where to train. Default: the CPU.
     tick
@@ -114,12 +119,13 @@ def train(
     shards = _shards(len(start), lanes, at_once)
     evaluated = _evaluated(start.step, recipe)
     stops = sorted({*evaluated, *([keep_step] if keep_step is not None and keep_step >= start.step else [])})
-    stopped = threading.Event()
+    stopped, turns = threading.Event(), Turns()
     few, task = some_of(examples, recipe.evaluate_on), task_of(recipe)
 
     def again(stack: Stack, shard: slice) -> Logits:
         return begin(stack, seeds[shard], examples, recipe, where).logits
 
+    @turns.shared()
     def train_shard(shard: slice) -> _Done:
         kept, rows = None, []
         early = EarlyStop(shard.stop - shard.start)
@@ -137,7 +143,8 @@ def train(
                             standing = None if whole else functools.partial(networks.standing, step)
                             early.see(loss[:, METRICS.index("validation_loss")], standing)
                     if observe is not None:
-                        observe(shard, step, networks.parameters())
+                        with turns.alone() if observe_alone else nullcontext():
+                            observe(shard, step, networks.parameters())
                 with lowered(recipe.precision, where):
                     networks.advance(step, following, tick, stopped)
                 if stopped.is_set():

@@ -14,7 +14,7 @@ from tickets.store.left_over import left_over, networks_of, runs_left_over
 from tickets.store.loading import load
 from tickets.store.lock import lock
 from tickets.store.log import append_event, read_events
-from tickets.store.measured import check_measured, unmeasured
+from tickets.store.measured import check_measured, check_tables, unmeasured
 from tickets.store.plan import CohortPlan, RoundPlan, arm_options, missing, survey, wanted_arms
 from tickets.store.reading import (
     Committed,
@@ -51,6 +51,7 @@ __all__ = [
     "append_event",
     "arm_options",
     "check_measured",
+    "check_tables",
     "code_named",
     "cohort_folder",
     "cohort_folders",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 import pyarrow as pa
 
-from tickets.errors import InputError
+from tickets.errors import InputError, UserCodeError
 from tickets.store.layout import Layout, cohort_folders, round_folders
 from tickets.store.left_over import numbered
 from tickets.store.reading import Manifest, damaged, read_checked, read_manifest
@@ -16,6 +17,8 @@ from tickets.store.tables import LABELS, decode_probe_table, probe_tables
 
 if TYPE_CHECKING:
     from tickets.config.schema import Run
+
+_ADVICE = "what is committed is never changed: use another folder (--out), or give the probe's function another name"
 
 
 def unmeasured(run: Run, folder: Path) -> list[str]:
@@ -59,31 +62,85 @@ def check_measured(folder: Path, probes: Mapping[str, Mapping[str, Any]], column
         for table in probe_tables(manifest["files"]):
             if table in probes and table not in seen:
                 seen.add(table)
-                problems += _differences(place, manifest, table, probes[table], columns.get(table))
+                problems += _other_probe(place, manifest, table, probes[table])
+    for table, (place, then) in _columns_of(folder, probes).items():
+        if now := columns.get(table):
+            problems += _other_columns(table, place, then, now)
     if problems:
         raise InputError(problems)
 
 
-def _differences(
-    folder: Path, manifest: Manifest, table: str, probe: Mapping[str, Any], columns: Mapping[str, str] | None
-) -> Iterator[str]:
-    advice = "what is committed is never changed: use another folder (--out), or give the probe's function another name"
+def check_tables(folder: Path, tables: Mapping[str, pd.DataFrame], probes: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise UserCodeError if tables of a round have other columns than those of the run's committed rounds.
+
+    Parameters
+    ----------
+    folder
+        The run's folder.
+    tables
+        What the run's probes gave, by table. Those without rows are passed over, here and in the rounds.
+    probes
+        {table: {"name", "options"}}, for the run's probes.
+    """
+    problems: list[str] = []
+    measured = {name: _kinds_in_memory(table) for name, table in tables.items() if len(table)}
+    for table, (place, then) in _columns_of(folder, measured).items():
+        named = f"{table} ({probes[table]['name']!r})"
+        problems += _other_columns(named, place, then, measured[table])
+    if problems:
+        raise UserCodeError(problems)
+
+
+def _other_probe(folder: Path, manifest: Manifest, table: str, probe: Mapping[str, Any]) -> Iterator[str]:
+    """A line for the name and one for the options, if the manifest has others."""
     then = manifest.get("probes", {}).get(table, {})
     for key in ("name", "options"):
         if key in then and then[key] != probe[key]:
-            yield f"probe {table}: measured in {folder} with {key} = {then[key]}, now {probe[key]}; {advice}"
-    file = table + Layout.TABLE
-    try:
-        found = decode_probe_table(read_checked(folder, file, manifest))
-    except ValueError as error:
-        raise damaged(folder / file, str(error)) from error
-    own = {field.name: _kind(field.type) for field in list(found.schema)[len(LABELS) :] if field.name != "step"}
-    if columns and len(found) and own != columns:
-        yield f"probe {table}: measured in {folder} with the columns {own}, now {dict(columns)}; {advice}"
+            yield f"probe {table}: measured in {folder} with {key} = {then[key]}, now {probe[key]}; {_ADVICE}"
 
 
-def _kind(of: pa.DataType) -> str:
-    return {pa.string(): "string", pa.bool_(): "bool"}.get(of, "number")
+def _other_columns(named: str, folder: Path, then: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
+    """A line if the columns differ; their order does not matter."""
+    if then != now:
+        yield f"probe {named}: measured in {folder} with the columns {then}, now {dict(now)}; {_ADVICE}"
+
+
+def _columns_of(folder: Path, tables: Iterable[str]) -> dict[str, tuple[Path, dict[str, str]]]:
+    """The columns of each table in the first committed part of a round that has rows of it, and the folder of it."""
+    wanted = set(tables)
+    found: dict[str, tuple[Path, dict[str, str]]] = {}
+    for place, manifest in _rounds(folder):
+        for name in sorted(wanted & set(probe_tables(manifest["files"]))):
+            file = name + Layout.TABLE
+            try:
+                table = decode_probe_table(read_checked(place, file, manifest))
+            except ValueError as error:
+                raise damaged(place / file, str(error)) from error
+            if len(table):
+                found[name] = place, _kinds(table)
+                wanted.remove(name)
+        if not wanted:
+            break
+    return found
+
+
+def _kinds(table: pa.Table) -> dict[str, str]:
+    """The kind of each of a probe's own columns."""
+    kinds = {pa.string(): "string", pa.bool_(): "bool"}
+    own = [field for field in list(table.schema)[len(LABELS) :] if field.name != "step"]
+    return {field.name: kinds.get(field.type, "number") for field in own}
+
+
+def _kinds_in_memory(table: pd.DataFrame) -> dict[str, str]:
+    """The same of a table that is not committed yet."""
+    own = [name for name in table.columns[len(LABELS) :] if name != "step"]
+    return {name: _kind_of(table[name]) for name in own}
+
+
+def _kind_of(column: pd.Series[Any]) -> str:
+    if pd.api.types.is_bool_dtype(column.dtype):
+        return "bool"
+    return "number" if pd.api.types.is_numeric_dtype(column.dtype) else "string"
 
 
 def _rounds(folder: Path) -> Iterator[tuple[Path, Manifest]]:

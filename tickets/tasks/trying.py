@@ -66,7 +66,7 @@ def _problem(task: UsersLoss, outputs: Tensor, targets: Tensor) -> str | None:
         return f"returns {loss.item()} for finite outputs; must return a finite loss"
     try:
         (gradient,) = torch.autograd.grad(loss, leaf)
-    except Exception as error:  # a function may overwrite what its gradient needs
+    except (Exception, SystemExit) as error:  # a function may overwrite what its gradient needs
         return f"its gradient by the outputs cannot be computed: {one_line(error)}"
     if not gradient.isfinite().all():
         return f"the gradient of its loss, {loss.item():.4g}, by the outputs is not finite"
