@@ -40,7 +40,7 @@ class Plan:
     reason
         Why it was chosen.
     lanes
-        Parts of a stack that train side by side.
+        Shards of a stack that train side by side.
     networks_at_once
         Networks that train at once, in all lanes together.
     threads
