@@ -17,8 +17,9 @@ from small_rounds import (
 )
 
 from tickets import groups
-from tickets.chains import density, first_chain
+from tickets.chains import first_chain
 from tickets.config import ArmConfig
+from tickets.density import density
 from tickets.errors import InputError
 from tickets.rounds import train_round
 from tickets.stack.strategies import begin

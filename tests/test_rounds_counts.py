@@ -10,7 +10,8 @@ import torch
 from small_rounds import counts, of, rounds_of, setting_of
 from torch import Tensor, nn
 
-from tickets.chains import density, first_masks
+from tickets.chains import first_masks
+from tickets.density import density
 from tickets.pruning import Budget
 from tickets.scores import by_tensor
 from tickets.selection import budget_after

@@ -153,7 +153,7 @@ class _Comparison:
         self.fitted.module.to(self.trial.device)
         try:
             found = self.trial.course(begin, strategy, self.workload, evaluates=True)
-        except Exception as error:  # whatever a user's own code raises
+        except (Exception, SystemExit) as error:  # whatever a user's own code raises
             return _Result(one_line(error), Gap("all", math.inf, 0.0), math.inf)
         for most in PERTURBATIONS:
             while len(self.others) < most:

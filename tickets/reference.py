@@ -138,11 +138,11 @@ def reference(fitted: Fitted, device: torch.device, pruned: Pruned = "zero") -> 
     trial = _short_training(fitted, device, pruned)
     try:
         wanted = trial.course(Plain, fitted.build)
-    except Exception:
+    except (Exception, SystemExit):
         trial = replace(trial, recipe=fitted.run.train)  # a smaller batch may be what it cannot take
         try:
             wanted = trial.course(Plain, fitted.build)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             name = fitted.run.model.name
             raise UserCodeError(
                 f"model {name!r}: a plain PyTorch loop over it fails in training: {one_line(error)}; it must train by "

@@ -151,7 +151,7 @@ def _check_range(module: nn.Module, examples: Examples, model: str) -> None:
             module.eval()
             for some in _extremes(examples):
                 module(some)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         parts = (examples.train_inputs, examples.validation_inputs, examples.test_inputs)
         low, high = min(int(part.min()) for part in parts), max(int(part.max()) for part in parts)
         raise UserCodeError(

@@ -105,7 +105,7 @@ def cannot_vectorise(
         y = torch.zeros(2, 2, *kind.shape[1:], dtype=kind.dtype, device=device)
         vectorised.gradients(parameters, stacked, x, y, int)
         vectorised.logits(parameters, stacked, x[0])
-    except Exception as error:  # of the user's own code too
+    except (Exception, SystemExit) as error:  # of the user's own code too
         message = str(error).strip() or type(error).__name__
         return message.splitlines()[0].split(". ")[0]
     return None
