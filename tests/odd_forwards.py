@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-# --- What is hung onto modules, or stands in their place
+# --- Attributes added to modules, and objects that replace them
 
 
 def hooked(kind: str) -> nn.Module:

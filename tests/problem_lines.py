@@ -1,4 +1,4 @@
-"""The lines in which a table's problems are told."""
+"""The error messages of a campaign file, one line each."""
 
 from __future__ import annotations
 

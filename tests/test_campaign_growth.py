@@ -137,7 +137,7 @@ def test_a_run_goes_on_as_it_began_unless_the_file_says_otherwise(campaign_file,
     now = json.loads(run_json.read_bytes())
     assert (now["execution"], now["fingerprint"]) == (began["execution"], began["fingerprint"])
     assert now["config"]["rounds"] == 1
-    # Nothing is said where nothing is added.
+    # No text where nothing is added.
     assert grow(campaign_file(tmp_path, rounds=1), out, watcher).said == []
     grow(campaign_file(tmp_path, rounds=1, compute={"strategy": "looped"}), out, watcher)
     assert json.loads(run_json.read_bytes())["execution"]["strategy"] == "looped"

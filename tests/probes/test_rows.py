@@ -1,4 +1,4 @@
-"""What a probe may return, and what is said of anything else."""
+"""What a probe may return, and the errors for anything else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Losses that do not fit the data or the model, that fail, or that have no accuracy: what is said, and when."""
+"""Losses that do not fit the data or the model, that fail, or that have no accuracy: which error, and when."""
 
 from __future__ import annotations
 
