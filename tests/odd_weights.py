@@ -7,7 +7,7 @@ from candidates import CLASSES
 from torch import nn
 from torch.nn import functional
 
-# --- Layers and weights that stand there more than once
+# --- Layers and weights that are used more than once
 
 
 def one_relu_twice() -> nn.Module:

@@ -65,7 +65,7 @@ def try_arm(
     candidates
         Makes the run's candidates, for masks that are computed from theta0.
     values
-        Every parameter and buffer of two replicates before training; the second stands for a fresh draw.
+        Every parameter and buffer of two replicates before training; the second is used as a fresh draw.
     masks
         A mask of each prunable tensor, by name.
     biases

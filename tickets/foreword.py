@@ -34,7 +34,7 @@ def _lines(one: Fitted) -> Iterator[str]:
         yield (
             f"warning: train.loss {one.run.train.loss}: has neither accuracy nor R2, since the model's outputs and the "
             "labels have other shapes; arms are compared by their losses, and whether there is a winning ticket cannot "
-            "be told"
+            "be decided"
         )
     steps = steps_sentence({"config": one.run.model_dump(mode="json"), "starts": one.trial.recorded_starts()})
     if steps:

@@ -43,7 +43,7 @@ class Drawn:
 
 @dataclass(frozen=True)
 class FigureRecord(Generic[T]):
-    """What a figure is called and how it is made. Each record stands in the figure's own file.
+    """The name of a figure and how it is drawn. Each record is defined in the file of its figure.
 
     Parameters
     ----------

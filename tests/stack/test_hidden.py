@@ -1,4 +1,4 @@
-"""Which networks have hidden layers that can be told apart, and what these are."""
+"""Which networks have hidden layers whose units can be compared, and which layers these are."""
 
 from __future__ import annotations
 

@@ -214,7 +214,7 @@ def broken_rules(values: Mapping[str, Any]) -> Iterator[Broken]:
                 for name, label, role in zip(names, labels, roles, strict=True)
             }
             yield from _controls(called, values.get("verdict.controls", _DEFAULT_CONTROLS))
-    # A short form stands for its name. A name that is wrong has been left out.
+    # A short form is converted to a table with its name. Wrong names have been left out.
     probes = [
         one if isinstance(one, str) else values.get(f"probes[{at}].name")
         for at, one in enumerate(values.get("probes", ()))

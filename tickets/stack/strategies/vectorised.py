@@ -32,8 +32,8 @@ class VectorisedStrategy(Strategy):
     is always faster.
 
     Evidence: thread CPU time of a step and network over that of the tuned loop (tests/benchmarks/loops.py), one thread
-    of an AMD EPYC with 1 MiB of L2 cache, torch 2.13, the lowest of four turns; batch 100 unless stated; Adam.
-    Residual is Linear, ReLU, then a skip around Linear and ReLU, then Linear.
+    of an AMD EPYC with 1 MiB of L2 cache, torch 2.13, the lowest of four turns beside other work; batch 100 unless
+    stated; Adam. Residual is Linear, ReLU, then a skip around Linear and ReLU, then Linear.
 
     | network | KiB a call | R = 1 | R = 4 | R = 12 | looped, R = 12 |
     | --- | --- | --- | --- | --- | --- |
