@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from tickets.catalogue_scores import SCORE_LINES
+
 OwnRole = Literal["control", "measurement"]  # of an arm with a rule of the user's
 Role = Literal["ticket", OwnRole]
 Pruned = Literal["zero", "initial"]  # the values of the pruned weights of a network
@@ -67,6 +69,9 @@ class ArmEntry:
         Whether each of its draws has a data order of its own. All other arms of a replicate share one.
     pruned
         The values of the pruned weights, unless the campaign file says otherwise.
+    by_tensor
+        Of an arm with a mask of its own: whether it keeps as many weights as the round's mask in each tensor, and not
+        only in all.
     """
 
     mask: str
@@ -76,6 +81,7 @@ class ArmEntry:
     random: bool = False
     own_order: bool = False
     pruned: Pruned = "zero"
+    by_tensor: bool = True
 
     @property
     def has_own_mask(self) -> bool:
@@ -220,6 +226,20 @@ ARMS: Mapping[str, ArmEntry] = {
         random=True,
         summary="the same random places, a fresh draw",
     ),
+    "pruned_at_init": ArmEntry(
+        mask="tickets.pruned_at_init:pruned_at_init",
+        values="tickets.arms:rewound",
+        random=True,
+        by_tensor=False,
+        summary="a mask computed from theta0 alone by a score (Frankle et al. 2021), the rewound values there",
+    ),
+    "pruned_at_init_reinit": ArmEntry(
+        mask="tickets.pruned_at_init:pruned_at_init",
+        values="tickets.arms:fresh_draw",
+        random=True,
+        by_tensor=False,
+        summary="the same mask, a fresh draw",
+    ),
     "reorder": ArmEntry(
         mask="tickets.arms:round_mask",
         values="tickets.arms:rewound",
@@ -249,59 +269,10 @@ def arm_entry(arm: Mapping[str, Any]) -> ArmEntry | None:
     if "mask" not in given and "values" not in given:
         return None
     ticket = ARMS["ticket"]
-    return ArmEntry(**{"mask": ticket.mask, "values": ticket.values, **given}, summary="", random=True)
+    return ArmEntry(**{"mask": ticket.mask, "values": ticket.values, **given}, summary="", random=True, by_tensor=False)
 
 
-SCORES: Mapping[str, Entry] = {
-    # Of weights after training: Zhou et al. 2019, section 3.
-    "magnitude": Entry("tickets.scores.criteria:magnitude", "|trained weight|: the smallest go (Han et al. 2015)"),
-    "large_final": Entry(
-        "tickets.scores.criteria:magnitude", "magnitude, by the name that it has in Zhou et al. 2019"
-    ),
-    "random": Entry("tickets.scores.criteria:random", "uniform random numbers: any may go"),
-    "small_final": Entry("tickets.scores.criteria:small_final", "-|trained weight|: the largest go (Zhou et al. 2019)"),
-    "large_init": Entry("tickets.scores.criteria:large_init", "|theta0|, the weight before training (Zhou et al.)"),
-    "small_init": Entry("tickets.scores.criteria:small_init", "-|theta0| (Zhou et al.)"),
-    "large_init_large_final": Entry(
-        "tickets.scores.criteria:large_init_large_final", "min(a |trained|, |theta0|): large at both ends (Zhou et al.)"
-    ),
-    "small_init_small_final": Entry(
-        "tickets.scores.criteria:small_init_small_final",
-        "-max(a |trained|, |theta0|): small at both ends (Zhou et al.)",
-    ),
-    "magnitude_increase": Entry(
-        "tickets.scores.criteria:magnitude_increase", "a |trained| - |theta0|: what grew least goes (Zhou et al.)"
-    ),
-    "movement": Entry("tickets.scores.criteria:movement", "|trained - theta0|: what moved least goes (Zhou et al.)"),
-    "large_final_same_sign": Entry(
-        "tickets.scores.criteria:large_final_same_sign",
-        "|trained weight| where its sign is theta0's, else 0 (Zhou et al.)",
-    ),
-    "large_final_diff_sign": Entry(
-        "tickets.scores.criteria:large_final_diff_sign",
-        "|trained weight| where its sign is not theta0's, else 0 (Zhou et al.)",
-    ),
-    # At initialisation.
-    "snip": Entry("tickets.scores.saliency:snip", "|theta0 x gradient|: SNIP (Lee, Ajanthan & Torr 2019)"),
-    "grasp": Entry(
-        "tickets.scores.saliency:grasp", "theta0 x (Hessian x gradient): GraSP (Wang, Zhang & Grosse 2020)"
-    ),
-    "synflow": Entry(
-        "tickets.scores.synflow:synflow", "SynFlow, step by step, without data (Tanaka, Kunin, Yamins & Ganguli 2020)"
-    ),
-    "erk": Entry(
-        "tickets.scores.layer_densities:erk",
-        "random places, layer densities by Erdos-Renyi-kernel (Evci et al. 2020); scope global",
-    ),
-    "uniform": Entry(
-        "tickets.scores.layer_densities:uniform", "random places, the same density in every layer; scope global"
-    ),
-}
-
-RANDOM_SCORES = ("random", "erk", "uniform")  # drawn: their lowest scores mean nothing
-OF_LAYERS = ("erk", "uniform")  # scores that say how many weights each tensor keeps
-# Scores that are 0, or in no order of their own, where nothing is trained.
-OF_TRAINING = ("magnitude_increase", "movement", "large_final_diff_sign")
+SCORES: Mapping[str, Entry] = {name: Entry(*line) for name, line in SCORE_LINES.items()}
 
 PROBES: Mapping[str, Entry] = {
     "units": Entry(

@@ -45,9 +45,9 @@ def scores_of(
     InputError
         If the score raises one: it says why it does not fit this network.
     UserCodeError
-        If the score raises any other exception; or if it does not return a tensor of real numbers on the CPU, of the tensor's
-        shape, for each prunable tensor and nothing else, or NaN for a weight that survives though all values are
-        finite.
+        If the score raises any other exception; or if it does not return a tensor of real numbers on the CPU, of the
+        tensor's shape, for each prunable tensor and nothing else, or NaN for a weight that survives though all values
+        are finite.
     """
     alive = {name: mask.clone() for name, mask in candidate.mask.items()}  # the score may write to the candidate's
     try:

@@ -192,10 +192,10 @@ def _as_score(value: Any) -> Any:
     # The table of prune.score needs the types of this module.
     from tickets.config.tables import ScoreConfig
 
-    return ScoreConfig.model_validate(value).model_dump(mode="json")
+    return ScoreConfig.model_validate(value).model_dump(mode="json", exclude_none=True)
 
 
-# The score of an arm: as prune.score, in the shortest form.
+# The score of an arm: as prune.score, with every option.
 ScoreOption = Annotated[
     Any,
     BeforeValidator(_as_score),

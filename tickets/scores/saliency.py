@@ -9,7 +9,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from tickets.candidate import Batch, Candidate
-from tickets.config.types import End, CountFromOne, Positive
+from tickets.config.types import CountFromOne, End, Positive
 from tickets.errors import InputError
 
 PER_CLASS = 10  # Frankle et al. 2021, appendix

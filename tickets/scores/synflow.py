@@ -6,13 +6,11 @@ import torch
 from torch import Tensor
 
 from tickets.candidate import Batch, Candidate
-from tickets.config.types import End, CountFromOne
+from tickets.config.types import CountFromOne, End
 from tickets.errors import InputError
 
 
-def synflow(
-    candidate: Candidate, *, iterations: CountFromOne = 100, at: End = "theta0"
-) -> dict[str, Tensor]:
+def synflow(candidate: Candidate, *, iterations: CountFromOne = 100, at: End = "theta0") -> dict[str, Tensor]:
     """|theta| * dR/d|theta|, pruned step by step: as many weights remain after step k as `Budget.at` says.
 
     R is the sum of the outputs of the network with every parameter replaced by its absolute value, biases and
