@@ -70,8 +70,8 @@ class ArmEntry:
     pruned
         The values of the pruned weights, unless the campaign file says otherwise.
     by_tensor
-        Of an arm with a mask of its own: whether it keeps as many weights as the round's mask in each tensor, and not
-        only in all.
+        Of an arm of the catalogue with a mask of its own: whether it keeps as many weights as the round's mask in each
+        tensor, and not only in all.
     """
 
     mask: str
@@ -269,7 +269,7 @@ def arm_entry(arm: Mapping[str, Any]) -> ArmEntry | None:
     if "mask" not in given and "values" not in given:
         return None
     ticket = ARMS["ticket"]
-    return ArmEntry(**{"mask": ticket.mask, "values": ticket.values, **given}, summary="", random=True, by_tensor=False)
+    return ArmEntry(**{"mask": ticket.mask, "values": ticket.values, **given}, summary="", random=True)
 
 
 SCORES: Mapping[str, Entry] = {name: Entry(*line) for name, line in SCORE_LINES.items()}
