@@ -142,6 +142,9 @@ def at_init(label: str, **keys: Any) -> dict[str, Any]:
     return {"name": "pruned_at_init", "label": label, **keys}
 
 
+LABELS = ("own", "size", "each", "least")
+
+
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
     """A campaign with a score of the user's, and the module that it is in."""
@@ -153,6 +156,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]
         arms = [
             "ticket", at_init("own", score=own), at_init("size", score="magnitude"),
             at_init("each", score="magnitude", scope="layer"), at_init("drawn", score="erk", draws=2),
+            at_init("least", score="magnitude", invert=True),
             {"name": "pruned_at_init_reinit", "label": "anew", "score": "magnitude"},
         ]  # fmt: skip
         table = {
@@ -168,13 +172,16 @@ def test_the_masks_are_those_of_the_initial_values_and_the_values_the_rewound_on
     loaded = tickets.load(saved[0])
     theta0 = loaded.ticket(0, 0).values
     for number in (1, 2):
-        ticket, arms = loaded.ticket(0, number), {name: loaded.arm(name, 0, number) for name in ("own", "size", "each")}
+        ticket, arms = loaded.ticket(0, number), {name: loaded.arm(name, 0, number) for name in LABELS}
         total = sum(int(mask.sum()) for mask in ticket.mask.values())
         size = np.concatenate([np.abs(theta0[name]).ravel() for name in ticket.mask])
         for label in ("own", "size"):
             mask = np.concatenate([mask.ravel() for mask in arms[label].mask.values()])
             assert mask.sum() == total
             assert size[mask].min() >= size[~mask].max()
+        least = np.concatenate([mask.ravel() for mask in arms["least"].mask.values()])
+        assert least.sum() == total
+        assert size[least].max() <= size[~least].min()
         anew = loaded.arm("anew", 0, number)
         for name, mask in ticket.mask.items():
             assert arms["each"].mask[name].sum() == mask.sum()

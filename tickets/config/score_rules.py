@@ -33,9 +33,9 @@ def broken_scores(values: Mapping[str, Any], arms: Sequence[str]) -> Iterator[Fo
             ("prune.scope",),
         )
     for at in arms:
-        name = values.get(f"{at}.name")
+        name = str(values.get(f"{at}.name"))
         if name in ARMS and ARMS[name].mask == ARMS[_ARM].mask:
-            yield from _broken_arm(values, at, str(name))
+            yield from _broken_arm(values, at, name)
 
 
 def _broken_arm(values: Mapping[str, Any], at: str, name: str) -> Iterator[Found]:
