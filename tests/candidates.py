@@ -90,7 +90,7 @@ def after_round(
     def masked(values: dict[str, Tensor]) -> dict[str, Tensor]:
         return {name: value * masks[name] if name in masks else value for name, value in values.items()}
 
-    ends = Ends(masked(values_of(build, 0)), masked(values_of(build, 1)))
+    ends = Ends(masked(values_of(build, 0)), masked(values_of(build, 1)), masked(values_of(build, 2)))
     return made.after_round(number, replicate, ends, masks, there)
 
 

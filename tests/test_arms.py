@@ -48,10 +48,10 @@ def nothing_given_is_changed():
 def test_every_arm_of_the_table_has_its_two_rules():
     assert set(ARMS) == {
         "ticket", "reinit", "shuffle", "constant", "sign_constant", "random_sign_constant", "random_mask",
-        "random_mask_reinit", "reorder", "repeat",
+        "random_mask_reinit", "pruned_at_init", "pruned_at_init_reinit", "reorder", "repeat",
     }  # fmt: skip
     for entry in ARMS.values():
-        mask = resolve(entry.mask)(origin())
+        mask = MASK if entry.mask.startswith("tickets.pruned_at_init") else resolve(entry.mask)(origin())
         values = resolve(entry.values)(origin(), mask).values
         assert set(values) == set(THETA0)
         assert all(values[name].shape == THETA0[name].shape for name in THETA0)

@@ -11,6 +11,14 @@ TARGETS = [entry.target for table in (MODELS, DATA, INITS, SCORES, PROBES) for e
 TARGETS += [target for arm in ARMS.values() for target in (arm.mask, arm.values)]
 
 
+def test_the_names_of_the_scores_are_those_of_the_documentation():
+    assert set(SCORES) == {
+        "magnitude", "large_final", "small_final", "large_init", "small_init", "large_init_large_final",
+        "small_init_small_final", "magnitude_increase", "movement", "large_final_same_sign", "large_final_diff_sign",
+        "random", "snip", "grasp", "synflow", "erk", "uniform",
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("target", sorted(set(TARGETS)))
 def test_every_name_leads_to_a_function_of_that_name(target):
     assert resolve(target).__name__ == target.partition(":")[2]
@@ -19,12 +27,15 @@ def test_every_name_leads_to_a_function_of_that_name(target):
 def test_the_names_are_those_of_the_documentation():
     assert set(ARMS) == {
         "ticket", "reinit", "shuffle", "constant", "sign_constant", "random_sign_constant", "random_mask",
-        "random_mask_reinit", "reorder", "repeat",
+        "random_mask_reinit", "pruned_at_init", "pruned_at_init_reinit", "reorder", "repeat",
     }  # fmt: skip
-    assert {name for name, arm in ARMS.items() if arm.has_own_mask} == {"random_mask", "random_mask_reinit"}
+    assert {name for name, arm in ARMS.items() if arm.has_own_mask} == {
+        "random_mask", "random_mask_reinit", "pruned_at_init", "pruned_at_init_reinit",
+    }  # fmt: skip
+    assert {name for name, arm in ARMS.items() if not arm.by_tensor} == {"pruned_at_init", "pruned_at_init_reinit"}
     assert {name for name, arm in ARMS.items() if not arm.random} == {"ticket", "constant", "sign_constant", "repeat"}
     rewound = {name for name, arm in ARMS.items() if arm.values == ARMS["ticket"].values}
-    assert rewound == {"ticket", "random_mask", "reorder", "repeat"}
+    assert rewound == {"ticket", "random_mask", "pruned_at_init", "reorder", "repeat"}
     assert {arm.pruned for arm in ARMS.values()} == {"zero"}
     assert {name for name, arm in ARMS.items() if arm.own_order} == {"reorder"}
     assert {name for name, arm in ARMS.items() if arm.role != "control"} == {"ticket", "repeat", "reorder"}

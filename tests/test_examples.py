@@ -14,10 +14,17 @@ from tickets.store import verify
 EXAMPLES = sorted((Path(__file__).parents[1] / "runs" / "examples").glob("*.toml"))
 MOST_LINES = 20
 STEPS = 6
+SWEPT = 3  # values of a key that is swept
+
+
+def fewer(score: Any) -> Any:
+    """A score that prunes step by step, with fewer steps."""
+    table = {"name": score} if isinstance(score, str) else score
+    return {**table, "iterations": 3} if table["name"] == "synflow" else score
 
 
 def shrunk(file: Path) -> dict[str, Any]:
-    """The campaign with a few steps, two replicates and two rounds at most; all else as it is."""
+    """The campaign with a few steps, two replicates, two rounds and three swept values at most; all else as it is."""
     table = tomllib.loads(file.read_text(encoding="utf-8"))
     train, prune = table.get("train", {}), table.get("prune", {})
     table["train"] = {**train, "steps": STEPS, "evaluate_every": STEPS // 2, "evaluate_on": 50}
@@ -30,6 +37,14 @@ def shrunk(file: Path) -> dict[str, Any]:
         table.pop("rounds", None)
     elif "density" not in prune:
         table["rounds"] = min(2, table.get("rounds", 2))
+    if "score" in prune:
+        table["prune"] = {**table["prune"], "score": fewer(prune["score"])}
+    table["arms"] = [
+        {**arm, "score": fewer(arm["score"])} if isinstance(arm, dict) and "score" in arm else arm
+        for arm in table.get("arms", ["ticket"])
+    ]
+    if "sweep" in table:
+        table["sweep"] = {key: values[:SWEPT] for key, values in table["sweep"].items()}
     if table.get("rewind", {}).get("step", 0) > 0:
         table["rewind"] = {**table["rewind"], "step": 2}
     if "fine_tune" in table:

@@ -1,13 +1,8 @@
-"""Scores of the literature, each one small function of a candidate, against plain autograd.
-
-Sources: SNIP (Lee et al. 2019), GraSP (Wang et al. 2020), SynFlow (Tanaka et al. 2020), ERK (Evci et al. 2020), mask
-criteria of Zhou et al. 2019.
-"""
+"""Masks that scores compute before any training, also for networks of three layers and of convolutions."""
 
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable
 
 import pytest
@@ -19,69 +14,10 @@ from torch.nn import functional
 from tickets.candidate import Batch, Candidate
 from tickets.errors import InputError, UserCodeError
 from tickets.scores import Weights, by_tensor
+from tickets.scores.criteria import large_final_same_sign, large_init_large_final
+from tickets.scores.layer_densities import erk
+from tickets.scores.saliency import grasp, snip
 from tickets.selection import mask_at_start
-
-
-def snip(candidate: Candidate, *, per_class: int = 10) -> dict[str, Tensor]:
-    """|theta0 * g|."""
-    gradients = candidate.gradients(examples=candidate.batch(per_class=per_class))
-    return {name: (candidate.trained[name] * gradient).abs() for name, gradient in gradients.items()}
-
-
-def grasp(candidate: Candidate, *, per_class: int = 10, temperature: float = 200.0) -> dict[str, Tensor]:
-    """theta0 * (H g)."""
-
-    def tempered(outputs: Tensor, targets: Tensor) -> Tensor:
-        return candidate.objective(outputs / temperature, targets)
-
-    batch = candidate.batch(per_class=per_class)
-    gradients = candidate.gradients(examples=batch, objective=tempered)
-    curved = candidate.hessian_product(gradients, examples=batch, objective=tempered)
-    return {name: candidate.trained[name] * product for name, product in curved.items()}
-
-
-def synflow(candidate: Candidate, *, iterations: int = 100) -> dict[str, Tensor]:
-    """|theta| * dR/d|theta|, pruned step by step."""
-    theta, mask, example = candidate.values.trained, candidate.mask, candidate.batch(1)
-    ones = Batch(torch.ones_like(example.inputs), example.targets)
-    for iteration in range(1, iterations + 1):
-        positive = {name: value.abs() * mask.get(name, 1) for name, value in theta.items()}
-        flow = candidate.gradients(
-            positive, examples=ones, objective=lambda y, _: y.sum(), training=False, dtype=torch.float64
-        )
-        scores = {name: gradient * positive[name] for name, gradient in flow.items()}
-        mask = candidate.prune(scores, iteration / iterations, mask)
-    return {name: kept.float() for name, kept in mask.items()}
-
-
-def erk(candidate: Candidate) -> dict[str, Tensor]:
-    """Random places, layer densities in proportion to sum(shape) / prod(shape)."""
-    raw = {name: sum(mask.shape) / math.prod(mask.shape) for name, mask in candidate.mask.items()}
-    full: set[str] = set()
-    while True:
-        left = candidate.budget.total - sum(candidate.mask[name].numel() for name in full)
-        scale = left / sum(raw[name] * mask.numel() for name, mask in candidate.mask.items() if name not in full)
-        beyond = {name for name in raw if name not in full and scale * raw[name] > 1}
-        if not beyond:
-            break
-        full |= beyond
-    # A weight's score is its place in the random order of its tensor, as a share of the tensor's own density.
-    scores = {}
-    for name, mask in candidate.mask.items():
-        places = torch.randperm(mask.numel(), generator=candidate.generator_of(name)).double() / mask.numel()
-        density = 1.0 if name in full else scale * raw[name]
-        scores[name] = torch.full(mask.shape, math.inf) if name in full else -(places / density).reshape(mask.shape)
-    return scores
-
-
-@by_tensor
-def large_init_large_final(weights: Weights, *, a: float = 1.0) -> Tensor:
-    return torch.minimum(a * weights.trained.abs(), weights.initial.abs())
-
-
-@by_tensor
-def large_final_same_sign(weights: Weights) -> Tensor:
-    return (weights.trained * weights.initial.sign()).clamp(min=0)
 
 
 def mlp() -> nn.Module:
@@ -158,7 +94,7 @@ def test_synflow_is_that_of_a_plain_loop(build: Callable[[], nn.Module]) -> None
         kept[order] = True
         pieces = kept.split([p.numel() for p in parameters])
         masks = [piece.reshape(p.shape) for p, piece in zip(parameters, pieces, strict=True)]
-    found = mask_at_start(f"{__name__}:synflow", candidate)
+    found = mask_at_start("synflow", candidate)
     assert list(found) == list(candidate.mask)
     for mask, expected in zip(found.values(), masks, strict=True):
         assert torch.equal(mask, expected)
@@ -180,7 +116,7 @@ def test_erk_has_the_published_layer_densities_and_the_exact_total() -> None:
 def test_criteria_of_both_ends() -> None:
     candidate = after_round(mlp, inputs_of(6))
     for name in candidate.mask:
-        w, theta = candidate.trained[name], candidate.initial[name]
+        w, theta = candidate.trained[name], candidate.theta0[name]
         assert torch.equal(
             large_init_large_final(candidate, a=0.5)[name], torch.stack([0.5 * w.abs(), theta.abs()]).amin(0)
         )
@@ -196,6 +132,7 @@ def test_before_any_training_nothing_is_pruned_and_the_ends_are_one() -> None:
     assert all(bool(kept.all()) for kept in candidate.mask.values())
     for name, value in candidate.values.initial.items():
         assert torch.equal(candidate.values.trained[name], value)
+        assert torch.equal(candidate.values.theta0[name], value)
 
 
 @pytest.mark.parametrize("scope", ["global", "layer"])
@@ -229,7 +166,9 @@ def test_options_and_errors_name_the_score() -> None:
     assert torch.equal(flat(mask_at_start(snip, candidate, {"per_class": 1})), flat(one))
     with pytest.raises(InputError, match=r"score\.per_clas = 1: .* has no such option; did you mean 'per_class'"):
         mask_at_start(f"{__name__}:snip", candidate, {"per_clas": 1})
-    with pytest.raises(UserCodeError, match=r"score = 'snip': fails \(round 1, replicate 0\): ValueError: per_class"):
+    with pytest.raises(
+        InputError, match=r"score = 'snip': per_class = 99: must be from 1 to 30, the training examples"
+    ):
         mask_at_start(snip, candidate, {"per_class": 99})
     with pytest.raises(UserCodeError, match=r"score = 'none': returned nothing for 0\.weight"):
         mask_at_start(lambda_named_none(), candidate)

@@ -33,7 +33,7 @@ def candidate_of(trained: float | None = None) -> Candidate:
     moved = initial + 1
     if trained is not None:
         moved[0, 0] = trained
-    ends = Ends({"weight": initial}, {"weight": moved})
+    ends = Ends({"weight": initial}, {"weight": moved}, {"weight": initial})
     made = candidates_of(net, inputs_of(3), classes=2)
     return made.after_round(3, 1, ends, {"weight": ALIVE}, prunable(net()))
 

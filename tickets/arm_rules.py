@@ -93,7 +93,10 @@ def apply_rules(rules: ArmRules, origin: Origin, named: str) -> tuple[dict[str, 
     """
     own_mask, own_values = is_own(rules.mask), is_own(rules.values)
     if own_mask:
-        mask = rules.make_mask(origin)
+        try:
+            mask = rules.make_mask(origin)
+        except InputError as error:  # of a score that it calls
+            raise type(error)([f"{named}: {problem}" for problem in error.problems]) from error
     else:
         with _contained(origin.stream("mask_rule")):
             made = rules.make_mask(_copied(origin))

@@ -137,7 +137,9 @@ class _Trial:
             optimizer=self._state(step),
             recipe=run.train,
             read_trained=(lambda: self._read_trained(reads)) if round else lambda: one,
-            candidate=lambda scope="global": self.candidates.at_start(round, 0, one, masks, scope, seed),
+            candidate=lambda scope="global", inverted=False: self.candidates.at_start(
+                round, 0, one, masks, scope, seed, inverted
+            ),
         )
 
     def _state(self, step: int) -> dict[str, dict[str, Tensor]]:

@@ -55,7 +55,7 @@ def _nothing_trained() -> Tensors:
     raise LookupError("this Origin has no trained values")
 
 
-def _no_candidate(scope: str = "global") -> Candidate:
+def _no_candidate(scope: str = "global", inverted: bool = False) -> Candidate:
     raise NotImplementedError("this origin has no candidate")
 
 
@@ -93,7 +93,8 @@ class Origin:
     candidate
         ``candidate(scope="global")`` is the network before training and pruning, as a score sees it, for masks that are
         computed from theta0: ``tickets.selection.mask_at_start("snip", origin.candidate())``. As many weights remain as
-        the round's mask keeps, in all tensors together, or in each tensor with ``scope="layer"``.
+        the round's mask keeps, in all tensors together, or in each tensor with ``scope="layer"``. With
+        ``inverted=True`` the weights with the lowest scores stay.
     """
 
     mask: Tensors

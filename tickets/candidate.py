@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
+from tickets.ends import Ends, Weights
 from tickets.evaluator import Batch, Evaluation, Evaluator, Objective
 from tickets.gradients import gradients, hessian_product, matching, module_at, objective_value, outputs
 from tickets.process_state import standard_state
@@ -17,38 +17,6 @@ from tickets.pruning import Budget, prune
 __all__ = ["Batch", "Candidate", "Ends", "Weights"]
 
 Tensors = Mapping[str, Tensor]
-
-
-@dataclass(frozen=True)
-class Weights:
-    """One prunable tensor of a candidate.
-
-    Attributes
-    ----------
-    initial
-        What training started from; 0 where pruned.
-    trained
-        What training ended at; 0 where pruned. Before any training: `initial`.
-    mask
-        Bool: the weights that are not pruned yet.
-    generator
-        Random numbers of this replicate, round and tensor, on the CPU.
-
-    The first three have the tensor's shape.
-    """
-
-    initial: Tensor
-    trained: Tensor
-    mask: Tensor
-    generator: torch.Generator
-
-
-@dataclass(frozen=True)
-class Ends:
-    """Every parameter and buffer of a network, by name: where training started (`initial`) and ended (`trained`)."""
-
-    initial: Tensors
-    trained: Tensors
 
 
 class Candidate:
@@ -64,6 +32,8 @@ class Candidate:
         The replicate.
     budget : Budget
         How many weights remain after this pruning.
+    inverted : bool
+        Whether the weights with the lowest scores stay, and not those with the highest.
     generator : torch.Generator
         Random numbers of this replicate and round, on the CPU.
     objective : callable
@@ -79,9 +49,10 @@ class Candidate:
         mask: Tensors,
         budget: Budget,
         seed_of: Callable[[str | None], int],
+        inverted: bool = False,
     ) -> None:
         """seed_of: the seed of a tensor's random numbers, by its name; of the candidate's own for None."""
-        self.round, self.replicate, self.budget = round, replicate, budget
+        self.round, self.replicate, self.budget, self.inverted = round, replicate, budget, inverted
         self.objective: Objective = evaluator.objective
         self.generator = torch.Generator().manual_seed(seed_of(None))
         self._evaluator, self._ends, self._mask, self._seed_of = evaluator, ends, mask, seed_of
@@ -93,8 +64,9 @@ class Candidate:
 
     @cached_property
     def values(self) -> Ends:
-        """Every parameter and buffer, where training started and where it ended; pruned weights are 0."""
-        return Ends(_cloned(self._ends.initial), _cloned(self._ends.trained))
+        """Every parameter and buffer: before any training, and where the round started and ended; pruned ones are 0."""
+        ends = self._ends
+        return Ends(_cloned(ends.initial), _cloned(ends.trained), _cloned(ends.theta0))
 
     @property
     def initial(self) -> dict[str, Tensor]:
@@ -107,6 +79,16 @@ class Candidate:
         return {name: self.values.trained[name] for name in self._mask}
 
     @property
+    def theta0(self) -> dict[str, Tensor]:
+        """The prunable tensors of `values.theta0`: before any training."""
+        return {name: self.values.theta0[name] for name in self._mask}
+
+    @property
+    def rarest_class(self) -> int | None:
+        """How many training examples the rarest class has; None where the targets are no classes."""
+        return self._evaluator.rarest_class
+
+    @property
     def is_finite(self) -> bool:
         """Whether every parameter and buffer is a finite number, at both ends: no training diverged."""
         ends = (*self._ends.initial.values(), *self._ends.trained.values())
@@ -115,9 +97,9 @@ class Candidate:
     def weights(self, name: str) -> Weights:
         """One prunable tensor, with a generator at the beginning of its random numbers."""
         ends = self._ends
-        tensors = (ends.initial[name], ends.trained[name], self._mask[name])
-        initial, trained, mask = (tensor.clone() for tensor in tensors)
-        return Weights(initial, trained, mask, self.generator_of(name))
+        tensors = (ends.initial[name], ends.trained[name], ends.theta0[name], self._mask[name])
+        initial, trained, theta0, mask = (tensor.clone() for tensor in tensors)
+        return Weights(initial, trained, theta0, mask, self.generator_of(name))
 
     def generator_of(self, name: str) -> torch.Generator:
         """A new generator, on the CPU, of the random numbers of this replicate, round and tensor."""
@@ -260,7 +242,7 @@ class Candidate:
         Parameters
         ----------
         scores
-            By prunable parameter, of the tensor's shape; the highest stay.
+            By prunable parameter, of the tensor's shape; the highest stay, or the lowest where `inverted`.
         fraction
             In [0, 1], of the way from `mask` to `budget`, on an exponential schedule (see `Budget.at`). 1: all of it.
         mask
@@ -275,7 +257,20 @@ class Candidate:
         """
         alive = self._mask if mask is None else matching(mask, self._mask, "prune(mask)")
         found = matching(scores, self._mask, "prune(scores)")
+        if self.inverted:
+            found = {name: -score.double() for name, score in found.items()}
         return prune(found, alive, self.budget.at(fraction, self._mask))
+
+    def as_scores(self, mask: Tensors) -> dict[str, Tensor]:
+        """Scores that keep exactly these weights, as many as `budget` says: for a score that prunes step by step.
+
+        Parameters
+        ----------
+        mask
+            Bool, by prunable parameter, as `prune` returns it after the last step.
+        """
+        found = matching(mask, self._mask, "as_scores(mask)")
+        return {name: (~kept if self.inverted else kept).float() for name, kept in found.items()}
 
     def _checked(self, values: Tensors | None, called: str) -> Tensors:
         return self._ends.trained if values is None else matching(values, self._ends.trained, called)

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from tickets.catalogue_scores import SCORE_LINES
+
 OwnRole = Literal["control", "measurement"]  # of an arm with a rule of the user's
 Role = Literal["ticket", OwnRole]
 Pruned = Literal["zero", "initial"]  # the values of the pruned weights of a network
@@ -67,6 +69,9 @@ class ArmEntry:
         Whether each of its draws has a data order of its own. All other arms of a replicate share one.
     pruned
         The values of the pruned weights, unless the campaign file says otherwise.
+    by_tensor
+        Of an arm of the catalogue with a mask of its own: whether it keeps as many weights as the round's mask in each
+        tensor, and not only in all.
     """
 
     mask: str
@@ -76,6 +81,7 @@ class ArmEntry:
     random: bool = False
     own_order: bool = False
     pruned: Pruned = "zero"
+    by_tensor: bool = True
 
     @property
     def has_own_mask(self) -> bool:
@@ -220,6 +226,20 @@ ARMS: Mapping[str, ArmEntry] = {
         random=True,
         summary="the same random places, a fresh draw",
     ),
+    "pruned_at_init": ArmEntry(
+        mask="tickets.pruned_at_init:pruned_at_init",
+        values="tickets.arms:rewound",
+        random=True,
+        by_tensor=False,
+        summary="a mask computed from theta0 alone by a score (Frankle et al. 2021), the rewound values there",
+    ),
+    "pruned_at_init_reinit": ArmEntry(
+        mask="tickets.pruned_at_init:pruned_at_init",
+        values="tickets.arms:fresh_draw",
+        random=True,
+        by_tensor=False,
+        summary="the same mask, a fresh draw",
+    ),
     "reorder": ArmEntry(
         mask="tickets.arms:round_mask",
         values="tickets.arms:rewound",
@@ -252,10 +272,7 @@ def arm_entry(arm: Mapping[str, Any]) -> ArmEntry | None:
     return ArmEntry(**{"mask": ticket.mask, "values": ticket.values, **given}, summary="", random=True)
 
 
-SCORES: Mapping[str, Entry] = {
-    "magnitude": Entry("tickets.scores:magnitude", "|trained weight|: the smallest go (Han et al. 2015)"),
-    "random": Entry("tickets.scores:random", "uniform random numbers: any may go"),
-}
+SCORES: Mapping[str, Entry] = {name: Entry(*line) for name, line in SCORE_LINES.items()}
 
 PROBES: Mapping[str, Entry] = {
     "units": Entry(

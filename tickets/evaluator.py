@@ -122,6 +122,14 @@ class Evaluator:
         there = places.to(self.examples.train_labels.device)
         return Batch(self.examples.train_inputs[there].cpu(), self.examples.train_labels[there].cpu())
 
+    @property
+    def rarest_class(self) -> int | None:
+        """See Candidate.rarest_class."""
+        labels = self.examples.train_labels
+        if labels.dim() != 1 or labels.is_floating_point():
+            return None
+        return int(labels.unique(return_counts=True)[1].min())
+
     def evaluation(
         self, batch: Batch, objective: Objective, training: bool, dtype: torch.dtype | None = None
     ) -> Evaluation:

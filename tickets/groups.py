@@ -128,13 +128,14 @@ def enter(ready: ReadyRun, chain: Chain, number: int, arm: ArmConfig, draw: int)
         optimizer=chain.optimizer,
         recipe=run.train,
         read_trained=chain.read_trained or (lambda: chain.theta0),
-        candidate=lambda scope="global": ready.candidates.at_start(
+        candidate=lambda scope="global", inverted=False: ready.candidates.at_start(
             number,
             chain.replicate,
             chain.theta0,
             chain.masks,
             scope,
             stream(run.seed, chain.replicate, "score", number, draw),
+            inverted,
         ),
     )
     mask, start = apply_rules(rules_of(arm), origin, f"arm {arm.label!r}, round {number}, replicate {chain.replicate}")

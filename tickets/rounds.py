@@ -95,7 +95,8 @@ def train_round(
     """
     entries = [enter(ready, chain, number, arm, draw) for chain in chains for arm, draw in arms]
     groups = group(entries, ready.run.train)
-    probed = _measurements(ready, run, number, earlier)
+    theta0 = {chain.replicate: chain.theta0 for chain in chains}
+    probed = _measurements(ready, run, number, theta0, earlier)
     outcomes = [_outcome(ready, run, one, *train_group(ready, one, number, probed, tick)) for one in groups]
     networks = tuple(network for outcome in outcomes for network in outcome.networks)
     probed.afterwards(networks)
@@ -112,7 +113,7 @@ def train_round(
             advance(
                 chain,
                 tickets[chain.replicate],
-                _next_masks(ready, tickets[chain.replicate], number, chain.replicate in lost),
+                _next_masks(ready, tickets[chain.replicate], chain.theta0, number, chain.replicate in lost),
                 at_rewind.get(chain.replicate),
                 chain.replicate in lost,
             )
@@ -155,9 +156,13 @@ def advance(
     )
 
 
-def _next_masks(ready: ReadyRun, ticket: Network, number: int, diverged: bool) -> Tensors:
+def _next_masks(ready: ReadyRun, ticket: Network, theta0: Tensors, number: int, diverged: bool) -> Tensors:
     """The masks of the round after `number`."""
-    ends = Ends(ticket.initial, ticket.trained)
+    masked = {
+        name: value.masked_fill(~ticket.mask[name], 0.0) if name in ticket.mask else value
+        for name, value in theta0.items()
+    }
+    ends = Ends(ticket.initial, ticket.trained, masked)
     replicate = ticket.label.replicate
     candidate = ready.candidates.after_round(number, replicate, ends, ticket.mask, ready.prunable)
     return next_masks(ready.score, candidate, ready.run.prune.score.name, diverged=diverged)
@@ -169,13 +174,16 @@ def context_of(ready: ReadyRun) -> Context:
     return Context(ready.run, lambda: ready.examples, ready.build, lambda: ready.fitted.anatomy, ready.device, chunk)
 
 
-def _measurements(ready: ReadyRun, run: str, number: int, earlier: Earlier) -> Measurements:
+def _measurements(
+    ready: ReadyRun, run: str, number: int, theta0: Mapping[int, Tensors], earlier: Earlier
+) -> Measurements:
     def after(networks: Networks, place: int) -> Tensors:
         mask, initial, trained = (
             {name: tensor[place].to("cpu", copy=True) for name, tensor in tensors.items()}
             for tensors in (networks.masks, networks.initial, networks.values)
         )
-        return _next_masks(ready, Network(networks.labels[place], mask, initial, trained), number, diverged=True)
+        network = Network(networks.labels[place], mask, initial, trained)
+        return _next_masks(ready, network, theta0[network.label.replicate], number, diverged=True)
 
     return Measurements(run, ready.probes, context_of(ready), earlier, after)
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from tickets.candidate import Candidate
-from tickets.errors import UserCodeError
+from tickets.errors import InputError, UserCodeError
 from tickets.process_state import settings_kept
 from tickets.random_state import seed_generators, untouched_generators
 from tickets.scores import Score, by_tensor
@@ -42,10 +42,12 @@ def scores_of(
 
     Raises
     ------
+    InputError
+        If the score raises one: it says why it does not fit this network.
     UserCodeError
-        If the score raises an exception; or if it does not return a tensor of real numbers on the CPU, of the tensor's
-        shape, for each prunable tensor and nothing else, or NaN for a weight that survives though all values are
-        finite.
+        If the score raises any other exception; or if it does not return a tensor of real numbers on the CPU, of the
+        tensor's shape, for each prunable tensor and nothing else, or NaN for a weight that survives though all values
+        are finite.
     """
     alive = {name: mask.clone() for name, mask in candidate.mask.items()}  # the score may write to the candidate's
     try:
@@ -54,6 +56,8 @@ def scores_of(
             scores: object = score(candidate)
     except UserCodeError:
         raise
+    except InputError as error:  # the score does not fit the network, or its options do not fit the data
+        raise InputError([f"{named}: {problem}" for problem in error.problems]) from error
     except (Exception, SystemExit) as error:
         raise UserCodeError(f"{named}: fails ({when}): {one_line(error)}{_hint(score, error)}") from error
     problems = list(_wrong(scores, alive, may_be_nan or not candidate.is_finite))

@@ -56,7 +56,8 @@ class Candidates:
         replicate
             The ticket's.
         ends
-            Every parameter and buffer before and after the training, pruned weights 0; on the CPU.
+            Every parameter and buffer before any training, and before and after the round's, pruned weights 0; on the
+            CPU.
         mask
             The round's, bool, by prunable parameter; on the CPU.
         prunable
@@ -69,7 +70,16 @@ class Candidates:
         budget = budget_after(self.run.prune, prunable, mask)
         return Candidate(self._evaluator(replicate), number, replicate, ends, mask, budget, seed_of)
 
-    def at_start(self, number: int, replicate: int, theta0: Tensors, mask: Tensors, scope: str, seed: int) -> Candidate:
+    def at_start(
+        self,
+        number: int,
+        replicate: int,
+        theta0: Tensors,
+        mask: Tensors,
+        scope: str,
+        seed: int,
+        inverted: bool = False,
+    ) -> Candidate:
         """A network before any training and pruning, for a mask that is computed from theta0 alone.
 
         Parameters
@@ -86,14 +96,16 @@ class Candidates:
             "global": as many in all tensors together. "layer": as many in each.
         seed
             Of the candidate's random numbers.
+        inverted
+            Whether the weights with the lowest scores stay, and not those with the highest.
         """
 
         def seed_of(name: str | None) -> int:
             return seed if name is None else stream(seed, name)
 
         dense = {name: torch.ones_like(kept) for name, kept in mask.items()}
-        ends, budget = Ends(theta0, theta0), Budget.of(mask, scope)
-        return Candidate(self._evaluator(replicate), number, replicate, ends, dense, budget, seed_of)
+        ends, budget = Ends(theta0, theta0, theta0), Budget.of(mask, scope)
+        return Candidate(self._evaluator(replicate), number, replicate, ends, dense, budget, seed_of, inverted)
 
     def _evaluator(self, replicate: int) -> Evaluator:
         return Evaluator(

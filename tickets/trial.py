@@ -140,7 +140,7 @@ def _try_score(run: Run, candidates: Candidates, values: Tensors, prunable: Sequ
     """
     generator = torch.Generator().manual_seed(stream(run.seed, 0, "trial"))
     weights = {tensor.name: values[tensor.name] for tensor in prunable}
-    ends = Ends(values, {**values, **moved(weights, generator)})
+    ends = Ends(values, {**values, **moved(weights, generator)}, values)
     mask = {tensor.name: torch.ones(tensor.shape, dtype=torch.bool) for tensor in prunable}
     candidate = candidates.after_round(0, 0, ends, mask, prunable)
     scores_of(score, candidate, f"prune.score = {run.prune.score.name!r}", WHEN)

@@ -65,9 +65,15 @@ def test_list_offers_an_option_exactly_where_the_campaign_file_may_change_it(com
     for arm in json.loads(command("list", "arms", "--json").out):
         for key, value in changed.items():
             arms = [{"name": "ticket"}] if arm["name"] != "ticket" else []
+            random = {"shuffle": True} if "shuffle" in arm["options"] else {}
             try:
                 parse_run(
-                    {"name": "x", "data": "digits", "model": "mlp", "arms": [*arms, {"name": arm["name"], key: value}]}
+                    {
+                        "name": "x",
+                        "data": "digits",
+                        "model": "mlp",
+                        "arms": [*arms, {"name": arm["name"], **random, key: value}],
+                    }
                 )
             except InputError:
                 assert key not in arm["options"], (arm["name"], key)

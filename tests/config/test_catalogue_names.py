@@ -5,11 +5,13 @@ from __future__ import annotations
 import inspect
 
 from problem_lines import BASE
+from pydantic import TypeAdapter
 
 from tickets import catalogue
 from tickets.binding import resolve
 from tickets.config import parse_run
 from tickets.config.messages import NAMED, SECTIONS
+from tickets.config.signatures import options_of
 
 
 def test_every_name_of_the_catalogue_is_known() -> None:
@@ -20,7 +22,7 @@ def test_every_name_of_the_catalogue_is_known() -> None:
     for name in catalogue.INITS:
         assert parse_run({**BASE, "model": {"name": "mlp", "init": name}}).model.init.name == name
     for name in catalogue.SCORES:
-        assert parse_run({**BASE, "prune": {"score": name}}).prune.score.name == name
+        assert parse_run({**BASE, "prune": {"score": name, "scope": "global"}}).prune.score.name == name
     probes = parse_run({**BASE, "probes": list(catalogue.PROBES)}).probes
     assert [probe.name for probe in probes] == list(catalogue.PROBES)
     arms = parse_run({**BASE, "arms": list(catalogue.ARMS)}).arms
@@ -36,7 +38,9 @@ def test_the_options_of_each_name_are_those_of_its_functions() -> None:
                 for keyword in inspect.signature(resolve(target)).parameters.values()
                 if keyword.default is not keyword.empty
             ]
-            assert {keyword.name: keyword.default for keyword in keywords} == named(name=name).options, name
+            types = options_of(*entry.targets)
+            read = {k.name: TypeAdapter(types[k.name].type).validate_python(k.default) for k in keywords}
+            assert read == named(name=name).options, name
 
 
 def test_the_sections_are_those_of_a_run() -> None:

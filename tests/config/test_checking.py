@@ -8,13 +8,12 @@ from typing import Any
 import pytest
 from problem_lines import MOMENTUM, lines
 
+from tickets import catalogue
 from tickets.config import parse_run
 from tickets.errors import InputError
 
-ARMS = (
-    "allowed: constant, random_mask, random_mask_reinit, random_sign_constant, reinit, reorder, repeat, shuffle, "
-    'sign_constant, ticket, or a name of your own with mask or values = "module:function"'
-)
+ARMS = f'allowed: {", ".join(sorted(catalogue.ARMS))}, or a name of your own with mask or values = "module:function"'
+SCORES = f"allowed: {', '.join(sorted(catalogue.SCORES))}, or module:function"
 MODELS = "allowed: conv2, conv4, conv6, lenet_300_100, mlp, resnet20, or module:function"
 DATA = "allowed: cifar10, digits, fashion_mnist, mnist, mnist1d, or module:function"
 INITS = (
@@ -31,7 +30,7 @@ TRAIN = (
 )
 STEP = {"schedule": "step"}
 MILESTONES = 'only schedule "step" has them, not "constant"; leave them out or write schedule = "step"'
-RANDOM = "arms that do: random_mask, random_mask_reinit, random_sign_constant, reinit, reorder, shuffle"
+RANDOM = f"arms that do: {', '.join(sorted(name for name, arm in catalogue.ARMS.items() if arm.random))}"
 OPTION = "must be a string, a number, true or false, or a list or table of these (no dates, no nan or inf)"
 SLUG = (
     "must be 1 to 100 of the letters a-z and A-Z, digits, '.', '_' and '-', and must not begin with '.' or '-' "
@@ -77,8 +76,8 @@ ONE_KEY = [
     ({"prune": {"output_rate": -0.5}}, "prune.output_rate = -0.5: must be between 0 and 1"),
     ({"prune": {"conv_rate": 2}}, "prune.conv_rate = 2: must be between 0 and 1"),
     ({"prune": {"density": 0}, "rounds": 1}, "prune.density = 0: must be greater than 0 and at most 1"),
-    ({"prune": {"score": "magnitud"}}, "prune.score = 'magnitud': unknown score; did you mean 'magnitude'? (allowed: magnitude, random, or module:function)"),
-    ({"prune": {"score": "a:"}}, "prune.score = 'a:': not of the form module:function (allowed: magnitude, random, or module:function)"),
+    ({"prune": {"score": "magnitud"}}, f"prune.score = 'magnitud': unknown score; did you mean 'magnitude'? ({SCORES})"),
+    ({"prune": {"score": "a:"}}, f"prune.score = 'a:': not of the form module:function ({SCORES})"),
     ({"prune": {"scope": "locl"}}, "prune.scope = 'locl': unknown scope; did you mean 'global'? (allowed: global, layer)"),
     ({"prune": {"exclude": "fc"}}, 'prune.exclude = "fc": must be a list, not a string'),
     ({"prune": {"exclude": [1]}}, "prune.exclude[0] = 1: must be a string, not a whole number"),
@@ -161,7 +160,7 @@ ONE_KEY = [
     ({"arms": ["ticket", {"name": "constant", "value": float("nan")}]}, "arms[1].value = nan: must be a finite number"),
     ({"arms": ["ticket", {"name": "reinit", "pruned": "one"}]}, "arms[1].pruned = 'one': unknown choice (allowed: initial, zero)"),
     ({"arms": ["ticket", {"name": "reinit", "mask": "f:g"}]}, f"arms[1].mask: unknown key; only an arm with rules of your own has it, and reinit is an arm of the catalogue ({ARM})"),
-    ({"arms": ["ticket", {"arm": "reinit"}]}, [f"arms[1].name: missing; name an arm ({ARMS})", "arms[1].arm: unknown key; did you mean 'name'? (allowed: biases, draws, label, mask, name, pruned, role, start, value, values)"]),
+    ({"arms": ["ticket", {"arm": "reinit"}]}, [f"arms[1].name: missing; name an arm ({ARMS})", "arms[1].arm: unknown key; did you mean 'name'? (allowed: biases, draws, invert, label, mask, name, pruned, role, scope, score, shuffle, start, value, values)"]),
     ({"arms": ["ticket", {**OWN, "mask": "round_mask"}]}, 'arms[1].mask = "round_mask": must have the form module:function'),
     ({"arms": ["ticket", {**OWN, "values": 3}]}, "arms[1].values = 3: must be a string, not a whole number"),
     ({"arms": ["ticket", {**OWN, "role": "ticket"}]}, "arms[1].role = 'ticket': unknown role (allowed: control, measurement)"),
@@ -175,8 +174,8 @@ ONE_KEY = [
     ({"probes": [{"name": "units", "points": 3}]}, "probes[0].points: unknown key (allowed: name)"),
     ({"probes": [{"name": "f:g", "points": float("nan")}]}, f"probes[0].points = nan: {OPTION}"),
     ({"prune": {"score": {"name": "magnitude", "scale": 2}}}, "prune.score.scale: unknown key (allowed: name)"),
-    ({"prune": {"score": {"name": "magnitud"}}}, "prune.score.name = 'magnitud': unknown score; did you mean 'magnitude'? (allowed: magnitude, random, or module:function)"),
-    ({"prune": {"score": {"scale": 2}}}, "prune.score.name: missing; name a score (allowed: magnitude, random, or module:function)"),
+    ({"prune": {"score": {"name": "magnitud"}}}, f"prune.score.name = 'magnitud': unknown score; did you mean 'magnitude'? ({SCORES})"),
+    ({"prune": {"score": {"scale": 2}}}, f"prune.score.name: missing; name a score ({SCORES})"),
     ({"prune": {"score": 3}}, "prune.score = 3: must be a name or a table, not a whole number"),
     ({"prune": {"score": {"name": "f:g", "scale": [None]}}}, f"prune.score.scale = [null]: {OPTION}"),
     ({"train.steps": [5]}, f'"train.steps": unknown key; write steps = ... below the line [train] ({TOP})'),

@@ -49,7 +49,7 @@ def test_a_campaign_is_read_back_as_it_was_written(tmp_path: Any) -> None:
         ("magnitud", "prune.score = 'magnitud': unknown score; did you mean 'magnitude'?"),
         ({"name": "m:f", "scale": float("nan")}, "prune.score.scale = nan: must be a string, a number, true or false"),
         (3, "prune.score = 3: must be a name or a table, not a whole number"),
-        ({"scale": 2}, "prune.score.name: missing; name a score (allowed: magnitude, random, or module:function)"),
+        ({"scale": 2}, "prune.score.name: missing; name a score (allowed: erk, grasp, large_final,"),
     ],
 )
 def test_wrong_scores_name_the_key(score: Any, told: str) -> None:

@@ -16,7 +16,8 @@ from tickets.config.types import as_table
 from tickets.errors import InputError
 
 _LISTS = {key: named for key, named in NAMED.items() if key in ("arms", "probes")}  # of tables that name a function
-_NAME = re.compile(rf"({'|'.join(map(re.escape, sorted(NAMED, key=len, reverse=True)))})(?:\[(\d+)\])?\.name")
+_NAMED = "|".join(map(re.escape, sorted(NAMED, key=len, reverse=True)))
+_NAME = re.compile(rf"(arms\[\d+\]\.score|{_NAMED})(?:\[(\d+)\])?\.name")
 
 
 def parse_run(table: Mapping[str, Any], as_line: AsLine = Problem.line) -> Run:

@@ -33,6 +33,7 @@ NAMED: Mapping[str, type[Named]] = {
     "model.init": InitConfig,
     "prune.score": ScoreConfig,
     "arms": ArmConfig,
+    "arms.score": ScoreConfig,
     "probes": ProbeConfig,
 }
 TOP_KEYS = (*Run.model_fields, "data_folder", "sweep")  # the last two are the file's and not a run's

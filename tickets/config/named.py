@@ -142,7 +142,7 @@ def _form_with(
         field = cls.model_fields[key]
         kind = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
         keys[key] = (kind, Field(default=default, validate_default=True))
-    keys |= {key: (option.type, option.default) for key, option in options}
+    keys |= {key: (option.type, Field(default=option.default, validate_default=True)) for key, option in options}
     return create_model(f"{cls.__name__}Form", __config__=STRICT, **keys)
 
 

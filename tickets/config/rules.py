@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from tickets.catalogue import ARMS, PROBES, table_of
+from tickets.config.score_rules import broken_scores
 
 RANDOM_ARMS = tuple(sorted(name for name, arm in ARMS.items() if arm.random))
 
@@ -205,6 +206,7 @@ def broken_rules(values: Mapping[str, Any]) -> Iterator[Broken]:
         sentence = rule.judge(*given)
         if sentence is not None:
             yield Broken(rule.keys[-1], sentence, rule.keys[:-1])
+    yield from (Broken(*found) for found in broken_scores(values, places))
     if "arms" in values:
         names, labels, roles = ([values.get(f"{at}.{key}") for at in places] for key in ("name", "label", "role"))
         yield from _arms_together(names, labels)

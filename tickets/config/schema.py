@@ -29,6 +29,7 @@ from tickets.config.types import (
     NotNegative,
     Positive,
     PositiveFraction,
+    Scope,
     Seed,
     Slug,
     one_of,
@@ -38,14 +39,12 @@ from tickets.errors import InputError
 OptimizerName = Literal["sgd", "adam", "adamw"]
 ScheduleName = Literal["constant", "step", "cosine"]
 PrecisionName = Literal["float32", "tf32", "bf16"]
-ScopeName = Literal["layer", "global"]
 KeptName = Literal["none", "ticket", "all"]
 LossName = Literal["cross_entropy", "mse"]
 
 Optimizer = Annotated[OptimizerName, one_of("optimizer", get_args(OptimizerName))]
 Schedule = Annotated[ScheduleName, one_of("schedule", get_args(ScheduleName))]
 Precision = Annotated[PrecisionName, one_of("precision", get_args(PrecisionName))]
-Scope = Annotated[ScopeName, one_of("scope", get_args(ScopeName))]
 Kept = Annotated[KeptName, one_of("choice", get_args(KeptName))]
 Strategy = Annotated[str, one_of("strategy", ("auto", *STRATEGIES))]
 Loss = Annotated[str, one_of("loss", get_args(LossName), functions=True)]

@@ -181,6 +181,27 @@ Zero = Annotated[
     int, legal("must be 0: start = 0 gives the full schedule; no other start is offered", lambda n: n == 0, short="0")
 ]
 
+ScopeName = Literal["layer", "global"]
+Scope = Annotated[ScopeName, one_of("scope", get_args(ScopeName))]
+
+EndName = Literal["theta0", "trained"]  # the values before any training, or after the round's
+End = Annotated[EndName, one_of("choice", get_args(EndName))]
+
+
+def _as_score(value: Any) -> Any:
+    # The table of prune.score needs the types of this module.
+    from tickets.config.tables import ScoreConfig
+
+    return ScoreConfig.model_validate(value).model_dump(mode="json", exclude_none=True)
+
+
+# The score of an arm: as prune.score, with every option.
+ScoreOption = Annotated[
+    Any,
+    BeforeValidator(_as_score),
+    legal("must be a score", lambda value: True, short="a score's name, or a table with its name and options"),
+]
+
 BiasesName = Literal["zeros", "model"]
 Biases = Annotated[BiasesName, one_of("choice", get_args(BiasesName))]
 

@@ -10,7 +10,7 @@ from typing import get_args
 import numpy as np
 import pandas as pd
 
-from tickets.catalogue import Pruned
+from tickets.catalogue import ARMS, Pruned
 from tickets.density import density
 from tickets.store.arrays import Array, Mask, Shapes, decode, decode_shapes, parse_arm_key, unpack
 from tickets.store.layout import Layout
@@ -127,10 +127,17 @@ def mask_problems(saved: Round, masks: Mapping[Network, Mapping[str, Mask]], of_
         if left != said:
             yield f"replicate {replicate}: density {left}, but the manifest says {said}"
     for network, mask in masks.items():
-        by_tensor = not manifest_arm(saved.manifest, network[1]).get("own_mask")  # a user's rule keeps only the total
+        by_tensor = _keeps_counts(saved.manifest, network[1])
         wanted_counts = _counts(of_round.get(network[0], {}))
         if saved.has_own_mask(network[1]) and not same_counts(_counts(mask), wanted_counts, by_tensor):
             yield f"{_named(network)}: {_counts(mask)} survive, but the round's mask has other counts"
+
+
+def _keeps_counts(manifest: Manifest, arm: str) -> bool:
+    """Whether an own mask has as many weights in each tensor as the round's. "own_mask": it may keep only the total."""
+    entry = manifest_arm(manifest, arm)
+    each = manifest.get("arm_options", {}).get(arm, {}).get("scope") == "layer" and entry.get("name", arm) in ARMS
+    return each or not entry.get("own_mask")
 
 
 def nesting_problems(masks: Masks, earlier: Masks) -> Iterator[str]:

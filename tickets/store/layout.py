@@ -16,6 +16,7 @@ __all__ = [
     "cohort_folder",
     "cohort_folders",
     "has_own_mask",
+    "keeps_counts",
     "round_folder",
     "round_folders",
     "run_folders",
@@ -97,8 +98,13 @@ def round_folders(cohort: Path) -> list[tuple[int, int, Path]]:
 
 
 def has_own_mask(arm: str) -> bool:
-    """Whether an arm of the catalogue, by name, has a random mask of its own instead of the round's."""
+    """Whether an arm of the catalogue, by name, has a mask of its own instead of the round's."""
     return arm in ARMS and ARMS[arm].has_own_mask
+
+
+def keeps_counts(arm: str) -> bool:
+    """Whether an arm of the catalogue has a mask of its own with as many weights in each tensor as the round's."""
+    return has_own_mask(arm) and ARMS[arm].by_tensor
 
 
 def _folder_names(folder: Path) -> list[str]:

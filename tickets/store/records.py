@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from tickets.store.arrays import Array, Mask
-from tickets.store.layout import has_own_mask
+from tickets.store.layout import has_own_mask, keeps_counts
 
 Values = Mapping[str, Array]
 Masks = Mapping[str, Mask]
@@ -107,7 +107,7 @@ class RoundRecord:
             "arm": arm,
             "draw": draw,
             **({"name": name} if name != arm else {}),
-            **({"own_mask": True} if self.has_own_mask(arm) and not has_own_mask(name) else {}),
+            **({"own_mask": True} if self.has_own_mask(arm) and not keeps_counts(name) else {}),
             **({"pruned": self.pruned[arm]} if arm in self.pruned else {}),
         }
 

@@ -12,7 +12,7 @@ import numpy as np
 from tickets.density import density
 from tickets.store.arrays import Array, arm_key, encode, pack, squeeze
 from tickets.store.commit import Content, commit, json_bytes, replace_file
-from tickets.store.layout import SCHEMA_VERSION, Layout, has_own_mask, round_folder
+from tickets.store.layout import SCHEMA_VERSION, Layout, keeps_counts, round_folder
 from tickets.store.reading import read_round_masks
 from tickets.store.records import ArmRecord, Masks, RoundRecord, Values, same_counts
 from tickets.store.tables import CURVES, ROUNDS, encode_probe_table, encode_table
@@ -155,7 +155,7 @@ def _check(record: RoundRecord, masks: Mapping[int, Masks]) -> None:
     for arm in record.arms:
         mask = masks[arm.replicate]
         if record.has_own_mask(arm.arm):
-            by_tensor = has_own_mask(record.name(arm.arm))
+            by_tensor = keeps_counts(record.name(arm.arm))
             same = _shapes(arm.mask) == _shapes(mask) and same_counts(_counts(arm.mask), _counts(mask), by_tensor)
         else:
             same = arm.mask.keys() == mask.keys() and all(np.array_equal(arm.mask[name], mask[name]) for name in mask)

@@ -1,9 +1,4 @@
-"""Scores: what a weight is worth when the network is pruned. The lowest go.
-
-A score is a function `f(candidate, **options)` that returns a tensor of scores for each prunable tensor, by name. It is
-named once, in `tickets.catalogue.SCORES`, or given in a campaign file as "module:function"; options stand beside its
-name: `prune.score = { name = "module:function", scale = 2 }`.
-"""
+"""A score as a function: by name, with its options, or made of a function of one tensor's weights."""
 
 from __future__ import annotations
 
@@ -11,14 +6,11 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from tickets.binding import named_function, with_options
-from tickets.candidate import Batch, Candidate, Weights
+from tickets.candidate import Candidate
 from tickets.catalogue import SCORES
-
-__all__ = ["Batch", "Candidate", "Score", "Weights", "by_tensor", "magnitude", "named_score", "random"]
 
 Score = Callable[[Candidate], Mapping[str, Tensor]]
 
@@ -36,18 +28,6 @@ class by_tensor:  # noqa: N801 - a decorator
     def __call__(self, candidate: Candidate, **options: Any) -> dict[str, Tensor]:
         """The scores of each prunable tensor, by name."""
         return {name: self._function(candidate.weights(name), **options) for name in candidate.mask}
-
-
-@by_tensor
-def magnitude(weights: Weights) -> Tensor:
-    """|trained weight|: Han et al. 2015; `large_final` in Zhou et al. 2019."""
-    return weights.trained.abs()
-
-
-@by_tensor
-def random(weights: Weights) -> Tensor:
-    """Uniform random numbers: the ranking depends on nothing else."""
-    return torch.rand(weights.trained.shape, generator=weights.generator)
 
 
 def named_score(name: str, options: Mapping[str, Any] | None = None, key: str = "prune.score") -> Score:
