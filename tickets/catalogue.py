@@ -67,6 +67,8 @@ class ArmEntry:
         Whether each of its draws has a data order of its own. All other arms of a replicate share one.
     pruned
         The values of the pruned weights, unless the campaign file says otherwise.
+    train
+        The keys of [train] that it has of its own, unless the campaign file says otherwise.
     """
 
     mask: str
@@ -76,6 +78,12 @@ class ArmEntry:
     random: bool = False
     own_order: bool = False
     pruned: Pruned = "zero"
+    train: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    @property
+    def continues(self) -> bool:
+        """Whether it goes on from the rewind step with the optimizer state of that step, unless it starts at 0."""
+        return self.values == ARMS["ticket"].values
 
     @property
     def has_own_mask(self) -> bool:
@@ -240,12 +248,16 @@ ARMS: Mapping[str, ArmEntry] = {
 def arm_entry(arm: Mapping[str, Any]) -> ArmEntry | None:
     """The entry of an arm's table in a campaign file or in run.json; None for an unknown name.
 
-    For an arm with user-defined rules, a new entry is created; a missing rule defaults to the ticket's.
+    For an arm with user-defined rules, a new entry is created; a missing rule defaults to the ticket's. A measurement
+    of the catalogue with settings of its own (`train`, `pruned`) is a control.
     """
     given = {key: arm[key] for key in ("mask", "values", "role", "pruned") if arm.get(key) is not None}
     if arm["name"] in ARMS:
         entry = ARMS[arm["name"]]
-        return replace(entry, pruned=given["pruned"]) if "pruned" in given else entry
+        entry = replace(entry, pruned=given["pruned"]) if "pruned" in given else entry
+        # Trained in another way, it no longer shows how far two trainings of the ticket differ.
+        changed = entry.pruned != "zero" or bool(arm.get("train"))
+        return replace(entry, role="control") if entry.role == "measurement" and changed else entry
     if "mask" not in given and "values" not in given:
         return None
     ticket = ARMS["ticket"]
