@@ -12,7 +12,7 @@ from tickets.arm_rules import ArmRules, apply_rules, is_own, rules_of
 from tickets.arms import Origin, Start
 from tickets.config import ArmConfig, Run, TrainConfig, recipe_of
 from tickets.errors import InputError, UserCodeError
-from tickets.roles import FRESH_DRAW, ArmStart
+from tickets.roles import FRESH, ArmStart
 from tickets.seeds import stream
 from tickets.selection import Candidates
 from tickets.stack.optimizers import state_names
@@ -196,7 +196,7 @@ class _Trial:
         own = not is_own(rules.values) or bool(rules.train)
         if own and _course(start, self.run.train) != _course(ticket, self.run.train):
             return False
-        drawn = entry.values == FRESH_DRAW
+        drawn = entry.values in FRESH
         values, names = (origin.theta0, list(mask)) if drawn else (origin.rewound, list(origin.theta0))
         return all(_same(start.values[name], values[name], mask.get(name)) for name in names)
 

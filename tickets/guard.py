@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from tickets.catalogue import Pruned
+from tickets.catalogue import Pruned, kind_of_stack
 from tickets.config import TrainConfig
 from tickets.errors import InputError
 from tickets.fitting import Fitted
@@ -88,7 +88,7 @@ def _guarded(fitted: Fitted, plan: Plan, device: torch.device, workers: int, pru
 
 def _recipes(fitted: Fitted, pruned: Pruned) -> list[TrainConfig]:
     """The recipes of the arms with this rule for pruned weights, where they are not the run's."""
-    arms = [fitted.trial.arms[arm.label] for arm in fitted.run.arms if arm.entry.pruned == pruned]
+    arms = [fitted.trial.arms[arm.label] for arm in fitted.run.arms if kind_of_stack(arm.entry.pruned) == pruned]
     recipes = dict.fromkeys(recipe for arm in arms for recipe in arm.recipes)
     return [recipe for recipe in recipes if recipe != fitted.run.train]
 

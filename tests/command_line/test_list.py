@@ -48,7 +48,8 @@ def test_list_has_the_options_of_each_name_with_their_defaults_and_what_is_allow
     assert arms.count("\n\n") == 2
     assert "\n\nOptions of all but ticket:\n  label: " in arms
     keys = f"train = {{}}: a table of keys of [train]: {', '.join(OWN_KEYS)}"
-    assert f'\n  pruned = "zero": "zero" or "initial"\n  {keys}\n  start: 0\n\nOptions of reinit, shuffle, ' in arms
+    pruned = 'pruned = "zero": "zero", "initial" or "zero_if_shrunk"'
+    assert f"\n  {pruned}\n  {keys}\n  start: 0\n\nOptions of reinit, shuffle, " in arms
     assert arms.endswith(", reorder:\n  draws = 1: a whole number, at least 1\n")
 
 

@@ -57,14 +57,13 @@ def print_names(kind: str) -> None:
         for key, option in record["options"].items():
             if key not in shared:
                 say(console, f"{'':<{width}}    {_given(key, option)}: {option['allowed']}", indent=width + 6)
-            elif not _one_default(found, key):
+            elif option["default"] != _usual_default(found, key):
                 say(console, f"{'':<{width}}    {_given(key, option)}", indent=width + 6)
     for names in dict.fromkeys(shared.values()):
         say(console, f"\nOptions of {_among(names, found)}:", indent=2)
         for key in (key for key, having in shared.items() if having == names):
-            option = next(record["options"][key] for record in found if key in record["options"])
-            given = _given(key, option) if _one_default(found, key) else key
-            say(console, f"  {given}: {option['allowed']}", indent=4)
+            allowed = next(record["options"][key]["allowed"] for record in found if key in record["options"])
+            say(console, f"  {_given(key, {'default': _usual_default(found, key)})}: {allowed}", indent=4)
 
 
 def print_kinds() -> None:
@@ -96,10 +95,11 @@ def _among(names: Sequence[str], found: list[dict[str, Any]]) -> str:
     return f"all but {lacking[0]}" if lacking else "all of them"
 
 
-def _one_default(found: list[dict[str, Any]], key: str) -> bool:
-    """Whether all names that have an option have it with the same default."""
+def _usual_default(found: list[dict[str, Any]], key: str) -> Any:
+    """The default that more than three quarters of the names with an option have; None if there is none."""
     defaults = [record["options"][key]["default"] for record in found if key in record["options"]]
-    return all(default == defaults[0] for default in defaults)
+    usual = max(defaults, key=defaults.count)
+    return usual if 4 * defaults.count(usual) > 3 * len(defaults) else None
 
 
 def _options(named: type[Named], name: str) -> dict[str, dict[str, Any]]:

@@ -166,7 +166,10 @@ def _unknown_option(named: type[Named], table: Mapping[str, Any], key: str) -> s
     if key in TOP_KEYS and named in (DataConfig, ModelConfig):
         near = f"; {key!r} is a key of the file's top: write it above the first [table]"
     elif key in named.model_fields:
-        near = f"; only an arm with rules of your own has it, and {table['name']} is an arm of the catalogue"
+        near = (
+            f"; only an arm with rules of your own has it, and {table['name']} is an arm of the catalogue: give yours "
+            "another name"
+        )
     elif others:
         near = f"; it is an option of {', '.join(others)}"
     else:

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tickets.catalogue import ArmEntry, arm_entry
+from tickets.catalogue import ArmEntry
 from tickets.config.own_train import OWN_KEYS
-from tickets.config.rule import Broken, Rule
+from tickets.config.rule import Broken, Rule, entry_at
 
 _TRAIN = "train."
 
@@ -60,7 +60,7 @@ def _arm(values: Mapping[str, Any], at: str) -> _Arm | None:
     name = values.get(f"{at}.name")
     if not isinstance(name, str) or name == "ticket":
         return None  # that the ticket has no keys of its own is another rule
-    entry = arm_entry({key: values.get(f"{at}.{key}") for key in ("name", "mask", "values")})
+    entry = entry_at(values, at)
     if entry is None:
         return None
     written = values.get(f"{at}.train")

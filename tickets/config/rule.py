@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from tickets.catalogue import ARMS, ArmEntry, arm_entry
 
 
 class Broken(NamedTuple):
@@ -29,3 +31,11 @@ class Rule(NamedTuple):
 
     keys: tuple[str, ...]
     judge: Callable[..., str | None]
+
+
+def entry_at(values: Mapping[str, Any], at: str) -> ArmEntry | None:
+    """The entry of an arm in a flat table; None for an unknown name. at: the arm's key, such as "arms[0]"."""
+    name = values.get(f"{at}.name")
+    # An arm of the catalogue has the rules of its entry; in a flat table the defaults of the user's stand beside it.
+    keys = ("role", "pruned", "train", *(() if name in ARMS else ("mask", "values")))
+    return arm_entry({"name": name, **{key: values.get(f"{at}.{key}") for key in keys}})

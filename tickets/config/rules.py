@@ -12,9 +12,10 @@ from decimal import Decimal
 from functools import cache
 from typing import Any
 
-from tickets.catalogue import ARMS, PROBES, arm_entry, table_of
+from tickets.catalogue import ARMS, PROBES, table_of
 from tickets.config.own_train_rules import broken_own_train
-from tickets.config.rule import Broken, Rule
+from tickets.config.pruned_rules import broken_pruned
+from tickets.config.rule import Broken, Rule, entry_at
 
 RANDOM_ARMS = tuple(sorted(name for name, arm in ARMS.items() if arm.random))
 
@@ -193,6 +194,7 @@ def broken_rules(values: Mapping[str, Any]) -> Iterator[Broken]:
         if sentence is not None:
             yield Broken(rule.keys[-1], sentence, rule.keys[:-1])
     yield from broken_own_train(values, places, RULES)
+    yield from broken_pruned(values, places)
     if "arms" in values:
         names, labels = ([values.get(f"{at}.{key}") for at in places] for key in ("name", "label"))
         yield from _arms_together(names, labels)
@@ -220,8 +222,7 @@ _DEFAULT_CONTROLS = ("reinit",)
 
 def _role(values: Mapping[str, Any], at: str) -> str:
     """The role of an arm: its entry's in the catalogue, or the one that a user's arm was given."""
-    keys = ("name", "mask", "values", "role", "pruned", "train")
-    entry = arm_entry({key: values.get(f"{at}.{key}") for key in keys})
+    entry = entry_at(values, at)
     return values.get(f"{at}.role") or "control" if entry is None else entry.role
 
 
