@@ -17,11 +17,12 @@ from wrong_shards import LINEAR, execution, going_wrong
 import tickets
 from tickets.arm_rules import apply_rules, rules_of
 from tickets.arms import Origin, Start
+from tickets.catalogue import ARMS
 from tickets.config import ArmConfig, TrainConfig, recipe_of
 from tickets.errors import InputError, UserCodeError
 from tickets.forecast import forecast
-from tickets.planning import plan_execution
-from tickets.store import verify
+from tickets.planning import memory_needed, plan_execution
+from tickets.store import arm_options, verify
 
 SELF = __name__
 SGD = {"optimizer": "sgd", "momentum": 0.9, "learning_rate": 0.1, "batch_size": 40}
@@ -114,6 +115,15 @@ def test_a_committed_arm_keeps_its_settings(campaign_file, out, tmp_path):
     assert second == f"arm 'slow' was trained here with train = {was}; the campaign now says {{}}; {remedy}"
 
 
+def test_what_an_arm_was_trained_with_includes_the_catalogues_keys(monkeypatch):
+    monkeypatch.setitem(ARMS, "shuffle", dataclasses.replace(ARMS["shuffle"], train={"steps": 5, "momentum": 0.5}))
+    own = ArmConfig(name="shuffle", label="own", train={"steps": 7})
+    options = arm_options([ArmConfig(name="shuffle"), own, ArmConfig(name="reinit")])
+    assert options["shuffle"]["train"] == {"steps": 5, "momentum": 0.5}
+    assert options["own"]["train"] == {"steps": 7, "momentum": 0.5}
+    assert "train" not in options["reinit"]
+
+
 @pytest.mark.parametrize("stop", [(1, 30)])
 def test_a_run_that_is_resumed_has_the_same_bits(campaign_file, contents, out, watcher, tmp_path, stop):
     with pytest.raises(KeyboardInterrupt):
@@ -125,16 +135,13 @@ def test_a_run_that_is_resumed_has_the_same_bits(campaign_file, contents, out, w
 
 
 def test_memory_is_planned_for_the_largest_recipe():
-    small, large = (
-        plan_execution(
-            fitted(arms=["ticket", {"name": "reinit", "train": train}], compute={"memory_gib": 0.05}),
-            torch.device("cpu"),
-        ).networks_at_once
-        for train in ({}, {"batch_size": 24, "optimizer": "sgd", "momentum": 0.5})
-    )
-    assert small >= large
-    one = fitted(arms=["ticket", {"name": "reinit", "train": {"batch_size": 24}}])
-    assert [recipe.batch_size for recipe in one.trial.recipes] == [24]
+    needed = []
+    for train in ({}, {"optimizer": "adam"}, {"batch_size": 24}):
+        arms = ["ticket", {"name": "reinit", "train": train}]
+        one = fitted(arms=arms, model={"name": "mlp", "widths": [50]}, train={"batch_size": 8, "optimizer": "sgd"})
+        assert [recipe.batch_size for recipe in one.trial.recipes] == ([train.get("batch_size", 8)] if train else [])
+        needed.append(memory_needed(one, plan_execution(one, torch.device("cpu")), torch.device("cpu")))
+    assert needed[0] < min(needed[1:])
 
 
 def test_a_batch_is_no_larger_than_the_data():

@@ -103,6 +103,37 @@ def test_an_arm_with_rules_of_ones_own_has_the_role_that_it_says() -> None:
     assert [role(file, arm) for arm in ("ticket", "a", "b")] == ["ticket", "control", "measurement"]
 
 
+def test_rules_of_ones_own_under_a_name_that_the_catalogue_has_now() -> None:
+    saved = {"name": "frozen", "draws": 1, "mask": "tickets.arms:round_mask", "values": "m:f", "role": "measurement"}
+    file = {"config": {**config(), "arms": ["ticket", saved]}}
+    assert role(file, "frozen") == "measurement"
+    assert role({"config": config()}, "frozen") == "control"
+    assert arm_starts(file)["frozen"].before == 0
+
+
+def test_an_arm_with_other_steps_and_settings_says_so() -> None:
+    arms = ["ticket", {"name": "reinit", "train": {"steps": 60}}, {"name": "repeat", "train": {"gamma": 0.5}}]
+    file = {"config": config(arms=arms)}
+    assert other_steps(file) == {"reinit": -40}
+    assert comparison_notes(file) == [
+        "trained in another way than the ticket: reinit, with steps = 60 (the ticket: 100)",
+        "trained in another way than the ticket: repeat, with gamma = 0.5 (the ticket: 0.1)",
+        "training steps after round 0: the ticket has had 100 in all; reinit: 40 fewer",
+    ]
+    assert role(file, "repeat") == "control"
+    late = {"config": config(arms=[*arms, {"name": "reinit", "label": "late"}], rewind={"step": 30})}
+    assert steps_sentence(late) == (
+        "training steps after round 0: the ticket has had 100 in all, 30 of them before the rewind step; "
+        "reinit: 70 fewer; late: 30 fewer; `start = 0` gives an arm the whole schedule"
+    )
+
+
+def test_start_0_is_no_remedy_for_steps_of_an_arms_own() -> None:
+    arms = ["ticket", {"name": "reinit", "train": {"steps": 60}, "start": 0}]
+    file = {"config": config(arms=arms, rewind={"step": 30})}
+    assert steps_sentence(file).endswith("before the rewind step; reinit: 40 fewer")
+
+
 def test_without_rewinding_the_sentence_names_no_rewind_step() -> None:
     starts = {"tuned": {"step": 0, "continues": False, "before": 100, "steps": 20, "dense_steps": 20}}
     file = {"config": config(arms=["ticket", {"name": "tuned", "values": "m:f"}]), "starts": starts}
