@@ -12,6 +12,7 @@ import pytest
 import tickets
 from tickets.config import parse_run
 from tickets.errors import InputError
+from tickets.probes import at_steps
 from tickets.store import Committed, read_networks, verify
 from tickets.store.arrays import decode, decode_shapes, encode
 from tickets.store.commit import json_bytes
@@ -19,6 +20,7 @@ from tickets.store.commit import json_bytes
 FREED = {"name": "frozen", "label": "freed", "pruned": "zero_if_shrunk"}
 DRAWN = {"name": "reinit", "label": "drawn", "pruned": "zero_if_shrunk", "start": 0}
 SOME = ["ticket", "reinit"]
+SEEN: dict = {}
 BASE = {
     "arms": [*SOME, "frozen", FREED, DRAWN], "rounds": 3, "rewind": {"step": 5}, "store": {"trained": "all"},
     "train": {"optimizer": "sgd", "momentum": 0.9, "weight_decay": 0.05, "learning_rate": 0.05, "steps": 10,
@@ -37,6 +39,34 @@ def out(campaign_file, tmp_path_factory):
 @pytest.fixture(scope="module")
 def saved(out):
     return tickets.load(out)
+
+
+@at_steps
+def watched(networks):
+    """Keeps what is computed with, at each evaluated step, by network."""
+    for place, label in enumerate(networks.labels):
+        values = {name: networks.values[name][place].cpu().numpy().copy() for name in networks.masks}
+        SEEN[label.replicate, label.round, label.arm, networks.step] = values
+    return [{"network": place, "seen": 1} for place in range(len(networks))]
+
+
+def test_what_is_trained_holds_at_every_step_what_is_read_back(campaign_file, tmp_path):
+    SEEN.clear()
+    changes = {**BASE, "arms": ["ticket", "frozen", FREED], "rounds": 2, "probes": [f"{__name__}:watched"]}
+    saved = tickets.run(campaign_file(tmp_path, **changes, seed=3), out=tmp_path / "out")
+    steps = {step for _, number, arm, step in SEEN if (number, arm) == (2, "freed")}
+    assert steps == {5, 10}
+    kept = [0, 0]
+    for replicate in (0, 1):
+        theta0 = saved.ticket(replicate, 0).values
+        held = wanted(saved, replicate, 2, theta0)
+        for label, where in (("frozen", theta0), ("freed", held)):
+            for name, mask in saved.ticket(replicate, 2).mask.items():
+                for step in steps:
+                    values = SEEN[replicate, 2, label, step][name]
+                    assert values[~mask].tobytes() == where[name][~mask].tobytes(), (label, name, step)
+                kept[label == "freed"] += int(np.count_nonzero(where[name][~mask]))
+    assert 0 < kept[1] < kept[0]
 
 
 def wanted(saved, replicate, number, theta0):
