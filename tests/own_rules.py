@@ -65,7 +65,7 @@ EACH = own("largest", label="each", mask="largest", by_tensor=True, pruned="init
 LATE = own("late", values="learning_rate_rewound", factor=0.5)
 TUNED = own("tuned", values="tuned", role="measurement")
 SCALED = own("scaled", values="scaled", scale=2, draws=2)
-FROZEN = {"name": "frozen", "values": "tickets.arms:rewound", "pruned": "initial"}
+FROZEN = {"name": "held", "values": "tickets.arms:rewound", "pruned": "initial"}
 PLACES = {"name": "random_mask", "label": "places", "pruned": "initial", "start": 0}
 OWN = [LARGEST, EACH, LATE, TUNED, SCALED, FROZEN, PLACES]
 ARMS = ["ticket", "reinit"]

@@ -26,17 +26,20 @@ def test_every_name_leads_to_a_function_of_that_name(target):
 
 def test_the_names_are_those_of_the_documentation():
     assert set(ARMS) == {
-        "ticket", "reinit", "shuffle", "constant", "sign_constant", "random_sign_constant", "random_mask",
-        "random_mask_reinit", "pruned_at_init", "pruned_at_init_reinit", "reorder", "repeat",
+        "ticket", "reinit", "shuffle", "constant", "sign_constant", "random_sign_constant", "sign_reinit",
+        "sign_shuffle", "frozen", "random_mask", "random_mask_reinit", "pruned_at_init", "pruned_at_init_reinit",
+        "reorder", "repeat",
     }  # fmt: skip
     assert {name for name, arm in ARMS.items() if arm.has_own_mask} == {
         "random_mask", "random_mask_reinit", "pruned_at_init", "pruned_at_init_reinit",
     }  # fmt: skip
     assert {name for name, arm in ARMS.items() if not arm.by_tensor} == {"pruned_at_init", "pruned_at_init_reinit"}
-    assert {name for name, arm in ARMS.items() if not arm.random} == {"ticket", "constant", "sign_constant", "repeat"}
+    assert {name for name, arm in ARMS.items() if not arm.random} == {
+        "ticket", "constant", "sign_constant", "frozen", "repeat",
+    }  # fmt: skip
     rewound = {name for name, arm in ARMS.items() if arm.values == ARMS["ticket"].values}
-    assert rewound == {"ticket", "random_mask", "pruned_at_init", "reorder", "repeat"}
-    assert {arm.pruned for arm in ARMS.values()} == {"zero"}
+    assert rewound == {"ticket", "frozen", "random_mask", "pruned_at_init", "reorder", "repeat"}
+    assert {name: arm.pruned for name, arm in ARMS.items() if arm.pruned != "zero"} == {"frozen": "initial"}
     assert {name for name, arm in ARMS.items() if arm.own_order} == {"reorder"}
     assert {name for name, arm in ARMS.items() if arm.role != "control"} == {"ticket", "repeat", "reorder"}
     assert {name for name, arm in ARMS.items() if arm.role == "measurement"} == {"repeat", "reorder"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -47,6 +49,18 @@ def test_networks_train_together_that_start_alike() -> None:
         part=Start(VALUES, PART, 7),
         late=Start(VALUES, STATE, 8),
     ) == [["ticket", "again"], ["reinit", "fresh"], ["full"], ["slow"], ["frozen"], ["empty"], ["part"], ["late"]]
+
+
+def test_held_pruned_weights_train_together_whatever_they_are_held_at() -> None:
+    start = Start(VALUES, None, 7)
+    assert grouped(a=start, b=(start, "initial"), c=(start, "zero_if_shrunk"), d=start) == [["a", "d"], ["b", "c"]]
+    entries = [entry("b", start, "initial"), entry("c", start, "zero_if_shrunk")]
+    shrunk = replace(entries[1].chain, read_shrunk=lambda: {"w": torch.tensor([False, True, False])})
+    (found,) = group([entries[0], replace(entries[1], chain=shrunk)], RUN)
+    assert found.pruned == "initial"
+    stack = found.stack(["w", "b"])
+    assert stack.pruned_values["w"].tolist() == [[11.0, 12.0, 13.0], [11.0, 0.0, 13.0]]
+    assert stack.parameters["w"].tolist() == [[1.0, 12.0, 3.0], [1.0, 0.0, 3.0]]
 
 
 def test_at_step_0_an_empty_state_is_a_fresh_optimizer() -> None:

@@ -130,7 +130,7 @@ def test_what_rounding_does_to_a_network_of_every_strategy_is_within_its_limit(
             assert found.compared["share_of_its_limit"] < 0.5
 
 
-FROZEN = {"name": "frozen", "values": "tickets.arms:rewound", "pruned": "initial"}
+FROZEN = {"name": "held", "values": "tickets.arms:rewound", "pruned": "initial"}
 
 
 def test_stacks_with_other_pruned_weights_are_compared_too_and_step_back_alone(campaign_file, monkeypatch, tmp_path):

@@ -64,7 +64,7 @@ def test_half_the_free_memory_holds_exactly_so_many(monkeypatch, count) -> None:
             assert place(one, BEGAN, CPU).plan == replace(BEGAN, networks_at_once=count, lanes=min(3, count))
 
 
-FROZEN = {"name": "frozen", "values": "tickets.arms:rewound", "pruned": "initial"}
+FROZEN = {"name": "held", "values": "tickets.arms:rewound", "pruned": "initial"}
 
 
 def test_the_plan_for_pruned_weights_that_keep_their_values_fits_the_machine_too(monkeypatch) -> None:

@@ -54,7 +54,7 @@ def test_own_masks_are_stored_like_random_ones(out, saved):
             sizes = np.concatenate([np.abs(theta0[replicate][name]).ravel() for name in found.mask])
             kept = np.concatenate([mask.ravel() for mask in found.mask.values()])
             assert label == "each" or sizes[kept].min() >= sizes[~kept].max()
-        assert saved.arm("frozen", replicate, 2).mask.keys() == ticket.mask.keys()
+        assert saved.arm("held", replicate, 2).mask.keys() == ticket.mask.keys()
         assert all(
             np.array_equal(saved.arm("late", replicate, 2).mask[name], ticket.mask[name]) for name in ticket.mask
         )
@@ -65,16 +65,16 @@ def test_the_manifest_says_what_an_arm_is(out):
     assert arms["ticket"] == {"arm": "ticket", "draw": 0}
     assert arms["largest"] == {"arm": "largest", "draw": 0, "own_mask": True}
     assert arms["each"] == {"arm": "each", "draw": 0, "name": "largest", "own_mask": True, "pruned": "initial"}
-    assert arms["frozen"] == {"arm": "frozen", "draw": 0, "pruned": "initial"}
+    assert arms["held"] == {"arm": "held", "draw": 0, "pruned": "initial"}
     assert arms["places"] == {"arm": "places", "draw": 0, "name": "random_mask", "pruned": "initial"}
     options = manifest(out)["arm_options"]
     mask = "tickets.arms:round_mask"
     assert options["late"] == {"mask": mask, "values": f"{SELF}:learning_rate_rewound", "factor": 0.5}
     assert options["tuned"] == {"mask": mask, "values": f"{SELF}:tuned"}
-    assert options["frozen"] == {"mask": mask, "values": "tickets.arms:rewound", "pruned": "initial"}
+    assert options["held"] == {"mask": mask, "values": "tickets.arms:rewound", "pruned": "initial"}
 
 
-@pytest.mark.parametrize("label", ["frozen", "each", "places"])
+@pytest.mark.parametrize("label", ["held", "each", "places"])
 def test_pruned_weights_are_theta0_before_and_after_and_a_ticket_is_built_with_them(out, saved, label):
     theta0, survivors = initial(out), read_values(next(out.glob("*/cohort-000/rewind")))
     for replicate in (0, 1):
@@ -98,8 +98,8 @@ def test_what_is_on_disk_are_the_survivors_alone(out):
     folder = next(out.glob("*/cohort-000/round-002"))
     for name in ("weights", "trained"):
         arrays = load_file(folder / f"{name}.safetensors")
-        assert arrays["0/frozen/1.weight"].shape == arrays["0/ticket/1.weight"].shape
-        assert arrays["0/frozen/1.weight"].ndim == 1
+        assert arrays["0/held/1.weight"].shape == arrays["0/ticket/1.weight"].shape
+        assert arrays["0/held/1.weight"].ndim == 1
 
 
 def test_a_rule_gets_the_trained_values_of_the_round_before(saved):
@@ -140,12 +140,12 @@ def test_roles_are_those_that_the_campaign_says(saved, out, command):
     assert roles["ticket"] == "ticket"
     assert {arm for arm, role in roles.items() if role == "measurement"} == {"tuned"}
     compared = {row["arm"] for row in json.loads(command("compare", out, "--json").out)}
-    assert compared >= {"largest", "each", "late", "scaled", "frozen", "places"}
+    assert compared >= {"largest", "each", "late", "scaled", "held", "places"}
     assert "tuned" not in compared
 
 
 def test_the_report_draws_them_in_the_campaigns_order_and_with_their_own_looks(out, command, tmp_path):
-    labels = ["ticket", "reinit", "largest", "each", "late", "tuned", "scaled", "frozen", "places"]
+    labels = ["ticket", "reinit", "largest", "each", "late", "tuned", "scaled", "held", "places"]
     assert list(tickets.load(out).rounds["arm"].unique()) == labels
     looks = importlib.import_module("tickets.analysis.report.look").looks_of(labels)
     assert len(set(looks.values())) == len(labels)
@@ -159,7 +159,7 @@ def test_a_run_grows_by_them_to_the_same_bits(campaign_file, out, saved, watcher
     grown = tickets.run(campaign_file(tmp_path, **BASE), out=tmp_path / "out", listener=listener)
     assert listener.promised == listener.networks
     assert verify(tmp_path / "out") == []
-    for label in ("largest", "each", "late", "tuned", "scaled", "frozen", "places"):
+    for label in ("largest", "each", "late", "tuned", "scaled", "held", "places"):
         for number in (0, 1, 2):
             one, other = (each.arm(label, 1, number) for each in (grown, saved))
             for which in ("mask", "values", "trained"):
@@ -185,17 +185,16 @@ def test_its_role_may_change_later(campaign_file, tmp_path):
     tickets.run(campaign_file(tmp_path, arms=["ticket", FROZEN], rounds=0), out=tmp_path / "out")
     arms = ["ticket", {**FROZEN, "role": "measurement"}]
     assert (
-        tickets.run(campaign_file(tmp_path, arms=arms, rounds=0), out=tmp_path / "out").roles()["frozen"]
-        == "measurement"
+        tickets.run(campaign_file(tmp_path, arms=arms, rounds=0), out=tmp_path / "out").roles()["held"] == "measurement"
     )
 
 
 def test_a_control_of_ones_own_that_is_the_ticket_again_is_a_measurement(campaign_file, tmp_path):
     again = own("again", values="as_it_is")
-    frozen = own("frozen", values="as_it_is", pruned="initial")
+    held = own("held", values="as_it_is", pruned="initial")
     slower = own("slower", values="learning_rate_rewound", factor=0.5)
-    saved = tickets.run(campaign_file(tmp_path, arms=["ticket", again, frozen, slower], rounds=0), out=tmp_path / "out")
-    assert saved.roles() == {"ticket": "ticket", "again": "measurement", "frozen": "control", "slower": "control"}
+    saved = tickets.run(campaign_file(tmp_path, arms=["ticket", again, held, slower], rounds=0), out=tmp_path / "out")
+    assert saved.roles() == {"ticket": "ticket", "again": "measurement", "held": "control", "slower": "control"}
 
 
 def test_saved_rules_are_never_called_by_readers(out, monkeypatch):

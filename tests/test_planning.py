@@ -143,7 +143,7 @@ def test_counting_units_takes_memory_too() -> None:
     assert few < many
 
 
-FROZEN = {"name": "frozen", "values": "tickets.arms:rewound", "pruned": "initial"}
+FROZEN = {"name": "held", "values": "tickets.arms:rewound", "pruned": "initial"}
 
 
 def test_stacks_whose_pruned_weights_keep_their_values_have_a_plan_of_their_own(monkeypatch) -> None:

@@ -63,7 +63,10 @@ def test_without_rewinding_every_arm_has_as_many_steps() -> None:
 
 def test_arms_that_do_not_go_on_from_the_rewound_values_have_fewer_steps() -> None:
     found = {"config": config(rewind={"step": 30})}
-    fewer = {"reinit", "shuffle", "constant", "sign_constant", "random_sign_constant", "random_mask_reinit"}
+    fewer = {
+        "reinit", "shuffle", "constant", "sign_constant", "random_sign_constant", "sign_reinit", "sign_shuffle",
+        "random_mask_reinit",
+    }  # fmt: skip
     assert other_steps(found) == dict.fromkeys([arm for arm in ARMS if arm in fewer], -30)
     assert {trained_steps(found, arm, round=0) for arm in ARMS} == {100}
 
@@ -98,6 +101,37 @@ def test_an_arm_with_rules_of_ones_own_has_the_role_that_it_says() -> None:
     own = [{"name": "a", "mask": "m:f"}, {"name": "b", "values": "m:f", "role": "measurement"}]
     file = {"config": config(arms=["ticket", *own])}
     assert [role(file, arm) for arm in ("ticket", "a", "b")] == ["ticket", "control", "measurement"]
+
+
+def test_rules_of_ones_own_under_a_name_that_the_catalogue_has_now() -> None:
+    saved = {"name": "frozen", "draws": 1, "mask": "tickets.arms:round_mask", "values": "m:f", "role": "measurement"}
+    file = {"config": {**config(), "arms": ["ticket", saved]}}
+    assert role(file, "frozen") == "measurement"
+    assert role({"config": config()}, "frozen") == "control"
+    assert arm_starts(file)["frozen"].before == 0
+
+
+def test_an_arm_with_other_steps_and_settings_says_so() -> None:
+    arms = ["ticket", {"name": "reinit", "train": {"steps": 60}}, {"name": "repeat", "train": {"gamma": 0.5}}]
+    file = {"config": config(arms=arms)}
+    assert other_steps(file) == {"reinit": -40}
+    assert comparison_notes(file) == [
+        "trained in another way than the ticket: reinit, with steps = 60 (the ticket: 100)",
+        "trained in another way than the ticket: repeat, with gamma = 0.5 (the ticket: 0.1)",
+        "training steps after round 0: the ticket has had 100 in all; reinit: 40 fewer",
+    ]
+    assert role(file, "repeat") == "control"
+    late = {"config": config(arms=[*arms, {"name": "reinit", "label": "late"}], rewind={"step": 30})}
+    assert steps_sentence(late) == (
+        "training steps after round 0: the ticket has had 100 in all, 30 of them before the rewind step; "
+        "reinit: 70 fewer; late: 30 fewer; `start = 0` gives an arm the whole schedule"
+    )
+
+
+def test_start_0_is_no_remedy_for_steps_of_an_arms_own() -> None:
+    arms = ["ticket", {"name": "reinit", "train": {"steps": 60}, "start": 0}]
+    file = {"config": config(arms=arms, rewind={"step": 30})}
+    assert steps_sentence(file).endswith("before the rewind step; reinit: 40 fewer")
 
 
 def test_without_rewinding_the_sentence_names_no_rewind_step() -> None:

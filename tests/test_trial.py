@@ -108,8 +108,15 @@ def test_it_matters_to_replicates_and_to_fresh_draws_alone() -> None:
 
 
 def test_the_catalogues_starts_differ() -> None:
-    for init in ("pytorch", "glorot_normal", "sign_constant", "orthogonal", "uniform"):
-        assert fitted(mlp(init), arms=tuple(name for name in ARMS if name != "ticket")).trial.like_ticket == ()
+    arms = tuple(name for name in ARMS if name != "ticket")
+    for init in ("pytorch", "glorot_normal", "orthogonal", "uniform"):
+        assert fitted(mlp(init), arms=arms).trial.like_ticket == ()
+
+
+def test_where_every_size_is_the_same_what_keeps_the_signs_is_the_ticket() -> None:
+    arms = ("shuffle", "reinit", "sign_shuffle", "sign_reinit", "frozen")
+    assert fitted(mlp("sign_constant"), arms=arms).trial.like_ticket == ("sign_shuffle", "sign_reinit")
+    assert fitted(mlp("constant"), arms=arms).trial.like_ticket == ("shuffle", "reinit", "sign_shuffle", "sign_reinit")
 
 
 def test_a_tensor_that_starts_alike_among_others_is_said() -> None:

@@ -14,7 +14,9 @@ from tickets.catalogue_scores import SCORE_LINES
 
 OwnRole = Literal["control", "measurement"]  # of an arm with a rule of the user's
 Role = Literal["ticket", OwnRole]
-Pruned = Literal["zero", "initial"]  # the values of the pruned weights of a network
+# The values of the pruned weights of a network: 0; theta0; or 0 for those that training had moved towards 0 when they
+# were pruned, and theta0 for the others.
+Pruned = Literal["zero", "initial", "zero_if_shrunk"]
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,8 @@ class ArmEntry:
     by_tensor
         Of an arm of the catalogue with a mask of its own: whether it keeps as many weights as the round's mask in each
         tensor, and not only in all.
+    train
+        The keys of [train] that it has of its own, unless the campaign file says otherwise.
     """
 
     mask: str
@@ -82,11 +86,22 @@ class ArmEntry:
     own_order: bool = False
     pruned: Pruned = "zero"
     by_tensor: bool = True
+    train: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    @property
+    def continues(self) -> bool:
+        """Whether it goes on from the rewind step with the optimizer state of that step, unless it starts at 0."""
+        return self.values == ARMS["ticket"].values
 
     @property
     def has_own_mask(self) -> bool:
         """Whether its mask is not the round's."""
         return self.mask != ARMS["ticket"].mask
+
+    @property
+    def rules(self) -> Mapping[str, str]:
+        """Its two rules by the keys of a campaign file."""
+        return {"mask": self.mask, "values": self.values}
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -101,7 +116,7 @@ class ArmEntry:
     @property
     def fixed(self) -> Mapping[str, Any]:
         """Keys that only arms with rules of the user's can give, with the values they have here."""
-        return {"mask": self.mask, "values": self.values, "role": self.role}
+        return {**self.rules, "role": self.role}
 
 
 MODELS: Mapping[str, Entry] = {
@@ -214,6 +229,24 @@ ARMS: Mapping[str, ArmEntry] = {
         random=True,
         summary="the round's mask, sign_constant with signs drawn at random",
     ),
+    "sign_reinit": ArmEntry(
+        mask="tickets.arms:round_mask",
+        values="tickets.sign_arms:sign_reinit",
+        random=True,
+        summary="the round's mask, a fresh draw with the signs of theta0 (Zhou et al. 2019)",
+    ),
+    "sign_shuffle": ArmEntry(
+        mask="tickets.arms:round_mask",
+        values="tickets.sign_arms:sign_shuffle",
+        random=True,
+        summary="the round's mask, the surviving values permuted among those of the same sign in each tensor",
+    ),
+    "frozen": ArmEntry(
+        mask="tickets.arms:round_mask",
+        values="tickets.arms:rewound",
+        pruned="initial",
+        summary="the ticket with its pruned weights held at theta0, not at 0 (Zhou et al. 2019)",
+    ),
     "random_mask": ArmEntry(
         mask="tickets.arms:random_mask",
         values="tickets.arms:rewound",
@@ -257,15 +290,25 @@ ARMS: Mapping[str, ArmEntry] = {
 }
 
 
+def kind_of_stack(pruned: Pruned) -> Pruned:
+    """Networks whose pruned weights keep other values than 0 train alike, whatever these are: as "initial"."""
+    return "zero" if pruned == "zero" else "initial"
+
+
 def arm_entry(arm: Mapping[str, Any]) -> ArmEntry | None:
     """The entry of an arm's table in a campaign file or in run.json; None for an unknown name.
 
-    For an arm with user-defined rules, a new entry is created; a missing rule defaults to the ticket's.
+    For an arm with user-defined rules, a new entry is created; a missing rule defaults to the ticket's. A measurement
+    of the catalogue with settings of its own (`train`, `pruned`) is a control.
     """
     given = {key: arm[key] for key in ("mask", "values", "role", "pruned") if arm.get(key) is not None}
-    if arm["name"] in ARMS:
-        entry = ARMS[arm["name"]]
-        return replace(entry, pruned=given["pruned"]) if "pruned" in given else entry
+    entry = ARMS.get(arm["name"])
+    # A run that was saved before the catalogue had this name may have rules of the user's under it.
+    if entry is not None and all(given.get(key, rule) == rule for key, rule in entry.rules.items()):
+        entry = replace(entry, pruned=given["pruned"]) if "pruned" in given else entry
+        # Trained in another way, it no longer shows how far two trainings of the ticket differ.
+        changed = entry.pruned != "zero" or bool(arm.get("train"))
+        return replace(entry, role="control") if entry.role == "measurement" and changed else entry
     if "mask" not in given and "values" not in given:
         return None
     ticket = ARMS["ticket"]

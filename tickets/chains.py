@@ -32,6 +32,8 @@ class Chain:
         Whether the ticket of an earlier round diverged, so that the masks are meaningless.
     read_trained
         Reads every parameter and buffer of the ticket after the round before; None before round 0.
+    read_shrunk
+        Reads what `shrunk` returns; None before round 0.
     """
 
     replicate: int
@@ -41,6 +43,19 @@ class Chain:
     masks: Tensors
     diverged: bool = False
     read_trained: Callable[[], Tensors] | None = None
+    read_shrunk: Callable[[], Tensors] | None = None
+
+    def shrunk(self) -> Tensors:
+        """Which of the pruned weights training had moved towards 0 when they were pruned, bool, by prunable tensor.
+
+        Raises
+        ------
+        InputError
+            If an earlier round kept no trained values.
+        """
+        if self.read_shrunk is None:
+            return {name: torch.zeros_like(mask) for name, mask in self.masks.items()}
+        return self.read_shrunk()
 
 
 def first_chain(ready: ReadyRun, replicate: int) -> Chain:

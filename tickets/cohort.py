@@ -29,6 +29,7 @@ from tickets.store import (
     Layout,
     RoundPlan,
     RoundRecord,
+    Shrunk,
     append_event,
     arm_options,
     check_tables,
@@ -90,9 +91,11 @@ def train_cohort(
         starts = {replicate: first_chain(ready, replicate).theta0 for replicate in work.cohort.replicates}
         write_initial(folder, {replicate: _arrays(values) for replicate, values in starts.items()})
     chains: Sequence[Chain] = ()
+    shrunk = Shrunk(folder)
     for plan in work.cohort.rounds:
         if not chains:  # the first plan, or the one after a part, which has no ticket to go on from
             chains = _chains(ready, folder, plan.number)
+        chains = [replace(chain, read_shrunk=_shrunk_reader(shrunk, plan.number, chain)) for chain in chains]
         earlier = Stored(folder, plan, context_of(ready)).networks
         result = train_round(ready, work.run_id, chains, plan.number, _wanted(work.run, plan), tick, earlier)
         check_tables(work.folder, result.tables, record_of(ready.probes))
@@ -171,12 +174,19 @@ def _reader(files: Committed, folder: Path, replicate: int) -> Callable[[], Tens
     return lambda: _tensors(read_trained(files, folder, replicate))
 
 
+def _shrunk_reader(shrunk: Shrunk, number: int, chain: Chain) -> Callable[[], Tensors] | None:
+    """Reads which pruned weights of a replicate had shrunk, from the rounds before round `number`."""
+    return (lambda: _tensors(shrunk.before(number, chain.replicate))) if number > 0 else None
+
+
 def _record(
     work: CohortWork, plan: RoundPlan, chains: Sequence[Chain], result: RoundResult, probes: Sequence[Probe]
 ) -> RoundRecord:
     """A round as the store takes it."""
     kept = work.run.store.trained
     is_whole = plan.part == 0
+    labels = {label for label, _ in plan.arms}
+    needs_shrunk = any(arm.entry.pruned == "zero_if_shrunk" for arm in work.run.arms if arm.label in labels)
 
     def record(network: Network) -> ArmRecord:
         label = network.label
@@ -195,6 +205,7 @@ def _record(
         names={arm.label: arm.name for arm in work.run.arms if arm.label != arm.name},
         own_masks=frozenset(arm.label for arm in work.run.arms if arm.entry.has_own_mask),
         pruned={arm.label: arm.entry.pruned for arm in work.run.arms if arm.entry.pruned != "zero"},
+        shrunk={chain.replicate: _arrays(chain.shrunk()) for chain in chains} if needs_shrunk else None,
         curves=result.curves,
         rounds=result.rounds,
         tables=result.tables,

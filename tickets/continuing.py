@@ -201,6 +201,7 @@ def check_trained(folder: Path, fitted: Fitted, todo: Sequence[CohortPlan]) -> N
     InputError
         If a committed round that one of them follows was saved without trained values.
     """
+    _check_shrunk(folder, fitted, todo)
     readers = {label for label, arm in fitted.trial.arms.items() if arm.reads_trained}
     for cohort in todo:
         for plan in cohort.rounds:
@@ -213,6 +214,21 @@ def check_trained(folder: Path, fitted: Fitted, todo: Sequence[CohortPlan]) -> N
                     f"arm {reading[0]!r}: its rules read the trained values of the round before (origin.trained), and "
                     f'{before} was saved without them (store.trained = "none"); train the campaign with '
                     'store.trained = "ticket" in another folder (--out)'
+                )
+
+
+def _check_shrunk(folder: Path, fitted: Fitted, todo: Sequence[CohortPlan]) -> None:
+    """As `check_trained`, for arms whose pruned weights are 0 if they had shrunk: of all rounds before."""
+    arms = {arm.label for arm in fitted.run.arms if arm.entry.pruned == "zero_if_shrunk"}
+    for cohort in todo:
+        numbers = [plan.number for plan in cohort.rounds for label, _ in plan.arms if label in arms]
+        for number in range(max(numbers, default=0)):
+            before = round_folder(cohort_folder(folder, cohort.index), number)
+            if before.is_dir() and Layout.TRAINED not in read_manifest(before)["files"]:
+                raise InputError(
+                    f"arm {min(arms)!r}: pruned = 'zero_if_shrunk' compares the trained values of every earlier round "
+                    f'with theta0, and {before} was saved without them (store.trained = "none"); train the campaign '
+                    'with store.trained = "ticket" in another folder (--out)'
                 )
 
 

@@ -12,9 +12,9 @@ import torch
 
 from tickets.arm_rules import apply_rules, rules_of
 from tickets.arms import Origin, Start
-from tickets.catalogue import Pruned
+from tickets.catalogue import Pruned, kind_of_stack
 from tickets.chains import Chain
-from tickets.config import ArmConfig, TrainConfig
+from tickets.config import ArmConfig, TrainConfig, recipe_of
 from tickets.density import density
 from tickets.measures import Label
 from tickets.probes.measuring import Measurements
@@ -57,6 +57,13 @@ class Entry:
     pruned: Pruned
     own_order: bool
 
+    def held(self) -> Tensors:
+        """The values that its pruned weights keep, unless that is 0: tensors of full shape, by name."""
+        theta0 = self.chain.theta0
+        if self.pruned == "initial" or all(bool(mask.all()) for mask in self.mask.values()):
+            return theta0
+        return {**theta0, **{name: theta0[name].masked_fill(gone, 0.0) for name, gone in self.chain.shrunk().items()}}
+
     @property
     def layout(self) -> frozenset[tuple[str, str]] | None:
         """The states and parameters of the optimizer state that the training continues with; None for a fresh one."""
@@ -78,7 +85,7 @@ class Group:
     recipe
         How they are trained.
     pruned
-        What pruned weights are.
+        "zero" if their pruned weights are 0; "initial" if each keeps other values.
     continues
         Whether they continue with the optimizer states of their starts.
     entries
@@ -100,7 +107,7 @@ class Group:
             parameters,
             optimizer=optimizer,
             step=self.step,
-            pruned_values=[entry.chain.theta0 for entry in self.entries] if self.pruned == "initial" else (),
+            pruned_values=[entry.held() for entry in self.entries] if self.pruned == "initial" else (),
         )
 
 
@@ -126,7 +133,7 @@ def enter(ready: ReadyRun, chain: Chain, number: int, arm: ArmConfig, draw: int)
         round=number,
         step=run.rewind.step if number else 0,
         optimizer=chain.optimizer,
-        recipe=run.train,
+        recipe=recipe_of(run.train, arm),
         read_trained=chain.read_trained or (lambda: chain.theta0),
         candidate=lambda scope="global", inverted=False: ready.candidates.at_start(
             number,
@@ -155,7 +162,8 @@ def group(entries: Sequence[Entry], recipe: TrainConfig) -> list[Group]:
     """
     stacks: dict[tuple[Any, ...], list[Entry]] = defaultdict(list)
     for entry in entries:
-        stacks[entry.start.step, entry.start.recipe or recipe, entry.pruned, entry.layout].append(entry)
+        kind = kind_of_stack(entry.pruned)
+        stacks[entry.start.step, entry.start.recipe or recipe, kind, entry.layout].append(entry)
     return [
         Group(step, own, pruned, layout is not None, tuple(members))
         for (step, own, pruned, layout), members in stacks.items()

@@ -159,8 +159,8 @@ def plan_execution(
 
 
 def needs_initial(run: Run) -> bool:
-    """Whether pruned weights keep their initial values in an arm of the run."""
-    return any(arm.entry.pruned == "initial" for arm in run.arms)
+    """Whether pruned weights keep other values than 0 in an arm of the run."""
+    return any(arm.entry.pruned != "zero" for arm in run.arms)
 
 
 def workload_of(fitted: Fitted, device: torch.device, threads: int, pruned: Pruned = "zero") -> Workload:

@@ -17,6 +17,7 @@ from tickets.probes import Context, Networks
 from tickets.probes.measuring import Earlier, Measurements
 from tickets.ready import ReadyRun
 from tickets.selection import next_masks
+from tickets.shrunk import shrunk_after
 from tickets.stack.memory import evaluation_chunk
 from tickets.stack.networks import Stack, Tensors
 from tickets.stack.training import Trained
@@ -153,6 +154,7 @@ def advance(
         masks=masks,
         diverged=diverged,
         read_trained=lambda: ticket.trained,
+        read_shrunk=lambda: shrunk_after(chain.shrunk(), chain.theta0, ticket.trained, chain.masks, masks),
     )
 
 

@@ -20,7 +20,7 @@ from tickets.data import Examples
 from tickets.errors import InputError, Problems
 from tickets.initial import initial_values
 from tickets.random_state import untouched_generators
-from tickets.roles import FRESH_DRAW, NOT_DRAWN, ArmStart, like_ticket_sentence
+from tickets.roles import FRESH, NOT_DRAWN, ArmStart, like_ticket_sentence
 from tickets.scores import Score
 from tickets.scoring import scores_of
 from tickets.seeds import stream
@@ -97,7 +97,7 @@ def try_out(
     one, other = (initial_values(build, init, stream(run.seed, replicate, "initial")) for replicate in (0, 1))
     candidates = Candidates(run, build, examples, torch.device("cpu"))
     problems = Problems()
-    fresh = [arm.label for arm in run.arms if arm.entry.values == FRESH_DRAW]
+    fresh = [arm.label for arm in run.arms if arm.entry.values in FRESH]
     equal = [tensor for tensor in prunable if torch.equal(one[tensor.name], other[tensor.name])]
     unexpected = [tensor for tensor in equal if not _by_design(run, tensor, one[tensor.name])]
     with problems.collected():
@@ -129,7 +129,8 @@ def _same_start(run: Run, tensors: int) -> str:
         "tensors, so that every replicate starts alike and reinit is the ticket once more; the function must draw them "
         "anew at each call from the global generator of torch, numpy or random, which is seeded for it: take out "
         "torch.manual_seed and generators with a seed of their own, and return a new module each time. To train from "
-        "one fixed start, set replicates = 1 and leave out the arms that draw anew (reinit, random_mask_reinit)"
+        "one fixed start, set replicates = 1 and leave out the arms that draw anew (reinit, sign_reinit, "
+        "random_mask_reinit)"
     )
 
 

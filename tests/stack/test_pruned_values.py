@@ -78,6 +78,30 @@ def test_they_are_theta0_at_every_step(bench, model: str, strategy: str, recipe:
         assert torch.equal(done.stack.pruned_values[name], values)
 
 
+@pytest.mark.parametrize("recipe", ["momentum", "adam"])
+@pytest.mark.parametrize(("model", "strategy"), CASES)
+def test_those_held_at_0_among_others_held_at_theta0_are_0_at_every_step(bench, model, strategy, recipe) -> None:
+    build, examples = getattr(bench, model), bench.examples(SHAPES[model])
+    theta0, masks = bench.networks(build, 2)
+    held = [{name: value * (torch.arange(value.numel()) % 2).reshape(value.shape) for name, value in one.items()}
+            for one in theta0]  # fmt: skip
+    start, seen = stack_networks(theta0, masks, names_of(build), pruned_values=[held[0], theta0[1]]), []
+
+    def look(shard, step, parameters):
+        for name, mask in start.masks.items():
+            for network, wanted in enumerate((held[0], theta0[1])):
+                pruned = ~mask[network]
+                found = parameters[name][network][pruned]
+                assert torch.equal(found.view(torch.int32), wanted[name][pruned].view(torch.int32)), (step, name)
+                seen.append(float((found == 0).float().mean()))
+
+    bench.train(
+        build, start, bench.recipe(**RECIPES[recipe], evaluate_every=1, steps=4), examples, strategy, observe=look
+    )
+    assert 0 < max(seen[::2]) < 1
+    assert max(seen[1::2]) == 0
+
+
 @pytest.mark.parametrize("recipe", RECIPES)
 @pytest.mark.parametrize(("model", "strategy"), CASES)
 def test_they_train_as_a_plain_loop_that_puts_them_back(bench, model: str, strategy: str, recipe: str) -> None:

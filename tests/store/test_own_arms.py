@@ -13,10 +13,10 @@ from tickets.store import Committed, Layout, read_networks, read_trained, verify
 from tickets.store.arrays import decode
 
 MINE = {"name": "mine", "mask": "my.rules:f", "values": "my.rules:g"}
-FROZEN = {"name": "frozen", "values": "my.rules:g", "pruned": "initial"}
+FROZEN = {"name": "held", "values": "my.rules:g", "pruned": "initial"}
 PLACES = {"name": "random_mask", "label": "places", "pruned": "initial"}
 OWN = frozenset({"mine", "places"})
-PRUNED = {"frozen": "initial", "places": "initial"}
+PRUNED = {"held": "initial", "places": "initial"}
 
 
 def moved(mask):
@@ -68,7 +68,7 @@ def test_own_masks_are_in_the_masks_file_and_the_manifest_says_what_arms_are(sav
     assert json.loads((folder / "manifest.json").read_bytes())["arms"] == [
         {"arm": "ticket", "draw": 0},
         {"arm": "mine", "draw": 0, "own_mask": True},
-        {"arm": "frozen", "draw": 0, "pruned": "initial"},
+        {"arm": "held", "draw": 0, "pruned": "initial"},
         {"arm": "places", "draw": 0, "name": "random_mask", "pruned": "initial"},
     ]
 
@@ -84,7 +84,7 @@ def test_they_verify_and_come_back(saved_run, example):
     assert all((mine.values[name][~mask] == 0).all() for name, mask in mine.mask.items())
 
 
-@pytest.mark.parametrize("label", ["frozen", "places"])
+@pytest.mark.parametrize("label", ["held", "places"])
 def test_pruned_weights_are_read_from_the_initial_values(saved_run, example, label):
     found, theta0 = tickets.load(saved_run).arm(label, 1, 1), example.theta0(1)
     assert found.pruned == "initial"
@@ -96,7 +96,7 @@ def test_pruned_weights_are_read_from_the_initial_values(saved_run, example, lab
     assert tickets.load(saved_run).arm(label, 1, 1).values["1.weight"].max() < 7
 
 
-@pytest.mark.parametrize("label", ["frozen", "places", "mine"])
+@pytest.mark.parametrize("label", ["held", "places", "mine"])
 def test_the_networks_of_a_round_are_those_that_are_loaded_one_by_one(saved_run, label):
     found = [network for network in read_networks(saved_run / "cohort-000", 1) if network.arm == label]
     assert [network.replicate for network in found] == [0, 1]
@@ -131,7 +131,7 @@ def test_a_random_mask_must_have_the_rounds_count_in_each_tensor(saved_run, exam
 def test_pruned_weights_that_are_nothing_known_are_said(saved_run):
     rewritten(saved_run / "cohort-000" / "round-001", lambda manifest: manifest["arms"][2].update(pruned="mean"))
     (problem,) = verify(saved_run)
-    assert problem.what == "arm 'frozen': pruned = 'mean' is not one of zero, initial"
+    assert problem.what == "arm 'held': pruned = 'mean' is not one of zero, initial, zero_if_shrunk"
 
 
 def test_trained_values_are_whole_and_say_where_they_lack(saved_run, example):
@@ -151,5 +151,5 @@ def test_a_damaged_initial_file_is_not_used(saved_run):
     content[-1] ^= 1
     path.write_bytes(content)
     with pytest.raises(tickets.InputError, match=r"initial/values\.safetensors: SHA-256"):
-        tickets.load(saved_run).arm("frozen", 0, 1)
+        tickets.load(saved_run).arm("held", 0, 1)
     tickets.load(saved_run).arm("mine", 0, 1)

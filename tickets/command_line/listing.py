@@ -8,9 +8,10 @@ from typing import Annotated, Any
 
 from pydantic.fields import FieldInfo
 
-from tickets.catalogue import KINDS
+from tickets.catalogue import ARMS, KINDS
 from tickets.command_line.terminal import make_console, say
 from tickets.config.named import Named
+from tickets.config.own_train import OWN_KEYS, OwnTrain, inline
 from tickets.config.rules import keys_without_choice
 from tickets.config.tables import ArmConfig, DataConfig, InitConfig, ModelConfig, ProbeConfig, ScoreConfig
 from tickets.config.types import described
@@ -56,14 +57,13 @@ def print_names(kind: str) -> None:
         for key, option in record["options"].items():
             if key not in shared:
                 say(console, f"{'':<{width}}    {_given(key, option)}: {option['allowed']}", indent=width + 6)
-            elif not _one_default(found, key):
+            elif option["default"] != _usual_default(found, key):
                 say(console, f"{'':<{width}}    {_given(key, option)}", indent=width + 6)
     for names in dict.fromkeys(shared.values()):
         say(console, f"\nOptions of {_among(names, found)}:", indent=2)
         for key in (key for key, having in shared.items() if having == names):
-            option = next(record["options"][key] for record in found if key in record["options"])
-            given = _given(key, option) if _one_default(found, key) else key
-            say(console, f"  {given}: {option['allowed']}", indent=4)
+            allowed = next(record["options"][key]["allowed"] for record in found if key in record["options"])
+            say(console, f"  {_given(key, {'default': _usual_default(found, key)})}: {allowed}", indent=4)
 
 
 def print_kinds() -> None:
@@ -95,22 +95,28 @@ def _among(names: Sequence[str], found: list[dict[str, Any]]) -> str:
     return f"all but {lacking[0]}" if lacking else "all of them"
 
 
-def _one_default(found: list[dict[str, Any]], key: str) -> bool:
-    """Whether all names that have an option have it with the same default."""
+def _usual_default(found: list[dict[str, Any]], key: str) -> Any:
+    """The default that more than three quarters of the names with an option have; None if there is none."""
     defaults = [record["options"][key]["default"] for record in found if key in record["options"]]
-    return all(default == defaults[0] for default in defaults)
+    usual = max(defaults, key=defaults.count)
+    return usual if 4 * defaults.count(usual) > 3 * len(defaults) else None
 
 
 def _options(named: type[Named], name: str) -> dict[str, dict[str, Any]]:
     left_out = {"name", *(keys_without_choice(name) if named is ArmConfig else ())}
     fields = named.form({"name": name}).model_fields
-    return {key: _option(field) for key, field in fields.items() if key not in left_out}
+    options = {key: _option(field) for key, field in fields.items() if key not in left_out}
+    if named is ArmConfig and "train" in options:
+        options["train"]["default"] = dict(ARMS[name].train)
+    return options
 
 
 def _option(field: FieldInfo) -> dict[str, Any]:
     kind: Any = field.annotation
     if isinstance(kind, type) and issubclass(kind, Named):
         allowed = kind.names.described
+    elif kind is OwnTrain:
+        allowed = f"a table of keys of [train]: {', '.join(OWN_KEYS)}"
     else:
         allowed = described(Annotated[kind, *field.metadata] if field.metadata else kind)
     return {"default": None if field.default_factory else field.default, "allowed": allowed}
@@ -118,4 +124,7 @@ def _option(field: FieldInfo) -> dict[str, Any]:
 
 def _given(key: str, option: Mapping[str, Any]) -> str:
     """`widths = [100, 100]`; the key alone where the option is not given by default."""
-    return key if option["default"] is None else f"{key} = {json.dumps(option['default'])}"
+    default = option["default"]
+    if default is None:
+        return key
+    return f"{key} = {inline(default) if isinstance(default, Mapping) else json.dumps(default)}"

@@ -7,14 +7,13 @@ from typing import Any
 
 from tickets.catalogue import ARMS
 from tickets.catalogue_scores import OF_LAYERS, OF_TRAINING, RANDOM
+from tickets.config.rule import Broken
 from tickets.config.types import as_table
 
 _ARM = "pruned_at_init"
 
-Found = tuple[str, str, tuple[str, ...]]  # the key, what is wrong, the other keys of the rule
 
-
-def broken_scores(values: Mapping[str, Any], arms: Sequence[str]) -> Iterator[Found]:
+def broken_scores(values: Mapping[str, Any], arms: Sequence[str]) -> Iterator[Broken]:
     """The rules about scores that a flat table breaks.
 
     Parameters
@@ -26,7 +25,7 @@ def broken_scores(values: Mapping[str, Any], arms: Sequence[str]) -> Iterator[Fo
     """
     score = _name(values.get("prune.score"))
     if score in OF_LAYERS and values.get("prune.scope") == "layer":
-        yield (
+        yield Broken(
             "prune.score",
             'says how many weights each layer keeps, which prune.scope = "layer" says already; write scope = "global", '
             'or score = "random" for random places by the rates of the layers',
@@ -38,31 +37,31 @@ def broken_scores(values: Mapping[str, Any], arms: Sequence[str]) -> Iterator[Fo
             yield from _broken_arm(values, at, name)
 
 
-def _broken_arm(values: Mapping[str, Any], at: str, name: str) -> Iterator[Found]:
+def _broken_arm(values: Mapping[str, Any], at: str, name: str) -> Iterator[Broken]:
     score = _name(values.get(f"{at}.score", "snip"))
     if score in OF_TRAINING:
-        yield (
+        yield Broken(
             f"{at}.score",
             "compares a weight before and after training, and this arm is pruned before any; use a score that does "
             "not (magnitude, snip, grasp, synflow, ...)",
             (f"{at}.name",),
         )
     if score in OF_LAYERS and values.get(f"{at}.scope") == "layer":
-        yield (
+        yield Broken(
             f"{at}.scope",
             f'score "{score}" says how many weights each layer keeps; leave scope out, or take the arm random_mask, '
             "which has as many weights in each layer as the round's mask, at random places",
             (f"{at}.score",),
         )
     if score in RANDOM and values.get(f"{at}.invert") is True:
-        yield (
+        yield Broken(
             f"{at}.invert",
             f'score "{score}" draws the places at random, so that its lowest scores mean nothing; leave invert out',
             (f"{at}.score",),
         )
     drawn = score in RANDOM or score is None or ":" in score or values.get(f"{at}.shuffle") is True
     if name == _ARM and values.get(f"{at}.draws", 1) > 1 and not drawn:
-        yield (
+        yield Broken(
             f"{at}.draws",
             f'must be 1: the mask of score "{score}" draws nothing at random; write shuffle = true, or a score that '
             f"does ({', '.join(RANDOM)})",

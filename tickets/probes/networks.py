@@ -76,8 +76,8 @@ class Networks:
     values
         Every parameter and buffer at this step, by name, (R, *shape). Of a network that diverged they may be NaN.
     initial
-        The same as training started. Pruned weights are exactly 0.0, or, in an arm with pruned = "initial", the values
-        of the replicate before round 0.
+        The same as training started. Pruned weights are exactly 0.0, or, in an arm with another `pruned`, the values
+        that they are held at.
     masks
         Of the prunable tensors, bool, by name in the model's order, (R, *shape).
     context

@@ -29,9 +29,11 @@ from tickets.store.reading import (
 from tickets.store.records import ArmRecord, RoundRecord
 from tickets.store.registered import register, rounds_committed
 from tickets.store.saved import Saved
+from tickets.store.shrunk import Shrunk
 from tickets.store.status import RunStatus, status
 from tickets.store.stored_networks import StoredNetwork, read_networks
-from tickets.store.ticket import Ticket, read_trained
+from tickets.store.ticket import Ticket
+from tickets.store.ticket_values import read_trained
 from tickets.store.verify import Finding, code_named, verify
 from tickets.store.writing import write_initial, write_rewind, write_round, write_run
 
@@ -46,6 +48,7 @@ __all__ = [
     "RoundRecord",
     "RunStatus",
     "Saved",
+    "Shrunk",
     "StoredNetwork",
     "Ticket",
     "append_event",

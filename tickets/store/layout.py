@@ -43,6 +43,7 @@ class Layout:
     WEIGHTS = "weights.safetensors"
     TRAINED = "trained.safetensors"
     NEXT_MASKS = "next_masks.safetensors"
+    SHRUNK = "shrunk.safetensors"
     CURVES = "curves.parquet"
     ROUNDS = "rounds.parquet"
     # The ending of the file name of a probe's table.

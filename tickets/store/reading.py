@@ -220,6 +220,11 @@ def read_next_masks(round_folder: Path) -> dict[int, dict[str, Mask]]:
     return _ticket_masks(round_folder, Layout.NEXT_MASKS)
 
 
+def read_shrunk(folder: Path) -> dict[int, dict[str, Mask]]:
+    """Which pruned weights had shrunk when they were pruned: {replicate: {parameter: bool array}}, in model order."""
+    return _ticket_masks(folder, Layout.SHRUNK)
+
+
 def _ticket_masks(folder: Path, name: str) -> dict[int, dict[str, Mask]]:
     data = read_checked(folder, name, read_manifest(folder))
     shapes = decode_shapes(data)

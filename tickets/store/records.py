@@ -72,7 +72,9 @@ class RoundRecord:
     own_masks
         The labels of the arms that have a mask of their own.
     pruned
-        {label: "initial"}, for the arms whose pruned weights are not 0.
+        {label: "initial" or "zero_if_shrunk"}, for the arms whose pruned weights are not 0.
+    shrunk
+        {replicate: which pruned weights had shrunk when they were pruned}; None if no arm of the record needs it.
     extra
         Further fields of the manifest, as JSON values, such as "arm_options" and "fingerprint".
     """
@@ -90,6 +92,7 @@ class RoundRecord:
     names: Mapping[str, str] = field(default_factory=dict)
     own_masks: frozenset[str] = frozenset()
     pruned: Mapping[str, str] = field(default_factory=dict)
+    shrunk: Mapping[int, Masks] | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def name(self, arm: str) -> str:

@@ -9,7 +9,8 @@ from pathlib import Path
 from tickets.store.arrays import Array, Mask, arm_key, decode_shapes, expand
 from tickets.store.contents import Network, networks, read_masks
 from tickets.store.layout import Layout, round_folder, round_folders
-from tickets.store.reading import Manifest, damaged, keeps_own_mask, read_checked, read_manifest, read_values
+from tickets.store.reading import Manifest, damaged, keeps_own_mask, read_checked, read_manifest
+from tickets.store.shrunk import held_values
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class StoredNetwork:
         {prunable parameter: its mask}, bool, of the parameter's shape.
     initial
         {name: values before training}, for every parameter and buffer. Pruned weights have the values that they keep:
-        0, or in an arm with ``pruned = "initial"`` the initial values of the replicate.
+        0, or in an arm with another rule for pruned weights the values that they are held at.
     trained
         The same after training; None if it was not stored.
     """
@@ -81,8 +82,12 @@ def _read_part(folder: Path, of_round: dict[Network, dict[str, Mask]]) -> list[S
     own = read_masks(read_checked(folder, Layout.MASKS, manifest))
     started = _values(folder, Layout.WEIGHTS, manifest)
     ended = _values(folder, Layout.TRAINED, manifest) if Layout.TRAINED in manifest["files"] else {}
-    keep_initial = {entry["arm"] for entry in manifest["arms"] if entry.get("pruned") == "initial"}
-    theta0 = read_values(folder.parent / Layout.INITIAL) if keep_initial else {}
+    rules = {entry["arm"]: str(entry.get("pruned", "zero")) for entry in manifest["arms"]}
+    held = {
+        (replicate, rule): held_values(folder, replicate, rule)
+        for replicate in manifest["replicates"]
+        for rule in set(rules.values())
+    }
     read = []
     for replicate in manifest["replicates"]:
         for entry in manifest["arms"]:
@@ -92,7 +97,7 @@ def _read_part(folder: Path, of_round: dict[Network, dict[str, Mask]]) -> list[S
             if network not in started:
                 key = arm_key(entry["arm"], entry["draw"], False)
                 raise damaged(folder / Layout.WEIGHTS, f"replicate {replicate}, arm {key} is not in it")
-            elsewhere = theta0[replicate] if entry["arm"] in keep_initial else {}
+            elsewhere = held[replicate, rules[entry["arm"]]]
             read.append(
                 StoredNetwork(
                     *network,

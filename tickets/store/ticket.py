@@ -10,17 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from tickets.catalogue import MODELS
 from tickets.errors import InputError, nearest
-from tickets.store.arrays import Array, Mask, arm_key, expand, unpack
+from tickets.store.arrays import Array, Mask
 from tickets.store.layout import Layout, cohort_folders, round_folder, round_folders
 from tickets.store.reading import (
     Committed,
     damaged,
     keeps_own_mask,
     manifest_arm,
-    read_arrays,
-    read_initial,
-    read_shapes,
 )
+from tickets.store.shrunk import held_values
+from tickets.store.ticket_values import mask_of, values_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -55,8 +54,9 @@ class Ticket:
     trust_code
         Whether `build` may import and call a model's function that is not in the catalogue.
     pruned
-        The values of pruned weights, before and after training: "zero" for 0.0, or "initial" for the initial values of
-        this replicate.
+        The values of pruned weights, before and after training: "zero" for 0.0, "initial" for the initial values of
+        this replicate, or "zero_if_shrunk" for 0.0 where training had moved the weight towards 0 when it was pruned,
+        and the initial value elsewhere.
     """
 
     run: str
@@ -150,15 +150,15 @@ def read_ticket(
     run_id = str(file.get("run", run.name))
     whole, part = _find(committed, run, run_id, arm, replicate, round, draw)
     mask = (
-        _mask(committed, part, arm, replicate, draw)
+        mask_of(committed, part, arm, replicate, draw)
         if keeps_own_mask(committed.manifest(part), arm)
-        else _mask(committed, whole, Layout.TICKET, replicate, 0)
+        else mask_of(committed, whole, Layout.TICKET, replicate, 0)
     )
     kept = Layout.TRAINED in committed.manifest(part)["files"]
     pruned = str(manifest_arm(committed.manifest(part), arm).get("pruned", "zero"))
-    elsewhere = read_initial(part.parent, replicate) if pruned == "initial" else {}
-    trained = _values(committed, part, Layout.TRAINED, arm, replicate, draw, mask, elsewhere) if kept else {}
-    values = _values(committed, part, Layout.WEIGHTS, arm, replicate, draw, mask, elsewhere)
+    elsewhere = held_values(part, replicate, pruned)
+    trained = values_of(committed, part, Layout.TRAINED, arm, replicate, draw, mask, elsewhere) if kept else {}
+    values = values_of(committed, part, Layout.WEIGHTS, arm, replicate, draw, mask, elsewhere)
     if not values:
         raise damaged(part / Layout.WEIGHTS, f"arm {arm!r}, replicate {replicate}, draw {draw} is not in it")
     return Ticket(
@@ -176,68 +176,6 @@ def read_ticket(
         classes=int(file["data"]["classes"]),
         pruned=pruned,
     )
-
-
-def read_trained(committed: Committed, folder: Path, replicate: int) -> dict[str, Array]:
-    """Read every parameter and buffer of a replicate's ticket after its training.
-
-    Parameters
-    ----------
-    committed
-        The files whose hashes have been checked.
-    folder
-        The folder of the round.
-    replicate
-        The replicate.
-
-    Raises
-    ------
-    InputError
-        If the round was committed without the ticket's trained values.
-    """
-    if Layout.TRAINED not in committed.manifest(folder)["files"]:
-        raise InputError(
-            f"{folder}: has no {Layout.TRAINED}, and an arm's rule reads the trained values of this round "
-            '(origin.trained); they are kept with store.trained = "ticket": with it, train the campaign in another '
-            "folder (--out)"
-        )
-    mask = _mask(committed, folder, Layout.TICKET, replicate, 0)
-    return _values(committed, folder, Layout.TRAINED, Layout.TICKET, replicate, 0, mask, {})
-
-
-def _mask(committed: Committed, folder: Path, arm: str, replicate: int, draw: int) -> dict[str, Mask]:
-    path = committed.checked(folder, Layout.MASKS)
-    packed = _arrays(path, arm, replicate, draw)
-    shapes = read_shapes(path)
-    if packed.keys() != shapes.keys():
-        raise damaged(path, f"the mask of arm {arm!r}, replicate {replicate}, draw {draw} is not whole")
-    return {name: unpack(packed[name], shape) for name, shape in shapes.items()}
-
-
-def _values(
-    committed: Committed,
-    folder: Path,
-    name: str,
-    arm: str,
-    replicate: int,
-    draw: int,
-    mask: Mapping[str, Mask],
-    elsewhere: Mapping[str, Array],
-) -> dict[str, Array]:
-    """Every parameter and buffer. Pruned weights have the values in `elsewhere`, or 0 for parameters not in it."""
-    path = committed.checked(folder, name)
-    arrays = _arrays(path, arm, replicate, draw)
-    order = [parameter for parameter in read_shapes(path) if parameter in arrays]
-    return {
-        name: expand(arrays[name], mask[name], elsewhere.get(name)) if name in mask else arrays[name] for name in order
-    }
-
-
-def _arrays(path: Path, arm: str, replicate: int, draw: int) -> dict[str, Array]:
-    """The arm's arrays by parameter. The keys of draw 0 have a suffix only if the arm has several draws."""
-    keys = dict.fromkeys(arm_key(arm, draw, repeated) for repeated in (False, True))
-    found = (read_arrays(path, f"{replicate}/{key}/") for key in keys)
-    return next((arrays for arrays in found if arrays), {})
 
 
 def _find(

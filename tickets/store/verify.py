@@ -14,6 +14,7 @@ from tickets.store.arrays import decode_shapes
 from tickets.store.contents import Masks, Round, Values
 from tickets.store.layout import Layout, cohort_folders, round_folder, round_folders, run_folders
 from tickets.store.reading import Manifest, file_problem, read_json, read_manifest, read_values
+from tickets.store.shrunk_contents import following_shrunk, none_shrunk, shrunk_problems
 from tickets.store.tables import SCHEMAS, probe_tables
 
 _IN_VALUES = frozenset({Layout.VALUES})
@@ -48,6 +49,8 @@ class _Cohort:
     earlier: Masks | None = None
     announced: Masks | None = None
     of_round: Masks | None = None
+    shrunk: Masks | None = None  # which pruned weights had shrunk, as far as the trained values of all rounds are there
+    shrunk_next: Masks | None = None  # the same for the round after
     trained: set[contents.Network] = field(default_factory=set)
 
 
@@ -56,8 +59,9 @@ def verify(folder: str | Path) -> list[Finding]:
 
     Compared are the size and SHA-256 of each file; missing and additional files; missing rounds; the numbers of
     weights in the masks, whether the masks are nested, and whether own masks keep as many weights as the round's; the
-    numbers of surviving values; whether the ticket's values are bit for bit the rewound values; the rows of the tables.
-    The contents of a folder are checked only if its hashes are correct.
+    numbers of surviving values; whether the ticket's values are bit for bit the rewound values; which pruned weights
+    had moved towards 0, where a file says so; the rows of the tables. The contents of a folder are checked only if its
+    hashes are correct.
 
     Parameters
     ----------
@@ -166,6 +170,7 @@ def _round(folder: Path, number: int, part: int, state: _Cohort) -> Iterator[Fin
     announced = state.announced
     if part == 0:
         state.announced = None
+        state.shrunk, state.shrunk_next = state.shrunk_next if number else None, None
     manifest = yield from _files(folder, _IN_ROUND)
     if manifest is None:
         return
@@ -173,6 +178,7 @@ def _round(folder: Path, number: int, part: int, state: _Cohort) -> Iterator[Fin
     try:
         yield from _manifest(saved, state)
         yield from _masks(saved, state, announced)
+        yield from _shrunk(saved, state)
         yield from _networks(saved, state)
         for name in SCHEMAS:
             yield from _at(folder / name, contents.table_problems(saved, name))
@@ -209,6 +215,16 @@ def _masks(saved: Round, state: _Cohort, announced: Masks | None) -> Iterator[Fi
         yield from _at(path, contents.mask_problems(saved, masks, state.of_round))
 
 
+def _shrunk(saved: Round, state: _Cohort) -> Iterator[Finding]:
+    if saved.number == 0 and state.of_round is not None:
+        state.shrunk = none_shrunk(state.of_round)
+    if Layout.SHRUNK in saved.manifest["files"] and state.of_round is not None:
+        found = contents.ticket_masks(contents.read_masks(saved.read(Layout.SHRUNK)))
+        yield from _at(saved.folder / Layout.SHRUNK, shrunk_problems(found, state.of_round, state.shrunk))
+    elif any(entry.get("pruned") == "zero_if_shrunk" for entry in saved.manifest["arms"]):
+        yield Finding(str(saved.folder / Layout.SHRUNK), "missing, though an arm has pruned = 'zero_if_shrunk'")
+
+
 def _networks(saved: Round, state: _Cohort) -> Iterator[Finding]:
     masks = contents.read_masks(saved.read(Layout.MASKS))
     for name in (Layout.WEIGHTS, Layout.TRAINED):
@@ -220,6 +236,8 @@ def _networks(saved: Round, state: _Cohort) -> Iterator[Finding]:
         yield from _at(path, check(saved, arrays))
         if state.shapes is not None and state.of_round is not None:
             yield from _at(path, contents.value_problems(saved, arrays, masks, state.of_round, state.shapes))
+        if name == Layout.TRAINED and saved.part == 0:
+            state.shrunk_next = following_shrunk(arrays, state.shrunk, state.initial, state.of_round, state.announced)
         # The dense network has the whole schedule: it starts from the initial values.
         starts = state.rewound if saved.number else state.initial
         if name == Layout.WEIGHTS and starts is not None and state.of_round is not None:

@@ -115,6 +115,9 @@ def write_round(cohort: Path, record: RoundRecord) -> Path:
     if record.next_masks is not None:
         next_masks = record.next_masks
         files[Layout.NEXT_MASKS] = lambda: encode(_ticket_masks(next_masks), _shapes(_first(next_masks.values())))
+    if record.shrunk is not None:
+        shrunk = record.shrunk
+        files[Layout.SHRUNK] = lambda: encode(_ticket_masks(shrunk), _shapes(_first(shrunk.values())))
     files[Layout.CURVES] = lambda: encode_table(record.curves, CURVES)
     files[Layout.ROUNDS] = lambda: encode_table(record.rounds, ROUNDS)
     for name, table in record.tables.items():
@@ -152,6 +155,9 @@ def _check(record: RoundRecord, masks: Mapping[int, Masks]) -> None:
         raise ValueError(f"{where}: masks of replicates {sorted(masks)} for replicates {sorted(record.replicates)}")
     if record.next_masks is not None and set(record.next_masks) != set(record.replicates):
         raise ValueError(f"{where}: next masks of replicates {sorted(record.next_masks)}, not {record.replicates}")
+    needs = any(record.pruned.get(arm.arm) == "zero_if_shrunk" for arm in record.arms)
+    if needs != (record.shrunk is not None) or (record.shrunk and set(record.shrunk) != set(record.replicates)):
+        raise ValueError(f"{where}: which weights had shrunk belongs to arms with pruned = 'zero_if_shrunk'")
     for arm in record.arms:
         mask = masks[arm.replicate]
         if record.has_own_mask(arm.arm):

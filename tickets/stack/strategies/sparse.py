@@ -60,7 +60,7 @@ class SparseStrategy(Strategy):
         if workload.pruned != "zero":
             return (
                 "computes with the surviving weights alone, and pruned weights that keep their initial values "
-                "(pruned = 'initial') are part of the network"
+                "(pruned = 'initial' or 'zero_if_shrunk') are part of the network"
             )
         if workload.anatomy.kernel_chain and not workload.has_plain_loss:
             return ONLY_PLAIN_LOSS

@@ -1,0 +1,41 @@
+"""A rule that relates one key of a campaign file to another, and what is said where it is broken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from tickets.catalogue import ARMS, ArmEntry, arm_entry
+
+
+class Broken(NamedTuple):
+    """A broken rule.
+
+    Parameters
+    ----------
+    key
+        The dotted key whose value breaks it.
+    sentence
+        What is wrong and what is allowed.
+    beside
+        The other keys of the rule.
+    """
+
+    key: str
+    sentence: str
+    beside: tuple[str, ...] = ()
+
+
+class Rule(NamedTuple):
+    """A rule: `judge`, called with the values of `keys`, returns what is wrong with the last of them, or None."""
+
+    keys: tuple[str, ...]
+    judge: Callable[..., str | None]
+
+
+def entry_at(values: Mapping[str, Any], at: str) -> ArmEntry | None:
+    """The entry of an arm in a flat table; None for an unknown name. at: the arm's key, such as "arms[0]"."""
+    name = values.get(f"{at}.name")
+    # An arm of the catalogue has the rules of its entry; in a flat table the defaults of the user's stand beside it.
+    keys = ("role", "pruned", "train", *(() if name in ARMS else ("mask", "values")))
+    return arm_entry({"name": name, **{key: values.get(f"{at}.{key}") for key in keys}})
