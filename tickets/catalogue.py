@@ -67,6 +67,8 @@ class ArmEntry:
         Whether each of its draws has a data order of its own. All other arms of a replicate share one.
     pruned
         The values of the pruned weights, unless the campaign file says otherwise.
+    learned
+        Whether its mask is what is trained, and its weights stay as they are.
     """
 
     mask: str
@@ -76,6 +78,7 @@ class ArmEntry:
     random: bool = False
     own_order: bool = False
     pruned: Pruned = "zero"
+    learned: bool = False
 
     @property
     def has_own_mask(self) -> bool:
@@ -233,6 +236,20 @@ ARMS: Mapping[str, ArmEntry] = {
         values="tickets.arms:rewound",
         role="measurement",
         summary="the ticket once more, in the same data order: the effect of rounding alone",
+    ),
+    "supermask": ArmEntry(
+        mask="tickets.learned.rules:supermask_mask",
+        values="tickets.learned.rules:supermask_values",
+        random=True,
+        learned=True,
+        summary="theta0 stays, the mask is trained: Bernoulli samples (Zhou et al. 2019)",
+    ),
+    "edge_popup": ArmEntry(
+        mask="tickets.learned.rules:edge_popup_mask",
+        values="tickets.learned.rules:edge_popup_values",
+        random=True,
+        learned=True,
+        summary="Kaiming weights stay, the mask is trained: the highest scores (Ramanujan et al. 2020)",
     ),
 }
 

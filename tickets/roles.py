@@ -147,6 +147,13 @@ def trained_steps(file: Mapping[str, Any], arm: str, round: int = 1) -> int:
     return start.dense_steps if round == 0 else start.before + start.steps
 
 
+def steps_before(file: Mapping[str, Any], arm: str) -> int:
+    """How many steps the initial values of an arm's networks had been trained, after round 0. For the parameters see
+    `trained_steps`.
+    """
+    return (arm_starts(file).get(arm) or _catalogue_start(file["config"], {"name": arm})).before
+
+
 def other_steps(file: Mapping[str, Any]) -> dict[str, int]:
     """{label: steps} of the arms that have trained another number of steps than the ticket: less than 0 for fewer."""
     ticket = trained_steps(file, "ticket")

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from tickets.catalogue import ARMS, PROBES, table_of
 
+LEARNED_ARMS = tuple(sorted(name for name, arm in ARMS.items() if arm.learned))
 RANDOM_ARMS = tuple(sorted(name for name, arm in ARMS.items() if arm.random))
 
 
@@ -137,6 +138,8 @@ def _start(name: str, start: int | None) -> str | None:
 
 
 def _pruned(name: str, pruned: str) -> str | None:
+    if pruned != "zero" and name in LEARNED_ARMS:
+        return "a learned mask decides between a weight and 0; leave pruned out"
     if pruned == "zero" or name != "ticket":
         return None
     return "the ticket's pruned weights are 0; only other arms have a choice; leave pruned out"
