@@ -17,7 +17,7 @@ from tickets.chains import Chain
 from tickets.config import ArmConfig, TrainConfig
 from tickets.density import density
 from tickets.learned.learning import Learning
-from tickets.learned.shard import begin_learned, start_stack
+from tickets.learned.shard import begin_learned, mean_of_samples, start_stack
 from tickets.measures import Label
 from tickets.probes.measuring import Measurements
 from tickets.process_state import settings_kept
@@ -220,6 +220,7 @@ def train_group(
             [entry.label for entry in group.entries], stack, group.recipe.steps, learned=group.learning is not None
         ),
         observe_alone=probed.alone,
+        between=mean_of_samples(group.learning),
         device=ready.device,
         tick=tick,
     )

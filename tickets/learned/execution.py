@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -10,6 +10,7 @@ from torch import Tensor
 from tickets.learned.learning import Learning
 from tickets.learned.masks import highest, inverse_density, probabilities, sample
 from tickets.seeds import stream
+from tickets.stack.evaluation import Logits
 from tickets.stack.execution import Execution
 from tickets.stack.networks import Noise, Tensors, Unreached
 
@@ -51,12 +52,13 @@ class MaskLearning:
         """See Execution.gradients; `scores` are its parameters."""
         self._exact = None
         masks, slopes = self._chosen(scores, noise)
-        factors = {name: self._factor(masks[name], values) for name, values in self._fixed.items()}
-        self._set(masks, factors)
+        factors = self._set(masks)
         unreached = self._execution.gradients(self._weights, buffers, x, y, noise)
         for name, score in scores.items():
             gradient = self._weights[name].grad
-            score.grad = None if gradient is None else gradient * self._fixed[name] * factors[name] * slopes[name]
+            score.grad = None if gradient is None else gradient * self._fixed[name] * slopes[name]
+            if score.grad is not None and name in factors:
+                score.grad *= factors[name]
         return unreached
 
     @torch.no_grad()
@@ -66,6 +68,20 @@ class MaskLearning:
         NaN for a network whose scores are not finite: its training has diverged, though its weights are what they were.
         """
         weights, _ = self.exact(scores)
+        return self._outputs(weights, scores, buffers, x)
+
+    @torch.no_grad()
+    def sampled_logits(self, scores: Tensors, buffers: Tensors, seeds: Sequence[int]) -> Logits:
+        """As `logits`, of the networks with a sample of each network's masks; until the next use of another mask.
+
+        seeds: one for each network.
+        """
+        self._exact = None
+        chances = {name: probabilities(score, self._counts[name]) for name, score in scores.items()}
+        self._set(dict(zip(chances, sample(list(chances.values()), seeds), strict=True)))
+        return lambda x: self._outputs(self._weights, scores, buffers, x)
+
+    def _outputs(self, weights: Tensors, scores: Tensors, buffers: Tensors, x: Tensor) -> Tensor:
         outputs = self._execution.logits(weights, buffers, x)
         lost = ~torch.stack([score.flatten(1).isfinite().all(1) for score in scores.values()]).all(0)
         if bool(lost.any()):
@@ -78,7 +94,7 @@ class MaskLearning:
         if self._exact is None:
             with torch.no_grad():
                 masks = {name: highest(self._learning.method, scores[name], self._counts[name]) for name in scores}
-                self._set(masks, {name: self._factor(mask, self._fixed[name]) for name, mask in masks.items()})
+                self._set(masks)
             self._exact = {name: weight.detach() for name, weight in self._weights.items()}, masks
         return self._exact
 
@@ -93,11 +109,14 @@ class MaskLearning:
         drawn = sample(list(chances.values()), seeds)
         return dict(zip(chances, drawn, strict=True)), {name: p * (1 - p) for name, p in chances.items()}
 
-    def _factor(self, mask: Tensor, values: Tensor) -> Tensor:
-        return inverse_density(mask).to(values) if self._learning.rescale else values.new_ones(())
-
     @torch.no_grad()
-    def _set(self, masks: Tensors, factors: Tensors) -> None:
-        """Write the weights that the masks leave; all others are exactly 0."""
+    def _set(self, masks: Tensors) -> Tensors:
+        """Write the weights that the masks leave, exactly 0 elsewhere. Returns c by tensor, {} without rescaling."""
+        rescaled = masks if self._learning.rescale else {}
+        factors = {name: inverse_density(mask).to(self._fixed[name]) for name, mask in rescaled.items()}
         for name, weight in self._weights.items():
-            weight.copy_(torch.where(masks[name], self._fixed[name] * factors[name], 0.0))
+            weight.copy_(self._fixed[name])
+            if name in factors:
+                weight *= factors[name]
+            weight.masked_fill_(~masks[name], 0.0)
+        return factors

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -32,7 +33,26 @@ def highest(method: Method, scores: Tensor, counts: Tensor) -> Tensor:
         (R, *shape), bool.
     """
     ranked = scores.detach().abs() if method == "edge_popup" else scores.detach()
-    return torch.stack([keep_highest(own, int(count)) for own, count in zip(ranked, counts, strict=True)])
+    return torch.stack([_highest(own, int(count)) for own, count in zip(ranked, counts, strict=True)])
+
+
+def _highest(scores: Tensor, keep: int) -> Tensor:
+    """As keep_highest, and faster on a CPU, where NumPy selects with vector instructions; it is called at every step.
+
+    Where it cannot be (another type, another device, NaN), it is keep_highest.
+    """
+    if scores.is_cuda or scores.dtype not in (torch.float32, torch.float64) or not 0 < keep < scores.numel():
+        return keep_highest(scores, keep)
+    flat = scores.reshape(-1)
+    place = flat.numel() - keep
+    parted = np.partition(flat.numpy(), place)
+    if np.isnan(parted[place:]).any():  # they are last
+        return keep_highest(scores, keep)
+    threshold = float(parted[place])
+    mask = flat > threshold
+    equal = (flat == threshold).nonzero()[:, 0]
+    mask[equal[: keep - int(mask.sum())]] = True
+    return mask.reshape(scores.shape)
 
 
 def probabilities(scores: Tensor, counts: Tensor) -> Tensor:

@@ -15,14 +15,18 @@ from tickets.data import Examples
 from tickets.learned.execution import MaskLearning
 from tickets.learned.learning import Learning
 from tickets.random_state import seed_generators, untouched_generators
+from tickets.seeds import stream
+from tickets.stack.evaluation import Logits, evaluate
 from tickets.stack.feed import NetworkSeeds
 from tickets.stack.looped import Looped
 from tickets.stack.networks import Stack, Tensors, stack_networks
 from tickets.stack.shard import Shard
 from tickets.stack.stepwise import Stepwise
 from tickets.stack.strategies import strategy_named
+from tickets.stack.training import Between
 from tickets.stack.vectorised import Vectorised
 from tickets.stack.workload import Workload
+from tickets.tasks import Task
 
 SCORE = "score"  # the optimizer state of a stack that holds the scores before training
 
@@ -52,7 +56,8 @@ class LearnedMasks:
             As for `Strategy.begin`; for `start` see `start_stack`.
         """
         device, scores = workload.device, start.optimizer[SCORE]
-        self._start, self._networks = start, len(start)
+        self._start, self._networks, self._step = start, len(start), start.step
+        self._noise = [one.noise for one in seeds]
         fixed = {name: start.parameters[name].to(device, copy=True) for name in scores}
         counts = {name: start.masks[name].flatten(1).sum(1) for name in scores}
         for name, parameter in module.named_parameters():
@@ -74,10 +79,16 @@ class LearnedMasks:
             self._stepwise.advance(first, last, tick, stopped)
         else:
             tick((last - first) * self._networks)
+        self._step = last
 
     def logits(self, x: Tensor) -> Tensor:
         """See Shard.logits: of the networks with the masks that would be saved now."""
         return self._stepwise.logits(x)
+
+    def sampled_logits(self, number: int) -> Logits:
+        """As `logits`, with sample `number` of the masks at this step."""
+        seeds = [stream(noise, "supermask_sample", self._step, number) for noise in self._noise]
+        return self._learning.sampled_logits(self._scores, self._stepwise.parameters(), seeds)
 
     def parameters(self) -> Tensors:
         """See Shard.parameters: the weights that the masks leave, and everything else as it is."""
@@ -94,6 +105,23 @@ class LearnedMasks:
             optimizer={},
             step=step,
         ).to(torch.device("cpu"))
+
+
+def mean_of_samples(learning: Learning | None) -> Between | None:
+    """How networks whose masks are learned are evaluated at the steps in between; None for by the masks of the step.
+
+    Losses and accuracies are the means over `learning.samples` Bernoulli samples of the masks (Zhou et al. 2019).
+    """
+    if learning is None or learning.samples == 0:
+        return None
+    samples = learning.samples
+
+    def between(task: Task, networks: Shard, examples: Examples, chunk: int) -> Tensor:
+        assert isinstance(networks, LearnedMasks)
+        rows = [evaluate(task, networks.sampled_logits(number), examples, chunk) for number in range(samples)]
+        return torch.stack(rows).mean(0)
+
+    return between
 
 
 def start_stack(
