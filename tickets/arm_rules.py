@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from typing import Any
 
@@ -16,6 +16,7 @@ from tickets.arms import Origin, Start, States, Tensors
 from tickets.binding import resolve, shared_options
 from tickets.config import ArmConfig, TrainConfig
 from tickets.config.messages import problems_of
+from tickets.config.own_train import OWN_KEYS
 from tickets.config.rules import broken_rules
 from tickets.errors import InputError, UserCodeError
 from tickets.process_state import settings_kept
@@ -24,12 +25,6 @@ from tickets.stack.optimizers import state_names
 
 MaskRule = Callable[..., dict[str, Tensor]]
 ValueRule = Callable[..., Start | Tensors]
-
-# Keys of `train` that an arm's own recipe may change; the others decide how every network of a run is computed.
-OWN_KEYS = (
-    "optimizer", "learning_rate", "momentum", "weight_decay", "batch_size", "steps", "evaluate_every", "schedule",
-    "milestones", "gamma", "warmup_steps",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -44,12 +39,15 @@ class ArmRules:
         ``values(origin, mask, **options)`` returns a `Start`, or every parameter and buffer by name.
     make_mask, make_values
         The same functions, called without options.
+    train
+        The keys of `train` that the arm has of its own.
     """
 
     mask: MaskRule
     values: ValueRule
     make_mask: MaskRule
     make_values: ValueRule
+    train: Mapping[str, Any] = field(default_factory=dict)
 
 
 def rules_of(arm: ArmConfig) -> ArmRules:
@@ -63,8 +61,8 @@ def rules_of(arm: ArmConfig) -> ArmRules:
         If a function cannot be imported, if neither takes an option, or if one lacks an option that it needs.
     """
     mask, values = resolve(arm.mask), resolve(arm.values)
-    bound = shared_options(f"arms.{arm.label}", arm.name, arm.options, (mask, 1), (values, 2))
-    return ArmRules(mask, values, *bound)
+    make_mask, make_values = shared_options(f"arms.{arm.label}", arm.name, arm.options, (mask, 1), (values, 2))
+    return ArmRules(mask, values, make_mask, make_values, arm.own_train.given)
 
 
 def apply_rules(rules: ArmRules, origin: Origin, named: str) -> tuple[dict[str, Tensor], Start]:
@@ -88,29 +86,33 @@ def apply_rules(rules: ArmRules, origin: Origin, named: str) -> tuple[dict[str, 
     UserCodeError
         If a mask is not bool, of another shape, or the masks keep another number of weights than the round's; if
         values are missing, too many, of another shape or type, or NaN where no training diverged; if the step is not
-        one of the recipe's, the recipe is no TrainConfig or changes what an arm cannot, or the optimizer state is not
-        one that the recipe's optimizer has.
+        one of the recipe's, the recipe is no TrainConfig, changes what an arm cannot or contradicts the arm's own keys
+        of `train`, or the optimizer state is not one that the recipe's optimizer has.
     """
-    own_mask, own_values = is_own(rules.mask), is_own(rules.values)
-    if own_mask:
+    if is_own(rules.mask):
         mask = rules.make_mask(origin)
     else:
         with _contained(origin.stream("mask_rule")):
             made = rules.make_mask(_copied(origin))
         _raise_any(f"{named}: mask rule {_name(rules.mask)}", _wrong_masks(made, origin))
         mask = _cloned({name: made[name] for name in origin.mask})
-    if own_values:
-        return dict(mask), _as_start(rules.make_values(origin, mask), origin)
+    if is_own(rules.values):
+        return dict(mask), _as_trained(_as_start(rules.make_values(origin, mask), origin), rules, origin)
     with _contained(origin.stream("value_rule")):
         start = _as_start(rules.make_values(_copied(origin), _cloned(mask)), origin)
     where = f"{named}: value rule {_name(rules.values)}"
     if isinstance(start, Start) and start.recipe is not None:
-        _raise_any(where, _wrong_recipe(start.recipe, origin.recipe))
+        _raise_any(where, _wrong_recipe(start.recipe, origin.recipe, rules.train))
         start = replace(start, recipe=TrainConfig.model_validate(dict(start.recipe)))
     _raise_any(where, _wrong_start(start, origin))
     optimizer = None if start.optimizer is None else {key: _cloned(state) for key, state in start.optimizer.items()}
     values = _cloned({name: start.values[name] for name in origin.theta0})
-    return dict(mask), replace(start, values=values, optimizer=optimizer)
+    return dict(mask), _as_trained(replace(start, values=values, optimizer=optimizer), rules, origin)
+
+
+def _as_trained(start: Start, rules: ArmRules, origin: Origin) -> Start:
+    """The start with the arm's recipe, where that is not the run's; the recipe of a value rule has the arm's keys."""
+    return replace(start, recipe=origin.recipe) if rules.train and start.recipe is None else start
 
 
 def _as_start(made: Start | Tensors, origin: Origin) -> Start:
@@ -212,7 +214,8 @@ def _diverged(origin: Origin) -> bool:
         return False  # the rule could not use them either
 
 
-def _wrong_recipe(recipe: object, run: TrainConfig) -> Iterator[str]:
+def _wrong_recipe(recipe: object, run: TrainConfig, own: Mapping[str, Any]) -> Iterator[str]:
+    """Errors in a recipe that a value rule returned. own: the keys that the campaign file gives the arm."""
     if not isinstance(recipe, TrainConfig):
         yield f"returned a recipe that is {_shown(recipe)}, must be a tickets.config.TrainConfig, or None for the run's"
         return
@@ -222,6 +225,12 @@ def _wrong_recipe(recipe: object, run: TrainConfig) -> Iterator[str]:
             f"returned a recipe with {key} = {_get(recipe, key)!r}, must be the run's {_get(run, key)!r} (an arm may "
             f"change: {', '.join(OWN_KEYS)})"
         )
+    for key, value in own.items():
+        if _get(recipe, key) != value:
+            yield (
+                f"returned a recipe with {key} = {_get(recipe, key)!r}, and the campaign gives this arm train.{key} = "
+                f"{value!r}; change origin.recipe, which has it, or leave one of the two out"
+            )
     try:  # model_copy(update=...) checks nothing
         recipe = TrainConfig.model_validate(dict(recipe))
     except ValidationError as error:

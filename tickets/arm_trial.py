@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tickets.arm_rules import ArmRules, apply_rules, is_own, rules_of
 from tickets.arms import Origin, Start
-from tickets.config import ArmConfig, Run, TrainConfig
+from tickets.config import ArmConfig, Run, TrainConfig, recipe_of
 from tickets.errors import InputError, UserCodeError
 from tickets.roles import FRESH_DRAW, ArmStart
 from tickets.seeds import stream
@@ -36,7 +36,8 @@ class TriedArm:
     reads_trained
         Whether its rules read the trained values of the round before.
     recipes
-        How its networks are trained, where that is not the run's `train`: each recipe that its value rule returned.
+        How its networks are trained, where that is not the run's `train`: by the arm's own keys, or by each recipe
+        that its value rule returned.
     """
 
     start: ArmStart
@@ -89,11 +90,8 @@ def try_arm(
     dense = start if is_own(rules.mask) and is_own(rules.values) else trial.apply(rules, trial.origin(0, reads))[1]
     dense_step = 0 if dense is start else dense.step
     for recipe in (start.recipe, dense.recipe):
-        if recipe is not None and recipe.batch_size > examples:
-            raise UserCodeError(
-                f"arm {arm.label!r}: value rule {arm.entry.values!r} returned a recipe with batch_size = "
-                f"{recipe.batch_size}, must be at most {examples}, the number of training examples ({WHEN})"
-            )
+        if recipe is not None and recipe.batch_size > examples and recipe.batch_size != run.train.batch_size:
+            raise _too_large(run, arm, recipe.batch_size, examples)
     found = ArmStart(
         step=start.step,
         continues=start.continues,
@@ -103,6 +101,22 @@ def try_arm(
     )
     recipes = tuple(recipe for recipe in dict.fromkeys((start.recipe, dense.recipe)) if recipe is not None)
     return TriedArm(found, trial.is_as_ticket(rules, origin, mask, start), reads_trained, recipes)
+
+
+def _too_large(run: Run, arm: ArmConfig, batch_size: int, examples: int) -> InputError:
+    """The error of a batch size of an arm's own. That of the run is checked elsewhere."""
+    most = f"must be at most {examples}, the number of training examples"
+    if "batch_size" in arm.train.given:
+        return InputError(f"arms[{run.arms.index(arm)}].train.batch_size = {batch_size}: {most}")
+    if "batch_size" in arm.own_train.given:
+        return InputError(
+            f"arm {arm.label!r}: {arm.name} trains with batch_size = {batch_size}, {most}; give it another: "
+            f"train = {{ batch_size = {examples} }}"
+        )
+    return UserCodeError(
+        f"arm {arm.label!r}: value rule {arm.entry.values!r} returned a recipe with batch_size = {batch_size}, {most} "
+        f"({WHEN})"
+    )
 
 
 @dataclass(frozen=True)
@@ -135,7 +149,7 @@ class _Trial:
             round=round,
             step=step,
             optimizer=self._state(step),
-            recipe=run.train,
+            recipe=recipe_of(run.train, self.arm),
             read_trained=(lambda: self._read_trained(reads)) if round else lambda: one,
             candidate=lambda scope="global": self.candidates.at_start(round, 0, one, masks, scope, seed),
         )
@@ -179,16 +193,17 @@ class _Trial:
         if entry.role != "control" or entry.pruned != "zero" or not _all_equal(mask, origin.mask):
             return False
         ticket = Start(origin.rewound, origin.optimizer, origin.step)
-        if not is_own(rules.values) and _course(start, origin) != _course(ticket, origin):
+        own = not is_own(rules.values) or bool(rules.train)
+        if own and _course(start, self.run.train) != _course(ticket, self.run.train):
             return False
         drawn = entry.values == FRESH_DRAW
         values, names = (origin.theta0, list(mask)) if drawn else (origin.rewound, list(origin.theta0))
         return all(_same(start.values[name], values[name], mask.get(name)) for name in names)
 
 
-def _course(start: Start, origin: Origin) -> tuple[object, ...]:
-    """How a training goes on from its values."""
-    return start.step, start.continues, start.recipe or origin.recipe
+def _course(start: Start, run: TrainConfig) -> tuple[object, ...]:
+    """How a training goes on from its values. run: the recipe of the ticket."""
+    return start.step, start.continues, start.recipe or run
 
 
 def _steps_before(start: Start, mask: Tensors, origin: Origin, run: Run) -> int:

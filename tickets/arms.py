@@ -38,7 +38,8 @@ class Start:
     step
         The training step to start at, 0 to `recipe.steps - 1`. Learning rate schedule and data order start there.
     recipe
-        How the network is trained; None for the run's `train`.
+        How the network is trained; None for the arm's recipe, `Origin.recipe`. Another recipe must agree with the keys
+        of `train` that the campaign file gives the arm.
     learning
         How the mask is learned; None for a mask that stays. No user-defined rule has it. The values then stay as they
         are, and those of weights that the mask leaves out matter too; the mask only says how many weights are kept.
@@ -95,7 +96,7 @@ class Origin:
     optimizer
         The optimizer's state at that step, by state and parameter; empty where the step is 0.
     recipe
-        The run's `train`.
+        How the arm is trained: the run's `train`, with the arm's own keys in their place.
     read_trained
         Reads what `trained` returns.
     candidate

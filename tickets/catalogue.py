@@ -67,6 +67,8 @@ class ArmEntry:
         Whether each of its draws has a data order of its own. All other arms of a replicate share one.
     pruned
         The values of the pruned weights, unless the campaign file says otherwise.
+    train
+        The keys of [train] that it has of its own, unless the campaign file says otherwise.
     learned
         Whether its mask is what is trained, and its weights stay as they are.
     """
@@ -78,7 +80,13 @@ class ArmEntry:
     random: bool = False
     own_order: bool = False
     pruned: Pruned = "zero"
+    train: Mapping[str, Any] = field(default_factory=dict, hash=False)
     learned: bool = False
+
+    @property
+    def continues(self) -> bool:
+        """Whether it goes on from the rewind step with the optimizer state of that step, unless it starts at 0."""
+        return self.values == ARMS["ticket"].values
 
     @property
     def has_own_mask(self) -> bool:
@@ -176,6 +184,8 @@ DATA: Mapping[str, Entry] = {
     ),
 }
 
+_SGD: Mapping[str, Any] = {"optimizer": "sgd", "momentum": 0.9, "milestones": ()}
+
 ARMS: Mapping[str, ArmEntry] = {
     "ticket": ArmEntry(
         mask="tickets.arms:round_mask",
@@ -241,6 +251,7 @@ ARMS: Mapping[str, ArmEntry] = {
         mask="tickets.learned.rules:supermask_mask",
         values="tickets.learned.rules:supermask_values",
         random=True,
+        train={**_SGD, "learning_rate": 100.0, "weight_decay": 0.0, "schedule": "constant"},
         learned=True,
         summary="theta0 stays, the mask is trained: Bernoulli samples (Zhou et al. 2019)",
     ),
@@ -248,6 +259,7 @@ ARMS: Mapping[str, ArmEntry] = {
         mask="tickets.learned.rules:edge_popup_mask",
         values="tickets.learned.rules:edge_popup_values",
         random=True,
+        train={**_SGD, "learning_rate": 0.1, "weight_decay": 1e-4, "schedule": "cosine"},
         learned=True,
         summary="Kaiming weights stay, the mask is trained: the highest scores (Ramanujan et al. 2020)",
     ),
@@ -257,12 +269,16 @@ ARMS: Mapping[str, ArmEntry] = {
 def arm_entry(arm: Mapping[str, Any]) -> ArmEntry | None:
     """The entry of an arm's table in a campaign file or in run.json; None for an unknown name.
 
-    For an arm with user-defined rules, a new entry is created; a missing rule defaults to the ticket's.
+    For an arm with user-defined rules, a new entry is created; a missing rule defaults to the ticket's. A measurement
+    of the catalogue with settings of its own (`train`, `pruned`) is a control.
     """
     given = {key: arm[key] for key in ("mask", "values", "role", "pruned") if arm.get(key) is not None}
     if arm["name"] in ARMS:
         entry = ARMS[arm["name"]]
-        return replace(entry, pruned=given["pruned"]) if "pruned" in given else entry
+        entry = replace(entry, pruned=given["pruned"]) if "pruned" in given else entry
+        # Trained in another way, it no longer shows how far two trainings of the ticket differ.
+        changed = entry.pruned != "zero" or bool(arm.get("train"))
+        return replace(entry, role="control") if entry.role == "measurement" and changed else entry
     if "mask" not in given and "values" not in given:
         return None
     ticket = ARMS["ticket"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tickets.fitting import Fitted
-from tickets.roles import steps_sentence
+from tickets.roles import recipe_sentences, steps_sentence
 
 
 def foreword(runs: Sequence[Fitted]) -> list[str]:
@@ -36,7 +36,9 @@ def _lines(one: Fitted) -> Iterator[str]:
             "labels have other shapes; arms are compared by their losses, and whether there is a winning ticket cannot "
             "be decided"
         )
-    steps = steps_sentence({"config": one.run.model_dump(mode="json"), "starts": one.trial.recorded_starts()})
+    config = one.run.model_dump(mode="json")
+    yield from recipe_sentences(config)
+    steps = steps_sentence({"config": config, "starts": one.trial.recorded_starts()})
     if steps:
         yield steps
     yield from _undecided(one)

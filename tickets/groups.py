@@ -14,7 +14,7 @@ from tickets.arm_rules import apply_rules, rules_of
 from tickets.arms import Origin, Start
 from tickets.catalogue import Pruned
 from tickets.chains import Chain
-from tickets.config import ArmConfig, TrainConfig
+from tickets.config import ArmConfig, TrainConfig, recipe_of
 from tickets.density import density
 from tickets.learned.learning import Learning
 from tickets.learned.shard import begin_learned, mean_of_samples, start_stack
@@ -135,7 +135,7 @@ def enter(ready: ReadyRun, chain: Chain, number: int, arm: ArmConfig, draw: int)
         round=number,
         step=run.rewind.step if number else 0,
         optimizer=chain.optimizer,
-        recipe=run.train,
+        recipe=recipe_of(run.train, arm),
         read_trained=chain.read_trained or (lambda: chain.theta0),
         candidate=lambda scope="global": ready.candidates.at_start(
             number,

@@ -8,11 +8,13 @@ replicate 0 dense and with half of its weights pruned at random, so that an effe
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 
 from tickets.catalogue import Pruned
+from tickets.config import TrainConfig
 from tickets.errors import InputError
 from tickets.fitting import Fitted
 from tickets.planning import Plan, plan_execution, workload_of
@@ -69,15 +71,27 @@ def guarded(fitted: Fitted, plan: Plan, device: torch.device, workers: int = 1) 
 
 
 def _guarded(fitted: Fitted, plan: Plan, device: torch.device, workers: int, pruned: Pruned) -> Plan:
-    """As `guarded`, for stacks with one rule for pruned weights."""
+    """As `guarded`, for stacks with one rule for pruned weights, by the run's recipe and by those of its arms."""
     threads = torch.get_num_threads()
     torch.set_num_threads(max(1, plan.threads // plan.lanes))  # as it will train
     try:
         trial, wanted = reference(fitted, device, pruned)
         workload = workload_of(fitted, device, plan.threads, pruned)
-        return _settled(fitted, plan, workers, _Comparison(fitted, workload, trial, wanted, []))
+        by_arms = [
+            _Comparison(fitted, workload, own, own.course(Plain, fitted.build), [])
+            for own in (trial.by(recipe) for recipe in _recipes(fitted, pruned))
+        ]
+        return _settled(fitted, plan, workers, _Comparison(fitted, workload, trial, wanted, [], by_arms))
     finally:
         torch.set_num_threads(threads)
+
+
+def _recipes(fitted: Fitted, pruned: Pruned) -> list[TrainConfig]:
+    """The recipes of the arms that train weights with this rule for pruned ones, where they are not the run's."""
+    trained = (arm for arm in fitted.run.arms if not arm.entry.learned)
+    arms = [fitted.trial.arms[arm.label] for arm in trained if arm.entry.pruned == pruned]
+    recipes = dict.fromkeys(recipe for arm in arms for recipe in arm.recipes)
+    return [recipe for recipe in recipes if recipe != fitted.run.train]
 
 
 def _settled(fitted: Fitted, plan: Plan, workers: int, comparison: _Comparison) -> Plan:
@@ -139,7 +153,8 @@ class _Result:
 class _Comparison:
     """What strategies are compared with.
 
-    wanted: the plain loop. others: the plain loop from perturbed values, as many as were needed so far.
+    wanted: the plain loop. others: the plain loop from perturbed values, as many as were needed so far. by_arms: the
+    same by the recipes of arms of the run.
     """
 
     fitted: Fitted
@@ -147,9 +162,21 @@ class _Comparison:
     trial: ShortTraining
     wanted: Course
     others: list[Course]
+    by_arms: Sequence[_Comparison] = ()
 
     def of(self, strategy: str) -> _Result:
-        """The result of one strategy."""
+        """The result of one strategy: the first recipe's that it does not pass, or that of the widest gap."""
+        results = [self._of(strategy)]
+        for other in self.by_arms:
+            if results[-1].why is not None:
+                return results[-1]
+            results.append(other.of(strategy))
+        if results[-1].why is not None:
+            return results[-1]
+        return _Result(None, max((one.gap for one in results), key=_share), max(one.largest for one in results))
+
+    def _of(self, strategy: str) -> _Result:
+        """The result by this recipe."""
         self.fitted.module.to(self.trial.device)
         try:
             found = self.trial.course(begin, strategy, self.workload, evaluates=True)
@@ -162,6 +189,10 @@ class _Comparison:
             if not gap.beyond:
                 break
         return _Result(_said(gap) if gap.beyond else None, gap, largest_difference(found, self.wanted))
+
+
+def _share(gap: Gap) -> float:
+    return gap.share
 
 
 def _said(gap: Gap) -> str:

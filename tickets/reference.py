@@ -70,6 +70,12 @@ class ShortTraining:
     steps: tuple[int, ...]
     device: torch.device
 
+    def by(self, recipe: TrainConfig) -> ShortTraining:
+        """The same networks, trained by another recipe, with a batch that is no larger."""
+        batch = min(recipe.batch_size, self.recipe.batch_size)
+        last = min(self.steps[-1], recipe.steps)
+        return replace(self, recipe=recipe.model_copy(update={"batch_size": batch}), steps=tuple(sorted({1, last})))
+
     @standard_state()  # what a forward sets for the whole process ends with its course
     def course(
         self,

@@ -5,6 +5,7 @@ Pure functions of the contents of run.json. Arms are named by their labels.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -78,8 +79,28 @@ def comparison_notes(file: Mapping[str, Any]) -> list[str]:
     """Lines that a reader of a run's comparisons must know about its arms. file: what run.json holds."""
     init = file["config"]["model"].get("init", "pytorch")
     name = str(init["name"]) if isinstance(init, Mapping) else str(init)
-    lines = (like_ticket_sentence(like_ticket(file), name), steps_sentence(file))
+    lines = (like_ticket_sentence(like_ticket(file), name), *recipe_sentences(file["config"]), steps_sentence(file))
     return [line for line in lines if line is not None]
+
+
+def own_train(arm: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of [train] that an arm has of its own: the catalogue's, each replaced by the campaign's if it gives one.
+
+    arm: the arm's table in a run's configuration.
+    """
+    entry = arm_entry(arm)
+    return {**({} if entry is None else entry.train), **arm.get("train", {})}
+
+
+def recipe_sentences(config: Mapping[str, Any]) -> list[str]:
+    """A line for each arm with keys of [train] that are not the ticket's. config: JSON of a resolved Run."""
+    lines = []
+    for label, arm in arms_by_label(config).items():
+        own = {key: value for key, value in own_train(arm).items() if value != config["train"].get(key)}
+        parts = [f"{key} = {json.dumps(own[key])} (the ticket: {json.dumps(config['train'].get(key))})" for key in own]
+        if parts:
+            lines.append(f"trained in another way than the ticket: {label}, with {', '.join(parts)}")
+    return lines
 
 
 @dataclass(frozen=True)
@@ -120,8 +141,9 @@ def arm_starts(file: Mapping[str, Any]) -> dict[str, ArmStart]:
 
 def _catalogue_start(config: Mapping[str, Any], arm: Mapping[str, Any]) -> ArmStart:
     """Where an arm of the catalogue starts: the rewound values continue at the rewind step, unless it starts at 0."""
-    steps, rewind = int(config["train"]["steps"]), int(config.get("rewind", {}).get("step", 0))
     entry = arm_entry(arm)
+    steps = int({**config["train"], **own_train(arm)}["steps"])
+    rewind = int(config.get("rewind", {}).get("step", 0))
     is_rewound = entry is not None and entry.values == REWOUND
     step = 0 if arm.get("start") == 0 else rewind
     return ArmStart(step, is_rewound and step > 0, rewind if is_rewound else 0, steps - step, steps)
@@ -171,7 +193,9 @@ def steps_sentence(file: Mapping[str, Any]) -> str | None:
         return None
     parts = [f"{', '.join(names)}: {abs(by):,} {'fewer' if by < 0 else 'more'}" for by, names in groups.items()]
     before = f", {step:,} of them before the rewind step" if step else ""
-    remedy = "; `start = 0` gives an arm the whole schedule" if step and any(by < 0 for by in groups) else ""
+    starts = arm_starts(file)
+    cut = any(starts[label].step > 0 and not starts[label].continues for by in groups if by < 0 for label in groups[by])
+    remedy = "; `start = 0` gives an arm the whole schedule" if step and cut else ""
     return (
         f"training steps after round 0: the ticket has had {trained_steps(file, 'ticket'):,} in all{before}; "
         f"{'; '.join(parts)}{remedy}"

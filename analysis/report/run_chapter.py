@@ -178,5 +178,5 @@ def _text(value: object) -> str:
         return ", ".join(map(_text, value))
     if isinstance(value, Mapping):
         rest = [f"{key} {_text(one)}" for key, one in value.items() if key != "name" and one is not None]
-        return f"{value.get('name', '')} ({', '.join(rest)})" if rest else str(value.get("name", ""))
+        return f"{value.get('name', '')} ({', '.join(rest)})".strip() if rest else str(value.get("name", ""))
     return "" if value is None else str(value)

@@ -8,6 +8,7 @@ import pytest
 
 from tickets import catalogue
 from tickets.config import parse_run
+from tickets.config.own_train import OWN_KEYS
 from tickets.errors import InputError
 
 
@@ -46,7 +47,8 @@ def test_list_has_the_options_of_each_name_with_their_defaults_and_what_is_allow
     assert '    biases = "model": "zeros" or "model"\n' in arms
     assert arms.count("\n\n") == 2
     assert "\n\nOptions of all but ticket:\n  label: " in arms
-    assert '\n  pruned = "zero": "zero" or "initial"\n  start: 0\n\nOptions of reinit, shuffle, ' in arms
+    keys = f"train = {{}}: a table of keys of [train]: {', '.join(OWN_KEYS)}"
+    assert f'\n  pruned = "zero": "zero" or "initial"\n  {keys}\n  start: 0\n\nOptions of reinit, shuffle, ' in arms
     assert arms.endswith(", reorder:\n  draws = 1: a whole number, at least 1\n")
 
 

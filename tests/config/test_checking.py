@@ -41,7 +41,7 @@ SLUG = (
 
 ONCE = "give an arm once, with draws = N for more draws, or with a label of its own"
 LABEL = "must be 1 to 100 of the letters a-z and A-Z, digits, '_' and '-', and must not begin with '-' (it names an arm in tables and files)"
-ARM = "allowed: draws, label, name, pruned, start"
+ARM = "allowed: draws, label, name, pruned, start, train"
 OWN = {"name": "mine", "mask": "f:g"}
 
 ONE_KEY = [
@@ -157,11 +157,11 @@ ONE_KEY = [
     ({"arms": ["ticket", {"name": "constant", "biases": "none"}]}, "arms[1].biases = 'none': unknown choice (allowed: model, zeros)"),
     ({"prune": {"include": "gru.*"}}, 'prune.include = "gru.*": must be a list, not a string'),
     ({"arms": ["ticket", {"name": "constant", "value": "x"}]}, 'arms[1].value = "x": must be a number, not a string'),
-    ({"arms": ["ticket", {"name": "constant", "valu": 1}]}, "arms[1].valu: unknown key; did you mean 'value'? (allowed: biases, draws, label, name, pruned, start, value)"),
+    ({"arms": ["ticket", {"name": "constant", "valu": 1}]}, "arms[1].valu: unknown key; did you mean 'value'? (allowed: biases, draws, label, name, pruned, start, train, value)"),
     ({"arms": ["ticket", {"name": "constant", "value": float("nan")}]}, "arms[1].value = nan: must be a finite number"),
     ({"arms": ["ticket", {"name": "reinit", "pruned": "one"}]}, "arms[1].pruned = 'one': unknown choice (allowed: initial, zero)"),
     ({"arms": ["ticket", {"name": "reinit", "mask": "f:g"}]}, f"arms[1].mask: unknown key; only an arm with rules of your own has it, and reinit is an arm of the catalogue ({ARM})"),
-    ({"arms": ["ticket", {"arm": "reinit"}]}, [f"arms[1].name: missing; name an arm ({ARMS})", "arms[1].arm: unknown key; did you mean 'name'? (allowed: biases, draws, label, mask, name, pruned, role, start, value, values)"]),
+    ({"arms": ["ticket", {"arm": "reinit"}]}, [f"arms[1].name: missing; name an arm ({ARMS})", "arms[1].arm: unknown key; did you mean 'name'? (allowed: biases, draws, label, mask, name, pruned, role, start, train, value, values)"]),
     ({"arms": ["ticket", {**OWN, "mask": "round_mask"}]}, 'arms[1].mask = "round_mask": must have the form module:function'),
     ({"arms": ["ticket", {**OWN, "values": 3}]}, "arms[1].values = 3: must be a string, not a whole number"),
     ({"arms": ["ticket", {**OWN, "role": "ticket"}]}, "arms[1].role = 'ticket': unknown role (allowed: control, measurement)"),

@@ -13,6 +13,7 @@ import pytest
 from tickets import catalogue
 from tickets.config import ArmConfig, ModelConfig, ScoreConfig, parse_run, signatures
 from tickets.config.named import added_later
+from tickets.config.own_train import NONE
 from tickets.config.signatures import options_of
 from tickets.config.types import (
     ADDED_LATER,
@@ -123,8 +124,10 @@ def test_types_are_described_by_what_they_allow(kind: Any, words: str) -> None:
 
 def test_what_was_added_later_is_written_only_where_it_is_not_at_its_default() -> None:
     assert ADDED_LATER in get_args(AddedLater[Positive])
-    assert added_later(ArmConfig.form({"name": "sign_constant"})) == {"pruned": "zero", "biases": "model"}
-    assert added_later(ArmConfig.form({"name": "reinit"})) == {"pruned": "zero"}
+    assert added_later(ArmConfig.form({"name": "sign_constant"})) == {
+        "pruned": "zero", "train": NONE, "biases": "model",
+    }  # fmt: skip
+    assert added_later(ArmConfig.form({"name": "reinit"})) == {"pruned": "zero", "train": NONE}
     assert ModelConfig(name="mlp", dropout=0).model_dump() == ModelConfig(name="mlp").model_dump()
     assert "dropout" not in ModelConfig(name="mlp").model_dump()
     assert ModelConfig(name="mlp", dropout=0.5).model_dump()["dropout"] == 0.5

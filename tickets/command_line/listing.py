@@ -8,9 +8,10 @@ from typing import Annotated, Any
 
 from pydantic.fields import FieldInfo
 
-from tickets.catalogue import KINDS
+from tickets.catalogue import ARMS, KINDS
 from tickets.command_line.terminal import make_console, say
 from tickets.config.named import Named
+from tickets.config.own_train import OWN_KEYS, OwnTrain, inline
 from tickets.config.rules import keys_without_choice
 from tickets.config.tables import ArmConfig, DataConfig, InitConfig, ModelConfig, ProbeConfig, ScoreConfig
 from tickets.config.types import described
@@ -104,13 +105,18 @@ def _one_default(found: list[dict[str, Any]], key: str) -> bool:
 def _options(named: type[Named], name: str) -> dict[str, dict[str, Any]]:
     left_out = {"name", *(keys_without_choice(name) if named is ArmConfig else ())}
     fields = named.form({"name": name}).model_fields
-    return {key: _option(field) for key, field in fields.items() if key not in left_out}
+    options = {key: _option(field) for key, field in fields.items() if key not in left_out}
+    if named is ArmConfig and "train" in options:
+        options["train"]["default"] = dict(ARMS[name].train)
+    return options
 
 
 def _option(field: FieldInfo) -> dict[str, Any]:
     kind: Any = field.annotation
     if isinstance(kind, type) and issubclass(kind, Named):
         allowed = kind.names.described
+    elif kind is OwnTrain:
+        allowed = f"a table of keys of [train]: {', '.join(OWN_KEYS)}"
     else:
         allowed = described(Annotated[kind, *field.metadata] if field.metadata else kind)
     return {"default": None if field.default_factory else field.default, "allowed": allowed}
@@ -118,4 +124,7 @@ def _option(field: FieldInfo) -> dict[str, Any]:
 
 def _given(key: str, option: Mapping[str, Any]) -> str:
     """`widths = [100, 100]`; the key alone where the option is not given by default."""
-    return key if option["default"] is None else f"{key} = {json.dumps(option['default'])}"
+    default = option["default"]
+    if default is None:
+        return key
+    return f"{key} = {inline(default) if isinstance(default, Mapping) else json.dumps(default)}"

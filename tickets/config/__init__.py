@@ -2,6 +2,7 @@
 
 from tickets.config.checking import parse_run
 from tickets.config.identity import SCHEMA_VERSION, identity, run_id
+from tickets.config.own_train import recipe_of
 from tickets.config.reading import parse_campaign, read_campaign
 from tickets.config.resolving import resolved, same_but_for_validation, with_validation
 from tickets.config.schema import (
@@ -11,9 +12,9 @@ from tickets.config.schema import (
     RewindConfig,
     Run,
     StoreConfig,
-    TrainConfig,
 )
 from tickets.config.tables import ArmConfig, DataConfig, InitConfig, ModelConfig, ProbeConfig, ScoreConfig
+from tickets.config.train import TrainConfig
 from tickets.config.writing import to_toml
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "parse_campaign",
     "parse_run",
     "read_campaign",
+    "recipe_of",
     "resolved",
     "run_id",
     "same_but_for_validation",

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from tickets.config.named import Named
+from tickets.config.own_train import FIXED_KEYS, OWN_KEYS
 from tickets.config.schema import Run
 from tickets.config.signatures import options_of
 from tickets.config.tables import ArmConfig, DataConfig, InitConfig, ModelConfig, ProbeConfig, ScoreConfig
@@ -140,6 +141,8 @@ def _unknown_key(place: Place, table: Mapping[str, Any]) -> str:
             section, _, inner = name.partition(".")
             near = f"; write {inner} = ... below the line [{section}]"
         return f"unknown key{near} ({listed(TOP_KEYS)})"
+    if where[-1] == "train" and _named_at(tuple(where[:-1])) is ArmConfig:
+        return _unknown_own_key(name)
     named = _named_at(tuple(where))
     if named is not None:
         return _unknown_option(named, as_table(_at(table, tuple(where))), name)
@@ -148,6 +151,13 @@ def _unknown_key(place: Place, table: Mapping[str, Any]) -> str:
     if name in TOP_KEYS:
         near = f"; {name!r} is a key of the file's top: write it above the first [table]"
     return f"unknown key{near} ({listed(model.model_fields)})"
+
+
+def _unknown_own_key(key: str) -> str:
+    """Of an arm's own [train]."""
+    if key in FIXED_KEYS:
+        return f"must be the run's, in [train]: {FIXED_KEYS[key]} ({listed(OWN_KEYS)})"
+    return f"unknown key{nearest(key, OWN_KEYS)} ({listed(OWN_KEYS)})"
 
 
 def _unknown_option(named: type[Named], table: Mapping[str, Any], key: str) -> str:

@@ -7,40 +7,17 @@ illegal. A rule is skipped if one of its keys is missing, so that every rule tha
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
-from tickets.catalogue import ARMS, PROBES, table_of
+from tickets.catalogue import ARMS, PROBES, arm_entry, table_of
+from tickets.config.own_train_rules import broken_own_train
+from tickets.config.rule import Broken, Rule
 
 LEARNED_ARMS = tuple(sorted(name for name, arm in ARMS.items() if arm.learned))
 RANDOM_ARMS = tuple(sorted(name for name, arm in ARMS.items() if arm.random))
-
-
-class Broken(NamedTuple):
-    """A broken rule.
-
-    Parameters
-    ----------
-    key
-        The dotted key whose value breaks it.
-    sentence
-        What is wrong and what is allowed.
-    beside
-        The other keys of the rule.
-    """
-
-    key: str
-    sentence: str
-    beside: tuple[str, ...] = ()
-
-
-class Rule(NamedTuple):
-    """A rule: `judge`, called with the values of `keys`, returns what is wrong with the last of them, or None."""
-
-    keys: tuple[str, ...]
-    judge: Callable[..., str | None]
 
 
 def pruned_share(density: float) -> float:
@@ -145,6 +122,15 @@ def _pruned(name: str, pruned: str) -> str | None:
     return "the ticket's pruned weights are 0; only other arms have a choice; leave pruned out"
 
 
+def _train(name: str, train: Mapping[str, Any]) -> str | None:
+    if not train or name != "ticket":
+        return None
+    return (
+        "the ticket trains by the run's [train]; leave train out here, and change [train], or give other settings to "
+        'another arm, such as { name = "repeat", label = "ticket_slow", train = { ... } }'
+    )
+
+
 _DENSE = "dense"
 
 
@@ -170,11 +156,12 @@ ARM_RULES = (
     Rule(("name", "draws"), _draws),
     Rule(("name", "start"), _start),
     Rule(("name", "pruned"), _pruned),
+    Rule(("name", "train"), _train),
 )
 
 
 # A value of each key that is not its default.
-_NOT_DEFAULT = {"label": "another_label", "draws": 2, "start": 0, "pruned": "initial"}
+_NOT_DEFAULT = {"label": "another_label", "draws": 2, "start": 0, "pruned": "initial", "train": {"gamma": 0.5}}
 
 
 def keys_without_choice(arm: str) -> frozenset[str]:
@@ -208,13 +195,13 @@ def broken_rules(values: Mapping[str, Any]) -> Iterator[Broken]:
         sentence = rule.judge(*given)
         if sentence is not None:
             yield Broken(rule.keys[-1], sentence, rule.keys[:-1])
+    yield from broken_own_train(values, places, RULES)
     if "arms" in values:
-        names, labels, roles = ([values.get(f"{at}.{key}") for at in places] for key in ("name", "label", "role"))
+        names, labels = ([values.get(f"{at}.{key}") for at in places] for key in ("name", "label"))
         yield from _arms_together(names, labels)
         if all(name is not None for name in names):
             called = {
-                str(label or name): _role(str(name), role)
-                for name, label, role in zip(names, labels, roles, strict=True)
+                str(label or name): _role(values, at) for name, label, at in zip(names, labels, places, strict=True)
             }
             yield from _controls(called, values.get("verdict.controls", _DEFAULT_CONTROLS))
     # A short form is converted to a table with its name. Wrong names have been left out.
@@ -234,9 +221,11 @@ def _rules_in(*places: str) -> list[Rule]:
 _DEFAULT_CONTROLS = ("reinit",)
 
 
-def _role(name: str, role: str | None) -> str:
+def _role(values: Mapping[str, Any], at: str) -> str:
     """The role of an arm: its entry's in the catalogue, or the one that a user's arm was given."""
-    return ARMS[name].role if name in ARMS else role or "control"
+    keys = ("name", "mask", "values", "role", "pruned", "train")
+    entry = arm_entry({key: values.get(f"{at}.{key}") for key in keys})
+    return values.get(f"{at}.role") or "control" if entry is None else entry.role
 
 
 def _controls(roles: Mapping[str, str], controls: Sequence[Any]) -> Iterator[Broken]:

@@ -11,21 +11,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Field, model_validator
 
 from tickets.catalogue import STRATEGIES
-from tickets.config.named import written
 from tickets.config.rules import broken_rules, flat, pruned_share
 from tickets.config.tables import ArmConfig, DataConfig, ModelConfig, ProbeConfig, ScoreConfig
+from tickets.config.train import Section, TrainConfig
 from tickets.config.types import (
     LIST,
-    STRICT,
     AddedLater,
     Count,
     CountFromOne,
-    CountsFromOne,
     Fraction,
-    FractionBelowOne,
     NotNegative,
     Positive,
     PositiveFraction,
@@ -35,20 +32,12 @@ from tickets.config.types import (
 )
 from tickets.errors import InputError
 
-OptimizerName = Literal["sgd", "adam", "adamw"]
-ScheduleName = Literal["constant", "step", "cosine"]
-PrecisionName = Literal["float32", "tf32", "bf16"]
 ScopeName = Literal["layer", "global"]
 KeptName = Literal["none", "ticket", "all"]
-LossName = Literal["cross_entropy", "mse"]
 
-Optimizer = Annotated[OptimizerName, one_of("optimizer", get_args(OptimizerName))]
-Schedule = Annotated[ScheduleName, one_of("schedule", get_args(ScheduleName))]
-Precision = Annotated[PrecisionName, one_of("precision", get_args(PrecisionName))]
 Scope = Annotated[ScopeName, one_of("scope", get_args(ScopeName))]
 Kept = Annotated[KeptName, one_of("choice", get_args(KeptName))]
 Strategy = Annotated[str, one_of("strategy", ("auto", *STRATEGIES))]
-Loss = Annotated[str, one_of("loss", get_args(LossName), functions=True)]
 
 
 def _rate(checked: dict[str, Any]) -> float:
@@ -60,41 +49,6 @@ def _same_rate(checked: dict[str, Any]) -> float:
     # Without a rate it was illegal: that is reported, and this value is not used.
     rate: float = checked.get("rate", 0.2)
     return rate
-
-
-class Section(BaseModel):
-    """A table of a campaign file whose keys do not depend on a name."""
-
-    model_config = STRICT
-
-    @model_serializer(mode="wrap")
-    def _write(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return written(self, write(self), type(self))
-
-
-class TrainConfig(Section):
-    """How every network of a run is trained."""
-
-    optimizer: Optimizer = "adam"
-    learning_rate: Positive = 1e-3  # > 0, before warm-up and schedule
-    momentum: FractionBelowOne = 0.0  # in [0, 1); sgd only
-    weight_decay: NotNegative = 0.0  # >= 0
-    batch_size: CountFromOne = 100  # examples, >= 1
-    steps: CountFromOne = 1000  # of the optimizer, in a full training, >= 1
-    evaluate_every: CountFromOne = 100  # steps, >= 1
-    # Validation and test examples at the steps in between, >= 1; none: all.
-    evaluate_on: AddedLater[CountFromOne | None] = None
-    schedule: Schedule = "constant"
-    milestones: CountsFromOne = ()  # schedule "step" only: steps, rising, < train.steps
-    gamma: PositiveFraction = 0.1  # what each milestone multiplies the learning rate by, in (0, 1]
-    warmup_steps: Count = 0  # steps in which the learning rate rises linearly, 0 to train.steps
-    # Of products; weights are float32. tf32: on a GPU only. bf16: by autocast.
-    precision: AddedLater[Precision] = "float32"
-    # "mse" is for regression. A function f(outputs, targets) returns the mean loss of a batch, a scalar tensor.
-    loss: AddedLater[Loss] = "cross_entropy"
-    label_smoothing: AddedLater[FractionBelowOne] = 0.0  # share of each target spread over all classes, in [0, 1)
-    # A factor > 0 for the loss of each class; empty: none.
-    class_weights: AddedLater[Annotated[tuple[Positive, ...], LIST]] = ()
 
 
 class PruneConfig(Section):

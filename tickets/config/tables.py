@@ -22,6 +22,7 @@ from tickets.catalogue import (
     table_of,
 )
 from tickets.config.named import Named, name_if_alone
+from tickets.config.own_train import NONE, Own, OwnTrain, own_train
 from tickets.config.types import (
     AddedLater,
     Biases,
@@ -137,6 +138,7 @@ class ArmConfig(Named):
     values: Target = ARMS["ticket"].values  # the function that makes the values to start from; default: rewound
     role: Role = "control"  # "control" or "measurement"; only the arm of that name is the "ticket"
     pruned: AddedLater[Annotated[Pruned, one_of("choice", get_args(Pruned))]] = "zero"  # pruned weights' values
+    train: AddedLater[Own] = NONE  # keys of [train] that it has of its own, in place of the run's
 
     @classmethod
     def is_own(cls, table: Mapping[str, Any]) -> bool:
@@ -146,9 +148,14 @@ class ArmConfig(Named):
     @property
     def entry(self) -> ArmEntry:
         """Its rules, and how it relates to the ticket."""
-        entry = arm_entry(dict(self))
+        entry = arm_entry({**dict(self), "train": self.train.given})
         assert entry is not None  # the name was checked
         return entry
+
+    @property
+    def own_train(self) -> OwnTrain:
+        """The keys of [train] that it has of its own: the catalogue's, each replaced by the file's if it gives one."""
+        return own_train({**self.entry.train, **self.train.given})
 
     def shortest(self, table: dict[str, Any]) -> Any:
         """Without a label that is the name, and without the rules of an arm of the catalogue."""

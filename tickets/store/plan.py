@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tickets.catalogue import ARMS
 from tickets.config import ArmConfig
 from tickets.config.named import added_later
+from tickets.config.own_train import inline
 from tickets.errors import InputError
 from tickets.store.layout import Layout, cohort_folders, round_folder, round_folders
 from tickets.store.reading import read_manifest
@@ -161,8 +162,13 @@ def arm_options(arms: Iterable[ArmConfig]) -> dict[str, dict[str, Any]]:
 
     These are all keys except label, draws and role. The name is left out if it is the label.
     """
-    options = {arm.label: arm.model_dump(mode="json", exclude={"label", "draws", "role"}) for arm in arms}
-    return {label: {k: v for k, v in found.items() if (k, v) != ("name", label)} for label, found in options.items()}
+    options = {}
+    for arm in arms:
+        found = arm.model_dump(mode="json", exclude={"label", "draws", "role"})
+        if train := arm.own_train.model_dump(mode="json"):  # with the catalogue's, which a later version may change
+            found["train"] = train
+        options[arm.label] = {key: value for key, value in found.items() if (key, value) != ("name", arm.label)}
+    return options
 
 
 def _surveyed(index: int, cohort: Path) -> SavedCohort:
@@ -235,8 +241,10 @@ def _conflicts(run: Run, saved: Sequence[SavedCohort]) -> Iterator[str]:
 def _whole(arm: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """An arm's options, including those that are left out at their defaults."""
     name = str(options.get("name", arm))
-    return {"name": name, **added_later(ArmConfig.form({"name": name})), **options}
+    return {"name": name, **added_later(ArmConfig.form({"name": name})), "train": {}, **options}
 
 
 def _shown(value: object) -> str:
+    if isinstance(value, Mapping):
+        return inline(value)
     return "none" if value is None else str(value)
