@@ -102,7 +102,7 @@ def _beside(arm: _Arm, keys: Sequence[str]) -> tuple[str, ...]:
 
 
 def _wrong_rewind(arm: _Arm, step: int) -> Iterator[Broken]:
-    """Of an arm that starts at the rewind step: not one whose mask is learned, nor one with a value rule of the user's."""
+    """Of an arm that starts at the rewind step: no learned mask does, and a value rule of the user's need not."""
     if step == 0 or arm.start == 0 or arm.entry.learned or not arm.entry.values.startswith("tickets."):
         return
     steps = arm.recipe.get("steps")

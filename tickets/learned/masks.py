@@ -127,4 +127,5 @@ def inverse_density(masks: Tensor) -> Tensor:
     masks: (R, *shape), bool.
     """
     kept = masks.flatten(1).sum(1).clamp(min=1)
-    return (masks[0].numel() / kept).reshape(-1, *[1] * (masks.dim() - 1))
+    whole = torch.full_like(kept, masks[0].numel())  # a number over a tensor is rounded twice
+    return (whole / kept).reshape(-1, *[1] * (masks.dim() - 1))
