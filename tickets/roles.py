@@ -145,7 +145,7 @@ def _catalogue_start(config: Mapping[str, Any], arm: Mapping[str, Any]) -> ArmSt
     steps = int({**config["train"], **own_train(arm)}["steps"])
     rewind = int(config.get("rewind", {}).get("step", 0))
     is_rewound = entry is not None and entry.values == REWOUND
-    step = 0 if arm.get("start") == 0 else rewind
+    step = 0 if arm.get("start") == 0 or (entry is not None and entry.learned) else rewind
     return ArmStart(step, is_rewound and step > 0, rewind if is_rewound else 0, steps - step, steps)
 
 

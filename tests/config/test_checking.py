@@ -12,8 +12,8 @@ from tickets.config import parse_run
 from tickets.errors import InputError
 
 ARMS = (
-    "allowed: constant, random_mask, random_mask_reinit, random_sign_constant, reinit, reorder, repeat, shuffle, "
-    'sign_constant, ticket, or a name of your own with mask or values = "module:function"'
+    "allowed: constant, edge_popup, random_mask, random_mask_reinit, random_sign_constant, reinit, reorder, repeat, "
+    'shuffle, sign_constant, supermask, ticket, or a name of your own with mask or values = "module:function"'
 )
 MODELS = "allowed: conv2, conv4, conv6, lenet_300_100, mlp, resnet20, or module:function"
 DATA = "allowed: cifar10, digits, fashion_mnist, mnist, mnist1d, or module:function"
@@ -31,7 +31,10 @@ TRAIN = (
 )
 STEP = {"schedule": "step"}
 MILESTONES = 'only schedule "step" has them, not "constant"; leave them out or write schedule = "step"'
-RANDOM = "arms that do: random_mask, random_mask_reinit, random_sign_constant, reinit, reorder, shuffle"
+RANDOM = (
+    "arms that do: edge_popup, random_mask, random_mask_reinit, random_sign_constant, reinit, reorder, shuffle, "
+    "supermask"
+)
 OPTION = "must be a string, a number, true or false, or a list or table of these (no dates, no nan or inf)"
 SLUG = (
     "must be 1 to 100 of the letters a-z and A-Z, digits, '.', '_' and '-', and must not begin with '.' or '-' "
@@ -161,7 +164,7 @@ ONE_KEY = [
     ({"arms": ["ticket", {"name": "constant", "value": float("nan")}]}, "arms[1].value = nan: must be a finite number"),
     ({"arms": ["ticket", {"name": "reinit", "pruned": "one"}]}, "arms[1].pruned = 'one': unknown choice (allowed: initial, zero)"),
     ({"arms": ["ticket", {"name": "reinit", "mask": "f:g"}]}, f"arms[1].mask: unknown key; only an arm with rules of your own has it, and reinit is an arm of the catalogue ({ARM})"),
-    ({"arms": ["ticket", {"arm": "reinit"}]}, [f"arms[1].name: missing; name an arm ({ARMS})", "arms[1].arm: unknown key; did you mean 'name'? (allowed: biases, draws, label, mask, name, pruned, role, start, train, value, values)"]),
+    ({"arms": ["ticket", {"arm": "reinit"}]}, [f"arms[1].name: missing; name an arm ({ARMS})", "arms[1].arm: unknown key; did you mean 'name'? (allowed: biases, draws, label, mask, name, pruned, rescale, role, samples, start, train, value, values, weights)"]),
     ({"arms": ["ticket", {**OWN, "mask": "round_mask"}]}, 'arms[1].mask = "round_mask": must have the form module:function'),
     ({"arms": ["ticket", {**OWN, "values": 3}]}, "arms[1].values = 3: must be a string, not a whole number"),
     ({"arms": ["ticket", {**OWN, "role": "ticket"}]}, "arms[1].role = 'ticket': unknown role (allowed: control, measurement)"),
