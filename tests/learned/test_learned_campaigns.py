@@ -107,10 +107,12 @@ def test_interrupted_it_gives_the_same_bits(
     assert contents(tmp_path / "out") == contents(saved[0])
 
 
-def test_added_later_they_are_a_part_of_their_own(tmp_path: Path) -> None:
+def test_added_later_they_are_a_part_of_their_own(watcher: Any, tmp_path: Path) -> None:
     small = {**TABLE, "replicates": 1, "rewind": {"step": 0}, "store": {"trained": "none"}}
     before = tickets.run({**small, "arms": ["ticket"]}, out=tmp_path / "out")
-    after = tickets.run({**small, "arms": ["ticket", "edge_popup"]}, out=tmp_path / "out")
+    listener = watcher()
+    after = tickets.run({**small, "arms": ["ticket", "edge_popup"]}, out=tmp_path / "out", listener=listener)
+    assert listener.networks == listener.promised == 2 * 6
     assert before.runs == after.runs
     assert sorted(path.name for path in (tmp_path / "out").glob("*/cohort-000/round-001.1")) == ["round-001.1"]
     (file,) = (tmp_path / "out").glob("*/run.json")

@@ -53,6 +53,14 @@ def test_the_expected_number_of_weights_is_the_count() -> None:
     assert torch.allclose(logits - logits[0, 0], (scores[1] - scores[1, 0, 0]).double(), atol=1e-3)
 
 
+def test_the_offset_is_found_between_two_groups_of_scores_that_are_far_apart() -> None:
+    scores = torch.where(torch.arange(600) < 300, 60.0, -60.0)[None].expand(3, -1)
+    found = probabilities(scores, torch.tensor([150, 450, 30]))
+    for network, (above, below) in enumerate(((0.5, 0.0), (1.0, 0.5), (0.1, 0.0))):
+        assert torch.allclose(found[network, :300], torch.tensor(above), atol=1e-4)
+        assert torch.allclose(found[network, 300:], torch.tensor(below), atol=1e-4)
+
+
 def test_equal_scores_have_the_density_as_their_probability() -> None:
     assert probabilities(torch.full((1, 8), 3.0), torch.tensor([2])).tolist() == [pytest.approx([0.25] * 8)]
 

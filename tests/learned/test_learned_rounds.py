@@ -29,6 +29,7 @@ SUPERMASKS = (
     ArmConfig(name="supermask", label="rescaled", rescale=True),
     ArmConfig(name="supermask", label="signs", weights="signed_constant"),
     ArmConfig(name="supermask", label="sampled", rescale=True, samples=3),
+    ArmConfig(name="supermask", label="sampled_once", rescale=True, samples=1),
 )
 POPUPS = (
     ArmConfig(name="edge_popup"),
@@ -183,7 +184,7 @@ def test_in_round_0_every_weight_is_kept_and_no_step_is_taken() -> None:
         network = of(result, arm.label)
         assert all(bool(mask.all()) for mask in network.mask.values())
         rows = result.curves[result.curves["arm"] == arm.label].drop(columns="step")
-        if arm.label != "sampled":
+        if not arm.label.startswith("sampled"):
             assert (rows.nunique() == 1).all()
     assert_equal(of(result, "supermask").trained, chain.theta0)
     assert_equal(of(result, "rescaled").trained, chain.theta0)
@@ -195,6 +196,7 @@ def test_samples_are_averaged_between_and_the_ends_are_of_the_saved_mask() -> No
     for step, same in ((0, True), (4, False), (8, False), (12, True)):
         one, other = by_step.loc[("rescaled", step), "test_loss"], by_step.loc[("sampled", step), "test_loss"]
         assert bool(one == other) is same
+        assert bool(other == by_step.loc[("sampled_once", step), "test_loss"]) is same
     rounds = result.rounds.set_index("arm")
     assert rounds.loc["sampled", "final_test_accuracy"] == rounds.loc["rescaled", "final_test_accuracy"]
     # What is reported of the early-stop step is of the mask of that step, not of samples.
