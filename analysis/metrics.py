@@ -33,6 +33,8 @@ class Metric:
         The value of a training that diverged, where diverged trainings count. None: the worst value in its run.
     accuracy : bool
         Whether it is an accuracy or R2: at most 1, and 1 minus it is an error.
+    before_training : bool
+        Whether it is of the network before training, so that a training that diverged makes it no worse.
     """
 
     heading: str
@@ -41,6 +43,7 @@ class Metric:
     ratio: bool = False
     worst: float | None = None
     accuracy: bool = False
+    before_training: bool = False
 
 
 _ACCURACY_MARGIN = 0.005  # 0.5 points
@@ -50,6 +53,9 @@ STEP_MARGIN = 0.05  # 5 % more, or fewer, steps
 METRICS: Mapping[str, Metric] = {
     "early_stop_test_accuracy": Metric("test accuracy at early stop", True, _ACCURACY_MARGIN, worst=0.0, accuracy=True),
     "final_test_accuracy": Metric("test accuracy at the last step", True, _ACCURACY_MARGIN, worst=0.0, accuracy=True),
+    "untrained_test_accuracy": Metric(
+        "test accuracy before training", True, _ACCURACY_MARGIN, accuracy=True, before_training=True
+    ),
     "steps_to_dense_loss": Metric(
         "steps to 1.1 times the dense networks' lowest validation loss", False, STEP_MARGIN, ratio=True
     ),
@@ -130,7 +136,8 @@ def values_of(rounds: pd.DataFrame, name: str, count_as_worst: bool = False) -> 
     """A metric by row of `rounds`; NaN for a training that has no value.
 
     Without a value are trainings that diverged and, for `early_stop_step`, those whose validation loss was lowest
-    before their first step: they learned nothing, which is not the same as being fast.
+    before their first step: they learned nothing, which is not the same as being fast. `untrained_test_accuracy` has a
+    value for trainings that diverged later, and none for those that start from trained values.
 
     Parameters
     ----------
@@ -140,7 +147,7 @@ def values_of(rounds: pd.DataFrame, name: str, count_as_worst: bool = False) -> 
         A name in `METRICS`.
     count_as_worst : bool
         Whether trainings without a value get the worst value: accuracy 0, or the lowest R2 of the run if that is below
-        0; for losses and steps the worst of the run. Still NaN if no training of the run has a value, unless it is an
+        0; for losses and steps the worst of the run. Nothing is filled in for `untrained_test_accuracy`. Still NaN if no training of the run has a value, unless it is an
         accuracy and all of them diverged.
 
     Raises
@@ -154,7 +161,7 @@ def values_of(rounds: pd.DataFrame, name: str, count_as_worst: bool = False) -> 
     values = rounds[name].astype(float)
     if metric.ratio:
         values = values.where(values > 0)
-    if not count_as_worst:
+    if not count_as_worst or metric.before_training:
         return values
     worst = values.groupby(rounds["run"]).transform("min" if metric.more_is_better else "max")
     if metric.worst is None:

@@ -11,6 +11,7 @@ from tickets.arms import Origin, Start, rewound, round_mask
 from tickets.binding import shared_options
 from tickets.config import ArmConfig, TrainConfig, parse_run
 from tickets.errors import InputError, UserCodeError
+from tickets.learned.learning import Learning
 
 WEIGHT = torch.tensor([[1.0, -2.0, 3.0], [-4.0, 5.0, -6.0]])
 MEAN = torch.tensor([7.0])
@@ -144,6 +145,10 @@ def changed(state, name, value):
         (Start(THETA0, step=1.0), "returned step = 1.0, must be a whole number"),
         (Start(THETA0, step=True), "returned step = True, must be a whole number"),
         (Start(THETA0, step=7, recipe=own(steps=7)), "must be 0 to 6: train.steps is 7"),
+        (
+            Start(THETA0, learning=Learning("supermask")),
+            "returned a Start with learning, which only the catalogue's arms have; leave it out",
+        ),
         (Start(THETA0, recipe={"steps": 7}), "returned a recipe that is dict, must be a tickets.config.TrainConfig"),
         (Start(THETA0, recipe=own(precision="bf16")), "precision = 'bf16', must be the run's 'float32'"),
         (Start(THETA0, recipe=own(learning_rate=-1.0)), "recipe with learning_rate = -1.0: must be greater than 0"),

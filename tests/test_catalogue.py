@@ -28,11 +28,12 @@ def test_the_names_are_those_of_the_documentation():
     assert set(ARMS) == {
         "ticket", "reinit", "shuffle", "constant", "sign_constant", "random_sign_constant", "sign_reinit",
         "sign_shuffle", "frozen", "random_mask", "random_mask_reinit", "pruned_at_init", "pruned_at_init_reinit",
-        "reorder", "repeat",
+        "reorder", "repeat", "supermask", "edge_popup",
     }  # fmt: skip
     assert {name for name, arm in ARMS.items() if arm.has_own_mask} == {
-        "random_mask", "random_mask_reinit", "pruned_at_init", "pruned_at_init_reinit",
+        "random_mask", "random_mask_reinit", "pruned_at_init", "pruned_at_init_reinit", "supermask", "edge_popup",
     }  # fmt: skip
+    assert {name for name, arm in ARMS.items() if arm.learned} == {"supermask", "edge_popup"}
     assert {name for name, arm in ARMS.items() if not arm.by_tensor} == {"pruned_at_init", "pruned_at_init_reinit"}
     assert {name for name, arm in ARMS.items() if not arm.random} == {
         "ticket", "constant", "sign_constant", "frozen", "repeat",

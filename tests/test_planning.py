@@ -159,7 +159,7 @@ def test_stacks_whose_pruned_weights_keep_their_values_have_a_plan_of_their_own(
 
 
 def test_a_plan_comes_back_from_its_record() -> None:
-    for arms in (["ticket"], ["ticket", FROZEN]):
+    for arms in (["ticket"], ["ticket", FROZEN], ["ticket", "supermask"]):
         plan = plan_execution(fitted(arms=arms), CPU)
         assert Plan.of_record(plan.record()) == plan
     assert set(plan_execution(fitted(), CPU).record()) == {
@@ -175,6 +175,24 @@ def test_what_pruned_weights_keep_takes_memory() -> None:
     as_many = replace(plan.for_pruned("initial"), networks_at_once=plan.networks_at_once)
     zero = memory_needed(one, replace(plan, pruned_initial=None), CPU)
     assert memory_needed(one, replace(plan, pruned_initial=as_many), CPU) > zero
+
+
+@pytest.mark.parametrize(
+    ("strategy", "learned"),
+    [("auto", "looped"), ("layered", "looped"), ("looped", "looped"), ("vectorised", "vectorised")],
+)
+def test_a_learned_mask_is_computed_from_all_weights(strategy: str, learned: str) -> None:
+    plan = plan_execution(fitted(arms=["ticket", "edge_popup"], compute={"strategy": strategy, "threads": 3}), CPU)
+    assert plan.learned_strategy == learned
+    assert plan.learned_lanes(workload_of(fitted(), CPU, 3)) == plan.lanes
+    assert plan_execution(fitted(), CPU).learned is None
+
+
+def test_a_learned_mask_takes_memory() -> None:
+    bound = {"compute": {"memory_gib": 1.0, "strategy": "layered", "threads": 1}}
+    model = {"name": "mlp", "widths": [3000]}
+    one, other = (fitted(arms=["ticket", arm], model=model, **bound) for arm in ("repeat", "edge_popup"))
+    assert plan_execution(other, CPU).networks_at_once < plan_execution(one, CPU).networks_at_once
 
 
 def large_adam(origin, mask):

@@ -51,7 +51,10 @@ def test_runs_saved_before_it_was_recorded_are_judged_by_their_init(init: Any) -
     file = {"config": config(model={"name": "mlp", "init": init})}
     assert like_ticket(file) == ("reinit",)
     assert like_ticket({"config": config(model={"name": "mlp", "init": "glorot_normal"})}) == ()
-    (line,) = comparison_notes(file)
+    line, *others = comparison_notes(file)
+    assert [other.split(", with")[0] for other in others] == [
+        f"trained in another way than the ticket: {arm}" for arm in ("supermask", "edge_popup")
+    ]
     assert line.startswith("reinit: the same initial weights as the ticket's from this start (model.init = ")
 
 

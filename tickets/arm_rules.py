@@ -182,6 +182,8 @@ def _wrong_start(start: object, origin: Origin) -> Iterator[str]:
         return
     diverged = cache(partial(_diverged, origin))
     yield from _wrong_values(start.values, origin, diverged)
+    if start.learning is not None:
+        yield "returned a Start with learning, which only the catalogue's arms have; leave it out"
     recipe = origin.recipe if start.recipe is None else start.recipe
     if type(start.step) is not int:
         yield f"returned step = {start.step!r}, must be a whole number"

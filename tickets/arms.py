@@ -16,6 +16,7 @@ from torch import Tensor
 from tickets.candidate import Candidate
 from tickets.config import TrainConfig
 from tickets.config.types import AddedLater, Biases, Number, Zero
+from tickets.learned.learning import Learning
 from tickets.masks import random_places
 
 Tensors = Mapping[str, Tensor]
@@ -39,12 +40,19 @@ class Start:
     recipe
         How the network is trained; None for the arm's recipe, `Origin.recipe`. Another recipe must agree with the keys
         of `train` that the campaign file gives the arm.
+    learning
+        How the mask is learned; None for a mask that stays. No user-defined rule has it. The values then stay as they
+        are, and those of weights that the mask leaves out matter too; the mask only says how many weights are kept.
+    scores
+        With `learning`, the scores of the prunable tensors before training.
     """
 
     values: Tensors
     optimizer: States | None = None
     step: int = 0
     recipe: TrainConfig | None = None
+    learning: Learning | None = None
+    scores: Tensors = field(default_factory=dict)
 
     @property
     def continues(self) -> bool:

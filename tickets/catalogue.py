@@ -76,6 +76,8 @@ class ArmEntry:
         tensor, and not only in all.
     train
         The keys of [train] that it has of its own, unless the campaign file says otherwise.
+    learned
+        Whether its mask is what is trained, and its weights stay as they are.
     """
 
     mask: str
@@ -87,6 +89,7 @@ class ArmEntry:
     pruned: Pruned = "zero"
     by_tensor: bool = True
     train: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    learned: bool = False
 
     @property
     def continues(self) -> bool:
@@ -194,6 +197,8 @@ DATA: Mapping[str, Entry] = {
     ),
 }
 
+_SGD: Mapping[str, Any] = {"optimizer": "sgd", "momentum": 0.9, "milestones": ()}
+
 ARMS: Mapping[str, ArmEntry] = {
     "ticket": ArmEntry(
         mask="tickets.arms:round_mask",
@@ -286,6 +291,22 @@ ARMS: Mapping[str, ArmEntry] = {
         values="tickets.arms:rewound",
         role="measurement",
         summary="the ticket once more, in the same data order: the effect of rounding alone",
+    ),
+    "supermask": ArmEntry(
+        mask="tickets.learned.rules:supermask_mask",
+        values="tickets.learned.rules:supermask_values",
+        random=True,
+        train={**_SGD, "learning_rate": 100.0, "weight_decay": 0.0, "schedule": "constant"},
+        learned=True,
+        summary="theta0 stays, the mask is trained: Bernoulli samples (Zhou et al. 2019)",
+    ),
+    "edge_popup": ArmEntry(
+        mask="tickets.learned.rules:edge_popup_mask",
+        values="tickets.learned.rules:edge_popup_values",
+        random=True,
+        train={**_SGD, "learning_rate": 0.1, "weight_decay": 1e-4, "schedule": "cosine"},
+        learned=True,
+        summary="Kaiming weights stay, the mask is trained: the highest scores (Ramanujan et al. 2020)",
     ),
 }
 

@@ -16,7 +16,7 @@ from tickets.failures import calling_code_of
 from tickets.fitting import Fitted
 from tickets.guard import guarded
 from tickets.network import Continued, SavedNetwork, continued
-from tickets.planning import Plan, needs_initial, plan_execution
+from tickets.planning import Plan, needs_initial, plan_execution, with_learned
 from tickets.probes import record_of
 from tickets.source import Source
 from tickets.stack.jit import OFF, jit_is_off
@@ -80,7 +80,8 @@ def plan_all(
 
 
 def _with_initial(plan: Plan, fitted: Fitted, device: torch.device, workers: int) -> Plan:
-    """A saved plan, with one for pruned weights that keep their initial values if the run needs it now."""
+    """A saved plan, with what arms need that were added: kept initial values of pruned weights, or learned masks."""
+    plan = with_learned(plan, fitted, device)
     if plan.pruned_initial is not None or not needs_initial(fitted.run):
         return plan
     return replace(plan, pruned_initial=plan_execution(fitted, device, workers).pruned_initial)

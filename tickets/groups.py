@@ -16,6 +16,8 @@ from tickets.catalogue import Pruned, kind_of_stack
 from tickets.chains import Chain
 from tickets.config import ArmConfig, TrainConfig, recipe_of
 from tickets.density import density
+from tickets.learned.learning import Learning
+from tickets.learned.shard import begin_learned, mean_of_samples, start_stack
 from tickets.measures import Label
 from tickets.probes.measuring import Measurements
 from tickets.process_state import settings_kept
@@ -90,6 +92,8 @@ class Group:
         Whether they continue with the optimizer states of their starts.
     entries
         The networks.
+    learning
+        How their masks are learned; None for masks that stay.
     """
 
     step: int
@@ -97,9 +101,14 @@ class Group:
     pruned: Pruned
     continues: bool
     entries: tuple[Entry, ...]
+    learning: Learning | None = None
 
     def stack(self, parameters: Sequence[str]) -> Stack:
         """The networks before training. parameters: the names of those that are trained."""
+        if self.learning is not None:
+            starts = [entry.start for entry in self.entries]
+            masks, scores = [entry.mask for entry in self.entries], [start.scores for start in starts]
+            return start_stack([start.values for start in starts], masks, scores, parameters, self.step)
         optimizer = [entry.start.optimizer or {} for entry in self.entries] if self.continues else ()
         return stack_networks(
             [entry.start.values for entry in self.entries],
@@ -162,11 +171,11 @@ def group(entries: Sequence[Entry], recipe: TrainConfig) -> list[Group]:
     """
     stacks: dict[tuple[Any, ...], list[Entry]] = defaultdict(list)
     for entry in entries:
-        kind = kind_of_stack(entry.pruned)
-        stacks[entry.start.step, entry.start.recipe or recipe, kind, entry.layout].append(entry)
+        start, kind = entry.start, kind_of_stack(entry.pruned)
+        stacks[start.step, start.recipe or recipe, kind, entry.layout, start.learning].append(entry)
     return [
-        Group(step, own, pruned, layout is not None, tuple(members))
-        for (step, own, pruned, layout), members in stacks.items()
+        Group(step, own, pruned, layout is not None, tuple(members), learning)
+        for (step, own, pruned, layout, learning), members in stacks.items()
     ]
 
 
@@ -200,20 +209,26 @@ def train_group(
         for entry in group.entries
     ]
     at_once = min(len(stack), plan.networks_at_once)
-    strategy = plan.strategy_for(stack, ready.pixels)
-    torch.set_num_threads(max(1, plan.threads // plan.lanes))  # a plan of another rule may have other lanes
+    strategy, lanes, begun = plan.strategy_for(stack, ready.pixels), plan.lanes, begin
+    if group.learning is not None:
+        strategy, lanes = plan.learned_strategy, plan.learned_lanes(ready.workload)
+        begun = functools.partial(begin_learned, plan.has_own_modules, group.learning)
+    torch.set_num_threads(max(1, plan.threads // lanes))  # a plan of another rule may have other lanes
     return stack, train(
-        functools.partial(begin, strategy, replace(ready.workload, pruned=group.pruned)),
+        functools.partial(begun, strategy, replace(ready.workload, pruned=group.pruned)),
         stack,
         seeds,
         ready.examples,
         group.recipe,
-        lanes=plan.lanes,
-        networks_at_once=plan.networks_at_once,
+        lanes=lanes,
+        networks_at_once=1 if group.learning is not None and plan.has_own_modules else plan.networks_at_once,
         chunk=strategy_named(strategy).chunk(replace(ready.workload, recipe=group.recipe), at_once),
         keep_step=run.rewind.step if number == 0 and run.rewind.step > 0 and has_ticket else None,
-        observe=probed.observer([entry.label for entry in group.entries], stack, group.recipe.steps),
+        observe=probed.observer(
+            [entry.label for entry in group.entries], stack, group.recipe.steps, learned=group.learning is not None
+        ),
         observe_alone=probed.alone,
+        between=mean_of_samples(group.learning),
         device=ready.device,
         tick=tick,
     )

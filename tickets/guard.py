@@ -87,8 +87,9 @@ def _guarded(fitted: Fitted, plan: Plan, device: torch.device, workers: int, pru
 
 
 def _recipes(fitted: Fitted, pruned: Pruned) -> list[TrainConfig]:
-    """The recipes of the arms with this rule for pruned weights, where they are not the run's."""
-    arms = [fitted.trial.arms[arm.label] for arm in fitted.run.arms if kind_of_stack(arm.entry.pruned) == pruned]
+    """The recipes of the arms that train weights with this rule for pruned ones, where they are not the run's."""
+    trained = (arm for arm in fitted.run.arms if not arm.entry.learned)
+    arms = [fitted.trial.arms[arm.label] for arm in trained if kind_of_stack(arm.entry.pruned) == pruned]
     recipes = dict.fromkeys(recipe for arm in arms for recipe in arm.recipes)
     return [recipe for recipe in recipes if recipe != fitted.run.train]
 

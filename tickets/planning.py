@@ -54,6 +54,8 @@ class Plan:
         What may be part of the training and was never run on such a device; None for nothing.
     pruned_initial
         The plan for stacks whose pruned weights keep their initial values; None if the run has none.
+    learned
+        How masks are learned, "strategy" and "reason"; None if the run has no such arm.
     """
 
     strategy: str
@@ -65,6 +67,7 @@ class Plan:
     compared: Mapping[str, Any] | None = None
     never_run: str | None = None
     pruned_initial: Plan | None = None
+    learned: Mapping[str, str] | None = None
 
     def record(self) -> dict[str, Any]:
         """As run.json has it."""
@@ -84,6 +87,23 @@ class Plan:
     def strategies(self) -> tuple[str, ...]:
         """The names of the strategies that may train a stack."""
         return (*self.takes_over, self.strategy)
+
+    @property
+    def has_own_modules(self) -> bool:
+        """Whether each network needs a module of its own."""
+        return self.strategy == "plain"
+
+    @property
+    def learned_strategy(self) -> str:
+        """The strategy that computes the gradients of learned masks."""
+        assert self.learned is not None  # `plan_execution` makes it for a run with such an arm
+        return self.learned["strategy"]
+
+    def learned_lanes(self, workload: Workload) -> int:
+        """Shards of a stack that learn masks side by side. Networks one after the other do not depend on it."""
+        if self.has_own_modules:
+            return 1
+        return self.lanes if self.learned_strategy == "vectorised" else min(self.lanes, workload.lanes)
 
     def for_pruned(self, pruned: Pruned) -> Plan:
         """The plan for stacks whose pruned weights have these values."""
@@ -155,7 +175,33 @@ def plan_execution(
         takes_over=choice.takes_over,
         never_run=NEVER_RUN if records else None,
         pruned_initial=nested,
+        learned=_learned(choice.strategy, workload) if pruned == "zero" and needs_learned(run) else None,
     )
+
+
+def needs_learned(run: Run) -> bool:
+    """Whether a mask is learned in an arm of the run."""
+    return any(arm.entry.learned for arm in run.arms)
+
+
+def with_learned(plan: Plan, fitted: Fitted, device: torch.device) -> Plan:
+    """A saved plan, with how masks are learned if an arm needs it now."""
+    if plan.learned is not None or not needs_learned(fitted.run):
+        return plan
+    return replace(plan, learned=_learned(plan.strategy, workload_of(fitted, device, plan.threads)))
+
+
+def _learned(strategy: str, workload: Workload) -> dict[str, str]:
+    """How masks are learned where other networks train by a strategy.
+
+    A learned mask needs the gradients of all weights, also of those that it leaves out, so that no strategy by the
+    surviving weights serves. vmap is taken where it trains the other networks too, or where they are a chain on a GPU.
+    """
+    on_a_gpu = not workload.on_cpu and strategy in ("sparse", "layered") and workload.vmap_obstacle is None
+    found = "vectorised" if strategy == "vectorised" or on_a_gpu else "looped"
+    own = ", each with a module of its own" if strategy == "plain" else ""
+    reason = f"a learned mask needs the gradient of every weight{own}; not compared with a plain loop"
+    return {"strategy": found, "reason": reason}
 
 
 def needs_initial(run: Run) -> bool:
@@ -239,8 +285,23 @@ def _training(fitted: Fitted, workload: Workload, strategy: str, takes_over: Map
         for name, share in ((strategy, 1.0), *takes_over.items()):
             taken = strategy_named(name).bytes(one, share)
             most = Bytes(max(most.each, taken.each), max(most.lane, taken.lane))
+    if workload.pruned == "zero" and needs_learned(fitted.run):
+        most = _learning(fitted, workload, strategy, most)
     # Copies of the networks at their early-stop step, and of those that are compared with them.
     stood = 2 * max(one.sizes.standing for one in _by_recipe(fitted, workload)) if fitted.run.train.evaluate_on else 0
     held = workload.sizes.values if workload.pruned == "initial" else 0
     measured = bytes_at_steps(fitted.probes, fitted.anatomy, workload.sizes)
     return Bytes(most.each + stood + held + measured, most.lane)
+
+
+def _learning(fitted: Fitted, workload: Workload, strategy: str, other: Bytes) -> Bytes:
+    """The larger of what other networks take and what networks take whose masks are learned.
+
+    Beside what a strategy takes: the weights as they are, those that a mask leaves, and the gradients of these.
+    """
+    name = _learned(strategy, workload)["strategy"]
+    for one in _by_recipe(fitted, workload):
+        taken = strategy_named(name).bytes(one)
+        held = taken.each + 3 * one.sizes.weights
+        other = Bytes(max(other.each, held), max(other.lane, taken.lane))
+    return other

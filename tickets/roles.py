@@ -146,7 +146,7 @@ def _catalogue_start(config: Mapping[str, Any], arm: Mapping[str, Any]) -> ArmSt
     steps = int({**config["train"], **own_train(arm)}["steps"])
     rewind = int(config.get("rewind", {}).get("step", 0))
     is_rewound = entry is not None and entry.values == REWOUND
-    step = 0 if arm.get("start") == 0 else rewind
+    step = 0 if arm.get("start") == 0 or (entry is not None and entry.learned) else rewind
     return ArmStart(step, is_rewound and step > 0, rewind if is_rewound else 0, steps - step, steps)
 
 
@@ -168,6 +168,13 @@ def trained_steps(file: Mapping[str, Any], arm: str, round: int = 1) -> int:
     """
     start = arm_starts(file).get(arm) or _catalogue_start(file["config"], {"name": arm})
     return start.dense_steps if round == 0 else start.before + start.steps
+
+
+def steps_before(file: Mapping[str, Any], arm: str) -> int:
+    """How many steps the initial values of an arm's networks had been trained, after round 0. For the parameters see
+    `trained_steps`.
+    """
+    return (arm_starts(file).get(arm) or _catalogue_start(file["config"], {"name": arm})).before
 
 
 def other_steps(file: Mapping[str, Any]) -> dict[str, int]:

@@ -204,10 +204,22 @@ def _outcome(ready: ReadyRun, run: str, group: Group, start: Stack, outcome: Tra
         }
     return _Outcome(
         networks=tuple(
-            Network(entry.label, entry.mask, start.network(index), outcome.stack.network(index))
+            Network(entry.label, *_masked(entry.mask, start, outcome.stack, index, group.learning is not None))
             for index, entry in enumerate(group.entries)
         ),
         curves=curve_rows(run, labels, outcome.curves),
         rounds=round_rows(run, labels, outcome.curves, lost, outcome.seconds),
         at_rewind=kept,
     )
+
+
+def _masked(mask: Tensors, start: Stack, trained: Stack, index: int, learned: bool) -> tuple[Tensors, Tensors, Tensors]:
+    """A network's mask, and its values before and after training.
+
+    A learned mask is known after training alone, and so are the values that it leaves. Both are then of that network:
+    its weights are what they were, and its normalisation statistics those that it is evaluated with.
+    """
+    if not learned:
+        return mask, start.network(index), trained.network(index)
+    masks = {name: tensor[index].to("cpu", copy=True) for name, tensor in trained.masks.items()}
+    return masks, trained.network(index), trained.network(index)

@@ -284,3 +284,20 @@ def test_many_runs_take_a_second_or_two_and_not_a_minute(made):
     first = table[table["run"] == "run-000"].drop(columns="run")
     last = table[table["run"] == "run-199"].drop(columns="run").reset_index(drop=True)
     pd.testing.assert_frame_equal(first, last)
+
+
+def test_before_training_a_missing_value_is_not_the_worst(made):
+    values = {
+        (0, "ticket"): [0.1, 0.1],
+        (1, "ticket"): [0.4, 0.6],
+        (1, "reinit"): [0.1, 0.1],
+        (2, "ticket"): [NAN, NAN],
+    }
+    rounds = made({**values, (2, "reinit"): [0.1, 0.1]}).rename(
+        columns={"final_test_accuracy": "untrained_test_accuracy"}
+    )
+    table = compare(rounds, "untrained_test_accuracy")
+    assert at(table, 1, "reinit")["difference"] == pytest.approx(0.4)
+    assert at(table, 1, "reinit")["margin"] == pytest.approx(0.05 * 0.9)
+    later = at(table, 2, "reinit")
+    assert (later["n"], later["verdict"], later["verdict_diverged"]) == (0, "cannot tell", "cannot tell")

@@ -45,7 +45,7 @@ def test_list_has_the_options_of_each_name_with_their_defaults_and_what_is_allow
     assert said.endswith(f'\n\nOptions of all of them:\n  init: {inits} or "dct"\n')
     arms = command("list", "arms").out
     assert '    biases = "model": "zeros" or "model"\n' in arms
-    assert arms.count("\n\n") == 2
+    assert arms.count("\n\n") == 3
     assert "\n\nOptions of all but ticket:\n  label: " in arms
     keys = f"train = {{}}: a table of keys of [train]: {', '.join(OWN_KEYS)}"
     pruned = 'pruned = "zero": "zero", "initial" or "zero_if_shrunk"'

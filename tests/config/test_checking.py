@@ -160,7 +160,7 @@ ONE_KEY = [
     ({"arms": ["ticket", {"name": "constant", "value": float("nan")}]}, "arms[1].value = nan: must be a finite number"),
     ({"arms": ["ticket", {"name": "reinit", "pruned": "one"}]}, "arms[1].pruned = 'one': unknown choice (allowed: initial, zero, zero_if_shrunk)"),
     ({"arms": ["ticket", {"name": "reinit", "mask": "f:g"}]}, f"arms[1].mask: unknown key; only an arm with rules of your own has it, and reinit is an arm of the catalogue: give yours another name ({ARM})"),
-    ({"arms": ["ticket", {"arm": "reinit"}]}, [f"arms[1].name: missing; name an arm ({ARMS})", "arms[1].arm: unknown key; did you mean 'name'? (allowed: biases, draws, invert, label, mask, name, pruned, role, scope, score, shuffle, start, train, value, values)"]),
+    ({"arms": ["ticket", {"arm": "reinit"}]}, [f"arms[1].name: missing; name an arm ({ARMS})", "arms[1].arm: unknown key; did you mean 'name'? (allowed: biases, draws, invert, label, mask, name, pruned, rescale, role, samples, scope, score, shuffle, start, train, value, values, weights)"]),
     ({"arms": ["ticket", {**OWN, "mask": "round_mask"}]}, 'arms[1].mask = "round_mask": must have the form module:function'),
     ({"arms": ["ticket", {**OWN, "values": 3}]}, "arms[1].values = 3: must be a string, not a whole number"),
     ({"arms": ["ticket", {**OWN, "role": "ticket"}]}, "arms[1].role = 'ticket': unknown role (allowed: control, measurement)"),

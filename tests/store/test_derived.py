@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import tickets
-from tickets.store.derived import with_derived
+from tickets.store.derived import with_derived, with_untrained
 
 NAN = float("nan")
 
@@ -65,7 +65,7 @@ def test_without_a_dense_network_there_is_no_loss_to_reach():
 
 def test_saved_rounds_have_it_and_the_files_do_not(campaign_file, tmp_path):
     saved = tickets.run(campaign_file(tmp_path), out=tmp_path / "out")
-    assert list(saved.rounds.columns)[-2:] == ["last_step", "steps_to_dense_loss"]
+    assert list(saved.rounds.columns)[-3:] == ["last_step", "steps_to_dense_loss", "untrained_test_accuracy"]
     assert saved.rounds["last_step"].eq(20).all()
     on_disk = pd.read_parquet(next((tmp_path / "out").glob("*/cohort-000/round-000/rounds.parquet")))
     assert "steps_to_dense_loss" not in on_disk
@@ -82,3 +82,17 @@ def test_saved_rounds_have_it_and_the_files_do_not(campaign_file, tmp_path):
             first = there[0]
             wanted = np.interp(target, loss[first - 1 : first + 1][::-1], step[first - 1 : first + 1][::-1])
         assert row["steps_to_dense_loss"] == pytest.approx(wanted)
+
+
+def test_the_accuracy_before_training_is_that_of_the_first_evaluation_unless_the_values_were_trained():
+    losses = {0: 2.0, 10: 1.0}
+    rounds, curves = tables(
+        {(0, 0, "ticket"): losses, (0, 1, "ticket"): {5: 2.0, 10: 1.0}, (0, 1, "reinit"): {5: 3.0, 10: 1.0}}
+    )
+    rounds.loc[2, "diverged"] = True  # later: it had an accuracy before
+    curves["test_accuracy"] = [0.1, 0.9, 0.7, 0.8, 0.2, 0.6]
+    before = curves.copy()
+    table = with_untrained(rounds, curves, lambda run, arm: (run, arm) == ("a", "ticket"))
+    np.testing.assert_equal(table["untrained_test_accuracy"].to_numpy(), [0.1, NAN, 0.2])
+    pd.testing.assert_frame_equal(curves, before)
+    assert "untrained_test_accuracy" not in rounds

@@ -36,7 +36,7 @@ def saved(folder):
 def test_the_tables_hold_every_row_in_order(saved, folder, example):
     assert saved.runs == ["run-a", "run-b"]
     rounds, curves = saved.rounds, saved.curves
-    assert list(rounds.columns) == [*ROUNDS.names, "last_step", "steps_to_dense_loss"]
+    assert list(rounds.columns) == [*ROUNDS.names, "last_step", "steps_to_dense_loss", "untrained_test_accuracy"]
     assert list(curves.columns) == CURVES.names
     # run-b: 2 replicates x 3 rounds x 5 networks; run-a: 2 cohorts of 1 x 2 rounds x 5, and 2 added later
     assert len(rounds) == 2 * 3 * 5 + 2 * 2 * 5 + 2
@@ -74,7 +74,7 @@ def test_the_callers_frame_is_the_callers_own(saved):
     rounds = saved.rounds
     rounds["extra"] = 1
     rounds.loc[:, "seconds"] = -1.0
-    assert list(saved.rounds.columns) == [*ROUNDS.names, "last_step", "steps_to_dense_loss"]
+    assert list(saved.rounds.columns) == [*ROUNDS.names, "last_step", "steps_to_dense_loss", "untrained_test_accuracy"]
     assert (saved.rounds["seconds"] == 1.5).all()
 
 
@@ -194,7 +194,7 @@ def test_a_run_without_rounds_has_empty_tables_of_the_right_types(tmp_path, exam
     write_run(tmp_path / "run", "run", run.model_dump(mode="json"), {}, {}, {})
     saved = load(tmp_path)
     assert len(saved.rounds) == len(saved.curves) == 0
-    assert list(saved.rounds.columns) == [*ROUNDS.names, "last_step", "steps_to_dense_loss"]
+    assert list(saved.rounds.columns) == [*ROUNDS.names, "last_step", "steps_to_dense_loss", "untrained_test_accuracy"]
     assert saved.rounds["diverged"].dtype == bool
     with pytest.raises(InputError, match="round = 0: run run has no rounds"):
         saved.ticket(0, 0)

@@ -216,11 +216,14 @@ def _lost(rows: pd.DataFrame, rounds: pd.DataFrame, metric: str) -> Iterator[str
     """The number of trainings without a value, by reason."""
     missing = values_of(rounds, metric).isna()
     diverged = int((missing & rounds["diverged"].astype(bool)).sum())
-    reasons = {"diverged": diverged, "best before the first step": int(missing.sum()) - diverged}
+    before_training = METRICS[metric].before_training
+    other = "starting from trained values" if before_training else "best before the first step"
+    reasons = {"diverged": diverged, other: int(missing.sum()) - diverged}
     counts = [f"{count} {why}" for why, count in reasons.items() if count]
     if counts:
         lost = counted(int(missing.sum()), "training")
-        yield f"{lost} of {len(rounds):,} without a value ({', '.join(counts)}) left out; {_changes(rows)}"
+        changes = "" if before_training else f"; {_changes(rows)}"
+        yield f"{lost} of {len(rounds):,} without a value ({', '.join(counts)}) left out{changes}"
 
 
 def _changes(rows: pd.DataFrame) -> str:

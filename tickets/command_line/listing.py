@@ -75,7 +75,7 @@ def print_kinds() -> None:
 
 
 def _shared(found: list[dict[str, Any]], named: type[Named]) -> dict[str, tuple[str, ...]]:
-    """{option: the names that have it}, for the options that all names, or all but one of three or more, have.
+    """{option: the names that have it}, for the options that all names have, or all but one (or a quarter) of them.
 
     Keys of every table of the kind are among them, whichever names have a choice in them.
     """
@@ -83,7 +83,9 @@ def _shared(found: list[dict[str, Any]], named: type[Named]) -> dict[str, tuple[
     for key in dict.fromkeys(key for record in found for key in record["options"]):
         having = tuple(record["name"] for record in found if key in record["options"])
         allowed = {record["options"][key]["allowed"] for record in found if key in record["options"]}
-        if len(allowed) == 1 and len(having) > 1 and (key in named.model_fields or len(found) - len(having) <= 1):
+        lacking = len(found) - len(having)
+        usual = key in named.model_fields or lacking <= max(1, len(found) // 4)
+        if len(allowed) == 1 and len(having) > 1 and usual:
             shared[key] = having
     return shared
 

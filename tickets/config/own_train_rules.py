@@ -102,8 +102,8 @@ def _beside(arm: _Arm, keys: Sequence[str]) -> tuple[str, ...]:
 
 
 def _wrong_rewind(arm: _Arm, step: int) -> Iterator[Broken]:
-    """Of an arm that starts at the rewind step, unless its start is up to a value rule of the user's."""
-    if step == 0 or arm.start == 0 or not arm.entry.values.startswith("tickets."):
+    """Of an arm that starts at the rewind step: no learned mask does, and a value rule of the user's need not."""
+    if step == 0 or arm.start == 0 or arm.entry.learned or not arm.entry.values.startswith("tickets."):
         return
     steps = arm.recipe.get("steps")
     if "steps" in arm.own and steps is not None and steps <= step:

@@ -18,6 +18,7 @@ from tickets.config.pruned_rules import broken_pruned
 from tickets.config.rule import Broken, Rule, entry_at
 from tickets.config.score_rules import broken_scores
 
+LEARNED_ARMS = tuple(sorted(name for name, arm in ARMS.items() if arm.learned))
 RANDOM_ARMS = tuple(sorted(name for name, arm in ARMS.items() if arm.random))
 
 
@@ -116,6 +117,8 @@ def _start(name: str, start: int | None) -> str | None:
 
 
 def _pruned(name: str, pruned: str) -> str | None:
+    if pruned != "zero" and name in LEARNED_ARMS:
+        return "a learned mask decides between a weight and 0; leave pruned out"
     if pruned == "zero" or name != "ticket":
         return None
     return "the ticket's pruned weights are 0; only other arms have a choice; leave pruned out"

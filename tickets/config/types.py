@@ -205,6 +205,11 @@ ScoreOption = Annotated[
 BiasesName = Literal["zeros", "model"]
 Biases = Annotated[BiasesName, one_of("choice", get_args(BiasesName))]
 
+SupermaskWeightsName = Literal["initial", "signed_constant"]
+SupermaskWeights = Annotated[SupermaskWeightsName, one_of("choice", get_args(SupermaskWeightsName))]
+EdgePopupWeightsName = Literal["normal", "signed_constant"]
+EdgePopupWeights = Annotated[EdgePopupWeightsName, one_of("choice", get_args(EdgePopupWeightsName))]
+
 Target = Annotated[str, legal("must have the form module:function", is_target, short='"module:function"')]
 Option = Annotated[
     Any,

@@ -74,7 +74,7 @@ class Measurements:
         """Whether a function of the user's is called in training: no other network may be trained meanwhile."""
         return any(not probe.is_own for probe in self._at_steps)
 
-    def observer(self, labels: Sequence[Label], start: Stack, last: int) -> Observe | None:
+    def observer(self, labels: Sequence[Label], start: Stack, last: int, learned: bool = False) -> Observe | None:
         """What a training is to call with its networks at each evaluated step; None if no probe asks for it.
 
         Parameters
@@ -85,6 +85,9 @@ class Measurements:
             The stack before training, on the CPU.
         last
             The step at which they have been trained.
+        learned
+            Whether their masks are what is trained. A probe then gets the masks of the step, without weights of 0, and
+            as the initial values those that the masks leave.
         """
         self._last.add(last)
         first = len(self._labels)
@@ -95,7 +98,10 @@ class Measurements:
         carries: dict[tuple[str, int], dict[str, torch.Tensor]] = {}
 
         def observe(part: slice, step: int, values: Tensors) -> None:
-            if part.start not in begun:
+            if learned:
+                masks = {name: values[name] != 0 for name in start.masks}
+                begun[part.start] = {name: tensor.clone() for name, tensor in values.items()}, masks
+            elif part.start not in begun:
                 of_part = start[part]
                 initial = _on(self._context.device, {**of_part.parameters, **of_part.buffers})
                 begun[part.start] = initial, _on(self._context.device, of_part.masks)

@@ -25,8 +25,10 @@ from tickets.stack.networks import Stack, Tensors, join
 from tickets.stack.precision import lowered, products
 from tickets.stack.shard import Shard
 from tickets.stack.turns import Turns
-from tickets.tasks import task_of
+from tickets.tasks import Task, task_of
 
+# Evaluates networks at a step in between, from the task, the networks, examples and how many of them at a time: (R, 6).
+Between = Callable[[Task, Shard, Examples, int], Tensor]
 # Called at an evaluated step with the places of some networks in the stack, the step, and their values.
 Observe = Callable[[slice, int, Tensors], None]
 
@@ -66,6 +68,7 @@ def train(
     keep_step: int | None = None,
     observe: Observe | None = None,
     observe_alone: bool = False,
+    between: Between | None = None,
     device: torch.device | None = None,
     tick: Callable[[int], None] = lambda networks: None,
 ) -> Trained:
@@ -98,6 +101,9 @@ def train(
         Called at each evaluated step with the places of a shard's networks in the stack, the step, and their values.
     observe_alone
         Whether no lane computes while `observe` is called: it may change settings of the whole process for a while.
+    between
+        How networks are evaluated at the steps in between, if not by their outputs. What holds with
+        `recipe.evaluate_on` then holds too, see below.
     device
         Where to train. Default: the CPU.
     tick
@@ -121,6 +127,12 @@ def train(
     stops = sorted({*evaluated, *([keep_step] if keep_step is not None and keep_step >= start.step else [])})
     stopped, turns = threading.Event(), Turns()
     few, task = some_of(examples, recipe.evaluate_on), task_of(recipe)
+    apart, some = few is not None or between is not None, few or examples
+
+    def evaluated_between(networks: Shard) -> Tensor:
+        if between is None:
+            return evaluate(task, networks.logits, some, chunk)
+        return between(task, networks, some, chunk)
 
     def again(stack: Stack, shard: slice) -> Logits:
         return begin(stack, seeds[shard], examples, recipe, where).logits
@@ -136,10 +148,12 @@ def train(
                     kept = networks.standing(step)
                 if step in evaluated:
                     with lowered(recipe.precision, where):
-                        whole = few is None or step in (start.step, recipe.steps)
-                        rows.append(evaluate(task, networks.logits, examples if few is None or whole else few, chunk))
-                        if few is not None:
-                            loss = rows[-1] if not whole else evaluate(task, networks.logits, few, chunk)
+                        whole = not apart or step in (start.step, recipe.steps)
+                        rows.append(
+                            evaluate(task, networks.logits, examples, chunk) if whole else evaluated_between(networks)
+                        )
+                        if apart:
+                            loss = rows[-1] if not whole else evaluated_between(networks)
                             standing = None if whole else functools.partial(networks.standing, step)
                             early.see(loss[:, METRICS.index("validation_loss")], standing)
                     if observe is not None:
@@ -150,7 +164,7 @@ def train(
                 if stopped.is_set():
                     break
             score = torch.empty(0)
-            if few is not None and not stopped.is_set():
+            if apart and not stopped.is_set():
                 with lowered(recipe.precision, where):
                     score = early.whole(rows, lambda stack: evaluate(task, again(stack, shard), examples, chunk))
             return _Done(networks.standing(recipe.steps), rows, kept, early.places, score)
@@ -171,8 +185,8 @@ def train(
         curves=Curves(
             torch.tensor(sorted(evaluated)),
             torch.cat([torch.stack(shard.rows) for shard in done], 1),
-            None if few is None else torch.cat([shard.early_stop for shard in done]),
-            None if few is None else torch.cat([shard.early_score for shard in done]),
+            torch.cat([shard.early_stop for shard in done]) if apart else None,
+            torch.cat([shard.early_score for shard in done]) if apart else None,
         ),
         kept=join(kept) if kept else None,
         seconds=time.perf_counter() - began,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 
@@ -12,6 +14,7 @@ WITHIN = 1.1
 
 LAST_STEP = "last_step"
 STEPS_TO_DENSE_LOSS = "steps_to_dense_loss"
+UNTRAINED_TEST_ACCURACY = "untrained_test_accuracy"
 
 _TRAINING = ["run", "replicate", "round", "arm", "draw"]
 
@@ -72,6 +75,38 @@ def with_derived(rounds: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
         .mask(never, 2.0 * table[LAST_STEP])
         .where(table["run"].map(target).notna().to_numpy(bool))
     )
+    return table
+
+
+def with_untrained(
+    rounds: pd.DataFrame, curves: pd.DataFrame, trained_before: Callable[[str, str], bool]
+) -> pd.DataFrame:
+    """The rows of `rounds` with a further column, `untrained_test_accuracy`: the test accuracy before any training.
+
+    It is the test accuracy at the first evaluated step of the training, which is before its first step: of the mask and
+    the initial values alone. NaN where these values had been trained, as the ticket's after a rewind step above 0. Of a
+    mask that is learned it is that of the first mask, which is random. A training that diverged has it too, if its
+    first loss was finite.
+
+    Parameters
+    ----------
+    rounds, curves : DataFrame
+        As for `with_derived`.
+    trained_before : callable
+        ``trained_before(run, arm)`` says whether the arm's initial values were trained before, after round 0. In round
+        0 none were.
+
+    Returns
+    -------
+    DataFrame
+        A new table; the arguments are unchanged.
+    """
+    first = curves.drop_duplicates(_TRAINING)[[*_TRAINING, "test_accuracy"]]
+    table = rounds.merge(first.rename(columns={"test_accuracy": UNTRAINED_TEST_ACCURACY}), on=_TRAINING, how="left")
+    pairs = table[["run", "arm"]].drop_duplicates().itertuples(index=False, name=None)
+    before = pd.Series({pair: trained_before(*pair) for pair in pairs}, dtype=bool)
+    trained = before.reindex(pd.MultiIndex.from_frame(table[["run", "arm"]])).to_numpy(bool) & (table["round"] > 0)
+    table[UNTRAINED_TEST_ACCURACY] = table[UNTRAINED_TEST_ACCURACY].mask(trained)
     return table
 
 

@@ -14,9 +14,9 @@ import pandas as pd
 from tickets.catalogue import Role
 from tickets.coverage import Coverage
 from tickets.errors import InputError, nearest
-from tickets.roles import arms_by_label, comparison_notes, role
+from tickets.roles import arms_by_label, comparison_notes, role, steps_before
 from tickets.store.configs import config_table
-from tickets.store.derived import with_derived
+from tickets.store.derived import with_derived, with_untrained
 from tickets.store.gathering import Tables
 from tickets.store.layout import Layout
 from tickets.store.left_over import Trained, left_over_of
@@ -80,8 +80,8 @@ class Saved:
     def rounds(self) -> pd.DataFrame:
         """A row per run, replicate, round, arm and draw, in that order; arms are in the campaign's order.
 
-        The last two columns, `last_step` and `steps_to_dense_loss`, are computed from `curves`; see
-        `tickets.store.derived`. The files are read at the first use.
+        The last three columns, `last_step`, `steps_to_dense_loss` and `untrained_test_accuracy`, are computed from
+        `curves`; see `tickets.store.derived`. The files are read at the first use.
 
         Raises
         ------
@@ -261,7 +261,10 @@ class Saved:
     def _rounds(self) -> pd.DataFrame:
         rounds, curves = self._tables.of(Layout.ROUNDS), self._curves
         # A run whose curves are damaged is left out of both tables.
-        return with_derived(rounds[rounds["run"].isin(curves["run"])].reset_index(drop=True), curves)
+        rounds = rounds[rounds["run"].isin(curves["run"])].reset_index(drop=True)
+        return with_untrained(
+            with_derived(rounds, curves), curves, lambda run, arm: steps_before(self._files[run], arm) > 0
+        )
 
     @cached_property
     def _curves(self) -> pd.DataFrame:
