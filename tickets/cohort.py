@@ -195,6 +195,7 @@ def _record(
         names={arm.label: arm.name for arm in work.run.arms if arm.label != arm.name},
         own_masks=frozenset(arm.label for arm in work.run.arms if arm.entry.has_own_mask),
         pruned={arm.label: arm.entry.pruned for arm in work.run.arms if arm.entry.pruned != "zero"},
+        models={network.label.arm: network.model for network in result.networks if network.model is not None},
         curves=result.curves,
         rounds=result.rounds,
         tables=result.tables,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from tickets.chains import Chain
 from tickets.config import ArmConfig, TrainConfig
 from tickets.density import density
 from tickets.measures import Label
+from tickets.narrower import narrower, origin_of
 from tickets.probes.measuring import Measurements
 from tickets.process_state import settings_kept
 from tickets.ready import ReadyRun
@@ -47,6 +48,8 @@ class Entry:
         What its pruned weights are.
     own_order
         Whether its data order is another one than the replicate's.
+    narrower
+        The run with the narrower network that it is (arm `small_dense`); None if it is the run's own.
     """
 
     label: Label
@@ -56,6 +59,12 @@ class Entry:
     start: Start
     pruned: Pruned
     own_order: bool
+    narrower: ReadyRun | None = None
+
+    @property
+    def model(self) -> Mapping[str, Any] | None:
+        """The table `model` of a network that is not the run's own; None if it is."""
+        return None if self.narrower is None else self.narrower.run.model.model_dump(mode="json")
 
     @property
     def layout(self) -> frozenset[tuple[str, str]] | None:
@@ -69,7 +78,8 @@ class Entry:
 class Group:
     """Networks that train as one stack.
 
-    They have the same step, recipe and rule for pruned weights, and optimizer states of the same parameters.
+    They have the same step, recipe, rule for pruned weights and architecture, and optimizer states of the same
+    parameters.
 
     Attributes
     ----------
@@ -90,6 +100,11 @@ class Group:
     pruned: Pruned
     continues: bool
     entries: tuple[Entry, ...]
+
+    @property
+    def narrower(self) -> ReadyRun | None:
+        """The run with the narrower network that they all are; None if they are the run's own."""
+        return self.entries[0].narrower
 
     def stack(self, parameters: Sequence[str]) -> Stack:
         """The networks before training. parameters: the names of those that are trained."""
@@ -137,9 +152,13 @@ def enter(ready: ReadyRun, chain: Chain, number: int, arm: ArmConfig, draw: int)
             stream(run.seed, chain.replicate, "score", number, draw),
         ),
     )
+    small = narrower(ready, sum(int(mask.sum()) for mask in chain.masks.values())) if entry.scaled else None
+    if small is not None:
+        origin = origin_of(small, origin)
     mask, start = apply_rules(rules_of(arm), origin, f"arm {arm.label!r}, round {number}, replicate {chain.replicate}")
-    label = Label(chain.replicate, number, density(mask), arm.label, draw)
-    return Entry(label, arm.name, chain, mask, start, entry.pruned, entry.own_order)
+    # A narrower network is compared at the round's density, which it has nearly.
+    label = Label(chain.replicate, number, density(chain.masks if small else mask), arm.label, draw)
+    return Entry(label, arm.name, chain, mask, start, entry.pruned, entry.own_order, small)
 
 
 def group(entries: Sequence[Entry], recipe: TrainConfig) -> list[Group]:
@@ -154,10 +173,11 @@ def group(entries: Sequence[Entry], recipe: TrainConfig) -> list[Group]:
     """
     stacks: dict[tuple[Any, ...], list[Entry]] = defaultdict(list)
     for entry in entries:
-        stacks[entry.start.step, entry.start.recipe or recipe, entry.pruned, entry.layout].append(entry)
+        architecture = id(entry.narrower)
+        stacks[entry.start.step, entry.start.recipe or recipe, entry.pruned, entry.layout, architecture].append(entry)
     return [
         Group(step, own, pruned, layout is not None, tuple(members))
-        for (step, own, pruned, layout), members in stacks.items()
+        for (step, own, pruned, layout, _), members in stacks.items()
     ]
 
 
@@ -180,6 +200,7 @@ def train_group(
     tick
         Called as steps are taken, with their number times that of the networks that took them.
     """
+    ready = group.narrower or ready
     run, stack, plan = ready.run, group.stack(ready.parameters), ready.plan.for_pruned(group.pruned)
     has_ticket = any(entry.label.arm == "ticket" for entry in group.entries)
     seeds = [
@@ -203,7 +224,10 @@ def train_group(
         networks_at_once=plan.networks_at_once,
         chunk=strategy_named(strategy).chunk(replace(ready.workload, recipe=group.recipe), at_once),
         keep_step=run.rewind.step if number == 0 and run.rewind.step > 0 and has_ticket else None,
-        observe=probed.observer([entry.label for entry in group.entries], stack, group.recipe.steps),
+        # Probes compare networks of one architecture.
+        observe=None
+        if group.narrower
+        else probed.observer([entry.label for entry in group.entries], stack, group.recipe.steps),
         observe_alone=probed.alone,
         device=ready.device,
         tick=tick,

@@ -13,6 +13,7 @@ from tickets.store import contents
 from tickets.store.arrays import decode_shapes
 from tickets.store.contents import Masks, Round, Values
 from tickets.store.layout import Layout, cohort_folders, round_folder, round_folders, run_folders
+from tickets.store.own_models import own_model_problems
 from tickets.store.reading import Manifest, file_problem, read_json, read_manifest, read_values
 from tickets.store.tables import SCHEMAS, probe_tables
 
@@ -56,7 +57,7 @@ def verify(folder: str | Path) -> list[Finding]:
 
     Compared are the size and SHA-256 of each file; missing and additional files; missing rounds; the numbers of
     weights in the masks, whether the masks are nested, and whether own masks keep as many weights as the round's; the
-    numbers of surviving values; whether the ticket's values are bit for bit the rewound values; the rows of the tables.
+    numbers of surviving values; the shapes of networks of another architecture, and that none has more weights; whether the ticket's values are bit for bit the rewound values; the rows of the tables.
     The contents of a folder are checked only if its hashes are correct.
 
     Parameters
@@ -220,6 +221,7 @@ def _networks(saved: Round, state: _Cohort) -> Iterator[Finding]:
         yield from _at(path, check(saved, arrays))
         if state.shapes is not None and state.of_round is not None:
             yield from _at(path, contents.value_problems(saved, arrays, masks, state.of_round, state.shapes))
+            yield from _at(path, own_model_problems(saved.manifest, arrays, state.of_round, state.shapes))
         # The dense network has the whole schedule: it starts from the initial values.
         starts = state.rewound if saved.number else state.initial
         if name == Layout.WEIGHTS and starts is not None and state.of_round is not None:
