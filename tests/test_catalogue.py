@@ -19,9 +19,10 @@ def test_every_name_leads_to_a_function_of_that_name(target):
 def test_the_names_are_those_of_the_documentation():
     assert set(ARMS) == {
         "ticket", "reinit", "shuffle", "constant", "sign_constant", "random_sign_constant", "random_mask",
-        "random_mask_reinit", "reorder", "repeat",
+        "random_mask_reinit", "reorder", "repeat", "small_dense",
     }  # fmt: skip
     assert {name for name, arm in ARMS.items() if arm.has_own_mask} == {"random_mask", "random_mask_reinit"}
+    assert {name for name, arm in ARMS.items() if arm.scaled} == {"small_dense"}
     assert {name for name, arm in ARMS.items() if not arm.random} == {"ticket", "constant", "sign_constant", "repeat"}
     rewound = {name for name, arm in ARMS.items() if arm.values == ARMS["ticket"].values}
     assert rewound == {"ticket", "random_mask", "reorder", "repeat"}

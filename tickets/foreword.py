@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tickets.fitting import Fitted
-from tickets.roles import steps_sentence
+from tickets.roles import small_dense_sentence, steps_sentence
 
 
 def foreword(runs: Sequence[Fitted]) -> list[str]:
@@ -36,9 +36,10 @@ def _lines(one: Fitted) -> Iterator[str]:
             "labels have other shapes; arms are compared by their losses, and whether there is a winning ticket cannot "
             "be decided"
         )
-    steps = steps_sentence({"config": one.run.model_dump(mode="json"), "starts": one.trial.recorded_starts()})
-    if steps:
-        yield steps
+    file = {"config": one.run.model_dump(mode="json"), "starts": one.trial.recorded_starts()}
+    if one.small_dense is not None:
+        file["small_dense"] = one.small_dense.as_json()
+    yield from (line for line in (small_dense_sentence(file), steps_sentence(file)) if line)
     yield from _undecided(one)
 
 

@@ -152,19 +152,21 @@ def read_ticket(
     run_id = str(file.get("run", run.name))
     whole, part = _find(committed, run, run_id, arm, replicate, round, draw)
     model = own_model(committed.manifest(part), arm)
-    of_round = _mask(committed, whole, Layout.TICKET, replicate, 0)
-    mask = _mask(committed, part, arm, replicate, draw) if keeps_own_mask(committed.manifest(part), arm) else of_round
-    if model is not None:
-        mask = {}  # its tensors are stored whole
+    mask = (
+        _mask(committed, part, arm, replicate, draw)
+        if keeps_own_mask(committed.manifest(part), arm)
+        else _mask(committed, whole, Layout.TICKET, replicate, 0)
+    )
+    squeezed = mask if model is None else {}  # the tensors of which the surviving values alone are stored
     kept = Layout.TRAINED in committed.manifest(part)["files"]
     pruned = str(manifest_arm(committed.manifest(part), arm).get("pruned", "zero"))
     elsewhere = read_initial(part.parent, replicate) if pruned == "initial" else {}
-    trained = _values(committed, part, Layout.TRAINED, arm, replicate, draw, mask, elsewhere) if kept else {}
-    values = _values(committed, part, Layout.WEIGHTS, arm, replicate, draw, mask, elsewhere)
+    trained = _values(committed, part, Layout.TRAINED, arm, replicate, draw, squeezed, elsewhere) if kept else {}
+    values = _values(committed, part, Layout.WEIGHTS, arm, replicate, draw, squeezed, elsewhere)
     if not values:
         raise damaged(part / Layout.WEIGHTS, f"arm {arm!r}, replicate {replicate}, draw {draw} is not in it")
     if model is not None:
-        mask = whole_masks(values, of_round)
+        mask = whole_masks(values, mask)
     return Ticket(
         run=run_id,
         replicate=replicate,
