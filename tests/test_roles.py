@@ -63,7 +63,8 @@ def test_without_rewinding_every_arm_has_as_many_steps() -> None:
 
 def test_arms_that_do_not_go_on_from_the_rewound_values_have_fewer_steps() -> None:
     found = {"config": config(rewind={"step": 30})}
-    fewer = {"reinit", "shuffle", "constant", "sign_constant", "random_sign_constant", "random_mask_reinit"}
+    constants = {"constant", "sign_constant", "random_sign_constant"}
+    fewer = {"reinit", "shuffle", *constants, "random_mask_reinit", "small_dense"}
     assert other_steps(found) == dict.fromkeys([arm for arm in ARMS if arm in fewer], -30)
     assert {trained_steps(found, arm, round=0) for arm in ARMS} == {100}
 

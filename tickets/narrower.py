@@ -9,7 +9,7 @@ from tickets.chains import first_masks
 from tickets.config.tables import ModelConfig
 from tickets.errors import InputError
 from tickets.fitting import Fitted
-from tickets.models.family import Widths
+from tickets.models.family import Family, Widths
 from tickets.planning import workload_of
 from tickets.process_state import standard_state
 from tickets.ready import ReadyRun
@@ -35,23 +35,32 @@ def narrower(ready: ReadyRun, left: int) -> ReadyRun:
     InputError
         If even a network whose hidden widths are all 1 has more weights.
     """
-    assert ready.fitted.small_dense is not None  # `fit` makes it for a run with such an arm
-    family = ready.fitted.small_dense.family
+    family = _family(ready.fitted)
     widths = family.at_most(left)
     if widths is None:
         raise InputError(
-            f"arm small_dense: the ticket has {left:,} weights left, and with hidden widths of 1 the network has more; "
-            "end the campaign before that round, or leave small_dense out"
+            f"arm small_dense: a network with hidden widths of 1 has more prunable weights than the {left:,} that the "
+            "ticket has left; end the campaign before this round, or leave small_dense out"
         )
     if widths not in ready.narrower:
-        ready.narrower[widths] = _with(ready, widths)
+        ready.narrower[widths] = _with(ready, family, widths)
     return ready.narrower[widths]
 
 
-def _with(ready: ReadyRun, widths: Widths) -> ReadyRun:
-    fitted = ready.fitted
-    assert fitted.small_dense is not None
-    run, dense, family = fitted.run, fitted.anatomy, fitted.small_dense.family
+@standard_state()
+def with_widths(fitted: Fitted, family: Family, widths: Widths) -> Fitted:
+    """A run with the network of its model's family that has these hidden widths, without probes.
+
+    Parameters
+    ----------
+    fitted
+        The run.
+    family
+        The networks of its model with other hidden widths.
+    widths
+        The hidden widths.
+    """
+    run, dense = fitted.run, fitted.anatomy
     build = family.factory(widths)
     anatomy = examine(
         build(),
@@ -62,7 +71,17 @@ def _with(ready: ReadyRun, widths: Widths) -> ReadyRun:
         chance=dense.chance,  # it draws from the same layers
     )
     model = run.model_copy(update={"model": ModelConfig.model_validate(family.table(widths))})
-    own: Fitted = replace(fitted, run=model, build=build, anatomy=anatomy, probes=(), small_dense=None)
+    return replace(fitted, run=model, build=build, anatomy=anatomy, probes=(), small_dense=None)
+
+
+def _family(fitted: Fitted) -> Family:
+    if fitted.small_dense is not None:
+        return fitted.small_dense.family
+    return Family(fitted.run, fitted.anatomy.input_shape, fitted.source.examples.classes)
+
+
+def _with(ready: ReadyRun, family: Family, widths: Widths) -> ReadyRun:
+    own = with_widths(ready.fitted, family, widths)
     own.module.to(ready.device)
     workload = workload_of(own, ready.device, ready.plan.threads)
     return replace(ready, fitted=own, workload=workload, narrower={})

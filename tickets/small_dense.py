@@ -109,11 +109,12 @@ def small_dense_of(
             found.append(Narrow(number, weights, widths, family.weights(widths)))
     if small:
         least = family.weights((1,) * len(family.widths))
-        listed = ", ".join(f"{number} ({left[number]:,}: density {left[number] / left[0]:.4g})" for number in small)
+        densities = ", ".join(f"{left[number] / left[0]:.4g}" for number in small)
+        last = f"s {small[0]} to {small[-1]}" if len(small) > 1 else f" {small[0]}"
+        end = f"end the campaign before (rounds = {small[0] - 1}), " if small[0] > 1 else ""
         raise InputError(
-            f"arms.{labels[0]}: with hidden widths of 1 the network still has {least:,} prunable weights, and the ticket "
-            f"has fewer left in round{'s' if len(small) > 1 else ''} {listed}; end before that (rounds = "
-            f"{small[0] - 1}), prune less, or leave small_dense out"
+            f"arms.{labels[0]}: a network with hidden widths of 1 still has {least:,} prunable weights, more than the "
+            f"ticket has left in round{last} (density {densities}); {end}prune less, or leave small_dense out"
         )
     return SmallDense(family, tuple(found))
 

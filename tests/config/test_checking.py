@@ -13,7 +13,7 @@ from tickets.errors import InputError
 
 ARMS = (
     "allowed: constant, random_mask, random_mask_reinit, random_sign_constant, reinit, reorder, repeat, shuffle, "
-    'sign_constant, ticket, or a name of your own with mask or values = "module:function"'
+    'sign_constant, small_dense, ticket, or a name of your own with mask or values = "module:function"'
 )
 MODELS = "allowed: conv2, conv4, conv6, lenet_300_100, mlp, resnet20, or module:function"
 DATA = "allowed: cifar10, digits, fashion_mnist, mnist, mnist1d, or module:function"
@@ -31,7 +31,7 @@ TRAIN = (
 )
 STEP = {"schedule": "step"}
 MILESTONES = 'only schedule "step" has them, not "constant"; leave them out or write schedule = "step"'
-RANDOM = "arms that do: random_mask, random_mask_reinit, random_sign_constant, reinit, reorder, shuffle"
+RANDOM = "arms that do: random_mask, random_mask_reinit, random_sign_constant, reinit, reorder, shuffle, small_dense"
 OPTION = "must be a string, a number, true or false, or a list or table of these (no dates, no nan or inf)"
 SLUG = (
     "must be 1 to 100 of the letters a-z and A-Z, digits, '.', '_' and '-', and must not begin with '.' or '-' "
@@ -138,7 +138,7 @@ ONE_KEY = [
     ({"model": {"name": "mlp", "init": {"name": "dct", "biases": "model_"}}}, "model.init.biases = 'model_': unknown choice; did you mean 'model'? (allowed: model, zeros)"),
     ({"model": {"name": "mlp", "init": {"name": "dct", "biases": 0}}}, "model.init.biases = 0: must be a string, not a whole number (allowed: model, zeros)"),
     ({"model": {"name": "conv4", "dropout": 1}}, "model.dropout = 1: must be at least 0 and less than 1"),
-    ({"model": {"name": "lenet_300_100", "widths": [5]}}, "model.widths: unknown key; it is an option of mlp (allowed: init, name)"),
+    ({"model": {"name": "lenet_300_100", "widths": [5]}}, "model.widths: unknown key; it is an option of mlp, conv2, conv4, conv6 (allowed: init, name)"),
     ({"arms": ["ticket", "x:y", "reinit"]}, f"arms[1] = 'x:y': unknown arm ({ARMS})"),
     ({"arms": ["ticket", "reinit", "reinits"]}, f"arms[2] = 'reinits': unknown arm; did you mean 'reinit'? ({ARMS})"),
     ({"arms": ["ticket", {"name": "shufle"}]}, f"arms[1].name = 'shufle': unknown arm; did you mean 'shuffle'? ({ARMS})"),
