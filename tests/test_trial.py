@@ -109,7 +109,8 @@ def test_it_matters_to_replicates_and_to_fresh_draws_alone() -> None:
 
 def test_the_catalogues_starts_differ() -> None:
     for init in ("pytorch", "glorot_normal", "sign_constant", "orthogonal", "uniform"):
-        assert fitted(mlp(init), rounds=4, arms=tuple(name for name in ARMS if name != "ticket")).trial.like_ticket == ()
+        arms = tuple(name for name in ARMS if name != "ticket")
+        assert fitted(mlp(init), rounds=4, arms=arms).trial.like_ticket == ()
 
 
 def test_a_tensor_that_starts_alike_among_others_is_said() -> None:

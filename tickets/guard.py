@@ -83,8 +83,8 @@ def _with_narrowest(fitted: Fitted, plan: Plan, device: torch.device, workers: i
         if begun:
             raise InputError(
                 f"arm small_dense: {plan.strategy}, with which this run began, does not train a network with hidden "
-                f"widths {list(small.rounds[-1].widths)} as a plain PyTorch loop does; train the campaign with this arm "
-                "in another folder (--out)"
+                f"widths {list(small.rounds[-1].widths)} as a plain PyTorch loop does; train the campaign with this "
+                "arm in another folder (--out)"
             )
         plan = _guarded(fitted, plan_execution(fitted, device, workers, found.strategy), device, workers, "zero")
     return replace(plan, compared={**(plan.compared or {}), "small_dense": found.compared})

@@ -18,6 +18,7 @@ from tickets.config.types import AddedLater, CountsFromOne, FractionBelowOne
 from tickets.errors import InputError
 from tickets.models.dropout import rate_problems
 
+
 def conv2(
     input_shape: Sequence[int],
     classes: int,

@@ -75,9 +75,9 @@ class Family:
         if entry is None or entry.family is None:
             able = ", ".join(name for name, model in MODELS.items() if model.family)
             raise InputError(
-                f"model = {run.model.name!r}: arm small_dense scales the hidden widths of a model, and of this one they "
-                f"are not known (models with known widths: {able}); leave small_dense out, and train a smaller network "
-                "as a campaign of its own: a narrower one for each density, with rounds = 0"
+                f"model = {run.model.name!r}: arm small_dense scales the hidden widths of a model, and of this one "
+                f"they are not known (models with known widths: {able}); leave small_dense out, and train a narrower "
+                "network for each density as a campaign of its own, with rounds = 0"
             )
         self._name = entry.family
         self.widths: Widths = tuple(run.model.options.get("widths", entry.widths))

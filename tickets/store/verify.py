@@ -57,7 +57,8 @@ def verify(folder: str | Path) -> list[Finding]:
 
     Compared are the size and SHA-256 of each file; missing and additional files; missing rounds; the numbers of
     weights in the masks, whether the masks are nested, and whether own masks keep as many weights as the round's; the
-    numbers of surviving values; the shapes of networks of another architecture, and that none has more weights; whether the ticket's values are bit for bit the rewound values; the rows of the tables.
+    numbers of surviving values; the shapes of networks of another architecture, and that none has more weights than the
+    ticket; whether the ticket's values are bit for bit the rewound values; the rows of the tables.
     The contents of a folder are checked only if its hashes are correct.
 
     Parameters
