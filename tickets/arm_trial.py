@@ -176,7 +176,7 @@ class _Trial:
     def is_as_ticket(self, rules: ArmRules, origin: Origin, mask: Tensors, start: Start) -> bool:
         """Whether the arm is a control that trains as the ticket does, from its mask and values."""
         entry = self.arm.entry
-        if entry.role != "control" or entry.pruned != "zero" or entry.scaled or not _all_equal(mask, origin.mask):
+        if entry.role != "control" or entry.pruned != "zero" or not _all_equal(mask, origin.mask):
             return False
         ticket = Start(origin.rewound, origin.optimizer, origin.step)
         if not is_own(rules.values) and _course(start, origin) != _course(ticket, origin):

@@ -13,9 +13,10 @@ import torch
 
 import tickets
 from tickets.config import parse_run
+from tickets.probes import Networks
 from tickets.source import load_source
 from tickets.store import run_folders, verify
-from tickets.store.own_models import wrong_network
+from tickets.store.own_models import own_model_problems, wrong_network
 
 SMALL = {"name": "small_dense", "draws": 2}
 CHANGES: dict[str, Any] = {
@@ -25,8 +26,16 @@ CHANGES: dict[str, Any] = {
     "rewind": {"step": 2},
     "prune": {"rate": 0.4, "scope": "global"},
     "store": {"trained": "all"},
-    "probes": ["units"],
+    "probes": ["units", f"{__name__}:seen"],
 }
+
+
+def seen(networks: Networks) -> list[dict[str, Any]]:
+    """How many units the first layer of each network has, and how many networks of the round before there are."""
+    before = networks.earlier(networks.round - 1)
+    own = [len(values) for values in networks.values["1.weight"]]
+    there = 0 if before is None else len(before.labels)
+    return [{"network": place, "units": count, "before": there} for place, count in enumerate(own)]
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +106,12 @@ def test_they_verify_and_come_back_as_modules(whole: Path) -> None:
 
 
 def test_probes_measure_the_networks_of_the_runs_model_alone(whole: Path) -> None:
-    assert set(tickets.load(whole).probe("units")["arm"]) == {"ticket", "random_mask"}
+    saved = tickets.load(whole)
+    assert set(saved.probe("units")["arm"]) == {"ticket", "random_mask"}
+    rows = saved.probe("seen")
+    assert set(rows["arm"]) == {"ticket", "random_mask"}
+    assert set(rows["units"]) == {8}
+    assert rows.groupby("round")["before"].first().tolist() == [0, 4, 4]  # of two replicates, two arms
 
 
 def test_the_trained_network_has_the_test_accuracy_of_the_table(whole: Path) -> None:
@@ -164,6 +178,23 @@ def test_other_shapes_than_the_manifests_are_found(
         assert any(found in finding.what for finding in verify(cohort.parent)), [f.what for f in verify(cohort.parent)]
     finally:
         (folder / "manifest.json").write_bytes(before)
+
+
+def test_a_network_with_more_weights_than_the_ticket_is_found() -> None:
+    manifest = {"arms": [{"arm": "small", "model": {}, "shapes": {"a": [2, 2], "b": [2]}}, {"arm": "ticket"}]}
+    network = {"a": np.zeros((2, 2)), "b": np.zeros(2)}
+    arrays = {(0, "small", 0): network, (0, "ticket", 0): {}}
+    masks = {"a": np.array([[True, True, True], [True, False, False]])}  # b is no prunable parameter
+    shapes = {"a": (2, 3), "b": (2,)}
+    assert list(own_model_problems(manifest, arrays, {0: masks}, shapes)) == []
+    masks["a"][0, 0] = False
+    assert list(own_model_problems(manifest, arrays, {0: masks}, shapes)) == [
+        "replicate 0, arm 'small', draw 0: has 4 weights, more than the 3 that the ticket has left"
+    ]
+    masks["a"][0, 0] = True
+    assert list(own_model_problems(manifest, arrays, {0: masks}, {"a": (2, 1), "b": (2,)})) == [
+        "replicate 0, arm 'small', draw 0: a is (2, 2), which is no narrower (2, 1)"
+    ]
 
 
 def test_the_writer_takes_no_network_with_a_mask_or_with_more_weights() -> None:
