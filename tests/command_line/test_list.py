@@ -44,10 +44,11 @@ def test_list_has_the_options_of_each_name_with_their_defaults_and_what_is_allow
     assert said.endswith(f'\n\nOptions of all of them:\n  init: {inits} or "dct"\n')
     arms = command("list", "arms").out
     assert '    biases = "model": "zeros" or "model"\n' in arms
-    assert arms.count("\n\n") == 2
+    assert arms.count("\n\n") == 3
     assert "\n\nOptions of all but ticket:\n  label: " in arms
-    assert '\n  pruned = "zero": "zero" or "initial"\n  start: 0\n\nOptions of reinit, shuffle, ' in arms
-    assert arms.endswith(", reorder:\n  draws = 1: a whole number, at least 1\n")
+    assert "\n  start: 0\n\nOptions of reinit, shuffle, " in arms
+    assert ", reorder, small_dense:\n  draws = 1: a whole number, at least 1\n\n" in arms
+    assert arms.endswith('\n\nOptions of all but ticket and small_dense:\n  pruned = "zero": "zero" or "initial"\n')
 
 
 def test_list_as_json_has_every_option_of_each_name(command):
