@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from fitted_runs import fitted
 from small_rounds import CPU, assert_equal, of, play, rounds_of, setting_of, source
 
 from tickets import guard
@@ -20,7 +21,7 @@ from tickets.initial import initial_values
 from tickets.models.mlp import mlp
 from tickets.narrower import narrower, with_widths
 from tickets.planning import plan_execution
-from tickets.ready import ReadyRun
+from tickets.ready import ReadyRun, ready_run
 from tickets.seeds import stream
 from tickets.small_dense import weights_left
 
@@ -173,3 +174,18 @@ def test_the_narrower_network_has_the_options_of_the_runs() -> None:
     assert small.anatomy.chance == setting.fitted.anatomy.chance
     assert [part.p for part in small.module.modules() if isinstance(part, torch.nn.Dropout)] == [0.3, 0.3]
     assert small.run.model.init == setting.run.model.init
+
+
+def test_the_convolutions_of_a_narrower_network_train_beside_the_tickets() -> None:
+    """Of 1x4x4 images: widths 8-16-16 have 1,464 weights, 4-9-9 (c = 9/16) have 36 + 144 + 144 + 81 + 27 = 432."""
+    model = {"name": "conv2", "widths": [8, 16, 16]}
+    one = fitted((1, 4, 4), model=model, arms=["ticket", "small_dense"], rounds=1, prune={"rate": 0.6}, replicates=1)
+    setting = ready_run(one, plan_execution(one, CPU), CPU)
+    result = play(setting, list(play(setting, [first_chain(setting, 0)], 0).chains), 1, "ticket", SMALL)
+    network = of(result, "small_dense")
+    assert [tuple(kept.shape) for kept in network.mask.values()] == [
+        (4, 1, 3, 3), (4, 4, 3, 3), (9, 16), (9, 9), (3, 9),
+    ]  # fmt: skip
+    assert sum(int(kept.sum()) for kept in of(result, "ticket").mask.values()) == 585
+    assert all(torch.isfinite(value).all() for value in network.trained.values())
+    assert not torch.equal(network.trained["conv1.weight"], network.initial["conv1.weight"])

@@ -205,3 +205,10 @@ def test_the_writer_takes_no_network_with_a_mask_or_with_more_weights() -> None:
     )
     assert wrong_network({"a": np.array([[True, False]])}, of_round) == "has no mask that keeps every weight"
     assert wrong_network({}, of_round) == "has no mask that keeps every weight"
+
+
+def test_it_is_compared_as_a_control(whole: Path, command: Callable[..., Any]) -> None:
+    said = json.loads(command("compare", whole, "--json").out)
+    rows = [row for row in said if row["arm"] == "small_dense"]
+    assert [row["round"] for row in rows] == [0, 1, 2]
+    assert {row["n"] for row in rows} == {2}
