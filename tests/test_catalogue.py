@@ -28,7 +28,7 @@ def test_the_names_are_those_of_the_documentation():
     assert set(ARMS) == {
         "ticket", "reinit", "shuffle", "constant", "sign_constant", "random_sign_constant", "sign_reinit",
         "sign_shuffle", "frozen", "random_mask", "random_mask_reinit", "pruned_at_init", "pruned_at_init_reinit",
-        "reorder", "repeat", "supermask", "edge_popup",
+        "reorder", "repeat", "supermask", "edge_popup", "small_dense",
     }  # fmt: skip
     assert {name for name, arm in ARMS.items() if arm.has_own_mask} == {
         "random_mask", "random_mask_reinit", "pruned_at_init", "pruned_at_init_reinit", "supermask", "edge_popup",
@@ -38,6 +38,7 @@ def test_the_names_are_those_of_the_documentation():
     assert {name for name, arm in ARMS.items() if not arm.random} == {
         "ticket", "constant", "sign_constant", "frozen", "repeat",
     }  # fmt: skip
+    assert {name for name, arm in ARMS.items() if arm.scaled} == {"small_dense"}
     rewound = {name for name, arm in ARMS.items() if arm.values == ARMS["ticket"].values}
     assert rewound == {"ticket", "frozen", "random_mask", "pruned_at_init", "reorder", "repeat"}
     assert {name: arm.pruned for name, arm in ARMS.items() if arm.pruned != "zero"} == {"frozen": "initial"}

@@ -18,6 +18,7 @@ from tickets.roles import (
     like_ticket,
     other_steps,
     role,
+    small_dense_sentence,
     steps_sentence,
     trained_steps,
 )
@@ -68,7 +69,7 @@ def test_arms_that_do_not_go_on_from_the_rewound_values_have_fewer_steps() -> No
     found = {"config": config(rewind={"step": 30})}
     fewer = {
         "reinit", "shuffle", "constant", "sign_constant", "random_sign_constant", "sign_reinit", "sign_shuffle",
-        "random_mask_reinit",
+        "random_mask_reinit", "pruned_at_init_reinit", "small_dense",
     }  # fmt: skip
     assert other_steps(found) == dict.fromkeys([arm for arm in ARMS if arm in fewer], -30)
     assert {trained_steps(found, arm, round=0) for arm in ARMS} == {100}
@@ -141,3 +142,20 @@ def test_without_rewinding_the_sentence_names_no_rewind_step() -> None:
     starts = {"tuned": {"step": 0, "continues": False, "before": 100, "steps": 20, "dense_steps": 20}}
     file = {"config": config(arms=["ticket", {"name": "tuned", "values": "m:f"}]), "starts": starts}
     assert steps_sentence(file) == "training steps after round 0: the ticket has had 100 in all; tuned: 20 more"
+
+
+def test_the_size_of_narrower_networks_is_said_by_the_labels_of_their_arms() -> None:
+    rounds = [
+        {"round": 0, "left": 100, "widths": [8, 6], "weights": 100},
+        {"round": 1, "left": 80, "widths": [6, 4], "weights": 70},
+        {"round": 2, "left": 64, "widths": [5, 3], "weights": 60},
+    ]
+    arms = ["ticket", {"name": "small_dense", "label": "small"}]
+    file = {"config": config(arms=arms), "small_dense": {"rounds": rounds}}
+    assert small_dense_sentence(file) == (
+        "small: dense networks with hidden widths 8-6 in round 0 to 5-3 in round 2, the largest with at most as many "
+        "weights as the ticket has left; they have at least 87.5 % as many (round 1: 70 and 80)"
+    )
+    assert small_dense_sentence(file) in comparison_notes(file)
+    assert small_dense_sentence({"config": config(arms=arms)}) is None
+    assert small_dense_sentence({**file, "config": config(arms=["ticket"])}) is None

@@ -110,7 +110,7 @@ def test_it_matters_to_replicates_and_to_fresh_draws_alone() -> None:
 def test_the_catalogues_starts_differ() -> None:
     arms = tuple(name for name in ARMS if name != "ticket")
     for init in ("pytorch", "glorot_normal", "orthogonal", "uniform"):
-        assert fitted(mlp(init), arms=arms).trial.like_ticket == ()
+        assert fitted(mlp(init), rounds=4, arms=arms).trial.like_ticket == ()
 
 
 def test_where_every_size_is_the_same_what_keeps_the_signs_is_the_ticket() -> None:

@@ -33,11 +33,18 @@ class Entry:
     defaults
         Defaults of the keys that every entry of its kind has: `init` of a model, `validation` of a data set, `biases`
         of an init.
+    family
+        Of a model: the model of the catalogue that makes the same network with other hidden widths, by its option
+        `widths`; None if there is none.
+    widths
+        Of a model without the option `widths`: its hidden widths.
     """
 
     target: str
     summary: str
     defaults: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    family: str | None = None
+    widths: tuple[int, ...] = ()
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -78,6 +85,9 @@ class ArmEntry:
         The keys of [train] that it has of its own, unless the campaign file says otherwise.
     learned
         Whether its mask is what is trained, and its weights stay as they are.
+    scaled
+        Whether its networks have the architecture of the run's model with narrower hidden layers, and no mask: see
+        `tickets.small_dense`. Its rules then get an `Origin` of that network.
     """
 
     mask: str
@@ -96,10 +106,12 @@ class ArmEntry:
         """Whether it goes on from the rewind step with the optimizer state of that step, unless it starts at 0."""
         return self.values == ARMS["ticket"].values
 
+    scaled: bool = False
+
     @property
     def has_own_mask(self) -> bool:
-        """Whether its mask is not the round's."""
-        return self.mask != ARMS["ticket"].mask
+        """Whether it has a mask, and that is not the round's."""
+        return self.mask != ARMS["ticket"].mask and not self.scaled
 
     @property
     def rules(self) -> Mapping[str, str]:
@@ -123,26 +135,36 @@ class ArmEntry:
 
 
 MODELS: Mapping[str, Entry] = {
-    "mlp": Entry("tickets.models.mlp:mlp", "fully connected, ReLU; hidden layers of any widths", {"init": "pytorch"}),
+    "mlp": Entry(
+        "tickets.models.mlp:mlp",
+        "fully connected, ReLU; hidden layers of any widths",
+        {"init": "pytorch"},
+        family="mlp",
+    ),
     "lenet_300_100": Entry(
         "tickets.models.mlp:lenet_300_100",
         "fully connected 300-100 (Frankle & Carbin 2019)",
         {"init": "glorot_normal"},
+        family="mlp",
+        widths=(300, 100),
     ),
     "conv2": Entry(
         "tickets.models.conv:conv2",
         "2 convolutions (64), 3 fully connected layers",
         {"init": "glorot_normal"},
+        family="conv2",
     ),
     "conv4": Entry(
         "tickets.models.conv:conv4",
         "4 convolutions (64, 128), 3 fully connected layers",
         {"init": "glorot_normal"},
+        family="conv4",
     ),
     "conv6": Entry(
         "tickets.models.conv:conv6",
         "6 convolutions (64, 128, 256), 3 fully connected layers",
         {"init": "glorot_normal"},
+        family="conv6",
     ),
     "resnet20": Entry(
         "tickets.models.resnet:resnet20",
@@ -307,6 +329,13 @@ ARMS: Mapping[str, ArmEntry] = {
         train={**_SGD, "learning_rate": 0.1, "weight_decay": 1e-4, "schedule": "cosine"},
         learned=True,
         summary="Kaiming weights stay, the mask is trained: the highest scores (Ramanujan et al. 2020)",
+    ),
+    "small_dense": ArmEntry(
+        mask="tickets.small_dense:every_weight",
+        values="tickets.small_dense:own_draw",
+        random=True,
+        scaled=True,
+        summary="no mask: narrower layers with as many weights as the ticket has left (Ma et al. 2021)",
     ),
 }
 

@@ -206,6 +206,7 @@ def _record(
         own_masks=frozenset(arm.label for arm in work.run.arms if arm.entry.has_own_mask),
         pruned={arm.label: arm.entry.pruned for arm in work.run.arms if arm.entry.pruned != "zero"},
         shrunk={chain.replicate: _arrays(chain.shrunk()) for chain in chains} if needs_shrunk else None,
+        models={network.label.arm: network.model for network in result.networks if network.model is not None},
         curves=result.curves,
         rounds=result.rounds,
         tables=result.tables,

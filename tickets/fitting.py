@@ -22,6 +22,7 @@ from tickets.probes.trial import try_probes
 from tickets.process_state import standard_state
 from tickets.scores import Score, named_score
 from tickets.seeds import stream
+from tickets.small_dense import SmallDense, small_dense_of
 from tickets.source import Source, as_taken
 from tickets.stack.anatomy import Anatomy, examine
 from tickets.stack.architecture import Prunable
@@ -53,6 +54,8 @@ class Fitted:
         What the run's own functions gave on initial values.
     scale
         What its losses and accuracies mean.
+    small_dense
+        The narrower networks of the arm `small_dense`; None if no arm needs them.
     """
 
     run: Run
@@ -62,6 +65,7 @@ class Fitted:
     probes: tuple[Probe, ...]
     trial: Trial
     scale: Scale
+    small_dense: SmallDense | None = None
 
     @property
     def module(self) -> nn.Module:
@@ -119,6 +123,7 @@ def fit(run: Run, source: Source) -> Fitted:
         )
     score = None
     probes: tuple[Probe, ...] = ()
+    small_dense = None
     try:
         score = score_function(run)
     except InputError as error:
@@ -148,6 +153,10 @@ def fit(run: Run, source: Source) -> Fitted:
         )
         if run.model.name not in MODELS:
             check_chance(chance, _fresh(build, run), run.model.name)
+        try:
+            small_dense = small_dense_of(run, anatomy.prunable, shape, examples.classes)
+        except InputError as error:
+            problems += error.problems
         trial = try_out(run, build, source.examples, anatomy, score) if score else Trial()
         probes = _tried(probes, run, source.examples, build, anatomy)
     except InputError as error:
@@ -155,7 +164,7 @@ def fit(run: Run, source: Source) -> Fitted:
     if problems or task is None:
         raise InputError(problems)
     scale = _scale(run, task, build, source, output)
-    return Fitted(run, source, build, anatomy, probes, trial, scale)
+    return Fitted(run, source, build, anatomy, probes, trial, scale, small_dense)
 
 
 def _scale(run: Run, task: Task, build: Callable[[], nn.Module], source: Source, output: tuple[int, ...]) -> Scale:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tickets.fitting import Fitted
-from tickets.roles import recipe_sentences, steps_sentence
+from tickets.roles import recipe_sentences, small_dense_sentence, steps_sentence
 
 
 def foreword(runs: Sequence[Fitted]) -> list[str]:
@@ -36,11 +36,11 @@ def _lines(one: Fitted) -> Iterator[str]:
             "labels have other shapes; arms are compared by their losses, and whether there is a winning ticket cannot "
             "be decided"
         )
-    config = one.run.model_dump(mode="json")
-    yield from recipe_sentences(config)
-    steps = steps_sentence({"config": config, "starts": one.trial.recorded_starts()})
-    if steps:
-        yield steps
+    file = {"config": one.run.model_dump(mode="json"), "starts": one.trial.recorded_starts()}
+    if one.small_dense is not None:
+        file["small_dense"] = one.small_dense.as_json()
+    yield from recipe_sentences(file["config"])
+    yield from (line for line in (small_dense_sentence(file), steps_sentence(file)) if line)
     yield from _undecided(one)
 
 

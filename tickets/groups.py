@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +19,7 @@ from tickets.density import density
 from tickets.learned.learning import Learning
 from tickets.learned.shard import begin_learned, mean_of_samples, start_stack
 from tickets.measures import Label
+from tickets.narrower import narrower, origin_of
 from tickets.probes.measuring import Measurements
 from tickets.process_state import settings_kept
 from tickets.ready import ReadyRun
@@ -49,6 +50,8 @@ class Entry:
         What its pruned weights are.
     own_order
         Whether its data order is another one than the replicate's.
+    narrower
+        The run with the narrower network that it is (arm `small_dense`); None if it is the run's own.
     """
 
     label: Label
@@ -58,6 +61,12 @@ class Entry:
     start: Start
     pruned: Pruned
     own_order: bool
+    narrower: ReadyRun | None = None
+
+    @property
+    def model(self) -> Mapping[str, Any] | None:
+        """The table `model` of a network that is not the run's own; None if it is."""
+        return None if self.narrower is None else self.narrower.run.model.model_dump(mode="json")
 
     def held(self) -> Tensors:
         """The values that its pruned weights keep, unless that is 0: tensors of full shape, by name."""
@@ -78,7 +87,8 @@ class Entry:
 class Group:
     """Networks that train as one stack.
 
-    They have the same step, recipe and rule for pruned weights, and optimizer states of the same parameters.
+    They have the same step, recipe, rule for pruned weights and architecture, and optimizer states of the same
+    parameters.
 
     Attributes
     ----------
@@ -102,6 +112,11 @@ class Group:
     continues: bool
     entries: tuple[Entry, ...]
     learning: Learning | None = None
+
+    @property
+    def narrower(self) -> ReadyRun | None:
+        """The run with the narrower network that they all are; None if they are the run's own."""
+        return self.entries[0].narrower
 
     def stack(self, parameters: Sequence[str]) -> Stack:
         """The networks before training. parameters: the names of those that are trained."""
@@ -154,9 +169,13 @@ def enter(ready: ReadyRun, chain: Chain, number: int, arm: ArmConfig, draw: int)
             inverted,
         ),
     )
+    small = narrower(ready, sum(int(mask.sum()) for mask in chain.masks.values())) if entry.scaled else None
+    if small is not None:
+        origin = origin_of(small, origin)
     mask, start = apply_rules(rules_of(arm), origin, f"arm {arm.label!r}, round {number}, replicate {chain.replicate}")
-    label = Label(chain.replicate, number, density(mask), arm.label, draw)
-    return Entry(label, arm.name, chain, mask, start, entry.pruned, entry.own_order)
+    # A narrower network is compared at the round's density, which it has nearly.
+    label = Label(chain.replicate, number, density(chain.masks if small else mask), arm.label, draw)
+    return Entry(label, arm.name, chain, mask, start, entry.pruned, entry.own_order, small)
 
 
 def group(entries: Sequence[Entry], recipe: TrainConfig) -> list[Group]:
@@ -172,10 +191,12 @@ def group(entries: Sequence[Entry], recipe: TrainConfig) -> list[Group]:
     stacks: dict[tuple[Any, ...], list[Entry]] = defaultdict(list)
     for entry in entries:
         start, kind = entry.start, kind_of_stack(entry.pruned)
-        stacks[start.step, start.recipe or recipe, kind, entry.layout, start.learning].append(entry)
+        architecture = id(entry.narrower)
+        key = (start.step, start.recipe or recipe, kind, entry.layout, start.learning, architecture)
+        stacks[key].append(entry)
     return [
         Group(step, own, pruned, layout is not None, tuple(members), learning)
-        for (step, own, pruned, layout, learning), members in stacks.items()
+        for (step, own, pruned, layout, learning, _), members in stacks.items()
     ]
 
 
@@ -198,6 +219,7 @@ def train_group(
     tick
         Called as steps are taken, with their number times that of the networks that took them.
     """
+    ready = group.narrower or ready
     run, stack, plan = ready.run, group.stack(ready.parameters), ready.plan.for_pruned(group.pruned)
     has_ticket = any(entry.label.arm == "ticket" for entry in group.entries)
     seeds = [
@@ -224,7 +246,10 @@ def train_group(
         networks_at_once=1 if group.learning is not None and plan.has_own_modules else plan.networks_at_once,
         chunk=strategy_named(strategy).chunk(replace(ready.workload, recipe=group.recipe), at_once),
         keep_step=run.rewind.step if number == 0 and run.rewind.step > 0 and has_ticket else None,
-        observe=probed.observer(
+        # Probes compare networks of one architecture.
+        observe=None
+        if group.narrower
+        else probed.observer(
             [entry.label for entry in group.entries], stack, group.recipe.steps, learned=group.learning is not None
         ),
         observe_alone=probed.alone,

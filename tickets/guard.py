@@ -17,6 +17,7 @@ from tickets.catalogue import Pruned, kind_of_stack
 from tickets.config import TrainConfig
 from tickets.errors import InputError
 from tickets.fitting import Fitted
+from tickets.narrower import with_widths
 from tickets.planning import Plan, plan_execution, workload_of
 from tickets.process_state import standard_state
 from tickets.reference import ShortTraining, reference, refusal
@@ -36,8 +37,9 @@ PERTURBATIONS = (2, 12)
 def guarded(fitted: Fitted, plan: Plan, device: torch.device, workers: int = 1) -> Plan:
     """Compare a plan's strategy with the plain loop, and replace it if the two differ.
 
-    The plan for pruned weights that keep their initial values is compared with networks of that kind. A plan that was
-    compared before is not compared again.
+    The plan for pruned weights that keep their initial values is compared with networks of that kind, and the plan of a
+    run with the arm `small_dense` with the narrowest of its networks too. A plan that was compared before is not
+    compared again.
 
     Parameters
     ----------
@@ -54,20 +56,40 @@ def guarded(fitted: Fitted, plan: Plan, device: torch.device, workers: int = 1) 
     -------
     Plan
         With the plan's strategy, or the first of its alternatives that trains as the plain loop does. `compared` has
-        the result, and the strategies that differed.
+        the result, and the strategies that differed; its `small_dense` those of the narrowest network.
 
     Raises
     ------
     InputError
         If the plain loop fails, gives other numbers the second time, or keeps state that is neither a parameter nor a
-        buffer.
+        buffer; or if the strategy of a run that has begun does not train its narrower networks as the plain loop does.
     """
-    nested = plan.pruned_initial
+    begun, nested = plan.compared is not None, plan.pruned_initial
     if plan.compared is None:
         plan = _guarded(fitted, plan, device, workers, "zero")
+    plan = _with_narrowest(fitted, plan, device, workers, begun)
     if nested is not None and nested.compared is None:
         nested = _guarded(fitted, nested, device, workers, "initial")
     return replace(plan, pruned_initial=nested)
+
+
+def _with_narrowest(fitted: Fitted, plan: Plan, device: torch.device, workers: int, begun: bool) -> Plan:
+    """The plan, compared with the narrowest network of the arm `small_dense` too, if the run has the arm."""
+    small, compared = fitted.small_dense, plan.compared or {}
+    if small is None or "small_dense" in compared:
+        return plan
+    narrowest = with_widths(fitted, small.family, small.rounds[-1].widths)
+    # All of its weights are left, so that no strategy takes over.
+    found = _guarded(narrowest, replace(plan, takes_over={}, compared=None), device, workers, "zero")
+    if found.strategy != plan.strategy:
+        if begun:
+            raise InputError(
+                f"arm small_dense: {plan.strategy}, with which this run began, does not train a network with hidden "
+                f"widths {list(small.rounds[-1].widths)} as a plain PyTorch loop does; train the campaign with this "
+                "arm in another folder (--out)"
+            )
+        plan = _guarded(fitted, plan_execution(fitted, device, workers, found.strategy), device, workers, "zero")
+    return replace(plan, compared={**(plan.compared or {}), "small_dense": found.compared})
 
 
 def _guarded(fitted: Fitted, plan: Plan, device: torch.device, workers: int, pruned: Pruned) -> Plan:

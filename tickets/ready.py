@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -39,6 +39,8 @@ class ReadyRun:
         The score that it prunes by.
     candidates
         Makes the networks that scores see.
+    narrower
+        By hidden widths, the run with the narrower networks of the arm `small_dense`, as they are made.
     """
 
     fitted: Fitted
@@ -47,6 +49,7 @@ class ReadyRun:
     examples: Examples
     score: Score
     candidates: Candidates
+    narrower: dict[tuple[int, ...], ReadyRun] = field(default_factory=dict)
 
     @property
     def run(self) -> Run:

@@ -86,6 +86,7 @@ def record_run(
         "began_with": network.record,
         **({} if fitted.scale.accuracy == "accuracy" else {"accuracy": fitted.scale.accuracy}),
         "coverage": fitted.coverage.as_json(),
+        **({} if fitted.small_dense is None else {"small_dense": _small_dense(fitted, plan)}),
         "like_ticket": list(fitted.trial.like_ticket),
         "starts": {**(saved or {}).get("starts", {}), **fitted.trial.recorded_starts()},
         "registered": register(
@@ -100,3 +101,10 @@ def record_run(
         write_run(folder, folder.name, **{**there, **content})
     found: Mapping[str, Any] = content["fingerprint"]
     return found
+
+
+def _small_dense(fitted: Fitted, plan: Plan) -> dict[str, Any]:
+    """The narrower networks of the arm `small_dense`, and how they are trained."""
+    assert fitted.small_dense is not None
+    by = f"{plan.strategy}, as the dense networks of round 0: the same layers with fewer units, all weights left"
+    return {"trained_by": by, **fitted.small_dense.as_json()}

@@ -80,7 +80,12 @@ def comparison_notes(file: Mapping[str, Any]) -> list[str]:
     """Lines that a reader of a run's comparisons must know about its arms. file: what run.json holds."""
     init = file["config"]["model"].get("init", "pytorch")
     name = str(init["name"]) if isinstance(init, Mapping) else str(init)
-    lines = (like_ticket_sentence(like_ticket(file), name), *recipe_sentences(file["config"]), steps_sentence(file))
+    lines = (
+        like_ticket_sentence(like_ticket(file), name),
+        *recipe_sentences(file["config"]),
+        steps_sentence(file),
+        small_dense_sentence(file),
+    )
     return [line for line in lines if line is not None]
 
 
@@ -175,6 +180,26 @@ def steps_before(file: Mapping[str, Any], arm: str) -> int:
     `trained_steps`.
     """
     return (arm_starts(file).get(arm) or _catalogue_start(file["config"], {"name": arm})).before
+
+
+def small_dense_sentence(file: Mapping[str, Any]) -> str | None:
+    """How large the networks of arm `small_dense` are, in one line; None for a run without it. file: run.json."""
+    rounds = file.get("small_dense", {}).get("rounds", ())
+    labels = [label for label, arm in arms_by_label(file["config"]).items() if arm["name"] == "small_dense"]
+    if not rounds or not labels:
+        return None
+    first, last = rounds[0], rounds[-1]
+    least = min(rounds, key=lambda one: one["weights"] / one["left"])
+    share = f"{100 * least['weights'] / least['left']:.1f} %"
+    return (
+        f"{', '.join(labels)}: dense networks with hidden widths {_widths(first)} in round {first['round']} to "
+        f"{_widths(last)} in round {last['round']}, the largest with at most as many weights as the ticket has left; "
+        f"they have at least {share} as many (round {least['round']}: {least['weights']:,} and {least['left']:,})"
+    )
+
+
+def _widths(one: Mapping[str, Any]) -> str:
+    return "-".join(map(str, one["widths"]))
 
 
 def other_steps(file: Mapping[str, Any]) -> dict[str, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,12 +26,16 @@ from tickets.stack.training import Trained
 
 @dataclass(frozen=True)
 class Network:
-    """One trained network of a round: its mask, and its parameters and buffers before and after training."""
+    """One trained network of a round: its mask, and its parameters and buffers before and after training.
+
+    model: the table `model` of a network that is not the run's own; None if it is.
+    """
 
     label: Label
     mask: Tensors
     initial: Tensors
     trained: Tensors
+    model: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -100,7 +105,8 @@ def train_round(
     probed = _measurements(ready, run, number, theta0, earlier)
     outcomes = [_outcome(ready, run, one, *train_group(ready, one, number, probed, tick)) for one in groups]
     networks = tuple(network for outcome in outcomes for network in outcome.networks)
-    probed.afterwards(networks)
+    if measured := [network for network in networks if network.model is None]:  # of one architecture
+        probed.afterwards(measured)
     rounds = pd.concat([outcome.rounds for outcome in outcomes], ignore_index=True)
     at_rewind = {replicate: kept for outcome in outcomes for replicate, kept in outcome.at_rewind.items()}
     tickets = {network.label.replicate: network for network in networks if network.label.arm == "ticket"}
@@ -204,7 +210,9 @@ def _outcome(ready: ReadyRun, run: str, group: Group, start: Stack, outcome: Tra
         }
     return _Outcome(
         networks=tuple(
-            Network(entry.label, *_masked(entry.mask, start, outcome.stack, index, group.learning is not None))
+            Network(
+                entry.label, *_masked(entry.mask, start, outcome.stack, index, group.learning is not None), entry.model
+            )
             for index, entry in enumerate(group.entries)
         ),
         curves=curve_rows(run, labels, outcome.curves),

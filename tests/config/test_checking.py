@@ -137,7 +137,7 @@ ONE_KEY = [
     ({"model": {"name": "mlp", "init": {"name": "dct", "biases": "model_"}}}, "model.init.biases = 'model_': unknown choice; did you mean 'model'? (allowed: model, zeros)"),
     ({"model": {"name": "mlp", "init": {"name": "dct", "biases": 0}}}, "model.init.biases = 0: must be a string, not a whole number (allowed: model, zeros)"),
     ({"model": {"name": "conv4", "dropout": 1}}, "model.dropout = 1: must be at least 0 and less than 1"),
-    ({"model": {"name": "lenet_300_100", "widths": [5]}}, "model.widths: unknown key; it is an option of mlp (allowed: init, name)"),
+    ({"model": {"name": "lenet_300_100", "widths": [5]}}, "model.widths: unknown key; it is an option of mlp, conv2, conv4, conv6 (allowed: init, name)"),
     ({"arms": ["ticket", "x:y", "reinit"]}, f"arms[1] = 'x:y': unknown arm ({ARMS})"),
     ({"arms": ["ticket", "reinit", "reinits"]}, f"arms[2] = 'reinits': unknown arm; did you mean 'reinit'? ({ARMS})"),
     ({"arms": ["ticket", {"name": "shufle"}]}, f"arms[1].name = 'shufle': unknown arm; did you mean 'shuffle'? ({ARMS})"),

@@ -92,9 +92,9 @@ def _shared(found: list[dict[str, Any]], named: type[Named]) -> dict[str, tuple[
 
 def _among(names: Sequence[str], found: list[dict[str, Any]]) -> str:
     lacking = [record["name"] for record in found if record["name"] not in names]
-    if len(lacking) > 1:
+    if len(lacking) > 2:
         return ", ".join(names)
-    return f"all but {lacking[0]}" if lacking else "all of them"
+    return f"all but {' and '.join(lacking)}" if lacking else "all of them"
 
 
 def _usual_default(found: list[dict[str, Any]], key: str) -> Any:

@@ -119,8 +119,10 @@ def _start(name: str, start: int | None) -> str | None:
 def _pruned(name: str, pruned: str) -> str | None:
     if pruned != "zero" and name in LEARNED_ARMS:
         return "a learned mask decides between a weight and 0; leave pruned out"
-    if pruned == "zero" or name != "ticket":
+    if pruned == "zero" or name not in ("ticket", "small_dense"):
         return None
+    if name == "small_dense":
+        return "small_dense prunes nothing: it has narrower layers and no mask; leave pruned out"
     return "the ticket's pruned weights are 0; only other arms have a choice; leave pruned out"
 
 

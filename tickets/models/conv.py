@@ -14,14 +14,17 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from tickets.config.types import FractionBelowOne
+from tickets.config.types import AddedLater, CountsFromOne, FractionBelowOne
 from tickets.errors import InputError
 from tickets.models.dropout import rate_problems
 
-_HIDDEN = 256
 
-
-def conv2(input_shape: Sequence[int], classes: int, dropout: FractionBelowOne = 0.0) -> nn.Sequential:
+def conv2(
+    input_shape: Sequence[int],
+    classes: int,
+    dropout: FractionBelowOne = 0.0,
+    widths: AddedLater[CountsFromOne] = (64, 256, 256),
+) -> nn.Sequential:
     """Conv-2: 2 convolutions, then 3 fully connected layers.
 
     Parameters
@@ -33,34 +36,47 @@ def conv2(input_shape: Sequence[int], classes: int, dropout: FractionBelowOne = 
     dropout
         The probability that a unit of a hidden fully connected layer is dropped in training, in [0, 1). If it is above
         0, a Dropout follows each of these layers.
+    widths
+        The channels of each pair of convolutions, then the units of the two hidden fully connected layers, >= 1.
 
     Raises
     ------
     InputError
-        If the shape of the examples or `dropout` is not as above.
+        If the shape of the examples, `dropout` or `widths` is not as above.
     """
-    return _conv("conv2", (64,), input_shape, classes, dropout)
+    return _conv("conv2", 1, input_shape, classes, dropout, widths)
 
 
-def conv4(input_shape: Sequence[int], classes: int, dropout: FractionBelowOne = 0.0) -> nn.Sequential:
+def conv4(
+    input_shape: Sequence[int],
+    classes: int,
+    dropout: FractionBelowOne = 0.0,
+    widths: AddedLater[CountsFromOne] = (64, 128, 256, 256),
+) -> nn.Sequential:
     """Conv-4: 4 convolutions; parameters and errors as for `conv2`, with height and width multiples of 4."""
-    return _conv("conv4", (64, 128), input_shape, classes, dropout)
+    return _conv("conv4", 2, input_shape, classes, dropout, widths)
 
 
-def conv6(input_shape: Sequence[int], classes: int, dropout: FractionBelowOne = 0.0) -> nn.Sequential:
+def conv6(
+    input_shape: Sequence[int],
+    classes: int,
+    dropout: FractionBelowOne = 0.0,
+    widths: AddedLater[CountsFromOne] = (64, 128, 256, 256, 256),
+) -> nn.Sequential:
     """Conv-6: 6 convolutions; parameters and errors as for `conv2`, with height and width multiples of 8."""
-    return _conv("conv6", (64, 128, 256), input_shape, classes, dropout)
+    return _conv("conv6", 3, input_shape, classes, dropout, widths)
 
 
 def _conv(
-    name: str, channels: Sequence[int], input_shape: Sequence[int], classes: int, dropout: float
+    name: str, pairs: int, input_shape: Sequence[int], classes: int, dropout: float, widths: Sequence[int]
 ) -> nn.Sequential:
     """The network that maps inputs (b, *input_shape) to logits (b, classes).
 
     Dropout follows the hidden fully connected layers: the paper trains with rate 0.5 (section 5, "dropout") and does
     not say after which layers. No module works in-place, because torch.func.vmap does not support that.
     """
-    _check(name, 2 ** len(channels), input_shape, dropout)
+    _check(name, pairs, input_shape, dropout, widths)
+    channels, hidden_units = widths[:pairs], widths[pairs:]
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     before, height, width = input_shape
     for block, after in enumerate(channels):
@@ -72,25 +88,31 @@ def _conv(
         height, width = height // 2, width // 2
     layers["flatten"] = nn.Flatten()
     units = math.prod((before, height, width))
-    for hidden in (1, 2):
-        layers[f"fc{hidden}"] = nn.Linear(units, _HIDDEN)
+    for hidden, after in enumerate(hidden_units, 1):
+        layers[f"fc{hidden}"] = nn.Linear(units, after)
         layers[f"fc{hidden}_relu"] = nn.ReLU()
         if dropout > 0:
             layers[f"fc{hidden}_dropout"] = nn.Dropout(dropout)
-        units = _HIDDEN
+        units = after
     layers["output"] = nn.Linear(units, classes)
     return nn.Sequential(layers)
 
 
-def _check(name: str, multiple: int, input_shape: Sequence[int], dropout: float) -> None:
-    """Raise InputError if pooling does not divide the shape evenly, or if the dropout rate is not in [0, 1)."""
+def _check(name: str, pairs: int, input_shape: Sequence[int], dropout: float, widths: Sequence[int]) -> None:
+    """Raise InputError if pooling does not divide the shape evenly, or if an option is not as `conv2` says."""
     problems = []
-    shape = tuple(input_shape)
+    shape, multiple = tuple(input_shape), 2**pairs
     if len(shape) != 3 or any(side < 1 or side % multiple for side in shape[1:]):
         problems.append(
             f"model {name!r}: the data has examples of shape {shape}; it needs images "
             f"(channels, height, width) whose height and width are multiples of {multiple}"
         )
     problems += rate_problems(dropout)
+    whole = [isinstance(width, int) and not isinstance(width, bool) and width >= 1 for width in widths]
+    if len(whole) != pairs + 2 or not all(whole):
+        problems.append(
+            f"model.widths = {widths!r}: must be {pairs + 2} whole numbers, each 1 or more: the channels of each pair "
+            f"of convolutions of {name}, then the units of its two hidden fully connected layers"
+        )
     if problems:
         raise InputError(problems)

@@ -67,6 +67,8 @@ class Context:
 class Networks:
     """R networks of one round at one training step. All tensors are on `device`, detached.
 
+    All have the architecture of the run's model: no probe measures the narrower networks of arm `small_dense`.
+
     Parameters
     ----------
     labels

@@ -40,7 +40,9 @@ class Stored:
     def _networks(self, number: int, trained: bool) -> Networks | None:
         if number < 0 or number > self._plan.number:
             return None
-        found = read_networks(self._cohort, number, self._plan.part if number == self._plan.number else None)
+        before = self._plan.part if number == self._plan.number else None
+        # Probes compare networks of one architecture.
+        found = [network for network in read_networks(self._cohort, number, before) if network.model is None]
         if not found:
             return None
         kept = [network for network in found if network.trained is not None] if trained else found

@@ -14,6 +14,7 @@ from tickets.catalogue import ARMS, Pruned
 from tickets.density import density
 from tickets.store.arrays import Array, Mask, Shapes, decode, decode_shapes, parse_arm_key, unpack
 from tickets.store.layout import Layout
+from tickets.store.own_models import own_model
 from tickets.store.reading import Manifest, keeps_own_mask, manifest_arm
 from tickets.store.records import same_counts
 from tickets.store.tables import SCHEMAS, decode_probe_table, decode_table
@@ -184,6 +185,8 @@ def value_problems(
         The shape of every parameter and buffer, from the cohort's initial values.
     """
     for network, by_name in arrays.items():
+        if own_model(saved.manifest, network[1]) is not None:
+            continue  # `own_model_problems`
         mask = masks.get(network, {}) if saved.has_own_mask(network[1]) else of_round.get(network[0], {})
         lengths = {**shapes, **{name: (count,) for name, count in _counts(mask).items()}}
         for name in sorted(by_name.keys() | lengths.keys()):

@@ -75,6 +75,8 @@ class RoundRecord:
         {label: "initial" or "zero_if_shrunk"}, for the arms whose pruned weights are not 0.
     shrunk
         {replicate: which pruned weights had shrunk when they were pruned}; None if no arm of the record needs it.
+    models
+        {label: table `model`}, for the arms whose networks are not the run's model; their masks keep every weight.
     extra
         Further fields of the manifest, as JSON values, such as "arm_options" and "fingerprint".
     """
@@ -93,6 +95,7 @@ class RoundRecord:
     own_masks: frozenset[str] = frozenset()
     pruned: Mapping[str, str] = field(default_factory=dict)
     shrunk: Mapping[int, Masks] | None = None
+    models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def name(self, arm: str) -> str:
@@ -112,7 +115,13 @@ class RoundRecord:
             **({"name": name} if name != arm else {}),
             **({"own_mask": True} if self.has_own_mask(arm) and not keeps_counts(name) else {}),
             **({"pruned": self.pruned[arm]} if arm in self.pruned else {}),
+            **({"model": self.models[arm], "shapes": self._shapes(arm)} if arm in self.models else {}),
         }
+
+    def _shapes(self, arm: str) -> dict[str, list[int]]:
+        """The shapes of the parameters and buffers of an arm's networks."""
+        values = next(network.initial for network in self.arms if network.arm == arm)
+        return {name: list(array.shape) for name, array in values.items()}
 
 
 def same_counts(surviving: Mapping[str, int], wanted: Mapping[str, int], by_tensor: bool) -> bool:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tickets.store.arrays import Array, Mask, arm_key, decode_shapes, expand
 from tickets.store.contents import Network, networks, read_masks
 from tickets.store.layout import Layout, round_folder, round_folders
+from tickets.store.own_models import own_model, whole_masks
 from tickets.store.reading import Manifest, damaged, keeps_own_mask, read_checked, read_manifest
 from tickets.store.shrunk import held_values
 
@@ -34,6 +36,8 @@ class StoredNetwork:
         0, or in an arm with another rule for pruned weights the values that they are held at.
     trained
         The same after training; None if it was not stored.
+    model
+        The table `model` of a network that is not the run's model; None if it is.
     """
 
     replicate: int
@@ -43,6 +47,7 @@ class StoredNetwork:
     mask: dict[str, Mask]
     initial: dict[str, Array]
     trained: dict[str, Array] | None
+    model: Mapping[str, Any] | None = None
 
 
 def read_networks(cohort: Path, number: int, before_part: int | None = None) -> list[StoredNetwork]:
@@ -97,14 +102,19 @@ def _read_part(folder: Path, of_round: dict[Network, dict[str, Mask]]) -> list[S
             if network not in started:
                 key = arm_key(entry["arm"], entry["draw"], False)
                 raise damaged(folder / Layout.WEIGHTS, f"replicate {replicate}, arm {key} is not in it")
-            elsewhere = held[replicate, rules[entry["arm"]]]
+            model = own_model(manifest, entry["arm"])
+            elsewhere = {} if model is not None else held[replicate, rules[entry["arm"]]]
+            if model is not None:
+                mask = whole_masks(started[network], of_round[ticket])
+            squeezed = mask if model is None else {}
             read.append(
                 StoredNetwork(
                     *network,
                     density=float(manifest["density"][str(replicate)]),
                     mask=mask,
-                    initial=_whole(started[network], mask, elsewhere),
-                    trained=_whole(ended[network], mask, elsewhere) if network in ended else None,
+                    initial=_whole(started[network], squeezed, elsewhere),
+                    trained=_whole(ended[network], squeezed, elsewhere) if network in ended else None,
+                    model=model,
                 )
             )
     return read

@@ -12,6 +12,7 @@ from tickets.catalogue import MODELS
 from tickets.errors import InputError, nearest
 from tickets.store.arrays import Array, Mask
 from tickets.store.layout import Layout, cohort_folders, round_folder, round_folders
+from tickets.store.own_models import own_model, whole_masks
 from tickets.store.reading import (
     Committed,
     damaged,
@@ -38,7 +39,8 @@ class Ticket:
     arm, draw
         The arm's label, and which of its draws.
     density
-        The fraction of the prunable weights that remain, in [0, 1].
+        The fraction of the prunable weights that remain in the round, in [0, 1]. A network of arm `small_dense` has no
+        mask, and at most that fraction of the weights of the run's model.
     mask
         {prunable parameter: its mask}, bool, of the parameter's shape.
     values
@@ -46,7 +48,7 @@ class Ticket:
     trained
         The same after training; None if it was not stored.
     model
-        The table `model` of the run's configuration.
+        The table `model` of the run's configuration; of arm `small_dense` that of its narrower network.
     input_shape
         The shape of one example.
     classes
@@ -149,18 +151,22 @@ def read_ticket(
     """
     run_id = str(file.get("run", run.name))
     whole, part = _find(committed, run, run_id, arm, replicate, round, draw)
+    model = own_model(committed.manifest(part), arm)
     mask = (
         mask_of(committed, part, arm, replicate, draw)
         if keeps_own_mask(committed.manifest(part), arm)
         else mask_of(committed, whole, Layout.TICKET, replicate, 0)
     )
+    squeezed = mask if model is None else {}  # the tensors of which the surviving values alone are stored
     kept = Layout.TRAINED in committed.manifest(part)["files"]
     pruned = str(manifest_arm(committed.manifest(part), arm).get("pruned", "zero"))
     elsewhere = held_values(part, replicate, pruned)
-    trained = values_of(committed, part, Layout.TRAINED, arm, replicate, draw, mask, elsewhere) if kept else {}
-    values = values_of(committed, part, Layout.WEIGHTS, arm, replicate, draw, mask, elsewhere)
+    trained = values_of(committed, part, Layout.TRAINED, arm, replicate, draw, squeezed, elsewhere) if kept else {}
+    values = values_of(committed, part, Layout.WEIGHTS, arm, replicate, draw, squeezed, elsewhere)
     if not values:
         raise damaged(part / Layout.WEIGHTS, f"arm {arm!r}, replicate {replicate}, draw {draw} is not in it")
+    if model is not None:
+        mask = whole_masks(values, mask)
     return Ticket(
         run=run_id,
         replicate=replicate,
@@ -171,7 +177,7 @@ def read_ticket(
         mask=mask,
         values=values,
         trained=trained or None,
-        model=copy.deepcopy(file["config"]["model"]),
+        model=copy.deepcopy(model or file["config"]["model"]),
         input_shape=tuple(file["data"]["input_shape"]),
         classes=int(file["data"]["classes"]),
         pruned=pruned,

@@ -13,6 +13,7 @@ from tickets.store import contents
 from tickets.store.arrays import decode_shapes
 from tickets.store.contents import Masks, Round, Values
 from tickets.store.layout import Layout, cohort_folders, round_folder, round_folders, run_folders
+from tickets.store.own_models import own_model_problems
 from tickets.store.reading import Manifest, file_problem, read_json, read_manifest, read_values
 from tickets.store.shrunk_contents import following_shrunk, none_shrunk, shrunk_problems
 from tickets.store.tables import SCHEMAS, probe_tables
@@ -59,9 +60,9 @@ def verify(folder: str | Path) -> list[Finding]:
 
     Compared are the size and SHA-256 of each file; missing and additional files; missing rounds; the numbers of
     weights in the masks, whether the masks are nested, and whether own masks keep as many weights as the round's; the
-    numbers of surviving values; whether the ticket's values are bit for bit the rewound values; which pruned weights
-    had moved towards 0, where a file says so; the rows of the tables. The contents of a folder are checked only if its
-    hashes are correct.
+    numbers of surviving values; the shapes of networks of another architecture, and that none has more weights than the
+    ticket; whether the ticket's values are bit for bit the rewound values; which pruned weights had moved towards 0,
+    where a file says so; the rows of the tables. The contents of a folder are checked only if its hashes are correct.
 
     Parameters
     ----------
@@ -236,6 +237,7 @@ def _networks(saved: Round, state: _Cohort) -> Iterator[Finding]:
         yield from _at(path, check(saved, arrays))
         if state.shapes is not None and state.of_round is not None:
             yield from _at(path, contents.value_problems(saved, arrays, masks, state.of_round, state.shapes))
+            yield from _at(path, own_model_problems(saved.manifest, arrays, state.of_round, state.shapes))
         if name == Layout.TRAINED and saved.part == 0:
             state.shrunk_next = following_shrunk(arrays, state.shrunk, state.initial, state.of_round, state.announced)
         # The dense network has the whole schedule: it starts from the initial values.

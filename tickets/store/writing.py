@@ -13,6 +13,7 @@ from tickets.density import density
 from tickets.store.arrays import Array, arm_key, encode, pack, squeeze
 from tickets.store.commit import Content, commit, json_bytes, replace_file
 from tickets.store.layout import SCHEMA_VERSION, Layout, keeps_counts, round_folder
+from tickets.store.own_models import wrong_network
 from tickets.store.reading import read_round_masks
 from tickets.store.records import ArmRecord, Masks, RoundRecord, Values, same_counts
 from tickets.store.tables import CURVES, ROUNDS, encode_probe_table, encode_table
@@ -100,7 +101,7 @@ def write_round(cohort: Path, record: RoundRecord) -> Path:
     ------
     ValueError
         If a replicate lacks an arm; if the mask of an arm differs from the round's, or its own mask has another number
-        of weights; or if a table has the wrong columns.
+        of weights; if a network of another model has more weights; or if a table has the wrong columns.
     """
     target = round_folder(cohort, record.number, record.part)
     masks = _round_masks(cohort, record)
@@ -160,6 +161,10 @@ def _check(record: RoundRecord, masks: Mapping[int, Masks]) -> None:
         raise ValueError(f"{where}: which weights had shrunk belongs to arms with pruned = 'zero_if_shrunk'")
     for arm in record.arms:
         mask = masks[arm.replicate]
+        if arm.arm in record.models:
+            if wrong := wrong_network(arm.mask, mask):
+                raise ValueError(f"{where}: arm {arm.arm!r}, replicate {arm.replicate}, {wrong}")
+            continue
         if record.has_own_mask(arm.arm):
             by_tensor = keeps_counts(record.name(arm.arm))
             same = _shapes(arm.mask) == _shapes(mask) and same_counts(_counts(arm.mask), _counts(mask), by_tensor)
@@ -204,11 +209,13 @@ def _encode_masks(record: RoundRecord, masks: Mapping[int, Masks]) -> bytes:
 
 def _encode_weights(record: RoundRecord, networks: Sequence[tuple[ArmRecord, Values]]) -> bytes:
     arrays = {
-        f"{arm.replicate}/{_key(record, arm)}/{name}": squeeze(array, arm.mask[name]) if name in arm.mask else array
+        f"{arm.replicate}/{_key(record, arm)}/{name}": squeeze(array, mask[name]) if name in mask else array
         for arm, values in networks
+        for mask in ({} if arm.arm in record.models else arm.mask,)
         for name, array in values.items()
     }
-    return encode(arrays, _shapes(networks[0][1]))
+    of_model = (values for arm, values in networks if arm.arm not in record.models)
+    return encode(arrays, _shapes(next(of_model, networks[0][1])))
 
 
 def _key(record: RoundRecord, arm: ArmRecord) -> str:
