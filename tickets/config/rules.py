@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from tickets.catalogue import ARMS, PROBES, table_of
+from tickets.config.chain_rules import CHAIN_RULES
 
 RANDOM_ARMS = tuple(sorted(name for name, arm in ARMS.items() if arm.random))
 
@@ -121,6 +122,7 @@ RULES = (
     Rule(("prune.density", "prune.rate"), _rate),
     Rule(("rounds", "prune.density"), _one_shot),
     Rule(("data.folder",), _no_folder),
+    *(Rule(keys, judge) for keys, judge in CHAIN_RULES),
 )
 
 
