@@ -142,7 +142,7 @@ def _copied(origin: Origin) -> Origin:
         mask=_cloned(origin.mask),
         theta0=_cloned(origin.theta0),
         rewound=_cloned(origin.rewound),
-        optimizer={state: _cloned(tensors) for state, tensors in origin.optimizer.items()},
+        optimizer=None if origin.optimizer is None else {key: _cloned(state) for key, state in origin.optimizer.items()},
         fresh=lambda seed: _cloned(origin.fresh(seed)),
         read_trained=lambda: _cloned(origin.read_trained()),
     )
@@ -201,7 +201,8 @@ def _wrong_values(values: object, origin: Origin, diverged: Callable[[], bool]) 
 
 def _diverged(origin: Origin) -> bool:
     """Whether a training that the values may come from left NaN."""
-    given = [*origin.rewound.values(), *(value for state in origin.optimizer.values() for value in state.values())]
+    states = (origin.optimizer or {}).values()
+    given = [*origin.rewound.values(), *(value for state in states for value in state.values())]
     if any(bool(tensor.isnan().any()) for tensor in given):
         return True
     try:

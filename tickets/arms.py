@@ -37,7 +37,7 @@ class Start:
     step
         The training step to start at, 0 to `recipe.steps - 1`. Learning rate schedule and data order start there.
     recipe
-        How the network is trained; None for the run's `train`.
+        How the network is trained; None for the ticket's way, `Origin.recipe`.
     """
 
     values: Tensors
@@ -70,7 +70,9 @@ class Origin:
     theta0
         Every parameter and buffer before any training, unmasked.
     rewound
-        The same at the rewind step; theta0 itself where that step is 0, and in round 0.
+        What the ticket starts from: the same at the rewind step; theta0 itself where that step is 0, and in round 0.
+        With ``rewind.kind = "learning_rate"`` or ``"none"`` the trained values of the round before instead; an arm with
+        a mask of its own then gets theta0, since the trained values of pruned weights are gone.
     biases
         The names of the bias parameters.
     fresh
@@ -83,11 +85,14 @@ class Origin:
     round
         The round's number; 0 is the dense round.
     step
-        The rewind step; 0 in round 0, which has the whole schedule.
+        The step at which the ticket starts: the rewind step, or where the round before ended in fine-tuning
+        (``rewind.kind = "none"``); 0 in round 0, which has the whole schedule.
     optimizer
-        The optimizer's state at that step, by state and parameter; empty where the step is 0.
+        The optimizer's state of `rewound`, by state and parameter; empty where the step is 0. None: a fresh optimizer.
     recipe
-        The run's `train`.
+        How the ticket is trained: the run's `train`, or in fine-tuning the same at its last learning rate.
+    train
+        The run's `train` where that is not `recipe`: the whole schedule, for ``start = 0``. None where it is.
     read_trained
         Reads what `trained` returns.
     candidate
@@ -105,8 +110,9 @@ class Origin:
     parameters: tuple[str, ...] = ()
     round: int = 0
     step: int = 0
-    optimizer: States = field(default_factory=dict)
+    optimizer: States | None = field(default_factory=dict)
     recipe: TrainConfig = field(default_factory=TrainConfig)
+    train: TrainConfig | None = None
     read_trained: Callable[[], Tensors] = _nothing_trained
     candidate: Callable[..., Candidate] = _no_candidate
 
@@ -139,10 +145,10 @@ def rewound(origin: Origin, mask: Tensors, *, start: Zero | None = None) -> Star
     """The values of the rewind step (Frankle & Carbin 2019; Frankle et al. 2020 for steps past 0).
 
     The training continues there, with the optimizer state of that step. With ``start = 0`` the same values have the
-    whole schedule, with a fresh optimizer.
+    whole schedule, with a fresh optimizer. Where a ticket keeps its trained values, see tickets/rewinding.py.
     """
     if start == 0:
-        return Start(dict(origin.rewound), None, 0)
+        return Start(dict(origin.rewound), None, 0, origin.train)
     return Start(dict(origin.rewound), origin.optimizer, origin.step)
 
 
@@ -194,8 +200,8 @@ def random_sign_constant(
 
 
 def _untrained(origin: Origin, values: Tensors, start: int | None) -> Start:
-    """Values with a fresh optimizer, at the rewind step unless the arm says `start = 0`."""
-    return Start(values, None, origin.step if start is None else start)
+    """Values with a fresh optimizer, at the ticket's step unless the arm says `start = 0`."""
+    return Start(values, None, origin.step) if start is None else Start(values, None, start, origin.train)
 
 
 def _beside(origin: Origin, biases: str) -> dict[str, Tensor]:

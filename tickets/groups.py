@@ -20,6 +20,7 @@ from tickets.measures import Label
 from tickets.probes.measuring import Measurements
 from tickets.process_state import settings_kept
 from tickets.ready import ReadyRun
+from tickets.rewinding import origin_values, position
 from tickets.seeds import stream
 from tickets.stack.feed import NetworkSeeds
 from tickets.stack.networks import Stack, Tensors, stack_networks
@@ -115,18 +116,21 @@ def enter(ready: ReadyRun, chain: Chain, number: int, arm: ArmConfig, draw: int)
         If a rule returns what it must not.
     """
     run, entry = ready.run, arm.entry
+    at = position(run, number)
+    rewound, optimizer = origin_values(run, chain, number, entry.has_own_mask)
     origin = Origin(
         mask=chain.masks,
         theta0=chain.theta0,
-        rewound=chain.rewound,
+        rewound=rewound,
         biases=ready.biases,
         fresh=ready.fresh,
         stream=lambda purpose: stream(run.seed, chain.replicate, purpose, number, draw),
         parameters=ready.parameters,
         round=number,
-        step=run.rewind.step if number else 0,
-        optimizer=chain.optimizer,
-        recipe=run.train,
+        step=at.step,
+        optimizer=optimizer,
+        recipe=at.recipe,
+        train=None if at.recipe is run.train else run.train,
         read_trained=chain.read_trained or (lambda: chain.theta0),
         candidate=lambda scope="global": ready.candidates.at_start(
             number,
@@ -138,6 +142,8 @@ def enter(ready: ReadyRun, chain: Chain, number: int, arm: ArmConfig, draw: int)
         ),
     )
     mask, start = apply_rules(rules_of(arm), origin, f"arm {arm.label!r}, round {number}, replicate {chain.replicate}")
+    if start.recipe is None and at.recipe is not run.train:
+        start = replace(start, recipe=at.recipe)
     label = Label(chain.replicate, number, density(mask), arm.label, draw)
     return Entry(label, arm.name, chain, mask, start, entry.pruned, entry.own_order)
 
@@ -202,7 +208,7 @@ def train_group(
         lanes=plan.lanes,
         networks_at_once=plan.networks_at_once,
         chunk=strategy_named(strategy).chunk(replace(ready.workload, recipe=group.recipe), at_once),
-        keep_step=run.rewind.step if number == 0 and run.rewind.step > 0 and has_ticket else None,
+        keep_step=run.rewind.step if number == 0 and run.rewind.restores and has_ticket else None,
         observe=probed.observer([entry.label for entry in group.entries], stack, group.recipe.steps),
         observe_alone=probed.alone,
         device=ready.device,

@@ -16,6 +16,7 @@ from tickets.measures import Label, curve_rows, diverged, round_rows
 from tickets.probes import Context, Networks
 from tickets.probes.measuring import Earlier, Measurements
 from tickets.ready import ReadyRun
+from tickets.rewinding import carried
 from tickets.selection import next_masks
 from tickets.stack.memory import evaluation_chunk
 from tickets.stack.networks import Stack, Tensors
@@ -57,7 +58,7 @@ class RoundResult:
 
 @dataclass(frozen=True)
 class _Outcome:
-    """The result of training a group. at_rewind: by replicate, the ticket's values and optimizer state at that step."""
+    """The result of training a group. at_rewind: by replicate, what the next ticket starts from (`carried`)."""
 
     networks: tuple[Network, ...]
     curves: pd.DataFrame
@@ -140,7 +141,7 @@ def advance(
     masks
         The next round's.
     at_rewind
-        The values and the optimizer state of the rewind step, if this round has passed it.
+        The values and the optimizer state that the next ticket starts from, if this round has decided them.
     diverged
         Whether the ticket diverged, in this round or before.
     """
@@ -185,18 +186,18 @@ def _outcome(ready: ReadyRun, run: str, group: Group, start: Stack, outcome: Tra
     labels = [entry.label for entry in group.entries]
     lost = diverged(outcome.curves, outcome.stack, ready.scale.guess)
     lost |= np.array([entry.chain.diverged for entry in group.entries])
+    networks = tuple(
+        Network(entry.label, entry.mask, start.network(index), outcome.stack.network(index))
+        for index, entry in enumerate(group.entries)
+    )
     kept = {}
-    if outcome.kept is not None:
-        kept = {
-            entry.chain.replicate: (outcome.kept.network(index), outcome.kept.optimizer_state(index))
-            for index, entry in enumerate(group.entries)
-            if entry.label.arm == "ticket"
-        }
+    for index, entry in enumerate(group.entries):
+        if entry.label.arm == "ticket":
+            following = carried(ready.run, networks[index].trained, outcome.stack, outcome.kept, index)
+            if following is not None:
+                kept[entry.chain.replicate] = following
     return _Outcome(
-        networks=tuple(
-            Network(entry.label, entry.mask, start.network(index), outcome.stack.network(index))
-            for index, entry in enumerate(group.entries)
-        ),
+        networks=networks,
         curves=curve_rows(run, labels, outcome.curves),
         rounds=round_rows(run, labels, outcome.curves, lost, outcome.seconds),
         at_rewind=kept,

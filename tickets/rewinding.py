@@ -1,0 +1,96 @@
+"""What is rewound between two rounds (Renda, Frankle & Carbin 2020): where a round's networks start, by rewind.kind.
+
+| kind | the ticket's values | optimizer | steps |
+| --- | --- | --- | --- |
+| weights | those of step k | as it was at step k | k to T |
+| learning_rate | trained | fresh: its state at the end of training does not belong to step k | k to T |
+| none | trained | as it was at the end of the round before | T + (round - 1) t to T + round * t |
+
+T is `train.steps`, k `rewind.step` and t `fine_tune.steps`. The learning rate and the data order are functions of the
+step; fine-tuning goes on at the rate of step T - 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from tickets.arms import States, Tensors
+from tickets.chains import Chain
+from tickets.config import Run, TrainConfig
+from tickets.stack.networks import Stack
+from tickets.stack.schedules import learning_rate
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where the training of a round's ticket starts.
+
+    Attributes
+    ----------
+    step
+        The training step.
+    recipe
+        How it trains, up to `recipe.steps`.
+    """
+
+    step: int
+    recipe: TrainConfig
+
+    @property
+    def steps(self) -> int:
+        """How many steps it takes."""
+        return self.recipe.steps - self.step
+
+
+def position(run: Run, round: int) -> Position:
+    """Where the ticket of a round starts; in round 0 the whole schedule is trained."""
+    if round == 0:
+        return Position(0, run.train)
+    if run.rewind.kind != "none":
+        return Position(run.rewind.step, run.train)
+    assert run.fine_tune.steps is not None  # the rules of a configuration require it
+    first = run.train.steps + (round - 1) * run.fine_tune.steps
+    return Position(first, fine_tuning(run.train, first + run.fine_tune.steps))
+
+
+def fine_tuning(recipe: TrainConfig, steps: int) -> TrainConfig:
+    """The recipe at the constant learning rate of its last step, up to step `steps`."""
+    rate = learning_rate(recipe, recipe.steps - 1)
+    constant = {"learning_rate": rate, "schedule": "constant", "milestones": (), "warmup_steps": 0}
+    return recipe.model_copy(update={**constant, "steps": steps})
+
+
+def origin_values(run: Run, chain: Chain, round: int, own_mask: bool) -> tuple[Tensors, States | None]:
+    """The values that an arm's rules get as the rewound ones, and their optimizer state; None for a fresh optimizer.
+
+    Where the ticket keeps its trained values, those of pruned weights are gone: an arm with a mask of its own gets
+    theta0, untrained in every parameter and buffer, instead of a network that is trained in some places.
+    """
+    if round == 0 or not run.rewind.keeps_trained:
+        return chain.rewound, chain.optimizer
+    if own_mask:
+        return chain.theta0, None
+    return chain.rewound, chain.optimizer if run.rewind.kind == "none" else None
+
+
+def carried(run: Run, trained: Tensors, end: Stack, kept: Stack | None, place: int) -> tuple[dict[str, Tensor], dict[str, dict[str, Tensor]]] | None:
+    """What the next round's ticket starts from, if the round that has ended decides it: values, optimizer state.
+
+    Parameters
+    ----------
+    run
+        The run.
+    trained
+        The ticket's values after training.
+    end
+        The stack that it is part of, after training.
+    kept
+        The same at the rewind step, in a round that passes it.
+    place
+        The ticket's place in them.
+    """
+    if run.rewind.keeps_trained:
+        return dict(trained), end.optimizer_state(place) if run.rewind.kind == "none" else {}
+    return None if kept is None else (kept.network(place), kept.optimizer_state(place))
