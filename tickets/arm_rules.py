@@ -108,9 +108,8 @@ def apply_rules(rules: ArmRules, origin: Origin, named: str) -> tuple[dict[str, 
         _raise_any(where, _wrong_recipe(start.recipe, origin.recipe))
         start = replace(start, recipe=TrainConfig.model_validate(dict(start.recipe)))
     _raise_any(where, _wrong_start(start, origin))
-    optimizer = None if start.optimizer is None else {key: _cloned(state) for key, state in start.optimizer.items()}
     values = _cloned({name: start.values[name] for name in origin.theta0})
-    return dict(mask), replace(start, values=values, optimizer=optimizer)
+    return dict(mask), replace(start, values=values, optimizer=_cloned_states(start.optimizer))
 
 
 def _as_start(made: Start | Tensors, origin: Origin) -> Start:
@@ -142,7 +141,9 @@ def _copied(origin: Origin) -> Origin:
         mask=_cloned(origin.mask),
         theta0=_cloned(origin.theta0),
         rewound=_cloned(origin.rewound),
-        optimizer=None if origin.optimizer is None else {key: _cloned(state) for key, state in origin.optimizer.items()},
+        optimizer=None
+        if origin.optimizer is None
+        else {key: _cloned(state) for key, state in origin.optimizer.items()},
         fresh=lambda seed: _cloned(origin.fresh(seed)),
         read_trained=lambda: _cloned(origin.read_trained()),
     )
@@ -150,6 +151,10 @@ def _copied(origin: Origin) -> Origin:
 
 def _cloned(tensors: Tensors) -> dict[str, Tensor]:
     return {name: tensor.detach().clone() for name, tensor in tensors.items()}
+
+
+def _cloned_states(states: States | None) -> dict[str, dict[str, Tensor]] | None:
+    return None if states is None else {key: _cloned(state) for key, state in states.items()}
 
 
 def _wrong_masks(mask: object, origin: Origin) -> Iterator[str]:

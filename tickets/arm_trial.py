@@ -12,6 +12,7 @@ from tickets.arm_rules import ArmRules, apply_rules, is_own, rules_of
 from tickets.arms import Origin, Start
 from tickets.config import ArmConfig, Run, TrainConfig
 from tickets.errors import InputError, UserCodeError
+from tickets.rewinding import position
 from tickets.roles import FRESH_DRAW, ArmStart
 from tickets.seeds import stream
 from tickets.selection import Candidates
@@ -94,12 +95,14 @@ def try_arm(
                 f"arm {arm.label!r}: value rule {arm.entry.values!r} returned a recipe with batch_size = "
                 f"{recipe.batch_size}, must be at most {examples}, the number of training examples ({WHEN})"
             )
+    before = _steps_before(start, mask, origin, run)
     found = ArmStart(
         step=start.step,
         continues=start.continues,
-        before=_steps_before(start, mask, origin, run),
-        steps=(start.recipe or run.train).steps - start.step,
+        before=before,
+        steps=(start.recipe or origin.recipe).steps - start.step,
         dense_steps=(dense.recipe or run.train).steps - dense_step,
+        more=position(run, 1).steps if before and run.rewind.keeps_trained else 0,
     )
     recipes = tuple(recipe for recipe in dict.fromkeys((start.recipe, dense.recipe)) if recipe is not None)
     return TriedArm(found, trial.is_as_ticket(rules, origin, mask, start), reads_trained, recipes)
@@ -120,10 +123,15 @@ class _Trial:
     def origin(self, round: int, reads: list[None]) -> Origin:
         """What the rules get in a round. reads: gets an item each time that a rule reads trained values."""
         run, (one, other) = self.run, self.values
-        step = run.rewind.step if round else 0
-        rewound = one if step == 0 else moved(one, torch.Generator().manual_seed(0))
+        at = position(run, round)
         masks = self.masks if round else {name: torch.ones_like(mask) for name, mask in self.masks.items()}
         seed = stream(run.seed, 0, "score", "trial")
+        rewound = one
+        if round and run.rewind.keeps_trained and not self.arm.entry.has_own_mask:
+            rewound = self._trained_values()
+        elif round and run.rewind.restores:
+            rewound = moved(one, torch.Generator().manual_seed(0))
+        fresh = rewound is one if run.rewind.kind == "none" else run.rewind.kind == "learning_rate"
         return Origin(
             mask=masks,
             theta0=one,
@@ -133,9 +141,10 @@ class _Trial:
             stream=lambda purpose: stream(run.seed, 0, purpose, "trial"),
             parameters=self.trained,
             round=round,
-            step=step,
-            optimizer=self._state(step),
-            recipe=run.train,
+            step=at.step,
+            optimizer=None if round and fresh else self._state(at.step),
+            recipe=at.recipe,
+            train=None if at.recipe is run.train else run.train,
             read_trained=(lambda: self._read_trained(reads)) if round else lambda: one,
             candidate=lambda scope="global": self.candidates.at_start(round, 0, one, masks, scope, seed),
         )
@@ -157,6 +166,10 @@ class _Trial:
                 f"arm {self.arm.label!r}: its rules read the trained values of the round before (origin.trained), and "
                 'store.trained = "none" keeps none; write store.trained = "ticket"'
             )
+        return self._trained_values()
+
+    def _trained_values(self) -> dict[str, Tensor]:
+        """Values that stand for the trained ones of the round before."""
         values = moved(self.values[0], torch.Generator().manual_seed(1))
         return {
             name: value.masked_fill(~self.masks[name], 0.0) if name in self.masks else value
@@ -181,7 +194,8 @@ class _Trial:
         ticket = Start(origin.rewound, origin.optimizer, origin.step)
         if not is_own(rules.values) and _course(start, origin) != _course(ticket, origin):
             return False
-        drawn = entry.values == FRESH_DRAW
+        # Before any training, a fresh draw is compared with theta0; a ticket that keeps trained values is not theta0.
+        drawn = entry.values == FRESH_DRAW and not self.run.rewind.keeps_trained
         values, names = (origin.theta0, list(mask)) if drawn else (origin.rewound, list(origin.theta0))
         return all(_same(start.values[name], values[name], mask.get(name)) for name in names)
 
@@ -203,7 +217,7 @@ def _steps_before(start: Start, mask: Tensors, origin: Origin, run: Run) -> int:
             return False  # it keeps none
         return all(_same(start.values[name], values[name], kept) for name, kept in mask.items())
 
-    if run.rewind.step > 0 and are(lambda: origin.rewound):
+    if run.rewind.restores and are(lambda: origin.rewound):
         return run.rewind.step
     return run.train.steps if are(origin.read_trained) else 0
 

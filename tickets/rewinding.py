@@ -13,14 +13,17 @@ step; fine-tuning goes on at the rate of step T - 1.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from tickets.arms import States, Tensors
-from tickets.chains import Chain
 from tickets.config import Run, TrainConfig
 from tickets.stack.networks import Stack
 from tickets.stack.schedules import learning_rate
+
+if TYPE_CHECKING:
+    from tickets.chains import Chain
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,9 @@ def origin_values(run: Run, chain: Chain, round: int, own_mask: bool) -> tuple[T
     return chain.rewound, chain.optimizer if run.rewind.kind == "none" else None
 
 
-def carried(run: Run, trained: Tensors, end: Stack, kept: Stack | None, place: int) -> tuple[dict[str, Tensor], dict[str, dict[str, Tensor]]] | None:
+def carried(
+    run: Run, trained: Tensors, end: Stack, kept: Stack | None, place: int
+) -> tuple[dict[str, Tensor], dict[str, dict[str, Tensor]]] | None:
     """What the next round's ticket starts from, if the round that has ended decides it: values, optimizer state.
 
     Parameters

@@ -12,6 +12,7 @@ import numpy as np
 from tickets.density import density
 from tickets.store.arrays import Array, arm_key, encode, pack, squeeze
 from tickets.store.commit import Content, commit, json_bytes, replace_file
+from tickets.store.ends import encode_states
 from tickets.store.layout import SCHEMA_VERSION, Layout, has_own_mask, round_folder
 from tickets.store.reading import read_round_masks
 from tickets.store.records import ArmRecord, Masks, RoundRecord, Values, same_counts
@@ -115,6 +116,8 @@ def write_round(cohort: Path, record: RoundRecord) -> Path:
     if record.next_masks is not None:
         next_masks = record.next_masks
         files[Layout.NEXT_MASKS] = lambda: encode(_ticket_masks(next_masks), _shapes(_first(next_masks.values())))
+    if any(record.optimizer.values()):
+        files[Layout.OPTIMIZER] = lambda: encode_states(record.optimizer, masks)
     files[Layout.CURVES] = lambda: encode_table(record.curves, CURVES)
     files[Layout.ROUNDS] = lambda: encode_table(record.rounds, ROUNDS)
     for name, table in record.tables.items():
