@@ -47,12 +47,12 @@ _ACCURACY_MARGIN = 0.005  # 0.5 points
 _LOSS_MARGIN = 0.01  # nats an example: the right label's probability (geometric mean) changes by 1 %
 STEP_MARGIN = 0.05  # 5 % more, or fewer, steps
 
+STEPS = "steps_to_dense_loss"
+
 METRICS: Mapping[str, Metric] = {
     "early_stop_test_accuracy": Metric("test accuracy at early stop", True, _ACCURACY_MARGIN, worst=0.0, accuracy=True),
     "final_test_accuracy": Metric("test accuracy at the last step", True, _ACCURACY_MARGIN, worst=0.0, accuracy=True),
-    "steps_to_dense_loss": Metric(
-        "steps to 1.1 times the dense networks' lowest validation loss", False, STEP_MARGIN, ratio=True
-    ),
+    STEPS: Metric("steps to 1.1 times the dense networks' lowest validation loss", False, STEP_MARGIN, ratio=True),
     "early_stop_step": Metric("early-stop step", False, STEP_MARGIN, ratio=True),
     "early_stop_validation_loss": Metric("lowest validation loss", False, _LOSS_MARGIN),
     "final_test_loss": Metric("test loss at the last step", False, _LOSS_MARGIN),
@@ -154,7 +154,7 @@ def values_of(rounds: pd.DataFrame, name: str, count_as_worst: bool = False) -> 
     values = rounds[name].astype(float)
     if metric.ratio:
         values = values.where(values > 0)
-    if not count_as_worst:
+    if not count_as_worst or name == STEPS:  # of these a training that diverged has a value; without one, none counts
         return values
     worst = values.groupby(rounds["run"]).transform("min" if metric.more_is_better else "max")
     if metric.worst is None:

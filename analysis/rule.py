@@ -47,6 +47,8 @@ class Rule:
         The names and units of the run's quantities.
     loss : str
         The training loss, `train.loss`.
+    rewind : str
+        What is rewound, `rewind.kind`.
     """
 
     density: float | None = None
@@ -58,6 +60,7 @@ class Rule:
     seen: int | None = 0
     labels: Labels = CLASSIFICATION
     loss: str = "cross_entropy"
+    rewind: str = "weights"
 
 
 Rules = Mapping[str, Rule]
@@ -86,6 +89,7 @@ def rule_of(file: Mapping[str, Any]) -> Rule:
         seen=rounds_seen(file),
         labels=labels_of(file),
         loss=config.get("train", {}).get("loss", Rule.loss),
+        rewind=config.get("rewind", {}).get("kind", Rule.rewind),
     )
 
 

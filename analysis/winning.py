@@ -132,6 +132,12 @@ def _lacking(
     """Why a run allows no answer, and the remedy; "" if it allows one."""
     if densities.empty:
         return "no round after the dense one is saved"
+    if rule.rewind != "weights":
+        return (
+            f'the tickets keep their trained values (rewind.kind = "{rule.rewind}"), so none is trained in isolation '
+            "from an early state, and its steps cannot be compared with the dense network's; compare accuracies "
+            '(tickets compare), or train the campaign with rewind.kind = "weights"'
+        )
     if rounds.loc[rounds["arm"] == TICKET, "replicate"].nunique() < 2:
         return "one replicate gives no interval; raise `replicates` and give the same command again"
     if not has_accuracy(rounds):
@@ -193,7 +199,7 @@ def _context(rounds: pd.DataFrame, number: int, rule: Rule, confidence: float) -
     controls = against_controls(here[here["round"] == number], ACCURACY, confidence=confidence, rules=rules)
     return Context(
         final=dense(FINAL),
-        early_stop=dense(EARLY_STOP),
+        early_stop=dense(EARLY_STOP) if rule.rewind == "weights" else None,
         others={
             str(row["arm"]): _estimate(row, ("difference", "low", "high"))
             for row in controls.to_dict("records")

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tickets.fitting import Fitted
+from tickets.rewinding import slow_note
 from tickets.roles import steps_sentence
+from tickets.transfer import transfer_note
 
 
 def foreword(runs: Sequence[Fitted]) -> list[str]:
@@ -36,6 +38,8 @@ def _lines(one: Fitted) -> Iterator[str]:
             "labels have other shapes; arms are compared by their losses, and whether there is a winning ticket cannot "
             "be decided"
         )
+    yield from transfer_note(one)
+    yield from slow_note(one.run)
     steps = steps_sentence({"config": one.run.model_dump(mode="json"), "starts": one.trial.recorded_starts()})
     if steps:
         yield steps

@@ -19,6 +19,7 @@ from tickets.selection import Candidates
 from tickets.stack.architecture import Prunable
 from tickets.stack.workload import Workload
 from tickets.tasks import Scale
+from tickets.transfer import Transfer, transfer_of
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class ReadyRun:
         The score that it prunes by.
     candidates
         Makes the networks that scores see.
+    transfer
+        Where its masks come from, if they are another run's.
     """
 
     fitted: Fitted
@@ -47,6 +50,7 @@ class ReadyRun:
     examples: Examples
     score: Score
     candidates: Candidates
+    transfer: Transfer | None = None
 
     @property
     def run(self) -> Run:
@@ -121,4 +125,5 @@ def ready_run(fitted: Fitted, plan: Plan, device: torch.device) -> ReadyRun:
         examples=examples,
         score=score_function(fitted.run),
         candidates=Candidates(fitted.run, fitted.build, examples, device),
+        transfer=transfer_of(fitted),
     )

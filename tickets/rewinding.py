@@ -12,6 +12,7 @@ step; fine-tuning goes on at the rate of step T - 1.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ from tickets.arms import States, Tensors
 from tickets.config import Run, TrainConfig
 from tickets.stack.networks import Stack
 from tickets.stack.schedules import learning_rate
+
+SLOW = 1e-3  # of the full learning rate
 
 if TYPE_CHECKING:
     from tickets.chains import Chain
@@ -63,6 +66,17 @@ def fine_tuning(recipe: TrainConfig, steps: int) -> TrainConfig:
     rate = learning_rate(recipe, recipe.steps - 1)
     constant = {"learning_rate": rate, "schedule": "constant", "milestones": (), "warmup_steps": 0}
     return recipe.model_copy(update={**constant, "steps": steps})
+
+
+def slow_note(run: Run) -> Iterator[str]:
+    """A warning where fine-tuning goes on at a learning rate that hardly trains, as after a cosine schedule."""
+    share = learning_rate(run.train, run.train.steps - 1) / run.train.learning_rate
+    if run.rewind.kind == "none" and share < SLOW:
+        yield (
+            f'warning: rewind.kind = "none" fine-tunes at the learning rate of the last step, {share:.1g} times the '
+            f'full rate (train.schedule = "{run.train.schedule}"), at which networks hardly change; a schedule that '
+            'ends higher ("step", "constant") lets them recover'
+        )
 
 
 def origin_values(run: Run, chain: Chain, round: int, own_mask: bool) -> tuple[Tensors, States | None]:

@@ -158,8 +158,10 @@ def advance(
 
 def _next_masks(ready: ReadyRun, ticket: Network, number: int, diverged: bool) -> Tensors:
     """The masks of the round after `number`."""
-    ends = Ends(ticket.initial, ticket.trained)
     replicate = ticket.label.replicate
+    if ready.transfer is not None:
+        return ready.transfer.masks(replicate, number + 1)
+    ends = Ends(ticket.initial, ticket.trained)
     candidate = ready.candidates.after_round(number, replicate, ends, ticket.mask, ready.prunable)
     return next_masks(ready.score, candidate, ready.run.prune.score.name, diverged=diverged)
 

@@ -14,7 +14,7 @@ import pandas as pd
 from tickets.catalogue import Role
 from tickets.coverage import Coverage
 from tickets.errors import InputError, nearest
-from tickets.roles import arms_by_label, comparison_notes, role
+from tickets.roles import arms_by_label, comparison_notes, keeps_trained, role
 from tickets.store.configs import config_table
 from tickets.store.derived import with_derived
 from tickets.store.gathering import Tables
@@ -261,7 +261,8 @@ class Saved:
     def _rounds(self) -> pd.DataFrame:
         rounds, curves = self._tables.of(Layout.ROUNDS), self._curves
         # A run whose curves are damaged is left out of both tables.
-        return with_derived(rounds[rounds["run"].isin(curves["run"])].reset_index(drop=True), curves)
+        untimed = [run for run in self.runs if keeps_trained(self._files[run].get("config", {}))]
+        return with_derived(rounds[rounds["run"].isin(curves["run"])].reset_index(drop=True), curves, untimed)
 
     @cached_property
     def _curves(self) -> pd.DataFrame:
