@@ -210,8 +210,7 @@ def _growing_steps(file: Mapping[str, Any]) -> str:
     starts = arm_starts(file)
     ticket = starts["ticket"]
     groups: dict[tuple[int, int], list[str]] = {}
-    for label in arms_by_label(file["config"]):
-        start = starts[label]
+    for label, start in starts.items():
         if (start.in_all(1), start.more) != (ticket.in_all(1), ticket.more):
             groups.setdefault((start.in_all(1), start.more), []).append(label)
     others = [
@@ -220,7 +219,18 @@ def _growing_steps(file: Mapping[str, Any]) -> str:
         else f"{', '.join(names)}: {first:,} in every round"
         for (first, more), names in groups.items()
     ]
-    kind = file["config"]["rewind"]["kind"]
+    arms, kind = arms_by_label(file["config"]), file["config"]["rewind"]["kind"]
+    untrained = [
+        label
+        for label, arm in arms.items()
+        if (entry := arm_entry(arm)) is not None and entry.has_own_mask and entry.values == REWOUND
+    ]
+    if untrained:
+        others.append(
+            f"{', '.join(untrained)}: from the initial values, since the trained values of pruned weights are gone"
+        )
+    if kind == "none" and any(start.more == 0 and start.step for start in starts.values()):
+        others.append("`start = 0` gives an arm the whole schedule")
     return "; ".join(
         [
             f'training steps (rewind.kind = "{kind}": tickets keep their trained values): after round 1 the ticket has '
