@@ -210,7 +210,8 @@ def _growing_steps(file: Mapping[str, Any]) -> str:
     starts = arm_starts(file)
     ticket = starts["ticket"]
     groups: dict[tuple[int, int], list[str]] = {}
-    for label, start in starts.items():
+    for label in arms_by_label(file["config"]):
+        start = starts[label]
         if (start.in_all(1), start.more) != (ticket.in_all(1), ticket.more):
             groups.setdefault((start.in_all(1), start.more), []).append(label)
     others = [
