@@ -3,7 +3,7 @@
 A prunable tensor takes the mask of the source's tensor of the same name, which must have its shape. The output layer
 may have another one, for other classes: its mask is then drawn at random, with round(d * n) of its n weights, halves
 to even, where d is the density of the source's output layer in that round.
-Source: Morcos, Yu, Paganini & Tian 2019, "One ticket to win them all", section 3.
+Source: Morcos, Yu, Paganini & Tian, "One ticket to win them all", NeurIPS 2019.
 """
 
 from __future__ import annotations
