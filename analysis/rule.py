@@ -47,6 +47,8 @@ class Rule:
         The names and units of the run's quantities.
     loss : str
         The training loss, `train.loss`.
+    densities : tuple of float
+        What is to remain after each round, `prune.densities`; empty where the rates say it.
     rewind : str
         What is rewound, `rewind.kind`.
     """
@@ -60,6 +62,7 @@ class Rule:
     seen: int | None = 0
     labels: Labels = CLASSIFICATION
     loss: str = "cross_entropy"
+    densities: tuple[float, ...] = ()
     rewind: str = "weights"
 
 
@@ -89,6 +92,7 @@ def rule_of(file: Mapping[str, Any]) -> Rule:
         seen=rounds_seen(file),
         labels=labels_of(file),
         loss=config.get("train", {}).get("loss", Rule.loss),
+        densities=tuple(config.get("prune", {}).get("densities", ())),
         rewind=config.get("rewind", {}).get("kind", Rule.rewind),
     )
 

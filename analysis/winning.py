@@ -157,7 +157,7 @@ def _lacking(
     alike = [arm for arm in rule.controls if arm in rule.measurements]
     if alike:
         return f"{listed(alike)}: starts from the ticket's values, so is no control; name another in verdict.controls"
-    if rule.density is not None and max(densities.index) < (rule.rounds or 0) and _is_nearer(densities, rule.density):
+    if rule.density is not None and max(densities.index) < (rule.rounds or 0) and _is_nearer(densities, rule):
         return f"the round nearest to density {rule.density:g} is not trained yet"
     if STEPS not in rounds:
         return f"the rounds lack the column {STEPS}; load them with tickets.load"
@@ -167,10 +167,12 @@ def _lacking(
     return f"train longer: {short}" if short else ""
 
 
-def _is_nearer(densities: pd.Series[float], named: float) -> bool:
-    """Whether one more pruning, at the rate of the last one, would come nearer to the named density."""
+def _is_nearer(densities: pd.Series[float], rule: Rule) -> bool:
+    """Whether one more pruning, at the rate of the last one or as planned, would come nearer to the named density."""
     before, last = ([1.0, *densities.sort_index()])[-2:]
-    return last > 0 and bool(abs(np.log(last * last / before / named)) < abs(np.log(last / named)))
+    following = rule.densities[max(densities.index) :] or (last * last / before,)
+    apart = np.abs(np.log(np.array([last, *following]) / rule.density))
+    return last > 0 and bool((apart[1:] < apart[0]).any())
 
 
 def _criteria(table: pd.DataFrame, holds: str) -> list[Criterion]:

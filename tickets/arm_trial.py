@@ -12,7 +12,7 @@ from tickets.arm_rules import ArmRules, apply_rules, is_own, rules_of
 from tickets.arms import Origin, Start
 from tickets.config import ArmConfig, Run, TrainConfig
 from tickets.errors import InputError, UserCodeError
-from tickets.rewinding import position
+from tickets.rewinding import origin_values, position
 from tickets.roles import FRESH_DRAW, ArmStart
 from tickets.seeds import stream
 from tickets.selection import Candidates
@@ -126,12 +126,8 @@ class _Trial:
         at = position(run, round)
         masks = self.masks if round else {name: torch.ones_like(mask) for name, mask in self.masks.items()}
         seed = stream(run.seed, 0, "score", "trial")
-        rewound = one
-        if round and run.rewind.keeps_trained and not self.arm.entry.has_own_mask:
-            rewound = self._trained_values()
-        elif round and run.rewind.restores:
-            rewound = moved(one, torch.Generator().manual_seed(0))
-        fresh = rewound is one if run.rewind.kind == "none" else run.rewind.kind == "learning_rate"
+        own_mask, start = self.arm.entry.has_own_mask, self._started_from() if round else one
+        rewound, optimizer = origin_values(run, round, own_mask, one, start, self._state(at.step))
         return Origin(
             mask=masks,
             theta0=one,
@@ -142,12 +138,18 @@ class _Trial:
             parameters=self.trained,
             round=round,
             step=at.step,
-            optimizer=None if round and fresh else self._state(at.step),
+            optimizer=optimizer,
             recipe=at.recipe,
             train=None if at.recipe is run.train else run.train,
             read_trained=(lambda: self._read_trained(reads)) if round else lambda: one,
             candidate=lambda scope="global": self.candidates.at_start(round, 0, one, masks, scope, seed),
         )
+
+    def _started_from(self) -> Tensors:
+        """Values that stand for those that the ticket of round 1 starts from."""
+        if self.run.rewind.keeps_trained:
+            return self._trained_values()
+        return moved(self.values[0], torch.Generator().manual_seed(0)) if self.run.rewind.restores else self.values[0]
 
     def _state(self, step: int) -> dict[str, dict[str, Tensor]]:
         """An optimizer state of step `step`."""

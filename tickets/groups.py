@@ -117,7 +117,7 @@ def enter(ready: ReadyRun, chain: Chain, number: int, arm: ArmConfig, draw: int)
     """
     run, entry = ready.run, arm.entry
     at = position(run, number)
-    rewound, optimizer = origin_values(run, chain, number, entry.has_own_mask)
+    rewound, optimizer = origin_values(run, number, entry.has_own_mask, chain.theta0, chain.rewound, chain.optimizer)
     origin = Origin(
         mask=chain.masks,
         theta0=chain.theta0,

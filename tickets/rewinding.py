@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from torch import Tensor
 
@@ -24,9 +23,6 @@ from tickets.stack.networks import Stack
 from tickets.stack.schedules import learning_rate
 
 SLOW = 1e-3  # of the full learning rate
-
-if TYPE_CHECKING:
-    from tickets.chains import Chain
 
 
 @dataclass(frozen=True)
@@ -79,17 +75,30 @@ def slow_note(run: Run) -> Iterator[str]:
         )
 
 
-def origin_values(run: Run, chain: Chain, round: int, own_mask: bool) -> tuple[Tensors, States | None]:
+def origin_values(
+    run: Run, round: int, own_mask: bool, theta0: Tensors, rewound: Tensors, optimizer: States
+) -> tuple[Tensors, States | None]:
     """The values that an arm's rules get as the rewound ones, and their optimizer state; None for a fresh optimizer.
 
     Where the ticket keeps its trained values, those of pruned weights are gone: an arm with a mask of its own gets
     theta0, untrained in every parameter and buffer, instead of a network that is trained in some places.
+
+    Parameters
+    ----------
+    run
+        The run.
+    round
+        The round's number.
+    own_mask
+        Whether the arm's mask is another one than the ticket's.
+    theta0, rewound, optimizer
+        Of the chain before the round.
     """
     if round == 0 or not run.rewind.keeps_trained:
-        return chain.rewound, chain.optimizer
+        return rewound, optimizer
     if own_mask:
-        return chain.theta0, None
-    return chain.rewound, chain.optimizer if run.rewind.kind == "none" else None
+        return theta0, None
+    return rewound, optimizer if run.rewind.kind == "none" else None
 
 
 def carried(

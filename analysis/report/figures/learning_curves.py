@@ -133,7 +133,7 @@ def describe_learning_curves(data: pd.DataFrame, column: str = COLUMN, labels: L
         ends_at |= set(last["step"])
         ends = ", ".join(f"{row['arm']} {label.value_text(row['mean'])}" for row in last.to_dict("records"))
         parts.append(f"at density {here['density'].iloc[0]:.4g}: {ends}")
-    when = f"After {max(ends_at):,.0f} steps" if len(ends_at) == 1 else "At the last step of each"
+    when = f"After {max(ends_at):,.0f} steps" if len(ends_at) == 1 else "At the last step of each training"
     what = f"{capitalised(labels.heading(column))} against training step, mean over replicates"
     return f"{what}. {when}, {'; '.join(parts)}."
 
