@@ -105,20 +105,27 @@ def test_a_damaged_end_is_found(folders: dict[str, Path], tmp_path: Path) -> Non
     ]
 
 
-def test_rounds_and_arms_that_are_added_give_the_same_bits(
-    folders: dict[str, Path], contents: Any, tmp_path: Path
+@pytest.mark.parametrize("kind", ["none", "learning_rate"])
+def test_interrupted_in_the_middle_of_a_round_it_goes_on_to_the_same_bits(
+    kind: str, folders: dict[str, Path], watcher: Any, contents: Any, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    tickets.run(table("none", rounds=1), out=out)
-    tickets.run(table("none"), out=out)
-    wanted = contents(folders["none"])
-    same = {name: file for name, file in contents(out).items() if "cohort-" in name}
-    assert same == {name: wanted[name] for name in same}
-    assert len(same) > 20
-    tickets.run(table("none", arms=[*ARMS, "sign_constant"]), out=out)
+    with pytest.raises(KeyboardInterrupt):
+        tickets.run(table(kind), out=out, listener=watcher(stop=(2, 3)))
+    listener = watcher()
+    tickets.run(table(kind), out=out, listener=listener)
+    assert listener.trained == ["cohort-000/round-002"]
+    assert contents(out) == contents(folders[kind])
+
+
+def test_rounds_and_arms_that_are_added_start_where_they_must(folders: dict[str, Path], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(folders["none"], out)
+    tickets.run(table("none", rounds=3, arms=[*ARMS, "sign_constant"]), out=out)
     rounds = tickets.load(out).rounds
-    late = rounds[(rounds["arm"] == "sign_constant") & (rounds["round"] == 2)]
-    assert late["last_step"].tolist() == [STEPS + 2 * MORE] * 2
+    last = {arm: rows["last_step"].tolist() for arm, rows in rounds[rounds["replicate"] == 1].groupby("arm")}
+    assert last["ticket"] == last["sign_constant"] == [STEPS + round * MORE for round in range(4)]
+    assert last["full"] == [STEPS] * 4
     assert verify(out) == []
 
 

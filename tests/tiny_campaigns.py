@@ -7,17 +7,6 @@ VARIANTS = {
     "rewind": {"rewind": {"step": 5}, "train": {"optimizer": "sgd", "momentum": 0.9, "learning_rate": 0.1}},
     "rewind, nothing kept": {"rewind": {"step": 5}, "store": {"trained": "none"}},
     "cohorts, all kept": {"replicates": 3, "cohort_size": 2, "store": {"trained": "all", "units": True}},
-    "learning rate": {
-        "rewind": {"kind": "learning_rate", "step": 5},
-        "train": {"optimizer": "sgd", "momentum": 0.9, "learning_rate": 0.1},
-        "prune": {"densities": [0.5, 0.2]},
-    },
-    "fine-tuned": {
-        "rewind": {"kind": "none"},
-        "fine_tune": {"steps": 8},
-        "train": {"schedule": "step", "milestones": [10]},
-        "arms": ["ticket", "shuffle", "random_mask", {"name": "reinit", "label": "full", "start": 0}],
-    },
     "from the start again": {"rewind": {"step": 5}, "arms": ["ticket", {"name": "constant", "start": 0}]},
 }
 
