@@ -86,6 +86,7 @@ def _criterion(one: Criterion, rule: Rule) -> str:
         other, limit = one.name.removeprefix(BETTER_THAN), "0"
         apart = rule.other_steps.get(other, 0)
         n += f"; {other} trained {abs(apart):,} steps {'fewer' if apart < 0 else 'more'}" if apart else ""
+        n += " by round 1" if apart and rule.rewind != "weights" else ""
     return (
         f"{name}: {heading}, ticket minus {other}, {_difference(one.estimate, accuracy)} "
         f"(required: the interval above {limit}; {n}): {holds}."

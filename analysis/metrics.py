@@ -50,15 +50,15 @@ _ACCURACY_MARGIN = 0.005  # 0.5 points
 _LOSS_MARGIN = 0.01  # nats an example: the right label's probability (geometric mean) changes by 1 %
 STEP_MARGIN = 0.05  # 5 % more, or fewer, steps
 
+STEPS = "steps_to_dense_loss"
+
 METRICS: Mapping[str, Metric] = {
     "early_stop_test_accuracy": Metric("test accuracy at early stop", True, _ACCURACY_MARGIN, worst=0.0, accuracy=True),
     "final_test_accuracy": Metric("test accuracy at the last step", True, _ACCURACY_MARGIN, worst=0.0, accuracy=True),
     "untrained_test_accuracy": Metric(
         "test accuracy before training", True, _ACCURACY_MARGIN, accuracy=True, before_training=True
     ),
-    "steps_to_dense_loss": Metric(
-        "steps to 1.1 times the dense networks' lowest validation loss", False, STEP_MARGIN, ratio=True
-    ),
+    STEPS: Metric("steps to 1.1 times the dense networks' lowest validation loss", False, STEP_MARGIN, ratio=True),
     "early_stop_step": Metric("early-stop step", False, STEP_MARGIN, ratio=True),
     "early_stop_validation_loss": Metric("lowest validation loss", False, _LOSS_MARGIN),
     "final_test_loss": Metric("test loss at the last step", False, _LOSS_MARGIN),
@@ -147,8 +147,8 @@ def values_of(rounds: pd.DataFrame, name: str, count_as_worst: bool = False) -> 
         A name in `METRICS`.
     count_as_worst : bool
         Whether trainings without a value get the worst value: accuracy 0, or the lowest R2 of the run if that is below
-        0; for losses and steps the worst of the run. Nothing is filled in for `untrained_test_accuracy`. Still NaN if no training of the run has a value, unless it is an
-        accuracy and all of them diverged.
+        0; for losses and steps the worst of the run. Nothing is filled in for `untrained_test_accuracy`. Still NaN if
+        no training of the run has a value, unless it is an accuracy and all of them diverged.
 
     Raises
     ------
@@ -161,7 +161,8 @@ def values_of(rounds: pd.DataFrame, name: str, count_as_worst: bool = False) -> 
     values = rounds[name].astype(float)
     if metric.ratio:
         values = values.where(values > 0)
-    if not count_as_worst or metric.before_training:
+    # Of the steps a training that diverged has a value; without one, none counts.
+    if not count_as_worst or metric.before_training or name == STEPS:
         return values
     worst = values.groupby(rounds["run"]).transform("min" if metric.more_is_better else "max")
     if metric.worst is None:

@@ -47,6 +47,10 @@ class Rule:
         The names and units of the run's quantities.
     loss : str
         The training loss, `train.loss`.
+    densities : tuple of float
+        What is to remain after each round, `prune.densities`; empty where the rates say it.
+    rewind : str
+        What is rewound, `rewind.kind`.
     """
 
     density: float | None = None
@@ -58,6 +62,8 @@ class Rule:
     seen: int | None = 0
     labels: Labels = CLASSIFICATION
     loss: str = "cross_entropy"
+    densities: tuple[float, ...] = ()
+    rewind: str = "weights"
 
 
 Rules = Mapping[str, Rule]
@@ -86,6 +92,8 @@ def rule_of(file: Mapping[str, Any]) -> Rule:
         seen=rounds_seen(file),
         labels=labels_of(file),
         loss=config.get("train", {}).get("loss", Rule.loss),
+        densities=tuple(config.get("prune", {}).get("densities", ())),
+        rewind=config.get("rewind", {}).get("kind", Rule.rewind),
     )
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 from tickets.config.identity import IDENTITY_KEYS
 from tickets.errors import InputError, nearest
 from tickets.plurals import counted
+from tickets.roles import keeps_trained
 from tickets.store.configs import flat_config
 from tickets.store.derived import LAST_STEP, STEPS_TO_DENSE_LOSS, with_derived
 
@@ -110,8 +111,9 @@ def tune(saved: Saved, key: str, metric: str = "early_stop_test_accuracy") -> Tu
     joined = best_rounds.assign(run=best_rounds["group"]).drop(
         columns=["group", "score", LAST_STEP, STEPS_TO_DENSE_LOSS]
     )
+    untimed = {group for run, group in groups.items() if keeps_trained(configs[run])}
     return Tuned(
-        rounds=with_derived(joined, points.assign(run=points["group"]).drop(columns="group")),
+        rounds=with_derived(joined, points.assign(run=points["group"]).drop(columns="group"), untimed),
         chosen=chosen.assign(run=chosen["group"])[["run", "round", "arm", "value", "score", "of"]].reset_index(
             drop=True
         ),

@@ -132,6 +132,12 @@ def _lacking(
     """Why a run allows no answer, and the remedy; "" if it allows one."""
     if densities.empty:
         return "no round after the dense one is saved"
+    if rule.rewind != "weights":
+        return (
+            f'the tickets keep their trained values (rewind.kind = "{rule.rewind}"), so none is trained in isolation '
+            "from an early state, and its steps cannot be compared with the dense network's; compare accuracies "
+            '(tickets compare), or train the campaign with rewind.kind = "weights"'
+        )
     if rounds.loc[rounds["arm"] == TICKET, "replicate"].nunique() < 2:
         return "one replicate gives no interval; raise `replicates` and give the same command again"
     if not has_accuracy(rounds):
@@ -151,7 +157,7 @@ def _lacking(
     alike = [arm for arm in rule.controls if arm in rule.measurements]
     if alike:
         return f"{listed(alike)}: starts from the ticket's values, so is no control; name another in verdict.controls"
-    if rule.density is not None and max(densities.index) < (rule.rounds or 0) and _is_nearer(densities, rule.density):
+    if rule.density is not None and max(densities.index) < (rule.rounds or 0) and _is_nearer(densities, rule):
         return f"the round nearest to density {rule.density:g} is not trained yet"
     if STEPS not in rounds:
         return f"the rounds lack the column {STEPS}; load them with tickets.load"
@@ -161,10 +167,12 @@ def _lacking(
     return f"train longer: {short}" if short else ""
 
 
-def _is_nearer(densities: pd.Series[float], named: float) -> bool:
-    """Whether one more pruning, at the rate of the last one, would come nearer to the named density."""
+def _is_nearer(densities: pd.Series[float], rule: Rule) -> bool:
+    """Whether one more pruning, at the rate of the last one or as planned, would come nearer to the named density."""
     before, last = ([1.0, *densities.sort_index()])[-2:]
-    return last > 0 and bool(abs(np.log(last * last / before / named)) < abs(np.log(last / named)))
+    following = rule.densities[max(densities.index) :] or (last * last / before,)
+    apart = np.abs(np.log(np.array([last, *following]) / rule.density))
+    return last > 0 and bool((apart[1:] < apart[0]).any())
 
 
 def _criteria(table: pd.DataFrame, holds: str) -> list[Criterion]:
@@ -193,7 +201,7 @@ def _context(rounds: pd.DataFrame, number: int, rule: Rule, confidence: float) -
     controls = against_controls(here[here["round"] == number], ACCURACY, confidence=confidence, rules=rules)
     return Context(
         final=dense(FINAL),
-        early_stop=dense(EARLY_STOP),
+        early_stop=dense(EARLY_STOP) if rule.rewind == "weights" else None,
         others={
             str(row["arm"]): _estimate(row, ("difference", "low", "high"))
             for row in controls.to_dict("records")

@@ -51,8 +51,8 @@ def test_runs_that_a_setting_adds_to_a_folder_are_named(campaign_file, command, 
     tickets.run(file, out=out, settings=["train.steps=5"], listener=listener)
     (added,) = [path.name for path in run_folders(out) if path != before]
     assert [text for text in listener.said if text.startswith("adds")] == [
-        f"adds 1 run to the 1 run in {out}: {added}; another value of data, model, train, prune, rewind or seed makes "
-        "another run"
+        f"adds 1 run to the 1 run in {out}: {added}; another value of data, model, train, prune, rewind, "
+        "fine_tune or seed makes another run"
     ]
     # What grows is the same run, and is not said to be added.
     listener = watcher()

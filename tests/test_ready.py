@@ -7,9 +7,9 @@ import torch
 from fitted_runs import fitted
 from torch import nn
 
+from tickets.amounts import rates_by_tensor
 from tickets.planning import plan_execution
 from tickets.ready import ready_run
-from tickets.selection import rates_by_tensor
 
 CPU = torch.device("cpu")
 

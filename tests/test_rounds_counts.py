@@ -10,11 +10,11 @@ import torch
 from small_rounds import counts, of, rounds_of, setting_of
 from torch import Tensor, nn
 
+from tickets.amounts import budget_after
 from tickets.chains import first_masks
 from tickets.density import density
 from tickets.pruning import Budget
 from tickets.scores import by_tensor
-from tickets.selection import budget_after
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -11,6 +11,7 @@ from fitted_runs import fitted
 from small_rounds import CPU, assert_equal, of, play, rounds_of, setting_of, source
 
 from tickets import guard
+from tickets.amounts import planned_weights
 from tickets.catalogue import ARMS
 from tickets.chains import first_chain
 from tickets.config import ArmConfig, parse_run
@@ -23,7 +24,6 @@ from tickets.narrower import narrower, with_widths
 from tickets.planning import plan_execution
 from tickets.ready import ReadyRun, ready_run
 from tickets.seeds import stream
-from tickets.small_dense import weights_left
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -43,7 +43,7 @@ def test_what_the_ticket_will_have_left_is_known_before_it_is_trained(prune: dic
     setting = run_of(prune=prune)
     trained = [of(result, "ticket").mask for result in rounds_of(setting, 3)]
     left = [sum(int(kept.sum()) for kept in mask.values()) for mask in trained]
-    assert weights_left(setting.run, setting.prunable) == left
+    assert planned_weights(setting.run, setting.prunable) == tuple(left)
     assert setting.fitted.small_dense is not None
     assert [one.left for one in setting.fitted.small_dense.rounds] == left
     for one in setting.fitted.small_dense.rounds:
@@ -143,7 +143,7 @@ def test_a_density_that_no_network_of_the_family_has_is_refused_with_all_others_
     """146, 73, 37, 19, 10, 5, 2 weights: widths of 1 have 10 + 1 + 3 = 14, so that rounds 4 to 6 have too few."""
     table = {"name": "x", "data": "digits", "model": {"name": "mlp", "widths": [8, 6]}, "rounds": 6}
     run = parse_run({**table, "arms": ["ticket", "small_dense"], "prune": {"rate": 0.5}, "train": {"batch_size": 99}})
-    left = weights_left(run, setting_of().prunable)
+    left = planned_weights(run, setting_of().prunable)
     assert left[3] >= 14 > left[4]
     with pytest.raises(InputError) as caught:
         fit(run, source())

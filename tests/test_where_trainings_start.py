@@ -46,6 +46,12 @@ def test_the_catalogues_starts_are_those_that_old_runs_are_judged_by() -> None:
     arms = tuple(name for name in ARMS if name != "ticket") + tuple(
         {"name": name, "label": f"{name}_0", "start": 0} for name in ARMS if name != "ticket"
     )
-    for step in (0, 30):
-        one = fitted("mlp", arms, train={"batch_size": 8, "steps": 100}, rewind={"step": step})
+    kinds: tuple[dict[str, Any], ...] = (
+        {"rewind": {"step": 0}},
+        {"rewind": {"step": 30}},
+        {"rewind": {"kind": "learning_rate", "step": 30}},
+        {"rewind": {"kind": "none"}, "fine_tune": {"steps": 40}},
+    )
+    for kind in kinds:
+        one = fitted("mlp", arms, train={"batch_size": 8, "steps": 100}, **kind)
         assert one.trial.starts == arm_starts({"config": one.run.model_dump(mode="json")})

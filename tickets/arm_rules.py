@@ -108,9 +108,9 @@ def apply_rules(rules: ArmRules, origin: Origin, named: str) -> tuple[dict[str, 
         _raise_any(where, _wrong_recipe(start.recipe, origin.recipe, rules.train))
         start = replace(start, recipe=TrainConfig.model_validate(dict(start.recipe)))
     _raise_any(where, _wrong_start(start, origin))
-    optimizer = None if start.optimizer is None else {key: _cloned(state) for key, state in start.optimizer.items()}
     values = _cloned({name: start.values[name] for name in origin.theta0})
-    return dict(mask), _as_trained(replace(start, values=values, optimizer=optimizer), rules, origin)
+    start = replace(start, values=values, optimizer=_cloned_states(start.optimizer))
+    return dict(mask), _as_trained(start, rules, origin)
 
 
 def _as_trained(start: Start, rules: ArmRules, origin: Origin) -> Start:
@@ -147,7 +147,9 @@ def _copied(origin: Origin) -> Origin:
         mask=_cloned(origin.mask),
         theta0=_cloned(origin.theta0),
         rewound=_cloned(origin.rewound),
-        optimizer={state: _cloned(tensors) for state, tensors in origin.optimizer.items()},
+        optimizer=None
+        if origin.optimizer is None
+        else {key: _cloned(state) for key, state in origin.optimizer.items()},
         fresh=lambda seed: _cloned(origin.fresh(seed)),
         read_trained=lambda: _cloned(origin.read_trained()),
     )
@@ -155,6 +157,10 @@ def _copied(origin: Origin) -> Origin:
 
 def _cloned(tensors: Tensors) -> dict[str, Tensor]:
     return {name: tensor.detach().clone() for name, tensor in tensors.items()}
+
+
+def _cloned_states(states: States | None) -> dict[str, dict[str, Tensor]] | None:
+    return None if states is None else {key: _cloned(state) for key, state in states.items()}
 
 
 def _wrong_masks(mask: object, origin: Origin) -> Iterator[str]:
@@ -208,7 +214,8 @@ def _wrong_values(values: object, origin: Origin, diverged: Callable[[], bool]) 
 
 def _diverged(origin: Origin) -> bool:
     """Whether a training that the values may come from left NaN."""
-    given = [*origin.rewound.values(), *(value for state in origin.optimizer.values() for value in state.values())]
+    states = (origin.optimizer or {}).values()
+    given = [*origin.rewound.values(), *(value for state in states for value in state.values())]
     if any(bool(tensor.isnan().any()) for tensor in given):
         return True
     try:

@@ -12,6 +12,7 @@ from tickets.arm_rules import ArmRules, apply_rules, is_own, rules_of
 from tickets.arms import Origin, Start
 from tickets.config import ArmConfig, Run, TrainConfig, recipe_of
 from tickets.errors import InputError, UserCodeError
+from tickets.rewinding import origin_values, position
 from tickets.roles import FRESH, ArmStart
 from tickets.seeds import stream
 from tickets.selection import Candidates
@@ -92,12 +93,14 @@ def try_arm(
     for recipe in (start.recipe, dense.recipe):
         if recipe is not None and recipe.batch_size > examples and recipe.batch_size != run.train.batch_size:
             raise _too_large(run, arm, recipe.batch_size, examples)
+    before = _steps_before(start, mask, origin, run)
     found = ArmStart(
         step=start.step,
         continues=start.continues,
-        before=_steps_before(start, mask, origin, run),
-        steps=(start.recipe or run.train).steps - start.step,
+        before=before,
+        steps=(start.recipe or origin.recipe).steps - start.step,
         dense_steps=(dense.recipe or run.train).steps - dense_step,
+        more=position(run, 1).steps if before and run.rewind.keeps_trained else 0,
     )
     recipes = tuple(recipe for recipe in dict.fromkeys((start.recipe, dense.recipe)) if recipe is not None)
     return TriedArm(found, trial.is_as_ticket(rules, origin, mask, start), reads_trained, recipes)
@@ -134,10 +137,12 @@ class _Trial:
     def origin(self, round: int, reads: list[None]) -> Origin:
         """What the rules get in a round. reads: gets an item each time that a rule reads trained values."""
         run, (one, other) = self.run, self.values
-        step = run.rewind.step if round else 0
-        rewound = one if step == 0 else moved(one, torch.Generator().manual_seed(0))
+        train = recipe_of(run.train, self.arm)
+        at = position(run, round, train)
         masks = self.masks if round else {name: torch.ones_like(mask) for name, mask in self.masks.items()}
         seed = stream(run.seed, 0, "score", "trial")
+        own_mask, start = self.arm.entry.has_own_mask, self._started_from() if round else one
+        rewound, optimizer = origin_values(run, round, own_mask, one, start, self._state(at.step))
         return Origin(
             mask=masks,
             theta0=one,
@@ -147,14 +152,21 @@ class _Trial:
             stream=lambda purpose: stream(run.seed, 0, purpose, "trial"),
             parameters=self.trained,
             round=round,
-            step=step,
-            optimizer=self._state(step),
-            recipe=recipe_of(run.train, self.arm),
+            step=at.step,
+            optimizer=optimizer,
+            recipe=at.recipe,
+            train=None if at.recipe is train else train,
             read_trained=(lambda: self._read_trained(reads)) if round else lambda: one,
             candidate=lambda scope="global", inverted=False: self.candidates.at_start(
                 round, 0, one, masks, scope, seed, inverted
             ),
         )
+
+    def _started_from(self) -> Tensors:
+        """Values that stand for those that the ticket of round 1 starts from."""
+        if self.run.rewind.keeps_trained:
+            return self._trained_values()
+        return moved(self.values[0], torch.Generator().manual_seed(0)) if self.run.rewind.restores else self.values[0]
 
     def _state(self, step: int) -> dict[str, dict[str, Tensor]]:
         """An optimizer state of step `step`."""
@@ -173,6 +185,10 @@ class _Trial:
                 f"arm {self.arm.label!r}: its rules read the trained values of the round before (origin.trained), and "
                 'store.trained = "none" keeps none; write store.trained = "ticket"'
             )
+        return self._trained_values()
+
+    def _trained_values(self) -> dict[str, Tensor]:
+        """Values that stand for the trained ones of the round before."""
         values = moved(self.values[0], torch.Generator().manual_seed(1))
         return {
             name: value.masked_fill(~self.masks[name], 0.0) if name in self.masks else value
@@ -198,7 +214,8 @@ class _Trial:
         own = not is_own(rules.values) or bool(rules.train)
         if own and _course(start, self.run.train) != _course(ticket, self.run.train):
             return False
-        drawn = entry.values in FRESH
+        # Before any training, a fresh draw is compared with theta0; a ticket that keeps trained values is not theta0.
+        drawn = entry.values in FRESH and not self.run.rewind.keeps_trained
         values, names = (origin.theta0, list(mask)) if drawn else (origin.rewound, list(origin.theta0))
         return all(_same(start.values[name], values[name], mask.get(name)) for name in names)
 
@@ -220,7 +237,7 @@ def _steps_before(start: Start, mask: Tensors, origin: Origin, run: Run) -> int:
             return False  # it keeps none
         return all(_same(start.values[name], values[name], kept) for name, kept in mask.items())
 
-    if run.rewind.step > 0 and are(lambda: origin.rewound):
+    if run.rewind.restores and are(lambda: origin.rewound):
         return run.rewind.step
     return run.train.steps if are(origin.read_trained) else 0
 

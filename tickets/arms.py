@@ -38,8 +38,8 @@ class Start:
     step
         The training step to start at, 0 to `recipe.steps - 1`. Learning rate schedule and data order start there.
     recipe
-        How the network is trained; None for the arm's recipe, `Origin.recipe`. Another recipe must agree with the keys
-        of `train` that the campaign file gives the arm.
+        How the network is trained; None for the ticket's way with the arm's own keys, `Origin.recipe`. Another recipe
+        must agree with the keys of `train` that the campaign file gives the arm.
     learning
         How the mask is learned; None for a mask that stays. No user-defined rule has it. The values then stay as they
         are, and those of weights that the mask leaves out matter too; the mask only says how many weights are kept.
@@ -79,7 +79,9 @@ class Origin:
     theta0
         Every parameter and buffer before any training, unmasked.
     rewound
-        The same at the rewind step; theta0 itself where that step is 0, and in round 0.
+        What the ticket starts from: the same at the rewind step; theta0 itself where that step is 0, and in round 0.
+        With ``rewind.kind = "learning_rate"`` or ``"none"`` the trained values of the round before instead; an arm with
+        a mask of its own then gets theta0, since the trained values of pruned weights are gone.
     biases
         The names of the bias parameters.
     fresh
@@ -92,11 +94,15 @@ class Origin:
     round
         The round's number; 0 is the dense round.
     step
-        The rewind step; 0 in round 0, which has the whole schedule.
+        The step at which the ticket starts: the rewind step, or where the round before ended in fine-tuning
+        (``rewind.kind = "none"``); 0 in round 0, which has the whole schedule.
     optimizer
-        The optimizer's state at that step, by state and parameter; empty where the step is 0.
+        The optimizer's state of `rewound`, by state and parameter; empty where the step is 0. None: a fresh optimizer.
     recipe
-        How the arm is trained: the run's `train`, with the arm's own keys in their place.
+        How the arm is trained: the run's `train` with the arm's own keys in their place; in fine-tuning, the same at
+        its last learning rate.
+    train
+        The same with the whole schedule, for ``start = 0``, where that is not `recipe`; None where it is.
     read_trained
         Reads what `trained` returns.
     candidate
@@ -115,8 +121,9 @@ class Origin:
     parameters: tuple[str, ...] = ()
     round: int = 0
     step: int = 0
-    optimizer: States = field(default_factory=dict)
+    optimizer: States | None = field(default_factory=dict)
     recipe: TrainConfig = field(default_factory=TrainConfig)
+    train: TrainConfig | None = None
     read_trained: Callable[[], Tensors] = _nothing_trained
     candidate: Callable[..., Candidate] = _no_candidate
 
@@ -149,16 +156,16 @@ def rewound(origin: Origin, mask: Tensors, *, start: Zero | None = None) -> Star
     """The values of the rewind step (Frankle & Carbin 2019; Frankle et al. 2020 for steps past 0).
 
     The training continues there, with the optimizer state of that step. With ``start = 0`` the same values have the
-    whole schedule, with a fresh optimizer.
+    whole schedule, with a fresh optimizer. Where a ticket keeps its trained values, see tickets/rewinding.py.
     """
     if start == 0:
-        return Start(dict(origin.rewound), None, 0)
+        return Start(dict(origin.rewound), None, 0, origin.train)
     return Start(dict(origin.rewound), origin.optimizer, origin.step)
 
 
 def fresh_draw(origin: Origin, mask: Tensors, *, start: Zero | None = None) -> Start:
     """Another draw from the model's own initial distribution (Frankle & Carbin 2019, "random reinitialization")."""
-    return _untrained(origin, origin.fresh(origin.stream("fresh_draw")), start)
+    return untrained(origin, origin.fresh(origin.stream("fresh_draw")), start)
 
 
 def shuffled(origin: Origin, mask: Tensors, *, start: Zero | None = None) -> Start:
@@ -169,7 +176,7 @@ def shuffled(origin: Origin, mask: Tensors, *, start: Zero | None = None) -> Sta
         survivors = values[name][kept]
         values[name] = values[name].clone()
         values[name][kept] = survivors[torch.randperm(survivors.numel(), generator=generator)]
-    return _untrained(origin, values, start)
+    return untrained(origin, values, start)
 
 
 def constant(
@@ -182,7 +189,7 @@ def constant(
 ) -> Start:
     """Every weight is `value`. With biases of 0, only the mask distinguishes two units of a layer."""
     weights = {name: torch.full_like(origin.theta0[name], value) for name in mask}
-    return _untrained(origin, {**_beside(origin, biases), **weights}, start)
+    return untrained(origin, {**_beside(origin, biases), **weights}, start)
 
 
 def sign_constant(
@@ -190,7 +197,7 @@ def sign_constant(
 ) -> Start:
     """sign(theta0) times the standard deviation of that tensor's dense theta0 (Zhou et al. 2019, "constant")."""
     weights = {name: origin.theta0[name].sign() * _spread(origin.theta0[name]) for name in mask}
-    return _untrained(origin, {**_beside(origin, biases), **weights}, start)
+    return untrained(origin, {**_beside(origin, biases), **weights}, start)
 
 
 def random_sign_constant(
@@ -200,12 +207,12 @@ def random_sign_constant(
     generator = torch.Generator().manual_seed(origin.stream("random_sign"))
     signs = {name: torch.randint(2, kept.shape, generator=generator) * 2.0 - 1.0 for name, kept in mask.items()}
     weights = {name: signs[name] * _spread(origin.theta0[name]) for name in mask}
-    return _untrained(origin, {**_beside(origin, biases), **weights}, start)
+    return untrained(origin, {**_beside(origin, biases), **weights}, start)
 
 
-def _untrained(origin: Origin, values: Tensors, start: int | None) -> Start:
-    """Values with a fresh optimizer, at the rewind step unless the arm says `start = 0`."""
-    return Start(values, None, origin.step if start is None else start)
+def untrained(origin: Origin, values: Tensors, start: int | None) -> Start:
+    """Values with a fresh optimizer, at the ticket's step unless the arm says `start = 0`."""
+    return Start(values, None, origin.step) if start is None else Start(values, None, start, origin.train)
 
 
 def _beside(origin: Origin, biases: str) -> dict[str, Tensor]:

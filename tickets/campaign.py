@@ -218,7 +218,7 @@ def _added(folder: Path, runs: Mapping[str, Run]) -> Iterator[str]:
     if there and added:
         yield (
             f"adds {counted(len(added), 'run')} to the {counted(len(there), 'run')} in {folder}: {', '.join(added)}; "
-            "another value of data, model, train, prune, rewind or seed makes another run"
+            "another value of data, model, train, prune, rewind, fine_tune or seed makes another run"
         )
 
 

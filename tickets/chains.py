@@ -23,9 +23,11 @@ class Chain:
     theta0
         Every parameter and buffer before any training.
     rewound
-        The same at the rewind step; theta0 until round 0 has passed that step.
+        What the round's ticket starts from, unmasked: the same at the rewind step, theta0 until round 0 has passed it.
+        Where a ticket keeps its trained values (`rewind.kind`): the trained values of the round before, 0 where its
+        mask pruned; theta0 in round 0.
     optimizer
-        The optimizer's state at the rewind step, by state and parameter.
+        The optimizer's state that goes with them, by state and parameter; empty for a fresh one.
     masks
         The round's masks of the prunable tensors, bool.
     diverged

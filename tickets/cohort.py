@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from tickets.chains import Chain, first_chain, first_masks
-from tickets.config import ArmConfig, Run
+from tickets.config import ArmConfig, RewindConfig, Run
 from tickets.density import density
 from tickets.listener import RoundDone
 from tickets.probes import Probe, record_of
@@ -34,6 +34,8 @@ from tickets.store import (
     arm_options,
     check_tables,
     cohort_folder,
+    read_end_states,
+    read_manifest,
     read_next_masks,
     read_optimizer,
     read_round_table,
@@ -99,7 +101,7 @@ def train_cohort(
         earlier = Stored(folder, plan, context_of(ready)).networks
         result = train_round(ready, work.run_id, chains, plan.number, _wanted(work.run, plan), tick, earlier)
         check_tables(work.folder, result.tables, record_of(ready.probes))
-        if plan.number == 0 and plan.part == 0 and work.run.rewind.step > 0:
+        if plan.number == 0 and plan.part == 0 and work.run.rewind.restores:
             _commit_rewind(folder, result.chains)
         committed = write_round(folder, _record(work, plan, chains, result, ready.probes))
         seconds = float(result.rounds["seconds"].sum())
@@ -145,13 +147,10 @@ def _wanted(run: Run, plan: RoundPlan) -> list[tuple[ArmConfig, int]]:
 def _chains(ready: ReadyRun, folder: Path, number: int) -> tuple[Chain, ...]:
     """The cohort's replicates before a round, from what is committed."""
     theta0 = read_values(folder / Layout.INITIAL)
-    rewinds = number > 0 and ready.run.rewind.step > 0
-    rewound = read_values(folder / Layout.REWIND) if rewinds else theta0
-    states = read_optimizer(folder / Layout.REWIND) if rewinds else {}
-    before = round_folder(folder, number - 1)
+    before, files = round_folder(folder, number - 1), Committed()
+    rewound, states = _started_from(ready.run.rewind, folder, before, files) if number > 0 else (theta0, {})
     masks = read_next_masks(before) if number > 0 else {}
     lost: set[int] = set()
-    files = Committed()
     if number > 0:
         table = read_round_table(before)
         lost = set(table.loc[(table["arm"] == Layout.TICKET) & table["diverged"], "replicate"])
@@ -159,7 +158,7 @@ def _chains(ready: ReadyRun, folder: Path, number: int) -> tuple[Chain, ...]:
         Chain(
             replicate=replicate,
             theta0=_tensors(values),
-            rewound=_tensors(rewound[replicate]),
+            rewound=_tensors(rewound.get(replicate, values)),
             optimizer=_by_state(_tensors(states.get(replicate, {}))),
             masks=_tensors(masks[replicate]) if masks else first_masks(ready),
             diverged=replicate in lost,
@@ -167,6 +166,19 @@ def _chains(ready: ReadyRun, folder: Path, number: int) -> tuple[Chain, ...]:
         )
         for replicate, values in theta0.items()
     )
+
+
+def _started_from(
+    rewind: RewindConfig, folder: Path, before: Path, files: Committed
+) -> tuple[Mapping[int, Arrays], Mapping[int, Arrays]]:
+    """What the tickets after a committed round start from, by replicate: values, if not theta0; optimizer states."""
+    if rewind.keeps_trained:
+        replicates = read_manifest(before)["replicates"]
+        states = read_end_states(before) if rewind.kind == "none" else {}
+        return {replicate: read_trained(files, before, replicate) for replicate in replicates}, states
+    if rewind.restores:
+        return read_values(folder / Layout.REWIND), read_optimizer(folder / Layout.REWIND)
+    return {}, {}
 
 
 def _reader(files: Committed, folder: Path, replicate: int) -> Callable[[], Tensors]:
@@ -212,8 +224,16 @@ def _record(
         tables=result.tables,
         probes=record_of(probes),
         next_masks={chain.replicate: _arrays(chain.masks) for chain in result.chains} if is_whole else None,
+        optimizer=_end_states(work.run, result.chains) if is_whole else {},
         extra={"arm_options": arm_options(work.run.arms), **work.made_with},
     )
+
+
+def _end_states(run: Run, chains: Sequence[Chain]) -> dict[int, Arrays]:
+    """Where the optimizers of the tickets ended, if the next round goes on with them."""
+    if run.rewind.kind != "none":
+        return {}
+    return {chain.replicate: _arrays(_by_parameter(chain.optimizer)) for chain in chains}
 
 
 def _commit_rewind(folder: Path, chains: Sequence[Chain]) -> None:

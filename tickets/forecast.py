@@ -16,6 +16,7 @@ from tickets.planning import memory_needed, networks_in_lockstep
 from tickets.preparation import Prepared, module_folders, prepare
 from tickets.process_state import one_campaign_at_a_time, standard_state
 from tickets.store import CohortPlan, left_over, load, networks_of, run_folders, survey, wanted_arms
+from tickets.transfer import expected_densities
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Forecast:
         The run's id.
     replicates, rounds
         The numbers that the campaign asks for; round 0 counts.
+    densities
+        The density of each round, from round 0 on.
     arms
         The number of draws by arm.
     trainings
@@ -59,6 +62,7 @@ class Forecast:
     run: str
     replicates: int
     rounds: int
+    densities: tuple[float, ...]
     arms: Mapping[str, int]
     trainings: int
     wanted: int
@@ -116,6 +120,7 @@ def _of_run(ready: Prepared, name: str, beside: int) -> Forecast:
         run=name,
         replicates=run.replicates,
         rounds=run.rounds + 1,
+        densities=expected_densities(fitted),
         arms=_draws(wanted_arms(run)),
         trainings=trainings,
         wanted=run.replicates * (run.rounds + 1) * len(wanted_arms(run)),

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tickets.fitting import Fitted
+from tickets.rewinding import slow_note
 from tickets.roles import recipe_sentences, small_dense_sentence, steps_sentence
+from tickets.transfer import transfer_note
 
 
 def foreword(runs: Sequence[Fitted]) -> list[str]:
@@ -36,6 +38,8 @@ def _lines(one: Fitted) -> Iterator[str]:
             "labels have other shapes; arms are compared by their losses, and whether there is a winning ticket cannot "
             "be decided"
         )
+    yield from transfer_note(one)
+    yield from slow_note(one.run)
     file = {"config": one.run.model_dump(mode="json"), "starts": one.trial.recorded_starts()}
     if one.small_dense is not None:
         file["small_dense"] = one.small_dense.as_json()

@@ -23,6 +23,7 @@ from tickets.narrower import narrower, origin_of
 from tickets.probes.measuring import Measurements
 from tickets.process_state import settings_kept
 from tickets.ready import ReadyRun
+from tickets.rewinding import origin_values, position
 from tickets.seeds import stream
 from tickets.stack.feed import NetworkSeeds
 from tickets.stack.networks import Stack, Tensors, stack_networks
@@ -146,18 +147,22 @@ def enter(ready: ReadyRun, chain: Chain, number: int, arm: ArmConfig, draw: int)
         If a rule returns what it must not.
     """
     run, entry = ready.run, arm.entry
+    train = recipe_of(run.train, arm)
+    at = position(run, number, train)
+    rewound, optimizer = origin_values(run, number, entry.has_own_mask, chain.theta0, chain.rewound, chain.optimizer)
     origin = Origin(
         mask=chain.masks,
         theta0=chain.theta0,
-        rewound=chain.rewound,
+        rewound=rewound,
         biases=ready.biases,
         fresh=ready.fresh,
         stream=lambda purpose: stream(run.seed, chain.replicate, purpose, number, draw),
         parameters=ready.parameters,
         round=number,
-        step=run.rewind.step if number else 0,
-        optimizer=chain.optimizer,
-        recipe=recipe_of(run.train, arm),
+        step=at.step,
+        optimizer=optimizer,
+        recipe=at.recipe,
+        train=None if at.recipe is train else train,
         read_trained=chain.read_trained or (lambda: chain.theta0),
         candidate=lambda scope="global", inverted=False: ready.candidates.at_start(
             number,
@@ -173,6 +178,8 @@ def enter(ready: ReadyRun, chain: Chain, number: int, arm: ArmConfig, draw: int)
     if small is not None:
         origin = origin_of(small, origin)
     mask, start = apply_rules(rules_of(arm), origin, f"arm {arm.label!r}, round {number}, replicate {chain.replicate}")
+    if start.recipe is None and at.recipe is not run.train:
+        start = replace(start, recipe=at.recipe)
     # A narrower network is compared at the round's density, which it has nearly.
     label = Label(chain.replicate, number, density(chain.masks if small else mask), arm.label, draw)
     return Entry(label, arm.name, chain, mask, start, entry.pruned, entry.own_order, small)
@@ -245,7 +252,7 @@ def train_group(
         lanes=lanes,
         networks_at_once=1 if group.learning is not None and plan.has_own_modules else plan.networks_at_once,
         chunk=strategy_named(strategy).chunk(replace(ready.workload, recipe=group.recipe), at_once),
-        keep_step=run.rewind.step if number == 0 and run.rewind.step > 0 and has_ticket else None,
+        keep_step=run.rewind.step if number == 0 and run.rewind.restores and has_ticket else None,
         # Probes compare networks of one architecture.
         observe=None
         if group.narrower

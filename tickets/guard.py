@@ -78,14 +78,15 @@ def _with_narrowest(fitted: Fitted, plan: Plan, device: torch.device, workers: i
     small, compared = fitted.small_dense, plan.compared or {}
     if small is None or "small_dense" in compared:
         return plan
-    narrowest = with_widths(fitted, small.family, small.rounds[-1].widths)
+    widths = small.rounds[-1].widths if small.rounds else (1,) * len(small.family.widths)
+    narrowest = with_widths(fitted, small.family, widths)
     # All of its weights are left, so that no strategy takes over.
     found = _guarded(narrowest, replace(plan, takes_over={}, compared=None), device, workers, "zero")
     if found.strategy != plan.strategy:
         if begun:
             raise InputError(
                 f"arm small_dense: {plan.strategy}, with which this run began, does not train a network with hidden "
-                f"widths {list(small.rounds[-1].widths)} as a plain PyTorch loop does; train the campaign with this "
+                f"widths {list(widths)} as a plain PyTorch loop does; train the campaign with this "
                 "arm in another folder (--out)"
             )
         plan = _guarded(fitted, plan_execution(fitted, device, workers, found.strategy), device, workers, "zero")

@@ -108,4 +108,5 @@ def origin_of(ready: ReadyRun, origin: Origin) -> Origin:
         round=origin.round,
         step=origin.step,
         recipe=origin.recipe,
+        train=origin.train,
     )

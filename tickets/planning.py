@@ -260,7 +260,7 @@ def _cohort_size(run: Run) -> int:
 
 
 def _held_by_a_round(fitted: Fitted, workload: Workload) -> int:
-    run, rewinds = fitted.run, fitted.run.rewind.step > 0
+    run, rewinds = fitted.run, fitted.run.rewind.restores or fitted.run.rewind.keeps_trained
     held = max(
         round_bytes(one.sizes, _cohort_size(run), workload.networks, rounds=run.rounds, rewinds=rewinds)
         for one in _by_recipe(fitted, workload)

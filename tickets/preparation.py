@@ -21,6 +21,7 @@ from tickets.network import Continued
 from tickets.planning import Plan
 from tickets.process_state import standard_state
 from tickets.store import CohortPlan, missing
+from tickets.transfer import check_transfer
 
 DEFAULT_FOLDER = Path("runs/saved")
 
@@ -140,6 +141,7 @@ def _prepared(
         with problems.collected():
             todo[name] = missing(one.run, folder / name)  # raises for arms that were trained with other options
             check_trained(folder / name, one, todo[name])
+            check_transfer(folder / name, one, todo[name])
     sharing = max(1, min(workers, sum(map(len, todo.values()))))
     problems.raise_any()
     plans = plan_all(folder, fitted, placed, sharing, problems)

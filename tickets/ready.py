@@ -19,6 +19,7 @@ from tickets.selection import Candidates
 from tickets.stack.architecture import Prunable
 from tickets.stack.workload import Workload
 from tickets.tasks import Scale
+from tickets.transfer import Transfer, transfer_of
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class ReadyRun:
         Makes the networks that scores see.
     narrower
         By hidden widths, the run with the narrower networks of the arm `small_dense`, as they are made.
+    transfer
+        Where its masks come from, if they are another run's.
     """
 
     fitted: Fitted
@@ -49,6 +52,7 @@ class ReadyRun:
     examples: Examples
     score: Score
     candidates: Candidates
+    transfer: Transfer | None = None
     narrower: dict[tuple[int, ...], ReadyRun] = field(default_factory=dict)
 
     @property
@@ -124,4 +128,5 @@ def ready_run(fitted: Fitted, plan: Plan, device: torch.device) -> ReadyRun:
         examples=examples,
         score=score_function(fitted.run),
         candidates=Candidates(fitted.run, fitted.build, examples, device),
+        transfer=transfer_of(fitted),
     )

@@ -14,6 +14,7 @@ from tickets.listener import Listener, Note
 from tickets.network import Continued
 from tickets.planning import Plan
 from tickets.store import Layout, append_event, register, replace_file, rounds_committed, write_run
+from tickets.transfer import transfer_record
 
 
 def record_campaign(folder: Path, campaign: Campaign) -> None:
@@ -85,6 +86,7 @@ def record_run(
         "execution": plan.record(),
         "began_with": network.record,
         **({} if fitted.scale.accuracy == "accuracy" else {"accuracy": fitted.scale.accuracy}),
+        **transfer_record(fitted, saved),
         "coverage": fitted.coverage.as_json(),
         **({} if fitted.small_dense is None else {"small_dense": _small_dense(fitted, plan)}),
         "like_ticket": list(fitted.trial.like_ticket),

@@ -169,7 +169,9 @@ def reference(fitted: Fitted, device: torch.device, pruned: Pruned = "zero") -> 
                 "generator of its own (draw with torch's functions)",
             )
         )
-    at = 1 if fitted.run.rewind.step > 0 else len(wanted.stacks) - 1  # the step from which a run resumes
+    rewind = fitted.run.rewind
+    goes_on = rewind.step > 0 or rewind.keeps_trained  # a ticket's training goes on from trained values
+    at = 1 if goes_on else len(wanted.stacks) - 1  # the step from which a run resumes
     anew = trial.course(Plain, fitted.build, start=wanted.stacks[at])
     gap = _unlike(anew, replace(wanted, stacks=wanted.stacks[at:]), device)
     if gap is not None:
@@ -181,7 +183,7 @@ def reference(fitted: Fitted, device: torch.device, pruned: Pruned = "zero") -> 
                 "from (use register_buffer)",
             )
         )
-    if wanted.counted and fitted.run.rewind.step > 0:
+    if wanted.counted and goes_on:
         name = ", ".join(wanted.counted)
         raise InputError(
             refusal(

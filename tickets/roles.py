@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from tickets.catalogue import ARMS, Role, arm_entry
@@ -125,6 +125,9 @@ class ArmStart:
         How many steps they train after round 0.
     dense_steps
         How many steps they train in round 0.
+    more
+        By how many steps `before` grows with each round after the first: the values are those of a ticket that keeps
+        its trained values from round to round.
     """
 
     step: int
@@ -132,6 +135,15 @@ class ArmStart:
     before: int
     steps: int
     dense_steps: int
+    more: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """As run.json holds it."""
+        return {key: value for key, value in asdict(self).items() if key != "more" or value}
+
+    def in_all(self, round: int) -> int:
+        """How many training steps its networks have had in all when a round ends."""
+        return self.dense_steps if round == 0 else self.before + (round - 1) * self.more + self.steps
 
 
 def arm_starts(file: Mapping[str, Any]) -> dict[str, ArmStart]:
@@ -151,7 +163,20 @@ def _catalogue_start(config: Mapping[str, Any], arm: Mapping[str, Any]) -> ArmSt
     steps = int({**config["train"], **own_train(arm)}["steps"])
     rewind = int(config.get("rewind", {}).get("step", 0))
     is_rewound = entry is not None and entry.values == REWOUND
-    step = 0 if arm.get("start") == 0 or (entry is not None and entry.learned) else rewind
+    kind = config.get("rewind", {}).get("kind", "weights")
+    whole = arm.get("start") == 0 or (entry is not None and entry.learned)
+    if kind != "weights":
+        is_rewound = is_rewound and entry is not None and not entry.has_own_mask
+    if kind == "none":
+        dense, each = int(config["train"]["steps"]), int(config["fine_tune"]["steps"])
+        own = (0, steps) if whole else (dense, each)
+        before, more = (dense, each) if is_rewound else (0, 0)
+        return ArmStart(own[0], is_rewound and not whole, before, own[1], steps, more)
+    step = 0 if whole else rewind
+    if kind == "learning_rate":
+        dense = int(config["train"]["steps"])
+        before, more = (dense, dense - rewind) if is_rewound else (0, 0)
+        return ArmStart(step, False, before, steps - step, steps, more)
     return ArmStart(step, is_rewound and step > 0, rewind if is_rewound else 0, steps - step, steps)
 
 
@@ -172,7 +197,7 @@ def trained_steps(file: Mapping[str, Any], arm: str, round: int = 1) -> int:
         0: every arm has the whole schedule.
     """
     start = arm_starts(file).get(arm) or _catalogue_start(file["config"], {"name": arm})
-    return start.dense_steps if round == 0 else start.before + start.steps
+    return start.in_all(round)
 
 
 def steps_before(file: Mapping[str, Any], arm: str) -> int:
@@ -203,14 +228,24 @@ def _widths(one: Mapping[str, Any]) -> str:
 
 
 def other_steps(file: Mapping[str, Any]) -> dict[str, int]:
-    """{label: steps} of the arms that have trained another number of steps than the ticket: less than 0 for fewer."""
+    """{label: steps} of the arms that have trained another number of steps than the ticket: less than 0 for fewer.
+
+    When round 1 ends. Where tickets keep their trained values, the difference grows from round to round.
+    """
     ticket = trained_steps(file, "ticket")
     apart = {label: trained_steps(file, label) - ticket for label in arms_by_label(file["config"])}
     return {label: steps for label, steps in apart.items() if steps}
 
 
+def keeps_trained(config: Mapping[str, Any]) -> bool:
+    """Whether a run's tickets keep their trained values from round to round (rewind.kind learning_rate or none)."""
+    return bool(config.get("rewind", {}).get("kind", "weights") != "weights")
+
+
 def steps_sentence(file: Mapping[str, Any]) -> str | None:
     """Which arms have trained more or fewer steps than the ticket after round 0, in one line; None if none has."""
+    if keeps_trained(file["config"]):
+        return _growing_steps(file)
     step = file["config"].get("rewind", {}).get("step", 0)
     groups: dict[int, list[str]] = {}
     for label, steps in other_steps(file).items():
@@ -225,4 +260,40 @@ def steps_sentence(file: Mapping[str, Any]) -> str | None:
     return (
         f"training steps after round 0: the ticket has had {trained_steps(file, 'ticket'):,} in all{before}; "
         f"{'; '.join(parts)}{remedy}"
+    )
+
+
+def _growing_steps(file: Mapping[str, Any]) -> str:
+    """As `steps_sentence`, where the ticket's steps add up from round to round."""
+    starts = arm_starts(file)
+    ticket = starts["ticket"]
+    groups: dict[tuple[int, int], list[str]] = {}
+    for label in arms_by_label(file["config"]):
+        start = starts[label]
+        if (start.in_all(1), start.more) != (ticket.in_all(1), ticket.more):
+            groups.setdefault((start.in_all(1), start.more), []).append(label)
+    others = [
+        f"{', '.join(names)}: {first:,} after round 1, and {more:,} more after each further round"
+        if more
+        else f"{', '.join(names)}: {first:,} in every round"
+        for (first, more), names in groups.items()
+    ]
+    arms, kind = arms_by_label(file["config"]), file["config"]["rewind"]["kind"]
+    untrained = [
+        label
+        for label, arm in arms.items()
+        if (entry := arm_entry(arm)) is not None and entry.has_own_mask and entry.values == REWOUND
+    ]
+    if untrained:
+        others.append(
+            f"{', '.join(untrained)}: from the initial values, since the trained values of pruned weights are gone"
+        )
+    if kind == "none" and any(start.more == 0 and start.step for start in starts.values()):
+        others.append("`start = 0` gives an arm the whole schedule")
+    return "; ".join(
+        [
+            f'training steps (rewind.kind = "{kind}": tickets keep their trained values): after round 1 the ticket has '
+            f"had {ticket.in_all(1):,} in all, and {ticket.more:,} more after each further round",
+            *others,
+        ]
     )

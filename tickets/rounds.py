@@ -17,6 +17,7 @@ from tickets.measures import Label, curve_rows, diverged, round_rows
 from tickets.probes import Context, Networks
 from tickets.probes.measuring import Earlier, Measurements
 from tickets.ready import ReadyRun
+from tickets.rewinding import carried
 from tickets.selection import next_masks
 from tickets.shrunk import shrunk_after
 from tickets.stack.memory import evaluation_chunk
@@ -63,7 +64,7 @@ class RoundResult:
 
 @dataclass(frozen=True)
 class _Outcome:
-    """The result of training a group. at_rewind: by replicate, the ticket's values and optimizer state at that step."""
+    """The result of training a group. at_rewind: by replicate, what the next ticket starts from (`carried`)."""
 
     networks: tuple[Network, ...]
     curves: pd.DataFrame
@@ -148,7 +149,7 @@ def advance(
     masks
         The next round's.
     at_rewind
-        The values and the optimizer state of the rewind step, if this round has passed it.
+        The values and the optimizer state that the next ticket starts from, if this round has decided them.
     diverged
         Whether the ticket diverged, in this round or before.
     """
@@ -166,12 +167,14 @@ def advance(
 
 def _next_masks(ready: ReadyRun, ticket: Network, theta0: Tensors, number: int, diverged: bool) -> Tensors:
     """The masks of the round after `number`."""
+    replicate = ticket.label.replicate
+    if ready.transfer is not None:
+        return ready.transfer.masks(replicate, number + 1)
     masked = {
         name: value.masked_fill(~ticket.mask[name], 0.0) if name in ticket.mask else value
         for name, value in theta0.items()
     }
     ends = Ends(ticket.initial, ticket.trained, masked)
-    replicate = ticket.label.replicate
     candidate = ready.candidates.after_round(number, replicate, ends, ticket.mask, ready.prunable)
     return next_masks(ready.score, candidate, ready.run.prune.score.name, diverged=diverged)
 
@@ -201,20 +204,19 @@ def _outcome(ready: ReadyRun, run: str, group: Group, start: Stack, outcome: Tra
     labels = [entry.label for entry in group.entries]
     lost = diverged(outcome.curves, outcome.stack, ready.scale.guess)
     lost |= np.array([entry.chain.diverged for entry in group.entries])
+    learned = group.learning is not None
+    networks = tuple(
+        Network(entry.label, *_masked(entry.mask, start, outcome.stack, index, learned), entry.model)
+        for index, entry in enumerate(group.entries)
+    )
     kept = {}
-    if outcome.kept is not None:
-        kept = {
-            entry.chain.replicate: (outcome.kept.network(index), outcome.kept.optimizer_state(index))
-            for index, entry in enumerate(group.entries)
-            if entry.label.arm == "ticket"
-        }
+    for index, entry in enumerate(group.entries):
+        if entry.label.arm == "ticket":
+            following = carried(ready.run, networks[index].trained, outcome.stack, outcome.kept, index)
+            if following is not None:
+                kept[entry.chain.replicate] = following
     return _Outcome(
-        networks=tuple(
-            Network(
-                entry.label, *_masked(entry.mask, start, outcome.stack, index, group.learning is not None), entry.model
-            )
-            for index, entry in enumerate(group.entries)
-        ),
+        networks=networks,
         curves=curve_rows(run, labels, outcome.curves),
         rounds=round_rows(run, labels, outcome.curves, lost, outcome.seconds),
         at_rewind=kept,

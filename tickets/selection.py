@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tickets.amounts import budget_after
 from tickets.candidate import Candidate, Ends
-from tickets.config import PruneConfig, Run
+from tickets.config import Run
 from tickets.data import Examples
 from tickets.evaluator import Evaluator
 from tickets.pruning import Budget
@@ -67,7 +68,7 @@ class Candidates:
         def seed_of(name: str | None) -> int:
             return stream(self.run.seed, replicate, "score", number, *(() if name is None else (name,)))
 
-        budget = budget_after(self.run.prune, prunable, mask)
+        budget = budget_after(self.run.prune, prunable, mask, number)
         return Candidate(self._evaluator(replicate), number, replicate, ends, mask, budget, seed_of)
 
     def at_start(
@@ -116,34 +117,6 @@ class Candidates:
             seed=stream(self.run.seed, replicate, "candidate"),
             device=self.device,
         )
-
-
-def budget_after(config: PruneConfig, prunable: Sequence[Prunable], masks: Tensors) -> Budget:
-    """How many weights remain after the next pruning of a run.
-
-    Parameters
-    ----------
-    config
-        The run's rates and scope.
-    prunable
-        The prunable tensors.
-    masks
-        Bool, by prunable parameter: the weights that survive before the pruning.
-    """
-    if config.scope == "global":
-        return Budget.after_rate(masks, config.rate)
-    return Budget.after_rates(masks, rates_by_tensor(config, prunable))
-
-
-def rates_by_tensor(config: PruneConfig, prunable: Sequence[Prunable]) -> dict[str, float]:
-    """The share of its surviving weights that each prunable tensor loses in a round, in scope "layer"."""
-
-    def rate(tensor: Prunable) -> float:
-        if tensor.output:
-            return config.output_rate
-        return config.conv_rate if tensor.convolution else config.rate
-
-    return {tensor.name: rate(tensor) for tensor in prunable}
 
 
 def next_masks(score: Score, candidate: Candidate, name: str, *, diverged: bool = False) -> dict[str, Tensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from tickets.arms import Origin, Start, Tensors
+from tickets.arms import Origin, Start, Tensors, untrained
 from tickets.config.types import Zero
 
 
@@ -15,7 +15,7 @@ def sign_reinit(origin: Origin, mask: Tensors, *, start: Zero | None = None) -> 
     """
     values = origin.fresh(origin.stream("sign_reinit"))
     signed = {name: values[name].abs() * origin.theta0[name].sign() for name in mask}
-    return Start({**values, **signed}, None, origin.step if start is None else start)
+    return untrained(origin, {**values, **signed}, start)
 
 
 def sign_shuffle(origin: Origin, mask: Tensors, *, start: Zero | None = None) -> Start:
@@ -32,4 +32,4 @@ def sign_shuffle(origin: Origin, mask: Tensors, *, start: Zero | None = None) ->
         for places in (kept & (origin.rewound[name] > 0), kept & (origin.rewound[name] < 0)):
             same = origin.rewound[name][places]
             values[name][places] = same[torch.randperm(same.numel(), generator=generator)]
-    return Start(values, None, origin.step if start is None else start)
+    return untrained(origin, values, start)

@@ -14,12 +14,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tickets.arms import Origin, Start, Tensors
+from tickets.amounts import planned_weights
+from tickets.arms import Origin, Start, Tensors, untrained
 from tickets.config import Run
 from tickets.config.types import Zero
 from tickets.errors import InputError
 from tickets.models.family import Family, Widths
-from tickets.selection import budget_after
 from tickets.stack.architecture import Prunable
 
 
@@ -31,7 +31,7 @@ def every_weight(origin: Origin) -> dict[str, Tensor]:
 def own_draw(origin: Origin, mask: Tensors, *, start: Zero | None = None) -> Start:
     """A draw from the narrower network's own initial distribution: the rule of `model.init`."""
     values = origin.fresh(origin.stream("small_dense"))
-    return Start(values, None, origin.step if start is None else start)
+    return untrained(origin, values, start)
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,9 @@ def small_dense_of(
     if not labels:
         return None
     family = Family(run, input_shape, classes)
-    left, found, small = weights_left(run, prunable), [], []
+    if run.prune.masks_from is not None:  # how many weights it keeps is not known yet
+        return SmallDense(family, ())
+    left, found, small = planned_weights(run, prunable), [], []
     for number, weights in enumerate(left):
         widths = family.at_most(weights)
         if widths is None:
@@ -117,16 +119,3 @@ def small_dense_of(
             f"ticket has left in round{last} (density {densities}); {end}prune less, or leave small_dense out"
         )
     return SmallDense(family, tuple(found))
-
-
-def weights_left(run: Run, prunable: Sequence[Prunable]) -> list[int]:
-    """How many weights the ticket has left in each round, from round 0 on: counts that no score and no data change."""
-    masks = {tensor.name: torch.ones(tensor.shape, dtype=torch.bool).reshape(-1) for tensor in prunable}
-    left = [sum(map(len, masks.values()))]
-    for _ in range(run.rounds):
-        budget = budget_after(run.prune, prunable, masks)
-        # In one ranking over all tensors only the total is known before training, and only the total counts.
-        counts = budget.by_tensor or dict.fromkeys(masks, 0) | {prunable[0].name: budget.total}
-        masks = {name: torch.ones(counts[name], dtype=torch.bool) for name in masks}
-        left.append(budget.total)
-    return left

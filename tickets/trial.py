@@ -7,7 +7,7 @@ round. Nothing that is made here is trained.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -62,7 +62,7 @@ class Trial:
 
     def recorded_starts(self) -> dict[str, dict[str, Any]]:
         """`starts` as JSON, as run.json holds them."""
-        return {label: asdict(start) for label, start in self.starts.items()}
+        return {label: start.as_json() for label, start in self.starts.items()}
 
 
 def try_out(
@@ -113,7 +113,7 @@ def try_out(
     problems.raise_any()
     like = tuple(label for label, arm in tried.items() if arm.as_ticket)
     drawn = len(equal) < len(prunable)
-    same_values = () if drawn else tuple(label for label in fresh if label not in like)
+    same_values = () if drawn or run.rewind.keeps_trained else tuple(label for label in fresh if label not in like)
     return Trial(like, tuple(_notes(run, like, same_values, unexpected if drawn else ())), tried)
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 from tickets.plurals import counted
 from tickets.store import Saved
 from tickets.store.configs import flat_config
+from tickets.store.source_run import transfer_text
 
 from ..answers import Winning
 from ..labels import capitalised
@@ -75,21 +76,37 @@ def what_was_run(rounds: pd.DataFrame, file: Mapping[str, Any]) -> str:
         The content of its run.json.
     """
     config = file["config"]
-    train, prune, model = config["train"], config["prune"], config["model"]
+    train, model = config["train"], config["model"]
     extra = ", ".join(f"{key} {_text(value)}" for key, value in model.items() if key not in ("name", "init"))
     others = [str(arm) for arm in rounds["arm"].unique() if arm != "ticket"]
     last = rounds.loc[rounds["arm"] == "ticket", "density"].min()
     prunings = rounds["round"].nunique() - 1
-    score = _text(prune["score"])
-    scope = "over all tensors at once" if prune["scope"] == "global" else "layer by layer"
     return (
         f"{model['name']}{f' ({extra})' if extra else ''} on {config['data']['name']}: the ticket "
         f"{f'beside {listed(others)}' if others else 'without controls'}; "
         f"{counted(rounds['replicate'].nunique(), 'replicate')}; the dense network and {counted(prunings, 'round')} of "
         f"pruning, down to density {last:.4f}; {counted(len(rounds), 'training')} of {train['steps']:,} steps "
-        f"({train['optimizer']}, learning rate {train['learning_rate']:g}{_loss(train)}). Pruned by {score}, {scope}; "
-        f"rewound to step {config['rewind']['step']}."
+        f"({train['optimizer']}, learning rate {train['learning_rate']:g}{_loss(train)}). {_pruned(file)}; "
+        f"{_rewound(config)}."
     )
+
+
+def _pruned(file: Mapping[str, Any]) -> str:
+    prune = file["config"]["prune"]
+    if prune.get("masks_from"):
+        return transfer_text(file)
+    scope = "over all tensors at once" if prune["scope"] == "global" else "layer by layer"
+    return f"Pruned by {_text(prune['score'])}, {scope}"
+
+
+def _rewound(config: Mapping[str, Any]) -> str:
+    kind, step = config["rewind"].get("kind", "weights"), config["rewind"]["step"]
+    if kind == "none":
+        steps = counted(config["fine_tune"]["steps"], "further step")
+        return f"not rewound: each round fine-tunes the trained values for {steps} at the last learning rate"
+    if kind == "learning_rate":
+        return f"the schedule is rewound to step {step}, and the trained values stay"
+    return f"rewound to step {step}"
 
 
 def _loss(train: Mapping[str, Any]) -> str:

@@ -105,6 +105,21 @@ def test_it_is_waited_for_only_if_the_next_round_comes_nearer(made, named, waits
     assert one.why.endswith("is not trained yet") == waits
 
 
+@pytest.mark.parametrize(("named", "waits"), [(0.57, False), (0.26, False), (0.25, True), (0.1, True)])
+def test_planned_densities_say_which_rounds_are_still_to_come(made, named, waits):
+    # Two rounds are trained, the last at 0.64; the third is to be at 0.1. Half-way to it, on a log scale, lies 0.253.
+    rule = Rule(density=named, rounds=3, densities=(0.8, 0.64, 0.1))
+    (one,) = winning(run(made, {1: 500, 2: 500}, **WON), {"a": rule})
+    assert one.why.endswith("is not trained yet") == waits
+
+
+def test_a_run_whose_tickets_keep_their_trained_values_has_no_verdict(made):
+    (one,) = winning(run(made, {1: 500, 2: 500}, **WON), {"a": Rule(density=0.6, rewind="none")})
+    assert one.answer == one.answer_diverged == "cannot tell"
+    assert one.why.startswith('the tickets keep their trained values (rewind.kind = "none")')
+    assert one.context.early_stop is None
+
+
 def test_no_other_arm_has_a_veto(made):
     rounds = run(made, {1: 500, 2: 500}, **WON)
     means = {**WON, "constant_2": 0.95, "sign_constant_2": 0.91, "repeat_2": 0.91, "reorder_2": 0.92}

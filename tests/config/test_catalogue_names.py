@@ -44,4 +44,4 @@ def test_the_options_of_each_name_are_those_of_its_functions() -> None:
 
 
 def test_the_sections_are_those_of_a_run() -> None:
-    assert list(SECTIONS) == ["train", "prune", "rewind", "store", "compute", "verdict"]
+    assert list(SECTIONS) == ["train", "prune", "rewind", "fine_tune", "store", "compute", "verdict"]

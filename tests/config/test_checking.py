@@ -21,7 +21,7 @@ INITS = (
     "pytorch, sign_constant, uniform, zeros"
 )
 TOP = (
-    "allowed: arms, cohort_size, compute, data, data_folder, model, name, probes, prune, replicates, rewind, rounds, "
+    "allowed: arms, cohort_size, compute, data, data_folder, fine_tune, model, name, probes, prune, replicates, rewind, rounds, "
     "seed, store, sweep, train, verdict"
 )
 TRAIN = (
@@ -71,7 +71,7 @@ ONE_KEY = [
     ({"train": {"rounds": 3}}, f"train.rounds: unknown key; 'rounds' is a key of the file's top: write it above the first [table] ({TRAIN})"),
     ({"train": {'odd "key"\n': 3}}, f'train."odd \\"key\\"\\n": unknown key ({TRAIN})'),
     ({"train": 4}, "train = 4: must be a table, not a whole number"),
-    ({"prune": {"rat": 0.1}}, "prune.rat: unknown key; did you mean 'rate'? (allowed: conv_rate, density, exclude, include, output_rate, rate, scope, score)"),
+    ({"prune": {"rat": 0.1}}, "prune.rat: unknown key; did you mean 'rate'? (allowed: conv_rate, densities, density, exclude, include, masks_from, output_rate, rate, scope, score)"),
     ({"prune": {"rate": 1.5}}, "prune.rate = 1.5: must be between 0 and 1"),
     ({"prune": {"output_rate": -0.5}}, "prune.output_rate = -0.5: must be between 0 and 1"),
     ({"prune": {"conv_rate": 2}}, "prune.conv_rate = 2: must be between 0 and 1"),
@@ -255,7 +255,7 @@ def test_every_problem_at_once_and_rules_are_judged_beside_other_problems() -> N
         "train.learning_rate = -1: must be greater than 0",
         'train.steps = "many": must be a whole number, not a string',
         "train.milestones[1] = true: must be a whole number, not true or false",
-        "prune.rat: unknown key; did you mean 'rate'? (allowed: conv_rate, density, exclude, include, output_rate, rate, scope, score)",
+        "prune.rat: unknown key; did you mean 'rate'? (allowed: conv_rate, densities, density, exclude, include, masks_from, output_rate, rate, scope, score)",
         f"train.momentum = 0.9: {MOMENTUM}",
         "prune.rate = 0.3: does not go with prune.density = 0.5, which means rate = 0.5; give only one",
         "prune.density = 0.5: prunes once, so it needs rounds = 1, not 16; with more rounds give prune.rate instead",

@@ -9,7 +9,7 @@ from tickets.config import parse_campaign
 from tickets.errors import InputError
 
 BASE = {"name": "x", "data": "mnist1d", "model": "mlp"}
-CAN = "can be swept: data, model, prune, rewind, seed, train, and the keys in them"
+CAN = "can be swept: data, fine_tune, model, prune, rewind, seed, train, and the keys in them"
 
 
 def lines(**changed: Any) -> list[str]:

@@ -60,7 +60,7 @@ def test_masks_that_are_not_nested_are_found(campaign, cohort, example):
     ) in found
     follows = "replicate 0: the mask of 1.weight is not that of the round before's next_masks.safetensors"
     assert ("round-002/masks.safetensors", follows) in found
-    moved = "replicate 0: the ticket's 1.weight is not the rewound value at the places of its mask"
+    moved = "replicate 0: the ticket's 1.weight is not what it starts from, where its mask keeps"
     assert ("round-002/weights.safetensors", moved) in found
 
 
@@ -89,7 +89,7 @@ def test_a_ticket_at_other_values_than_the_rewound_ones_is_found(campaign, cohor
 
     for number in (0, 2):  # round 0 starts from the initial values, later ones from the rewound
         change_arrays(cohort / f"round-00{number}", "weights.safetensors", change)
-    text = "replicate {}: the ticket's {} is not the rewound value at the places of its mask"
+    text = "replicate {}: the ticket's {} is not what it starts from, where its mask keeps"
     assert told(campaign) == [
         (f"round-00{number}/weights.safetensors", text.format(*which))
         for number in (0, 2)

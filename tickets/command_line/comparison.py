@@ -215,6 +215,12 @@ def _notes(rows: pd.DataFrame, rounds: pd.DataFrame, metric: str, rules: Rules) 
 def _lost(rows: pd.DataFrame, rounds: pd.DataFrame, metric: str) -> Iterator[str]:
     """The number of trainings without a value, by reason."""
     missing = values_of(rounds, metric).isna()
+    if metric == STEPS and missing.any():
+        yield (
+            f"{counted(int(missing.sum()), 'training')} of {len(rounds):,} have no such step and are left out: either "
+            "tickets keep their trained values (rewind.kind), or no dense network has a loss to reach"
+        )
+        return
     diverged = int((missing & rounds["diverged"].astype(bool)).sum())
     before_training = METRICS[metric].before_training
     other = "starting from trained values" if before_training else "best before the first step"

@@ -61,6 +61,7 @@ def _lines(one: Forecast) -> list[tuple[str, str]]:
             f"{one.trainings:,} of {one.wanted:,} are missing: {counted(one.replicates, 'replicate')} x "
             f"{counted(one.rounds, 'round')} x {networks} ({arms})",
         ),
+        ("densities", ", ".join(f"{density:.4g}" for density in one.densities) or "those of prune.masks_from"),
         ("steps", f"{one.steps:,}, counted over all networks"),
         (
             "prunable",

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticUndefined
 
+from tickets.config.chain_rules import with_rounds
 from tickets.config.messages import NAMED, SECTIONS, AsLine, Problem, problems_of, shown
 from tickets.config.rules import broken_rules, flat
 from tickets.config.schema import Run
@@ -36,7 +37,7 @@ def parse_run(table: Mapping[str, Any], as_line: AsLine = Problem.line) -> Run:
         With every error: those of single keys, then those of keys that do not go together, as far as these can be
         judged.
     """
-    table = {key: _plain(value) for key, value in table.items()}
+    table = with_rounds({key: _plain(value) for key, value in table.items()})
     try:
         return Run.model_validate(table)
     except ValidationError as error:

@@ -13,7 +13,7 @@ from tickets.config.tables import VALIDATION
 SCHEMA_VERSION = 1  # of saved runs; raised when their meaning changes, and part of every run id
 
 # The keys of a Run that decide a ticket's numbers.
-IDENTITY_KEYS = ("seed", "data", "model", "train", "prune", "rewind")
+IDENTITY_KEYS = ("seed", "data", "model", "train", "prune", "rewind", "fine_tune")
 
 
 def identity(run: Run) -> dict[str, Any]:
@@ -21,8 +21,8 @@ def identity(run: Run) -> dict[str, Any]:
 
     A run's name, replicates, rounds, arms, probes, cohort_size, store, compute and verdict are not among them: they
     decide which tickets are made, how they are computed and what is measured. `prune.density` is not among them either,
-    since it stands for `prune.rate`. Keys that were added later are left out at their defaults (`types.AddedLater`), so
-    that the ids of older runs are unchanged.
+    since it stands for `prune.rate`; `prune.densities` is, so that a longer list makes another run. Keys that were
+    added later are left out at their defaults (`types.AddedLater`), so that the ids of older runs are unchanged.
 
     A number of validation examples that is not known before the data is loaded counts as VALIDATION; a run that trains
     has a number.

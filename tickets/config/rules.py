@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any
 
 from tickets.catalogue import ARMS, PROBES, table_of
+from tickets.config.chain_rules import CHAIN_RULES
 from tickets.config.own_train_rules import broken_own_train
 from tickets.config.pruned_rules import broken_pruned
 from tickets.config.rule import Broken, Rule, entry_at
@@ -101,6 +102,7 @@ RULES = (
     Rule(("prune.density", "prune.rate"), _rate),
     Rule(("rounds", "prune.density"), _one_shot),
     Rule(("data.folder",), _no_folder),
+    *(Rule(keys, judge) for keys, judge in CHAIN_RULES),
 )
 
 

@@ -11,13 +11,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from tickets.catalogue import STRATEGIES
+from tickets.config.chain_rules import LATER, with_rounds, without_effect, written_keys
+from tickets.config.named import written
 from tickets.config.rules import broken_rules, flat, pruned_share
 from tickets.config.tables import ArmConfig, DataConfig, ModelConfig, ProbeConfig, ScoreConfig
 from tickets.config.train import Section, TrainConfig
 from tickets.config.types import (
+    ILLEGAL,
     LIST,
     AddedLater,
     Count,
@@ -29,14 +40,18 @@ from tickets.config.types import (
     Scope,
     Seed,
     Slug,
+    legal,
     one_of,
 )
 from tickets.errors import InputError
 
 KeptName = Literal["none", "ticket", "all"]
+RewindName = Literal["weights", "learning_rate", "none"]
 
 Kept = Annotated[KeptName, one_of("choice", get_args(KeptName))]
 Strategy = Annotated[str, one_of("strategy", ("auto", *STRATEGIES))]
+RewindKind = Annotated[RewindName, one_of("kind", get_args(RewindName))]
+SavedRun = Annotated[str, legal("must be the path of a saved run, or of a campaign's folder that holds one run", bool)]
 
 
 def _rate(checked: dict[str, Any]) -> float:
@@ -53,6 +68,10 @@ def _same_rate(checked: dict[str, Any]) -> float:
 class PruneConfig(Section):
     """How many weights are pruned in each round, and which. Rates that are not given are filled in."""
 
+    # Transfer: the path of another saved run, whose masks each round takes; no score is computed.
+    masks_from: AddedLater[SavedRun | None] = None
+    # Instead of rates: the density after each round, in (0, 1], decreasing; `rounds` is then their number.
+    densities: AddedLater[Annotated[tuple[PositiveFraction, ...], LIST]] = ()
     score: ScoreConfig = Field(default_factory=lambda: ScoreConfig(name="magnitude"))
     scope: Scope = "layer"
     density: PositiveFraction | None = None  # one-shot: the density of round 1, in (0, 1]; rate = 1 - density
@@ -63,11 +82,48 @@ class PruneConfig(Section):
     # Name patterns of parameters that are pruned and counted in addition to the weights of Linear and Conv.
     include: AddedLater[Annotated[tuple[str, ...], LIST]] = ()
 
+    @field_validator("score", "scope", "rate", "output_rate", "conv_rate")
+    @classmethod
+    def _has_effect(cls, value: Any, info: ValidationInfo) -> Any:
+        # A validator of a field sees only values that are given, so that a given value is refused at its default too.
+        why = without_effect(str(info.field_name), info.data)
+        if why:
+            raise PydanticCustomError(ILLEGAL, "{sentence}", {"sentence": why})
+        return value
+
+    @model_serializer(mode="wrap")
+    def _write(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return written_keys(written(self, write(self), type(self)))
+
 
 class RewindConfig(Section):
-    """The values that a ticket starts from."""
+    """What a ticket starts from after a pruning (Renda, Frankle & Carbin 2020).
 
-    step: Count = 0  # of the dense training, 0 to train.steps - 1
+    | kind | the ticket's values | schedule and data order |
+    | --- | --- | --- |
+    | weights | those of step `step` | go back to `step` |
+    | learning_rate | the trained values of the round before | go back to `step` |
+    | none | the trained values of the round before | go on for `fine_tune.steps`, at the last learning rate |
+    """
+
+    kind: AddedLater[RewindKind] = "weights"
+    step: Count = 0  # of the dense training, 0 to train.steps - 1; 0 with kind "none"
+
+    @property
+    def keeps_trained(self) -> bool:
+        """Whether a ticket starts from the trained values of the round before."""
+        return self.kind != "weights"
+
+    @property
+    def restores(self) -> bool:
+        """Whether the values and the optimizer state of a step after 0 are kept, and a ticket starts from them."""
+        return self.kind == "weights" and self.step > 0
+
+
+class FineTuneConfig(Section):
+    """Fine-tuning, with rewind.kind = "none": it goes on at the learning rate of the last step of `train`."""
+
+    steps: CountFromOne | None = None  # further steps of each round after 0, >= 1
 
 
 class StoreConfig(Section):
@@ -113,6 +169,7 @@ class Run(Section):
     train: TrainConfig = TrainConfig()
     prune: PruneConfig = Field(default_factory=PruneConfig)
     rewind: RewindConfig = RewindConfig()
+    fine_tune: AddedLater[FineTuneConfig] = FineTuneConfig()
     store: StoreConfig = StoreConfig()
     compute: ComputeConfig = ComputeConfig()
     verdict: VerdictConfig = VerdictConfig()
@@ -123,9 +180,15 @@ class Run(Section):
         by_store = self.store.units and all(probe.name != "units" for probe in self.probes)
         return (*([ProbeConfig(name="units")] if by_store else []), *self.probes)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_rounds(cls, given: Any) -> Any:
+        return with_rounds(given) if isinstance(given, Mapping) else given
+
     @model_validator(mode="after")
     def _keep_rules(self) -> Run:
-        problems = [f"{broken.key}: {broken.sentence}" for broken in broken_rules(flat(self.model_dump()))]
+        values = {**LATER, **flat(self.model_dump())}
+        problems = [f"{broken.key}: {broken.sentence}" for broken in broken_rules(values)]
         if problems:
             raise InputError(problems)
         return self

@@ -43,7 +43,8 @@ def supermask_values(
     values = dict(origin.theta0)
     if weights == "signed_constant":
         values |= {name: values[name].sign() * values[name].std(correction=0) for name in mask}
-    return Start(values, learning=Learning("supermask", rescale, samples), scores=_supermask_scores(origin))
+    learning = Learning("supermask", rescale, samples)
+    return Start(values, recipe=origin.train, learning=learning, scores=_supermask_scores(origin))
 
 
 def edge_popup_mask(origin: Origin) -> dict[str, Tensor]:
@@ -65,7 +66,7 @@ def edge_popup_values(origin: Origin, mask: Tensors, *, weights: EdgePopupWeight
         drawn = torch.randn(kept.shape, generator=generator)
         unit = drawn if weights == "normal" else torch.where(drawn < 0, -1.0, 1.0)
         values[name] = (unit * deviation).to(values[name])
-    return Start(values, learning=Learning("edge_popup"), scores=_edge_popup_scores(origin))
+    return Start(values, recipe=origin.train, learning=Learning("edge_popup"), scores=_edge_popup_scores(origin))
 
 
 def _supermask_scores(origin: Origin) -> dict[str, Tensor]:

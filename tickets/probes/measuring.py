@@ -15,6 +15,7 @@ from tickets.probes.lent import Lent
 from tickets.probes.networks import Context, Networks, Tensors, stacked
 from tickets.probes.probe import Probe
 from tickets.probes.rows import NETWORK, Columns, differing, joined, kinds_of
+from tickets.rewinding import position
 from tickets.stack.networks import Stack
 
 Earlier = Callable[[int, bool], Networks | None]
@@ -136,7 +137,7 @@ class Measurements:
                 [network.mask for network in networks],
             )
         )
-        step = next(iter(self._last)) if len(self._last) == 1 else self._context.run.train.steps
+        step = next(iter(self._last)) if len(self._last) == 1 else position(self._context.run, number).recipe.steps
         whole = self._networks(labels, step, values, initial, masks, {})
         for probe in self._afterwards:
             self._keep(probe, whole, 0)

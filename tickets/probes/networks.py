@@ -74,7 +74,8 @@ class Networks:
     labels
         Replicate, round, density, arm and draw of each network. A probe's column `network` is a place in it.
     step
-        The training step; `run.train.steps` if arms whose recipes have other steps are among networks after a round.
+        The training step; the ticket's last one if arms whose recipes have other steps are among networks after a
+        round.
     values
         Every parameter and buffer at this step, by name, (R, *shape). Of a network that diverged they may be NaN.
     initial

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from tickets.measures import Label
 from tickets.probes.networks import Context, Networks, nothing_trained, stacked
+from tickets.rewinding import position
 from tickets.store import RoundPlan, StoredNetwork, read_networks
 
 
@@ -51,7 +52,7 @@ class Stored:
         device = self._context.device
         return Networks(
             labels=tuple(_label(network, number) for network in kept),
-            step=self._context.run.train.steps,
+            step=position(self._context.run, number).recipe.steps,
             values=stacked([_tensors(network.trained or {}) for network in kept], device) if trained else {},
             initial=stacked([_tensors(network.initial) for network in kept], device),
             masks=stacked([_tensors(network.mask) for network in kept], device),

@@ -89,7 +89,7 @@ def round_bytes(sizes: Sizes, replicates: int, networks: int, *, rounds: int, re
     rounds
         Of the run, after the dense one.
     rewinds
-        Whether the rewind step is later than 0.
+        Whether a ticket starts from values and an optimizer state that a training has passed.
     """
     controls = networks - replicates
     copies = 2 if networks > 1 else 1  # one network is one shard, and nothing is joined

@@ -2,6 +2,7 @@
 
 from tickets.store.arrays import expand, squeeze, unpack
 from tickets.store.commit import commit, replace_file, sweep_temporary
+from tickets.store.ends import read_end_states
 from tickets.store.layout import (
     SCHEMA_VERSION,
     Layout,
@@ -65,6 +66,7 @@ __all__ = [
     "lock",
     "missing",
     "networks_of",
+    "read_end_states",
     "read_events",
     "read_initial",
     "read_manifest",

@@ -215,7 +215,7 @@ def start_problems(arrays: Mapping[Network, Mapping[str, Array]], of_round: Mask
     of_round
         The masks of the round.
     starts
-        The rewound values; in round 0 the initial values.
+        The values that it starts from: rewound, or trained in the round before; in round 0 the initial values.
     """
     for (replicate, arm, _), by_name in arrays.items():
         if arm != Layout.TICKET:
@@ -227,7 +227,7 @@ def start_problems(arrays: Mapping[Network, Mapping[str, Array]], of_round: Mask
                 continue  # `value_problems` reports a missing tensor or another shape
             wanted = whole[mask[name]] if name in mask else whole
             if found.dtype != wanted.dtype or found.tobytes() != wanted.tobytes():
-                yield f"replicate {replicate}: the ticket's {name} is not the rewound value at the places of its mask"
+                yield f"replicate {replicate}: the ticket's {name} is not what it starts from, where its mask keeps"
 
 
 def table_problems(saved: Round, name: str) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,7 @@ def is_dense(table: pd.DataFrame) -> pd.Series[bool]:
     return (table["arm"] == Layout.TICKET) & (table["round"] == 0)
 
 
-def with_derived(rounds: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
+def with_derived(rounds: pd.DataFrame, curves: pd.DataFrame, untimed: Collection[str] = ()) -> pd.DataFrame:
     """The rows of `rounds` with two further columns, `last_step` and `steps_to_dense_loss`.
 
     `last_step` is the last evaluated step of the training.
@@ -36,6 +36,8 @@ def with_derived(rounds: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
     - If the training diverged or its loss never falls that low: twice its `last_step`.
     - If the loss is that low already at the rewind step at which the training starts: the value of the replicate's
       dense network, but at most the rewind step.
+    - NaN after round 0 of the runs in `untimed`: their tickets keep the values of earlier trainings, so that a step has
+      another meaning than in the dense training.
     - NaN if the run has no dense network that did not diverge, or if the mean lowest loss is below 0, so that a
       multiple of it is no target.
 
@@ -47,6 +49,8 @@ def with_derived(rounds: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
         A row per run, replicate, round, arm and draw.
     curves : DataFrame
         The same trainings, a row per evaluated step; steps increase within each training.
+    untimed : collection of str
+        The runs whose tickets keep their trained values (`tickets.roles.keeps_trained`).
 
     Returns
     -------
@@ -75,6 +79,7 @@ def with_derived(rounds: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
         .mask(never, 2.0 * table[LAST_STEP])
         .where(table["run"].map(target).notna().to_numpy(bool))
     )
+    table.loc[table["run"].isin(list(untimed)) & (table["round"] > 0), STEPS_TO_DENSE_LOSS] = np.nan
     return table
 
 

@@ -37,6 +37,7 @@ class Layout:
     REWIND = "rewind"
     # In initial/ and rewind/.
     VALUES = "values.safetensors"
+    # In rewind/, and in the rounds of a run that is fine-tuned.
     OPTIMIZER = "optimizer.safetensors"
     # In a round's folder.
     MASKS = "masks.safetensors"

@@ -227,8 +227,9 @@ def _conflicts(run: Run, saved: Sequence[SavedCohort]) -> Iterator[str]:
             continue
         own = wanted["name"] not in ARMS
         for key in {**before, **wanted} if own else before:
-            # Without rewinding every arm of the catalogue starts at step 0, with or without `start = 0`.
-            without_effect = key == "start" and run.rewind.step == 0 and not own
+            # Without rewinding every arm of the catalogue starts at step 0, with or without `start = 0`; but where
+            # tickets are fine-tuned, none does.
+            without_effect = key == "start" and run.rewind.step == 0 and run.rewind.kind != "none" and not own
             # Manifests of earlier versions lack the options of the catalogue's arms that were added later.
             if (key in wanted or own) and wanted.get(key) != before.get(key) and not without_effect:
                 yield (

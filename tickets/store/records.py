@@ -67,6 +67,9 @@ class RoundRecord:
         {table: entry in the manifest}, for each probe.
     next_masks
         {replicate: masks of the next round}; in part 0 only.
+    optimizer
+        {replicate: {"<parameter>/<state>": array}}: where the optimizer of its ticket ended, if the next round goes on
+        with it; in part 0 only.
     names
         {label: name}, for the arms whose label is not their name.
     own_masks
@@ -91,6 +94,7 @@ class RoundRecord:
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     probes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     next_masks: Mapping[int, Masks] | None = None
+    optimizer: Mapping[int, Values] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)
     own_masks: frozenset[str] = frozenset()
     pruned: Mapping[str, str] = field(default_factory=dict)

@@ -14,7 +14,7 @@ import pandas as pd
 from tickets.catalogue import Role
 from tickets.coverage import Coverage
 from tickets.errors import InputError, nearest
-from tickets.roles import arms_by_label, comparison_notes, role, steps_before
+from tickets.roles import arms_by_label, comparison_notes, keeps_trained, role, steps_before
 from tickets.store.configs import config_table
 from tickets.store.derived import with_derived, with_untrained
 from tickets.store.gathering import Tables
@@ -262,8 +262,9 @@ class Saved:
         rounds, curves = self._tables.of(Layout.ROUNDS), self._curves
         # A run whose curves are damaged is left out of both tables.
         rounds = rounds[rounds["run"].isin(curves["run"])].reset_index(drop=True)
+        untimed = [run for run in self.runs if keeps_trained(self._files[run].get("config", {}))]
         return with_untrained(
-            with_derived(rounds, curves), curves, lambda run, arm: steps_before(self._files[run], arm) > 0
+            with_derived(rounds, curves, untimed), curves, lambda run, arm: steps_before(self._files[run], arm) > 0
         )
 
     @cached_property

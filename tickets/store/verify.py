@@ -9,9 +9,11 @@ from typing import Any
 
 from tickets.code_hashes import named_functions
 from tickets.errors import InputError
+from tickets.roles import keeps_trained
 from tickets.store import contents
 from tickets.store.arrays import decode_shapes
 from tickets.store.contents import Masks, Round, Values
+from tickets.store.ends import state_problems, ticket_values
 from tickets.store.layout import Layout, cohort_folders, round_folder, round_folders, run_folders
 from tickets.store.own_models import own_model_problems
 from tickets.store.reading import Manifest, file_problem, read_json, read_manifest, read_values
@@ -43,6 +45,8 @@ class _Cohort:
     """Contents of earlier files that the checks of a cohort's later rounds use; None if those files are damaged."""
 
     run: str
+    keeps_trained: bool = False
+    goes_on: bool = False  # with the optimizer state of the round before
     replicates: list[int] | None = None
     initial: Values | None = None
     rewound: Values | None = None
@@ -52,6 +56,7 @@ class _Cohort:
     of_round: Masks | None = None
     shrunk: Masks | None = None  # which pruned weights had shrunk, as far as the trained values of all rounds are there
     shrunk_next: Masks | None = None  # the same for the round after
+    ended: Values | None = None  # of the ticket in the last whole round, where the next ticket keeps them
     trained: set[contents.Network] = field(default_factory=set)
 
 
@@ -61,8 +66,9 @@ def verify(folder: str | Path) -> list[Finding]:
     Compared are the size and SHA-256 of each file; missing and additional files; missing rounds; the numbers of
     weights in the masks, whether the masks are nested, and whether own masks keep as many weights as the round's; the
     numbers of surviving values; the shapes of networks of another architecture, and that none has more weights than the
-    ticket; whether the ticket's values are bit for bit the rewound values; which pruned weights had moved towards 0,
-    where a file says so; the rows of the tables. The contents of a folder are checked only if its hashes are correct.
+    ticket; whether the ticket's values are bit for bit the values that it starts from, which are the rewound ones or,
+    by `rewind.kind`, the trained ones of the round before; which pruned weights had moved towards 0, where a file says
+    so; the rows of the tables. The contents of a folder are checked only if its hashes are correct.
 
     Parameters
     ----------
@@ -128,11 +134,12 @@ def _cohort(cohort: Path, run: str, file: dict[str, Any]) -> Generator[Finding, 
     rounds = round_folders(cohort)
     if not rounds and not (cohort / Layout.INITIAL).exists():
         return []
-    state = _Cohort(run)
+    config = file.get("config", {})
+    state = _Cohort(run, keeps_trained(config), _goes_on(config))
     yield from _values(cohort / Layout.INITIAL, state)
     state.initial = state.rewound
-    step = file.get("config", {}).get("rewind", {}).get("step", 0)
-    if (cohort / Layout.REWIND).exists() or (step > 0 and rounds):
+    step = config.get("rewind", {}).get("step", 0)
+    if (cohort / Layout.REWIND).exists() or (step > 0 and rounds and not state.keeps_trained):
         yield from _values(cohort / Layout.REWIND, state)
     wholes = {number for number, part, _ in rounds if part == 0}
     for number in sorted(set(range(max((number for number, _, _ in rounds), default=-1) + 1)) - wholes):
@@ -172,7 +179,10 @@ def _round(folder: Path, number: int, part: int, state: _Cohort) -> Iterator[Fin
     if part == 0:
         state.announced = None
         state.shrunk, state.shrunk_next = state.shrunk_next if number else None, None
-    manifest = yield from _files(folder, _IN_ROUND)
+        if state.keeps_trained and number:
+            state.rewound, state.ended = state.ended, None
+    further = [(Layout.TRAINED, state.keeps_trained), (Layout.OPTIMIZER, state.goes_on)] if part == 0 else []
+    manifest = yield from _files(folder, _IN_ROUND | {name for name, needed in further if needed})
     if manifest is None:
         return
     saved = Round(folder, manifest, state.run, number, part)
@@ -244,6 +254,19 @@ def _networks(saved: Round, state: _Cohort) -> Iterator[Finding]:
         starts = state.rewound if saved.number else state.initial
         if name == Layout.WEIGHTS and starts is not None and state.of_round is not None:
             yield from _at(path, contents.start_problems(arrays, state.of_round, starts))
+        if name == Layout.TRAINED and saved.part == 0 and state.of_round is not None:
+            state.ended = ticket_values(arrays, state.of_round)
+    if Layout.OPTIMIZER in saved.manifest["files"] and state.shapes is not None and state.of_round is not None:
+        data = saved.read(Layout.OPTIMIZER)
+        problems = state_problems(data, saved.replicates, state.of_round, state.shapes)
+        yield from _at(saved.folder / Layout.OPTIMIZER, problems)
+
+
+def _goes_on(config: dict[str, Any]) -> bool:
+    """Whether each round saves the states in which its optimizers ended: fine-tuning, by an optimizer with a state."""
+    train = config.get("train", {})
+    stateless = train.get("optimizer") == "sgd" and not train.get("momentum")
+    return config.get("rewind", {}).get("kind") == "none" and not stateless
 
 
 def _files(folder: Path, needed: frozenset[str]) -> Generator[Finding, None, Manifest | None]:

@@ -12,6 +12,7 @@ import numpy as np
 from tickets.density import density
 from tickets.store.arrays import Array, arm_key, encode, pack, squeeze
 from tickets.store.commit import Content, commit, json_bytes, replace_file
+from tickets.store.ends import encode_states
 from tickets.store.layout import SCHEMA_VERSION, Layout, keeps_counts, round_folder
 from tickets.store.own_models import wrong_network
 from tickets.store.reading import read_round_masks
@@ -119,6 +120,8 @@ def write_round(cohort: Path, record: RoundRecord) -> Path:
     if record.shrunk is not None:
         shrunk = record.shrunk
         files[Layout.SHRUNK] = lambda: encode(_ticket_masks(shrunk), _shapes(_first(shrunk.values())))
+    if any(record.optimizer.values()):
+        files[Layout.OPTIMIZER] = lambda: encode_states(record.optimizer, masks)
     files[Layout.CURVES] = lambda: encode_table(record.curves, CURVES)
     files[Layout.ROUNDS] = lambda: encode_table(record.rounds, ROUNDS)
     for name, table in record.tables.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from tickets.plurals import counted
+from tickets.roles import keeps_trained
 
 from ...metrics import values_of
 from ...text import listed
@@ -53,6 +54,8 @@ def _without_step(rounds: pd.DataFrame) -> str:
 
 
 def _make(run: RunData) -> Drawn | str:
+    if keeps_trained(run.file["config"]):
+        return "the tickets keep their trained values, so a step does not mean what it means for the dense network"
     return drawn(run.rounds)
 
 

@@ -127,16 +127,15 @@ def _limits(late: pd.DataFrame) -> tuple[float, float]:
 def describe_learning_curves(data: pd.DataFrame, column: str = COLUMN, labels: Labels = CLASSIFICATION) -> str:
     """The text alternative of the figure; parameters as for `draw_learning_curves`."""
     label = labels.of(column)
-    parts = []
+    parts, ends_at = [], set()
     for _, here in data.groupby("round", sort=True):
         last = here[here["step"] == here.groupby("arm")["step"].transform("max")]
+        ends_at |= set(last["step"])
         ends = ", ".join(f"{row['arm']} {label.value_text(row['mean'])}" for row in last.to_dict("records"))
         parts.append(f"at density {here['density'].iloc[0]:.4g}: {ends}")
-    steps = f"{data['step'].max():,.0f}"
-    return (
-        f"{capitalised(labels.heading(column))} against training step, mean over replicates. After {steps} steps, "
-        f"{'; '.join(parts)}."
-    )
+    when = f"After {max(ends_at):,.0f} steps" if len(ends_at) == 1 else "At the last step of each training"
+    what = f"{capitalised(labels.heading(column))} against training step, mean over replicates"
+    return f"{what}. {when}, {'; '.join(parts)}."
 
 
 def _make(run: RunData) -> Drawn | str:
