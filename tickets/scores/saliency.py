@@ -12,7 +12,7 @@ from tickets.candidate import Batch, Candidate
 from tickets.config.types import CountFromOne, End, Positive
 from tickets.errors import InputError
 
-PER_CLASS = 10  # Frankle et al. 2021, appendix
+PER_CLASS = 10  # examples, as is usual in experiments with SNIP and GraSP
 
 
 def snip(
