@@ -109,6 +109,10 @@ def _no_folder(folder: object) -> str | None:
     return "cannot be an option: it is the data folder, given by --data, data_folder or TICKETS_DATA"
 
 
+def _planted(target: str | None) -> str | None:
+    return None if target else 'is missing: it names the network that is planted, "circle", "relu" or "helix"'
+
+
 RULES = (
     Rule(("train.loss", "train.label_smoothing"), _label_smoothing),
     Rule(("train.loss", "train.class_weights"), _class_weights),
@@ -121,6 +125,7 @@ RULES = (
     Rule(("prune.density", "prune.rate"), _rate),
     Rule(("rounds", "prune.density"), _one_shot),
     Rule(("data.folder",), _no_folder),
+    Rule(("model.init.target",), _planted),
 )
 
 

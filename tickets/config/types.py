@@ -183,6 +183,13 @@ Zero = Annotated[
 
 BiasesName = Literal["zeros", "model"]
 Biases = Annotated[BiasesName, one_of("choice", get_args(BiasesName))]
+StartBiasesName = Literal["zeros", "model", "scaled"]
+StartBiases = Annotated[StartBiasesName, one_of("choice", get_args(StartBiasesName))]  # of model.init
+
+BaseName = Literal["kaiming_normal", "kaiming_uniform", "glorot_normal", "glorot_uniform", "pytorch"]
+Base = Annotated[BaseName, one_of("init", get_args(BaseName))]
+PlantedName = Literal["circle", "relu", "helix"]
+PlantedTarget = Annotated[PlantedName, one_of("planted network", get_args(PlantedName))]
 
 Target = Annotated[str, legal("must have the form module:function", is_target, short='"module:function"')]
 Option = Annotated[
