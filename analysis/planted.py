@@ -11,6 +11,7 @@ from .intervals import paired_interval
 from .labels import CLASSIFICATION, Labels
 from .metrics import SHARE, margins
 from .pairs import LEFT_OUT, TICKET, by_replicate
+from .summary import mean_density
 
 MASKS = ("kept", "by_chance", "precision", "jaccard")
 """Columns of the probe that are of the masks."""
@@ -64,6 +65,8 @@ def planted_by_density(
     pairs["difference"] = pairs[LEFT_OUT] - pairs["planted_accuracy"]
     grouped = pairs.groupby(keys, sort=False)
     table = grouped[[*columns, "difference"]].mean()
+    for column in ("density", "planted_density"):
+        table[column] = mean_density(grouped[column])
     table["accuracy"], table["n"] = grouped[LEFT_OUT].mean(), grouped[LEFT_OUT].count()
     wide = pairs.pivot(index=keys, columns="replicate", values="difference").loc[table.index]
     _, low, high = paired_interval(wide, confidence)

@@ -109,8 +109,11 @@ def _no_folder(folder: object) -> str | None:
     return "cannot be an option: it is the data folder, given by --data, data_folder or TICKETS_DATA"
 
 
-def _planted(target: str | None) -> str | None:
-    return None if target else 'is missing: it names the network that is planted, "circle", "relu" or "helix"'
+def _planted(init: object) -> str | None:
+    table = init if isinstance(init, Mapping) else {"name": init}
+    if table.get("name") != "planted" or table.get("target") is not None:
+        return None
+    return 'needs a target, the network that is planted: { name = "planted", target = "circle" } (or relu, helix)'
 
 
 RULES = (
@@ -125,7 +128,7 @@ RULES = (
     Rule(("prune.density", "prune.rate"), _rate),
     Rule(("rounds", "prune.density"), _one_shot),
     Rule(("data.folder",), _no_folder),
-    Rule(("model.init.target",), _planted),
+    Rule(("model.init",), _planted),
 )
 
 

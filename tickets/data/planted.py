@@ -11,13 +11,11 @@ import torch
 
 from tickets.config.types import CountFromOne, Fraction, NotNegative, Seed
 from tickets.data.dataset import Dataset, digest
-from tickets.errors import InputError
 
 BOUNDS = (0.2, 0.5, 0.7)  # of the squared radius, between the classes 0 | 1 | 2 | 3 of circle
 # Lines in the squared radius that cross at BOUNDS: the highest is the class, and the second one what noise makes of it.
 _SLOPES = np.array([0.1, 0.2, 0.4, 0.8])
 _HEIGHTS = np.array([0.0, -0.02, -0.12, -0.4])
-_MOST_SEED = 2**32  # RandomState takes no more
 
 Array = np.ndarray
 
@@ -39,9 +37,9 @@ def circle(
     noise
         The probability that a label is wrong, in [0, 1].
     seed
-        Of the data, 0 to 2**32 - 1; no other seed matters.
+        Of the data, 0 to 2**63 - 1; no other seed matters.
     """
-    random = _random("circle", seed)
+    random = _random(seed)
     points = random.uniform(-1, 1, (examples + test, 2))
     likely = circle_classes(points)
     labels = np.where(random.uniform(0, 1, len(points)) < noise, likely[:, 1], likely[:, 0])
@@ -68,9 +66,9 @@ def relu(
     noise
         The standard deviation of the normal noise of the targets, >= 0.
     seed
-        Of the data, 0 to 2**32 - 1; no other seed matters.
+        Of the data, 0 to 2**63 - 1; no other seed matters.
     """
-    random = _random("relu", seed)
+    random = _random(seed)
     x = random.uniform(-1, 1, (examples + test, 1))
     return _dataset("relu", x, np.maximum(x, 0) + noise * random.standard_normal(x.shape), examples, 1)
 
@@ -89,9 +87,9 @@ def helix(
     noise
         The standard deviation of the normal noise of each target, >= 0.
     seed
-        Of the data, 0 to 2**32 - 1; no other seed matters.
+        Of the data, 0 to 2**63 - 1; no other seed matters.
     """
-    random = _random("helix", seed)
+    random = _random(seed)
     x = random.uniform(-1, 1, (examples + test, 1))
     points = helix_points(x[:, 0])
     return _dataset("helix", x, points + noise * random.standard_normal(points.shape), examples, 3)
@@ -103,10 +101,8 @@ def helix_points(x: Array) -> Array:
     return np.stack([angle * np.cos(angle), angle * np.sin(angle), angle], 1) / (8 * np.pi)
 
 
-def _random(name: str, seed: int) -> np.random.RandomState:
-    if seed >= _MOST_SEED:
-        raise InputError(f"data.seed = {seed}: must be less than 2**32 for {name!r}")
-    return np.random.RandomState(seed)
+def _random(seed: int) -> np.random.RandomState:
+    return np.random.RandomState([seed % 2**32, seed // 2**32])  # whole numbers of 32 bits are all that it takes
 
 
 def _dataset(name: str, inputs: Array, labels: Array, examples: int, classes: int) -> Dataset:

@@ -40,7 +40,7 @@ def planted(networks: Networks) -> pd.DataFrame:
     Raises
     ------
     InputError
-        If the run's start plants no ticket, or no planted weight is prunable.
+        If the run's start plants no ticket.
     """
     tickets = _tickets(networks)
     counts = [_counts(networks.masks, place, tickets[label.replicate]) for place, label in enumerate(networks.labels)]
@@ -83,8 +83,6 @@ def _counts(masks: Tensors, network: int, ticket: PlantedTicket) -> dict[str, fl
         planted_weights += _count(here)
         weights += mask.numel()
         by_chance += _count(here) * _count(mask) / mask.numel()
-    if not planted_weights:
-        raise InputError("probe 'planted': no planted weight is prunable; leave prune.exclude or the probe out")
     return {
         "planted_weights": planted_weights,
         "planted_density": planted_weights / weights,
