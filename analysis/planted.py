@@ -1,4 +1,4 @@
-"""A planted ticket as the measure of a pruner: which of its weights each arm keeps, and down to which density it is met."""
+"""A planted ticket as the measure of a pruner: what each arm keeps of it, and down to which density it is met."""
 
 from __future__ import annotations
 

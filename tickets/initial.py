@@ -1,8 +1,8 @@
 """The initial values of a network: every parameter and buffer, as a function of a seed.
 
-A rule fills a weight in-place, with random numbers from torch's global generator. A rule that is marked by `whole` fills
-a whole module. The rules are listed in `tickets.catalogue.INITS`; the keyword arguments of a rule are its options in a
-campaign file.
+A rule fills a weight in-place, with random numbers from torch's global generator. A rule that is marked by `whole`
+fills a whole module. The rules are listed in `tickets.catalogue.INITS`; the keyword arguments of a rule are its options
+in a campaign file.
 """
 
 from __future__ import annotations

@@ -159,7 +159,7 @@ def _pass_on() -> Layer:
 
 
 def _interpolation(ends: Sequence[float] | np.ndarray, values: np.ndarray) -> tuple[Tensor, Tensor]:
-    """b (segments, k) and a (k,): a + sum over segments of b max(x - end, 0) is `values` (segments + 1, k) at `ends`."""
+    """b (segments, k) and a (k,): a + the sum of b max(x - end, 0) is `values` (segments + 1, k) at `ends`."""
     slopes = np.diff(values, axis=0) / np.diff(ends)[:, None]
     changes = np.diff(slopes, axis=0, prepend=0)
     return torch.from_numpy(changes), torch.from_numpy(values[0].copy())

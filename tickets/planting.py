@@ -1,7 +1,7 @@
 """The init `planted`: random values in which a known network is hidden (Fischer & Burkholz 2022, "Plant 'n' Seek").
 
 Random units of each hidden layer host the units of the planted network; the weights between hosts, and the hosts'
-biases, are set to its values. All other weights stay random, and disappear for a mask that keeps the planted ones alone.
+biases, are set to its values. All other weights stay random, and a mask that keeps the planted ones alone removes them.
 
 A ReLU network's units may be scaled by positive numbers, layer by layer, as its outputs are scaled with them. So the
 planted weights of each layer are multiplied by one factor, which gives them the mean square of the random weights that
@@ -15,6 +15,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -150,7 +151,7 @@ def _plant(
     for (_, layer), width in zip(layers[:-1], network.widths, strict=True):
         hosts.append(torch.randperm(layer.out_features, generator=generator)[:width])
     hosts.append(torch.arange(network.outputs))
-    blocks = [torch.meshgrid(after, before, indexing="ij") for before, after in zip(hosts, hosts[1:], strict=False)]
+    blocks = [torch.meshgrid(after, before, indexing="ij") for before, after in pairwise(hosts)]
     factors = [
         _root_mean_square(layer.weight[block].double()[weight != 0]) / _root_mean_square(weight[weight != 0])
         for (_, layer), (weight, _), block in zip(layers, network.layers, blocks, strict=True)

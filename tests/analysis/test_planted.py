@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
+from types import MappingProxyType
 
 import pandas as pd
 import pytest
 from scipy import stats
-
 from tickets.analysis.labels import CLASSIFICATION, labels_of
 from tickets.analysis.planted import planted_by_density, planted_sentences
 from tickets.analysis.report import RUN_FIGURES, describe_planted, draw_planted
@@ -52,7 +52,9 @@ def test_each_arm_beside_the_planted_ticket(rounds) -> None:
     half = stats.t.ppf(0.975, 2) * 0.02 / math.sqrt(3)
     assert (ticket["n"], ticket["kept"], ticket["margin"]) == (3, 0.5, pytest.approx(0.0005))
     assert ticket["accuracy"] == pytest.approx(0.95)
-    assert [ticket[name] for name in ("difference", "low", "high")] == pytest.approx([-0.04, -0.04 - half, -0.04 + half])
+    assert [ticket[name] for name in ("difference", "low", "high")] == pytest.approx(
+        [-0.04, -0.04 - half, -0.04 + half]
+    )
     reinit = by_row.loc[(2, "reinit")]
     assert [reinit[name] for name in ("n", "accuracy", "difference")] == pytest.approx([3, 0.91, -0.08])
     assert data["holds"].tolist() == ["yes", "yes", "cannot tell", "no", "yes"]
@@ -118,7 +120,7 @@ def test_a_run_without_the_probe_has_no_such_figure(saved_like) -> None:
 
 @pytest.fixture
 def saved_like() -> RunData:
-    class Empty:
-        probes: dict[str, list[str]] = {}
+    class WithoutProbes:
+        probes = MappingProxyType({})
 
-    return RunData(Empty(), "a")  # type: ignore[arg-type]
+    return RunData(WithoutProbes(), "a")

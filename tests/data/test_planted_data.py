@@ -20,7 +20,8 @@ def test_shapes_seeds_and_sizes(name: str, inputs: int, outputs: tuple[int, ...]
     assert (one.train_labels.shape, one.test_labels.shape) == ((30, *outputs), (7, *outputs))
     assert one.classes == (outputs[0] if outputs else 4)
     assert one.train_labels.dtype == (torch.float32 if outputs else torch.int64)
-    assert bool((one.train_inputs.abs() <= 1).all()) and float(one.train_inputs.min()) < -0.7
+    assert bool((one.train_inputs.abs() <= 1).all())
+    assert float(one.train_inputs.min()) < -0.7
     assert load_dataset(options, name, None).sha256 == one.sha256
     for seed in (4, 3 + 2**32):
         assert load_dataset({**options, "seed": seed}, name, None).sha256 != one.sha256

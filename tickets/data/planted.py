@@ -1,7 +1,7 @@
 """The data sets of the planted tickets (Fischer & Burkholz 2022): circle, relu and helix, made on the spot.
 
-Each is a function of a few numbers that a tiny ReLU network is known to compute (`tickets.planted_networks`). All random
-numbers come from NumPy's RandomState, whose stream is frozen, so that a seed gives the same data with every version.
+Each is a function of a few numbers that a tiny ReLU network is known to compute (`tickets.planted_networks`). All
+random numbers come from NumPy's RandomState, whose stream is frozen: a seed gives the same data with every version.
 """
 
 from __future__ import annotations
@@ -20,9 +20,7 @@ _HEIGHTS = np.array([0.0, -0.02, -0.12, -0.4])
 Array = np.ndarray
 
 
-def circle(
-    examples: CountFromOne = 9000, test: CountFromOne = 1000, noise: Fraction = 0.01, seed: Seed = 0
-) -> Dataset:
+def circle(examples: CountFromOne = 9000, test: CountFromOne = 1000, noise: Fraction = 0.01, seed: Seed = 0) -> Dataset:
     """Points of the plane in 4 classes, by their distance from the origin.
 
     Inputs are (n, 2), uniform on [-1, 1]^2. The class is the number of BOUNDS that x**2 + y**2 is above. With

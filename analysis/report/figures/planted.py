@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -46,7 +50,7 @@ def draw_planted(data: pd.DataFrame, labels: Labels = CLASSIFICATION) -> Figure:
     for arm in sorted(looks, key=lambda arm: arm == TICKET):
         rows, look = data[data["arm"] == arm], looks[arm]
         kept = rows["kept"].to_numpy()
-        style = {"color": look.colour, "marker": look.marker, "clip_on": False}
+        style: dict[str, Any] = {"color": look.colour, "marker": look.marker, "clip_on": False}
         above.plot(rows["density"], label.factor * rows["accuracy"], **style)
         there = rows[rows["accuracy"].notna()]
         if len(there):
@@ -117,9 +121,9 @@ def tables_of_planted(run: RunData) -> list[Table]:
     return [Table("planted_weights", TITLE, pd.DataFrame(shown), note, data)]
 
 
-def _compared(row: dict[str, object], labels: Labels) -> str:
-    value, low, high = (float(str(row[name])) for name in ("difference", "low", "high"))
-    return "no value" if value != value else f"{labels.accuracy.difference_text(value, low, high)} {row['holds']}"
+def _compared(row: Mapping[Any, Any], labels: Labels) -> str:
+    value, low, high = (float(row[name]) for name in ("difference", "low", "high"))
+    return "no value" if math.isnan(value) else f"{labels.accuracy.difference_text(value, low, high)} {row['holds']}"
 
 
 def _make(run: RunData) -> Drawn | str | None:
@@ -131,7 +135,7 @@ def _make(run: RunData) -> Drawn | str | None:
         data=data,
         description=describe_planted(data, run.labels),
         caption=(
-            "Mean over replicates, draws averaged first. Dashed: above, the planted ticket alone at its initial values; "
+            "Mean over replicates, draws averaged first. Dashed: above, the planted ticket at its initial values; "
             "below, the share that a mask with as many survivors in each tensor keeps by chance. Dotted: the planted "
             "ticket's density. An arm that keeps what the ticket keeps has no line below."
         ),
