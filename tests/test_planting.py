@@ -140,7 +140,11 @@ def fitted(target: str | None = "circle", data: str = "circle", **changes: Any) 
 
 
 def test_a_control_draws_anew_without_a_ticket() -> None:
-    one = fitted()
+    one = fitted(arms=["ticket", "reinit", "random_mask_reinit"])
+    assert one.trial.notes == (
+        "reinit, random_mask_reinit: random values alone; a fresh draw plants no ticket (model.init = 'planted')",
+    )
+    assert fitted(arms=["ticket", "random_mask"]).trial.notes == ()
     plain = initial_values(one.build, {"name": "kaiming_normal", "biases": "scaled"}, 9)
     assert all(torch.equal(one.fresh_draw(9)[name], value) for name, value in plain.items())
     changed = sum(int((one.fresh(9)[name] != value).sum()) for name, value in plain.items() if value.ndim == 2)
