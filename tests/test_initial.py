@@ -27,6 +27,7 @@ def small() -> nn.Module:
     return mlp((6,), 3, [5])
 
 
+BY_WEIGHT = [name for name in INITS if name != "planted"]  # "planted" fills a whole module; see test_planting.py
 FIXED = ("constant", "zeros", "dct")  # the same weights for every seed
 
 
@@ -127,7 +128,7 @@ def test_fans_are_as_torch_counts_them() -> None:
         assert glorot_deviation(weight) == math.sqrt(2 / (fan_in + fan_out))
 
 
-@pytest.mark.parametrize("init", INITS)
+@pytest.mark.parametrize("init", BY_WEIGHT)
 def test_biases_are_zeros_or_the_models_and_the_weights_do_not_heed_it(init: str) -> None:
     constructed = initial_values(small, "pytorch", 3)
     zeros, models = (initial_values(small, {"name": init, "biases": biases}, 3) for biases in ("zeros", "model"))
@@ -138,7 +139,19 @@ def test_biases_are_zeros_or_the_models_and_the_weights_do_not_heed_it(init: str
     assert same(initial_values(small, init, 3), models if init == "pytorch" else zeros)
 
 
-@pytest.mark.parametrize("init", INITS)
+def test_scaled_biases_shrink_from_layer_to_layer_and_the_weights_do_not_heed_them() -> None:
+    def deep() -> nn.Module:
+        return mlp((8,), 4000, [4000, 50])
+
+    scaled, zeros = (initial_values(deep, {"name": "dct", "biases": biases}, 0) for biases in ("scaled", "zeros"))
+    assert all(torch.equal(scaled[f"{name}.weight"], zeros[f"{name}.weight"]) for name in (1, 3, 5))
+    first, last = (float(scaled[f"{name}.bias"].std()) for name in (1, 5))
+    assert first == pytest.approx(math.sqrt(2 / 8), rel=0.05)
+    assert last == pytest.approx(math.sqrt(2 / 8 * 2 / 4000 * 2 / 50), rel=0.05)
+    assert same(initial_values(deep, {"name": "dct", "biases": "scaled"}, 0), scaled)
+
+
+@pytest.mark.parametrize("init", BY_WEIGHT)
 def test_the_seed_alone_decides(init: str) -> None:
     first = initial_values(small, init, 7)
     torch.manual_seed(1), np.random.seed(1), random.seed(1)
@@ -152,7 +165,7 @@ def test_seeds_go_up_to_63_bits() -> None:
     assert not same(initial_values(small, "pytorch", 2**63 - 1), initial_values(small, "pytorch", 2**63 - 2))
 
 
-@pytest.mark.parametrize("init", INITS)
+@pytest.mark.parametrize("init", BY_WEIGHT)
 def test_the_global_generators_are_left_alone(init: str) -> None:
     torch.manual_seed(1), np.random.seed(2), random.seed(3)
     states = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
@@ -214,7 +227,7 @@ def test_values_are_nobody_elses() -> None:
         assert values[name].is_contiguous()
 
 
-@pytest.mark.parametrize("init", INITS)
+@pytest.mark.parametrize("init", BY_WEIGHT)
 def test_a_convolution_without_bias_and_a_transposed_weight_will_do(init: str) -> None:
     def odd() -> nn.Module:
         module = nn.Conv1d(2, 3, 3, bias=False)

@@ -189,6 +189,11 @@ INITS: Mapping[str, Entry] = {
     "normal": Entry("tickets.initial:normal", "normal with mean 0 and standard deviation scale"),
     "orthogonal": Entry("tickets.initial:orthogonal", "orthonormal rows or columns, times gain (Saxe et al. 2014)"),
     "dct": Entry("tickets.initial:dct", "cosines, the same for every seed, with the variance of glorot_normal"),
+    "planted": Entry(
+        "tickets.planting:planted",
+        "random, with a tiny network hidden in it that solves circle, relu or helix",
+        {"biases": "scaled"},
+    ),
 }
 
 DATA: Mapping[str, Entry] = {
@@ -216,6 +221,21 @@ DATA: Mapping[str, Entry] = {
         "tickets.data.cifar10:cifar10",
         "CIFAR-10 from its binary files: 50,000 + 10,000 images",
         {"validation": 5000},
+    ),
+    "circle": Entry(
+        "tickets.data.planted:circle",
+        "made: points of the plane in 4 classes by distance (Fischer & Burkholz 2022)",
+        {"validation": 1000},
+    ),
+    "relu": Entry(
+        "tickets.data.planted:relu",
+        "made: max(x, 0) with noise, regression (Fischer & Burkholz 2022)",
+        {"validation": 1000},
+    ),
+    "helix": Entry(
+        "tickets.data.planted:helix",
+        "made: 3 coordinates of a helix by 1 input, regression (Fischer & Burkholz 2022)",
+        {"validation": 1000},
     ),
 }
 
@@ -371,6 +391,10 @@ PROBES: Mapping[str, Entry] = {
     "units": Entry(
         "tickets.probes.units:units",
         "distinct hidden units, distances between examples and effective rank by layer, at evaluated steps",
+    ),
+    "planted": Entry(
+        "tickets.probes.planted:planted",
+        "how much of a planted ticket each mask keeps, and how accurate that is (Fischer & Burkholz 2022)",
     ),
 }
 

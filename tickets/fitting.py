@@ -17,6 +17,7 @@ from tickets.initial import initial_values
 from tickets.models import factory
 from tickets.models.chance import check_chance, draws_of
 from tickets.models.trainable import check_trainable
+from tickets.planting import without_ticket
 from tickets.probes import Context, Probe, probes_of
 from tickets.probes.trial import try_probes
 from tickets.process_state import standard_state
@@ -95,6 +96,10 @@ class Fitted:
     def fresh(self, seed: int) -> dict[str, Tensor]:
         """Every parameter and buffer from a seed, on the CPU."""
         return _fresh(self.build, self.run)(seed)
+
+    def fresh_draw(self, seed: int) -> dict[str, Tensor]:
+        """The same as a control draws them anew: from the random values alone where model.init plants a ticket."""
+        return initial_values(self.build, without_ticket(self.run.model.init.table), seed)
 
 
 @standard_state()

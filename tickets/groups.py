@@ -155,7 +155,7 @@ def enter(ready: ReadyRun, chain: Chain, number: int, arm: ArmConfig, draw: int)
         theta0=chain.theta0,
         rewound=rewound,
         biases=ready.biases,
-        fresh=ready.fresh,
+        fresh=ready.fresh_draw,
         stream=lambda purpose: stream(run.seed, chain.replicate, purpose, number, draw),
         parameters=ready.parameters,
         round=number,

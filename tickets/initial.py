@@ -1,15 +1,16 @@
 """The initial values of a network: every parameter and buffer, as a function of a seed.
 
-A rule fills a weight in-place, with random numbers from torch's global generator. The rules are listed in
-`tickets.catalogue.INITS`; the keyword arguments of a rule are its options in a campaign file.
+A rule fills a weight in-place, with random numbers from torch's global generator. A rule that is marked by `whole`
+fills a whole module. The rules are listed in `tickets.catalogue.INITS`; the keyword arguments of a rule are its options
+in a campaign file.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -163,6 +164,16 @@ _DRAWN = (
 )
 
 
+_WHOLE = "_fills_whole_module"
+Whole = TypeVar("Whole", bound=Callable[..., Any])
+
+
+def whole(rule: Whole) -> Whole:
+    """Mark a rule that is called as ``rule(module, seed, biases=biases, **options)`` and fills the module in-place."""
+    setattr(rule, _WHOLE, True)
+    return rule
+
+
 def initial_values(build: Callable[[], nn.Module], init: str | Mapping[str, Any], seed: int) -> dict[str, Tensor]:
     """Every parameter and buffer of a newly built network, by name, as CPU tensors of their own.
 
@@ -176,29 +187,38 @@ def initial_values(build: Callable[[], nn.Module], init: str | Mapping[str, Any]
     init
         A name of `tickets.catalogue.INITS`, or a table with a `name` and options, as in the configuration of a saved
         run. Its rule draws the weights of Linear and convolution modules, in the modules' order. The option `biases`
-        sets their biases to 0 ("zeros") or leaves the constructor's values ("model"); it does not affect the weights.
-        All other parameters and buffers, and frozen parameters, keep the constructor's values. If a weight is computed
-        from other parameters (weight_norm), these are set so that it has the drawn values.
+        sets their biases to 0 ("zeros"), leaves the constructor's values ("model") or draws them (see `draw_biases`);
+        it does not affect the weights. All other parameters and buffers, and frozen parameters, keep the constructor's
+        values. If a weight is computed from other parameters (weight_norm), these are set so that it has the drawn
+        values.
     seed
         In [0, 2**63).
 
     Raises
     ------
     InputError
-        If the name is unknown, or a weight cannot be set.
+        If the name is unknown, a weight cannot be set, or the network cannot have such a start.
     """
+    module, _ = drawn(build, init, seed)
+    tensors = [*module.named_parameters(), *module.named_buffers()]
+    return {name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors}
+
+
+def drawn(build: Callable[[], nn.Module], init: str | Mapping[str, Any], seed: int) -> tuple[nn.Module, Any]:
+    """A new network at its initial values, and what the rule returned. See `initial_values`."""
     table = {"name": init} if isinstance(init, str) else dict(init)
     name = table.pop("name")
     if name not in INITS:
         raise InputError(f"model.init = {name!r}: unknown{nearest(name, INITS)} (allowed: {', '.join(INITS)})")
     biases = table.pop("biases", INITS[name].defaults.get("biases", "zeros"))
+    rule = resolve(INITS[name].target)
     with standard_state(), torch.device("cpu"), torch.no_grad():
         seed_generators(seed)
         module = build()
-        draw = None if name == "pytorch" else partial(resolve(INITS[name].target), **table)
-        _redraw(module, draw, zero_biases=biases == "zeros")
-    tensors = [*module.named_parameters(), *module.named_buffers()]
-    return {name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors}
+        if getattr(rule, _WHOLE, False):
+            return module, rule(module, seed, biases=biases, **table)
+        redraw(module, None if name == "pytorch" else partial(rule, **table), biases)
+    return module, None
 
 
 def glorot_deviation(weight: Tensor) -> float:
@@ -210,14 +230,46 @@ def glorot_deviation(weight: Tensor) -> float:
     return math.sqrt(2 / fans)
 
 
-def _redraw(module: nn.Module, draw: Callable[[Tensor], None] | None, zero_biases: bool) -> None:
-    """Fill the weights and biases of a newly built module in-place."""
-    for name, part in module.named_modules():
-        if isinstance(part, _DRAWN):
-            if draw is not None:
-                _redraw_weight(f"{name}.weight", part, draw)
-            if part.bias is not None and part.bias.requires_grad and zero_biases:
-                part.bias.zero_()
+def redraw(module: nn.Module, draw: Callable[[Tensor], None] | None, biases: str) -> None:
+    """Fill the weights and biases of a newly built module in-place.
+
+    Parameters
+    ----------
+    module
+        The module.
+    draw
+        Fills a weight; None leaves the constructor's values.
+    biases
+        "zeros", "model" or "scaled".
+    """
+    parts = [(name, part) for name, part in module.named_modules() if isinstance(part, _DRAWN)]
+    for name, part in parts:
+        if draw is not None:
+            _redraw_weight(f"{name}.weight", part, draw)
+        if part.bias is not None and part.bias.requires_grad and biases == "zeros":
+            part.bias.zero_()
+    if biases == "scaled":
+        draw_biases([part for _, part in parts])
+
+
+def draw_biases(parts: Sequence[nn.Module]) -> None:
+    """Draw the biases of a module's layers, which follow one another, from N(0, product of 2 / fan_in up to the layer).
+
+    Such biases shrink as the outputs of the layers would if each were multiplied by the deviation of kaiming_normal
+    (Fischer & Burkholz 2022). They are drawn after all weights, which do not depend on them.
+
+    Parameters
+    ----------
+    parts
+        The layers, in the module's order.
+    """
+    deviation = 1.0
+    for part in parts:
+        weight, bias = part.weight, part.bias
+        assert isinstance(weight, Tensor)
+        deviation *= math.sqrt(2 / math.prod(weight.shape[1:]))
+        if isinstance(bias, Tensor) and bias.requires_grad:
+            bias.normal_(0.0, deviation)
 
 
 def _redraw_weight(name: str, part: nn.Module, draw: Callable[[Tensor], None]) -> None:

@@ -71,6 +71,11 @@ class ReadyRun:
         return self.fitted.fresh
 
     @property
+    def fresh_draw(self) -> Callable[[int], dict[str, Tensor]]:
+        """Every parameter and buffer as a control draws them anew, from a seed, on the CPU."""
+        return self.fitted.fresh_draw
+
+    @property
     def module(self) -> nn.Module:
         """The architecture's template, on the device."""
         return self.fitted.module

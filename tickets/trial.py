@@ -19,6 +19,7 @@ from tickets.config import Run, TrainConfig
 from tickets.data import Examples
 from tickets.errors import InputError, Problems
 from tickets.initial import initial_values
+from tickets.planting import NAME as PLANTED
 from tickets.random_state import untouched_generators
 from tickets.roles import FRESH, NOT_DRAWN, ArmStart, like_ticket_sentence
 from tickets.scores import Score
@@ -114,7 +115,10 @@ def try_out(
     like = tuple(label for label, arm in tried.items() if arm.as_ticket)
     drawn = len(equal) < len(prunable)
     same_values = () if drawn or run.rewind.keeps_trained else tuple(label for label in fresh if label not in like)
-    return Trial(like, tuple(_notes(run, like, same_values, unexpected if drawn else ())), tried)
+    notes = [*_notes(run, like, same_values, unexpected if drawn else ())]
+    if fresh and run.model.init.name == PLANTED:
+        notes.append(f"{', '.join(fresh)}: random values alone; a fresh draw plants no ticket (model.init = 'planted')")
+    return Trial(like, tuple(notes), tried)
 
 
 def _by_design(run: Run, tensor: Prunable, values: Tensor) -> bool:

@@ -5,6 +5,7 @@ is one `CampaignChapter` and one line in `page.CAMPAIGN_CHAPTERS`.
 """
 
 from ..labels import labels_of
+from ..planted import planted_by_density, planted_sentences
 from .chapter import Chapter, Point, Summary
 from .figure import Drawn, FigureRecord, Missing, Plot, plots_of
 from .figures import RUN_FIGURES
@@ -13,6 +14,7 @@ from .figures.initial_values import describe_initial_values, draw_initial_values
 from .figures.learning_curves import chosen_rounds, describe_learning_curves, draw_learning_curves, learning_curves
 from .figures.overlap import describe_overlap, draw_overlap, overlap
 from .figures.pixels import describe_kept_pixels, draw_kept_pixels, kept_pixels, why_no_pixels
+from .figures.planted import describe_planted, draw_planted, tables_of_planted
 from .figures.surviving import describe_surviving, draw_surviving, surviving
 from .formats import to_inline_svg, to_pdf, to_svg
 from .latex import to_latex
@@ -55,6 +57,7 @@ __all__ = [
     "describe_layer_distances",
     "describe_learning_curves",
     "describe_overlap",
+    "describe_planted",
     "describe_surviving",
     "describe_training_losses",
     "distances_between_ends",
@@ -67,6 +70,7 @@ __all__ = [
     "draw_layer_distances",
     "draw_learning_curves",
     "draw_overlap",
+    "draw_planted",
     "draw_surviving",
     "draw_training_losses",
     "initial_values",
@@ -77,10 +81,13 @@ __all__ = [
     "make_figure",
     "make_report",
     "overlap",
+    "planted_by_density",
+    "planted_sentences",
     "plots_of",
     "read_initial",
     "read_masks",
     "surviving",
+    "tables_of_planted",
     "tables_of_run",
     "to_csv",
     "to_inline_svg",

@@ -52,12 +52,13 @@ class FigureRecord(Generic[T]):
     title : str
         Its heading.
     make : callable
-        make(tables) returns the drawn figure or, as a string, why there can be none.
+        make(tables) returns the drawn figure; as a string, why there can be none; or None if it does not concern these
+        tables, and nothing is said of it.
     """
 
     name: str
     title: str
-    make: Callable[[T], Drawn | str]
+    make: Callable[[T], Drawn | str | None]
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,8 @@ def plots_of(
     plots, missing = [], []
     for record in records:
         made = record.make(tables)
+        if made is None:
+            continue
         if isinstance(made, str):
             missing.append(Missing(record.title, made))
             continue

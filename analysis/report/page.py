@@ -124,8 +124,8 @@ def _alone(chapter: Chapter, name: str, folder: str) -> dict[str, bytes]:
     """The files of a chapter's figure that is shown by itself."""
     plots: dict[str, Plot] = {plot.name: plot for plot in chapter.plots}
     if name not in plots:
-        why = "; ".join(f"{lack.title}: {lack.why}" for lack in chapter.missing)
-        raise InputError(f"--only = {name!r}: {chapter.title} has {', '.join(plots)}; {why}")
+        why = "".join(f"; {lack.title}: {lack.why}" for lack in chapter.missing)
+        raise InputError(f"--only = {name!r}: {chapter.title} has {', '.join(plots)}{why}")
     drawn = plots[name].drawn
     return {
         f"{folder}{name}.svg": to_svg(drawn.figure).encode(),

@@ -15,12 +15,14 @@ from tickets.store.source_run import transfer_text
 from ..answers import Winning
 from ..labels import capitalised
 from ..messages import context_lines, criterion_lines, headline, reason, when_named
+from ..planted import planted_sentences
 from ..rule import Rule
 from ..text import listed
 from ..winning import winning
 from .chapter import Chapter, Point, Summary, name_of
 from .figure import plots_of
 from .figures import RUN_FIGURES
+from .figures.planted import data_of, tables_of_planted
 from .run_data import RunData
 from .run_tables import detectable_difference, tables_of_run
 from .table import Table
@@ -42,7 +44,7 @@ def chapter_of_run(saved: Saved, run: str) -> Chapter:
     summary = Summary(
         headline=" ".join(filter(None, [headline(answer), reason(answer)])),
         points=[Point(line) for line in criterion_lines(answer)],
-        notes=context_lines(answer),
+        notes=[*context_lines(answer), *_planted(data)],
         verdict=answer.answer,
     )
     return Chapter(
@@ -55,9 +57,15 @@ def chapter_of_run(saved: Saved, run: str) -> Chapter:
         certainty=certainty(data.rounds, answer),
         plots=plots,
         missing=missing,
-        tables=tables_of_run(data.rounds, data.rule),
+        tables=[*tables_of_run(data.rounds, data.rule), *tables_of_planted(data)],
         configuration=_configuration(data.file),
     )
+
+
+def _planted(data: RunData) -> list[str]:
+    """What the run says of the ticket that is planted in it."""
+    table = data_of(data)
+    return [] if table is None else [capitalised(line) for line in planted_sentences(table, data.labels)]
 
 
 def model_text(model: Mapping[str, Any]) -> str:

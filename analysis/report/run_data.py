@@ -74,6 +74,13 @@ class RunData:
         """The initial values of the prunable weights, by replicate and parameter."""
         return read_initial(self.saved, self.run)
 
+    def probe(self, table: str) -> pd.DataFrame | None:
+        """The run's rows of a probe's table; None if it was not measured."""
+        if self.run not in self.saved.probes.get(table, ()):
+            return None
+        rows = self.saved.probe(table)
+        return rows[rows["run"] == self.run]
+
     @property
     def head(self) -> str:
         """The first lines of the code of every figure."""
@@ -89,4 +96,5 @@ class RunData:
             "masks": "masks = report.read_masks(saved, run)",
             "values": "values = report.read_initial(saved, run)",
             "labels": "labels = report.labels_of(saved.file(run))",
+            "planted": 'planted = saved.probe("planted")\nplanted = planted[planted["run"] == run]',
         }

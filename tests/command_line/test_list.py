@@ -42,7 +42,7 @@ def test_list_has_the_options_of_each_name_with_their_defaults_and_what_is_allow
         "lenet_300_100  "
     )
     inits = ", ".join(f'"{name}"' for name in list(catalogue.INITS)[:-1])
-    assert said.endswith(f'\n\nOptions of all of them:\n  init: {inits} or "dct"\n')
+    assert said.endswith(f'\n\nOptions of all of them:\n  init: {inits} or "planted"\n')
     arms = command("list", "arms").out
     assert '    biases = "model": "zeros" or "model"\n' in arms
     assert arms.count("\n\n") == 3

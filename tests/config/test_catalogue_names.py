@@ -20,7 +20,8 @@ def test_every_name_of_the_catalogue_is_known() -> None:
     for name in catalogue.MODELS:
         assert parse_run({**BASE, "model": name}).model.name == name
     for name in catalogue.INITS:
-        assert parse_run({**BASE, "model": {"name": "mlp", "init": name}}).model.init.name == name
+        init = {"name": name, **({"target": "relu"} if name == "planted" else {})}
+        assert parse_run({**BASE, "model": {"name": "mlp", "init": init}}).model.init.name == name
     for name in catalogue.SCORES:
         assert parse_run({**BASE, "prune": {"score": name, "scope": "global"}}).prune.score.name == name
     probes = parse_run({**BASE, "probes": list(catalogue.PROBES)}).probes

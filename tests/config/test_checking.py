@@ -15,10 +15,10 @@ from tickets.errors import InputError
 ARMS = f'allowed: {", ".join(sorted(catalogue.ARMS))}, or a name of your own with mask or values = "module:function"'
 SCORES = f"allowed: {', '.join(sorted(catalogue.SCORES))}, or module:function"
 MODELS = "allowed: conv2, conv4, conv6, lenet_300_100, mlp, resnet20, or module:function"
-DATA = "allowed: cifar10, digits, fashion_mnist, mnist, mnist1d, or module:function"
+DATA = "allowed: cifar10, circle, digits, fashion_mnist, helix, mnist, mnist1d, relu, or module:function"
 INITS = (
     "allowed: constant, dct, glorot_normal, glorot_uniform, kaiming_normal, kaiming_uniform, normal, orthogonal, "
-    "pytorch, sign_constant, uniform, zeros"
+    "planted, pytorch, sign_constant, uniform, zeros"
 )
 TOP = (
     "allowed: arms, cohort_size, compute, data, data_folder, fine_tune, model, name, probes, prune, replicates, rewind, rounds, "
@@ -134,8 +134,8 @@ ONE_KEY = [
     ({"model": {"name": "mlp", "init": {"name": "uniform", "scale": -1}}}, "model.init.scale = -1: must be greater than 0"),
     ({"model": {"name": "mlp", "init": {"name": "normal", "scale": True}}}, "model.init.scale = true: must be a number, not true or false"),
     ({"model": {"name": "mlp", "init": {"name": "orthogonal", "gain": 0}}}, "model.init.gain = 0: must be greater than 0"),
-    ({"model": {"name": "mlp", "init": {"name": "dct", "biases": "model_"}}}, "model.init.biases = 'model_': unknown choice; did you mean 'model'? (allowed: model, zeros)"),
-    ({"model": {"name": "mlp", "init": {"name": "dct", "biases": 0}}}, "model.init.biases = 0: must be a string, not a whole number (allowed: model, zeros)"),
+    ({"model": {"name": "mlp", "init": {"name": "dct", "biases": "model_"}}}, "model.init.biases = 'model_': unknown choice; did you mean 'model'? (allowed: model, scaled, zeros)"),
+    ({"model": {"name": "mlp", "init": {"name": "dct", "biases": 0}}}, "model.init.biases = 0: must be a string, not a whole number (allowed: model, scaled, zeros)"),
     ({"model": {"name": "conv4", "dropout": 1}}, "model.dropout = 1: must be at least 0 and less than 1"),
     ({"model": {"name": "lenet_300_100", "widths": [5]}}, "model.widths: unknown key; it is an option of mlp, conv2, conv4, conv6 (allowed: init, name)"),
     ({"arms": ["ticket", "x:y", "reinit"]}, f"arms[1] = 'x:y': unknown arm ({ARMS})"),
@@ -168,9 +168,9 @@ ONE_KEY = [
     ({"arms": ["ticket", {**OWN, "scale": [float("inf")]}]}, f"arms[1].scale = [Infinity]: {OPTION}"),
     ({"arms": ["ticket", {"mask": "f:g"}]}, "arms[1].name: missing; name an arm (" + ARMS + ")"),
     ({"probes": "units"}, 'probes = "units": must be a list, not a string'),
-    ({"probes": ["unit"]}, "probes[0] = 'unit': unknown probe; did you mean 'units'? (allowed: units, or module:function)"),
+    ({"probes": ["unit"]}, "probes[0] = 'unit': unknown probe; did you mean 'units'? (allowed: planted, units, or module:function)"),
     ({"probes": [3]}, "probes[0] = 3: must be a name or a table, not a whole number"),
-    ({"probes": ["units", {"points": 3}]}, "probes[1].name: missing; name a probe (allowed: units, or module:function)"),
+    ({"probes": ["units", {"points": 3}]}, "probes[1].name: missing; name a probe (allowed: planted, units, or module:function)"),
     ({"probes": [{"name": "units", "points": 3}]}, "probes[0].points: unknown key (allowed: name)"),
     ({"probes": [{"name": "f:g", "points": float("nan")}]}, f"probes[0].points = nan: {OPTION}"),
     ({"prune": {"score": {"name": "magnitude", "scale": 2}}}, "prune.score.scale: unknown key (allowed: name)"),
@@ -267,7 +267,7 @@ def test_every_problem_at_once_and_rules_are_judged_beside_other_problems() -> N
 def test_every_problem_of_an_init_with_those_of_its_model() -> None:
     init = {"name": "constant", "value": "x", "biases": "none", "scale": 1}
     assert lines(model={"name": "mlp", "widths": [0], "init": init}) == [
-        "model.init.biases = 'none': unknown choice (allowed: model, zeros)",
+        "model.init.biases = 'none': unknown choice (allowed: model, scaled, zeros)",
         'model.init.value = "x": must be a number, not a string',
         "model.init.scale: unknown key; it is an option of sign_constant, uniform, normal (allowed: biases, name, value)",
         "model.widths[0] = 0: must be at least 1",

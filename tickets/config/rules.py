@@ -90,6 +90,13 @@ def _no_folder(folder: object) -> str | None:
     return "cannot be an option: it is the data folder, given by --data, data_folder or TICKETS_DATA"
 
 
+def _planted(init: object) -> str | None:
+    table = init if isinstance(init, Mapping) else {"name": init}
+    if table.get("name") != "planted" or table.get("target") is not None:
+        return None
+    return 'needs a target, the network that is planted: { name = "planted", target = "circle" } (or relu, helix)'
+
+
 RULES = (
     Rule(("train.loss", "train.label_smoothing"), _label_smoothing),
     Rule(("train.loss", "train.class_weights"), _class_weights),
@@ -103,6 +110,7 @@ RULES = (
     Rule(("rounds", "prune.density"), _one_shot),
     Rule(("data.folder",), _no_folder),
     *(Rule(keys, judge) for keys, judge in CHAIN_RULES),
+    Rule(("model.init",), _planted),
 )
 
 

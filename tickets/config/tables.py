@@ -25,10 +25,10 @@ from tickets.config.named import Named, name_if_alone
 from tickets.config.own_train import NONE, Own, OwnTrain, own_train
 from tickets.config.types import (
     AddedLater,
-    Biases,
     CountFromOne,
     Label,
     OneOf,
+    StartBiases,
     Target,
     one_of,
 )
@@ -57,7 +57,8 @@ class InitConfig(Named):
     entries = INITS
     names = OneOf("init", tuple(INITS))
 
-    biases: Biases = "zeros"  # "zeros", or "model": as the module's own constructor draws them
+    # "zeros"; "model": as the module's own constructor draws them; "scaled": normal, smaller from layer to layer
+    biases: StartBiases = "zeros"
 
     @classmethod
     def is_own(cls, table: Mapping[str, Any]) -> bool:

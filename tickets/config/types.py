@@ -204,6 +204,13 @@ ScoreOption = Annotated[
 
 BiasesName = Literal["zeros", "model"]
 Biases = Annotated[BiasesName, one_of("choice", get_args(BiasesName))]
+StartBiasesName = Literal["zeros", "model", "scaled"]
+StartBiases = Annotated[StartBiasesName, one_of("choice", get_args(StartBiasesName))]  # of model.init
+
+BaseName = Literal["kaiming_normal", "kaiming_uniform", "glorot_normal", "glorot_uniform", "pytorch"]
+Base = Annotated[BaseName, one_of("init", get_args(BaseName))]
+PlantedName = Literal["circle", "relu", "helix"]
+PlantedTarget = Annotated[PlantedName, one_of("planted network", get_args(PlantedName))]
 
 SupermaskWeightsName = Literal["initial", "signed_constant"]
 SupermaskWeights = Annotated[SupermaskWeightsName, one_of("choice", get_args(SupermaskWeightsName))]

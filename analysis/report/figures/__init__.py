@@ -2,7 +2,7 @@
 
 from ..figure import FigureRecord
 from ..run_data import RunData
-from . import accuracy, early_stop_step, initial_values, learning_curves, overlap, pixels, surviving
+from . import accuracy, early_stop_step, initial_values, learning_curves, overlap, pixels, planted, surviving
 
 RUN_FIGURES: tuple[FigureRecord[RunData], ...] = (
     accuracy.FIGURE,
@@ -12,6 +12,7 @@ RUN_FIGURES: tuple[FigureRecord[RunData], ...] = (
     initial_values.FIGURE,
     overlap.FIGURE,
     pixels.FIGURE,
+    planted.FIGURE,
 )
 """The figures of a run, in the order of the page."""
 
