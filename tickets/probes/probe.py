@@ -28,6 +28,7 @@ from tickets.users_code import one_line
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 _AT_STEPS, _WORKING_MEMORY = "_called_at_steps", "_working_memory"
+_ALONE, _WITHOUT_TRAINED = "_called_alone", "_without_trained"
 # Users' functions set and draw from what belongs to the whole process, so that one of them runs at a time.
 _TURN = threading.RLock()
 
@@ -39,6 +40,25 @@ def at_steps(probe: Function) -> Function:
     While a function of the user's is called, no network is trained.
     """
     setattr(probe, _AT_STEPS, True)
+    return probe
+
+
+def alone(probe: Function) -> Function:
+    """Have no network trained while a probe of this package is called, as holds for functions of the user's anyway.
+
+    For probes that call the model: it may draw random numbers or change settings of the whole process.
+    """
+    setattr(probe, _ALONE, True)
+    return probe
+
+
+def without_trained(probe: Function) -> Function:
+    """Say that a probe measures something of networks whose values after training are not saved.
+
+    `tickets probe` then calls it with them, too: with empty `values`, or, if it is called at evaluated steps, with the
+    values before training.
+    """
+    setattr(probe, _WITHOUT_TRAINED, True)
     return probe
 
 
@@ -76,6 +96,10 @@ class Probe:
         Bytes that it takes to measure one network, of a module of the architecture.
     columns
         The kind of each of its own columns ("number", "bool" or "string"), as found before training; None before that.
+    alone
+        Whether no network trains while it is called.
+    without_trained
+        Whether it measures something of networks whose values after training are not saved.
     """
 
     name: str
@@ -84,6 +108,8 @@ class Probe:
     at_steps: bool
     bytes_of: Callable[[Anatomy], int]
     columns: Mapping[str, str] | None = None
+    alone: bool = True
+    without_trained: bool = False
 
     @property
     def table(self) -> str:
@@ -156,8 +182,17 @@ def probes_of(run: Run) -> tuple[Probe, ...]:
         except InputError as error:
             problems += error.problems
             continue
-        called = getattr(function, _AT_STEPS, False)
-        probes.append(Probe(config.name, function, config.options, called, getattr(function, _WORKING_MEMORY, _none)))
+        probes.append(
+            Probe(
+                config.name,
+                function,
+                config.options,
+                at_steps=getattr(function, _AT_STEPS, False),
+                bytes_of=getattr(function, _WORKING_MEMORY, _none),
+                alone=config.name not in PROBES or getattr(function, _ALONE, False),
+                without_trained=getattr(function, _WITHOUT_TRAINED, False),
+            )
+        )
     if problems:
         raise InputError(problems)
     return tuple(probes)
