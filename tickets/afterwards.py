@@ -1,4 +1,4 @@
-"""A probe of networks that are saved: the measurement that it would have made in training, at the steps that are stored.
+"""A probe of networks that are saved: what it would have measured in training, at the steps that are stored.
 
 Stored are the values before and after training. A probe that is called at evaluated steps is called at these two.
 """

@@ -18,7 +18,10 @@ from tickets.store.tables import LABELS, decode_probe_table, probe_tables
 if TYPE_CHECKING:
     from tickets.config.schema import Run
 
-_ADVICE = "what is committed is never changed: use another folder (--out), or give the probe's function another name"
+_ADVICE = (
+    "what is committed is never changed: measure it as before, use another folder (--out), or give the probe's "
+    "function another name"
+)
 
 
 def unmeasured(run: Run, folder: Path) -> list[str]:
@@ -40,8 +43,8 @@ def unmeasured(run: Run, folder: Path) -> list[str]:
         for table in lacking.keys() - found:
             lacking[table].add(number)
     return [
-        f"probe {table}: no table of {numbered('round', numbers)}, committed before the campaign file named the probe; "
-        f"`tickets probe DIR {table}` measures what is stored"
+        f"probe {table}: no table of {numbered('round', numbers)}, committed before the campaign file named the probe ("
+        "`tickets probe` measures what is stored)"
         for table, numbers in lacking.items()
         if numbers
     ]

@@ -1,4 +1,4 @@
-"""Tables of probes that were measured after a round was committed: a committed folder beside it for each measurement."""
+"""Tables of probes that were measured after a round was committed: a folder beside it for each measurement."""
 
 from __future__ import annotations
 
