@@ -31,7 +31,7 @@ def gradient_bytes(anatomy: Anatomy) -> int:
 @at_steps
 @alone
 @without_trained
-@working_memory(gradient_bytes)
+@working_memory(gradient_bytes, one_by_one=True)
 def gradients(networks: Networks, examples: CountFromOne = 1000, training: bool = False) -> pd.DataFrame:
     """Measure the gradient of the training loss by the surviving weights, at the start and at each evaluated step.
 

@@ -28,7 +28,7 @@ from tickets.users_code import one_line
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 _AT_STEPS, _WORKING_MEMORY = "_called_at_steps", "_working_memory"
-_ALONE, _WITHOUT_TRAINED = "_called_alone", "_without_trained"
+_ALONE, _WITHOUT_TRAINED, _ONE_BY_ONE = "_called_alone", "_without_trained", "_one_by_one"
 # Users' functions set and draw from what belongs to the whole process, so that one of them runs at a time.
 _TURN = threading.RLock()
 
@@ -62,17 +62,20 @@ def without_trained(probe: Function) -> Function:
     return probe
 
 
-def working_memory(bytes_of: Callable[[Anatomy], int]) -> Callable[[Function], Function]:
+def working_memory(bytes_of: Callable[[Anatomy], int], *, one_by_one: bool = False) -> Callable[[Function], Function]:
     """Say how many bytes a probe takes to measure one network, for the estimate of a run's memory.
 
     Parameters
     ----------
     bytes_of
         Called with the architecture's anatomy.
+    one_by_one
+        Whether the probe takes them for one network after the other, and not for all that it is given at once.
     """
 
     def mark(probe: Function) -> Function:
         setattr(probe, _WORKING_MEMORY, bytes_of)
+        setattr(probe, _ONE_BY_ONE, one_by_one)
         return probe
 
     return mark
@@ -94,6 +97,8 @@ class Probe:
         Whether it is called at every evaluated step.
     bytes_of
         Bytes that it takes to measure one network, of a module of the architecture.
+    one_by_one
+        Whether it takes them for one network after the other.
     columns
         The kind of each of its own columns ("number", "bool" or "string"), as found before training; None before that.
     alone
@@ -108,6 +113,7 @@ class Probe:
     at_steps: bool
     bytes_of: Callable[[Anatomy], int]
     columns: Mapping[str, str] | None = None
+    one_by_one: bool = False
     alone: bool = True
     without_trained: bool = False
 
@@ -189,6 +195,7 @@ def probes_of(run: Run) -> tuple[Probe, ...]:
                 config.options,
                 at_steps=getattr(function, _AT_STEPS, False),
                 bytes_of=getattr(function, _WORKING_MEMORY, _none),
+                one_by_one=getattr(function, _ONE_BY_ONE, False),
                 alone=config.name not in PROBES or getattr(function, _ALONE, False),
                 without_trained=getattr(function, _WITHOUT_TRAINED, False),
             )

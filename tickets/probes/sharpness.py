@@ -38,7 +38,7 @@ def sharpness_bytes(anatomy: Anatomy) -> int:
     return 8 * (VECTORS + 6) * parameters + bytes_at_once(anatomy, COPIES)
 
 
-@working_memory(sharpness_bytes)
+@working_memory(sharpness_bytes, one_by_one=True)
 def sharpness(
     networks: Networks,
     examples: CountFromOne = 1000,

@@ -26,7 +26,7 @@ def structure_bytes(anatomy: Anatomy) -> int:
 
 
 @without_trained
-@working_memory(structure_bytes)
+@working_memory(structure_bytes, one_by_one=True)
 def structure(networks: Networks, units: bool = False) -> pd.DataFrame:
     """Describe the masks of a round's networks; their values are not used.
 
