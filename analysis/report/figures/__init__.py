@@ -2,7 +2,19 @@
 
 from ..figure import FigureRecord
 from ..run_data import RunData
-from . import accuracy, early_stop_step, initial_values, learning_curves, overlap, pixels, surviving
+from . import (
+    accuracy,
+    early_stop_step,
+    gradients,
+    initial_values,
+    learning_curves,
+    overlap,
+    pixels,
+    sharpness,
+    signs,
+    structure,
+    surviving,
+)
 
 RUN_FIGURES: tuple[FigureRecord[RunData], ...] = (
     accuracy.FIGURE,
@@ -12,6 +24,12 @@ RUN_FIGURES: tuple[FigureRecord[RunData], ...] = (
     initial_values.FIGURE,
     overlap.FIGURE,
     pixels.FIGURE,
+    signs.FIGURE,
+    signs.BY_STEP,
+    structure.FIGURE,
+    gradients.FIGURE,
+    gradients.BY_STEP,
+    sharpness.FIGURE,
 )
 """The figures of a run, in the order of the page."""
 
