@@ -5,7 +5,16 @@ The column `network` says which network a row is about; the table adds its run, 
 """
 
 from tickets.probes.networks import Context, Networks
-from tickets.probes.probe import Probe, alone, at_steps, probes_of, record_of, without_trained, working_memory
+from tickets.probes.probe import (
+    Probe,
+    alone,
+    at_steps,
+    every_step,
+    probes_of,
+    record_of,
+    without_trained,
+    working_memory,
+)
 
 __all__ = [
     "Context",
@@ -13,6 +22,7 @@ __all__ = [
     "Probe",
     "alone",
     "at_steps",
+    "every_step",
     "probes_of",
     "record_of",
     "without_trained",

@@ -28,6 +28,7 @@ from tickets.users_code import one_line
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 _AT_STEPS, _WORKING_MEMORY = "_called_at_steps", "_working_memory"
+_EVERY_STEP = "_every_step"
 _ALONE, _WITHOUT_TRAINED, _ONE_BY_ONE = "_called_alone", "_without_trained", "_one_by_one"
 # Users' functions set and draw from what belongs to the whole process, so that one of them runs at a time.
 _TURN = threading.RLock()
@@ -59,6 +60,12 @@ def without_trained(probe: Function) -> Function:
     values before training.
     """
     setattr(probe, _WITHOUT_TRAINED, True)
+    return probe
+
+
+def every_step(probe: Function) -> Function:
+    """Say that a probe called at evaluated steps means nothing at both ends alone: `tickets probe` refuses it."""
+    setattr(probe, _EVERY_STEP, True)
     return probe
 
 
@@ -105,6 +112,8 @@ class Probe:
         Whether no network trains while it is called.
     without_trained
         Whether it measures something of networks whose values after training are not saved.
+    every_step
+        Whether it means nothing at both ends of training alone.
     """
 
     name: str
@@ -116,6 +125,7 @@ class Probe:
     one_by_one: bool = False
     alone: bool = True
     without_trained: bool = False
+    every_step: bool = False
 
     @property
     def table(self) -> str:
@@ -198,6 +208,7 @@ def probes_of(run: Run) -> tuple[Probe, ...]:
                 one_by_one=getattr(function, _ONE_BY_ONE, False),
                 alone=config.name not in PROBES or getattr(function, _ALONE, False),
                 without_trained=getattr(function, _WITHOUT_TRAINED, False),
+                every_step=getattr(function, _EVERY_STEP, False),
             )
         )
     if problems:
