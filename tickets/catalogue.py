@@ -260,11 +260,11 @@ SCORES: Mapping[str, Entry] = {
 PROBES: Mapping[str, Entry] = {
     "signs": Entry(
         "tickets.probes.signs:signs",
-        "survivors whose sign has changed, and that have the dense network's, at evaluated steps (Zhou et al. 2019)",
+        "signs of survivors: changed, or as in the dense network, at evaluated steps (Zhou et al. 2019)",
     ),
     "structure": Entry(
         "tickets.probes.structure:structure",
-        "survivors by unit and input, dead units, weights on paths from input to output (Vysogorets & Kempe 2023)",
+        "survivors by unit and input, dead units, connected paths (Vysogorets & Kempe 2023)",
     ),
     "gradients": Entry(
         "tickets.probes.gradients:gradients",
