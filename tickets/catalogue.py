@@ -258,6 +258,10 @@ SCORES: Mapping[str, Entry] = {
 }
 
 PROBES: Mapping[str, Entry] = {
+    "units": Entry(
+        "tickets.probes.units:units",
+        "distinct hidden units, distances between examples and effective rank by layer, at evaluated steps",
+    ),
     "signs": Entry(
         "tickets.probes.signs:signs",
         "signs of survivors: changed, or as in the dense network, at evaluated steps (Zhou et al. 2019)",
@@ -273,10 +277,6 @@ PROBES: Mapping[str, Entry] = {
     "sharpness": Entry(
         "tickets.probes.sharpness:sharpness",
         "the largest eigenvalue of the loss's Hessian at the end (Cohen et al. 2021)",
-    ),
-    "units": Entry(
-        "tickets.probes.units:units",
-        "distinct hidden units, distances between examples and effective rank by layer, at evaluated steps",
     ),
 }
 
