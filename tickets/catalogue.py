@@ -396,6 +396,22 @@ PROBES: Mapping[str, Entry] = {
         "tickets.probes.planted:planted",
         "how much of a planted ticket each mask keeps, and how accurate that is (Fischer & Burkholz 2022)",
     ),
+    "signs": Entry(
+        "tickets.probes.signs:signs",
+        "signs of survivors: changed, or as in the dense network, at evaluated steps (Zhou et al. 2019)",
+    ),
+    "structure": Entry(
+        "tickets.probes.structure:structure",
+        "survivors by unit and input, dead units, connected paths (Vysogorets & Kempe 2023)",
+    ),
+    "gradients": Entry(
+        "tickets.probes.gradients:gradients",
+        "the loss's gradient by the surviving weights, its length at evaluated steps (Evci et al. 2022)",
+    ),
+    "sharpness": Entry(
+        "tickets.probes.sharpness:sharpness",
+        "the largest eigenvalue of the loss's Hessian at the end (Cohen et al. 2021)",
+    ),
 }
 
 # What `tickets list` lists.

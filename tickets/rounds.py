@@ -14,7 +14,7 @@ from tickets.chains import Chain
 from tickets.config import ArmConfig
 from tickets.groups import Group, enter, group, train_group
 from tickets.measures import Label, curve_rows, diverged, round_rows
-from tickets.probes import Context, Networks
+from tickets.probes import Context, Networks, Probe
 from tickets.probes.measuring import Earlier, Measurements
 from tickets.ready import ReadyRun
 from tickets.rewinding import carried
@@ -103,7 +103,7 @@ def train_round(
     entries = [enter(ready, chain, number, arm, draw) for chain in chains for arm, draw in arms]
     groups = group(entries, ready.run.train)
     theta0 = {chain.replicate: chain.theta0 for chain in chains}
-    probed = _measurements(ready, run, number, theta0, earlier)
+    probed = measurements_of(ready, run, number, theta0, earlier, ready.probes)
     outcomes = [_outcome(ready, run, one, *train_group(ready, one, number, probed, tick)) for one in groups]
     networks = tuple(network for outcome in outcomes for network in outcome.networks)
     if measured := [network for network in networks if network.model is None]:  # of one architecture
@@ -185,9 +185,32 @@ def context_of(ready: ReadyRun) -> Context:
     return Context(ready.run, lambda: ready.examples, ready.build, lambda: ready.fitted.anatomy, ready.device, chunk)
 
 
-def _measurements(
-    ready: ReadyRun, run: str, number: int, theta0: Mapping[int, Tensors], earlier: Earlier
+def measurements_of(
+    ready: ReadyRun,
+    run: str,
+    number: int,
+    theta0: Mapping[int, Tensors],
+    earlier: Earlier,
+    probes: Sequence[Probe],
 ) -> Measurements:
+    """The measurements of a round by some probes.
+
+    Parameters
+    ----------
+    ready
+        The run.
+    run
+        The run's id, for the rows.
+    number
+        The round's.
+    theta0
+        Every parameter and buffer of each replicate before any training.
+    earlier
+        What `Networks.earlier` returns.
+    probes
+        The probes.
+    """
+
     def after(networks: Networks, place: int) -> Tensors:
         mask, initial, trained = (
             {name: tensor[place].to("cpu", copy=True) for name, tensor in tensors.items()}
@@ -196,7 +219,7 @@ def _measurements(
         network = Network(networks.labels[place], mask, initial, trained)
         return _next_masks(ready, network, theta0[network.label.replicate], number, diverged=True)
 
-    return Measurements(run, ready.probes, context_of(ready), earlier, after)
+    return Measurements(run, probes, context_of(ready), earlier, after)
 
 
 def _outcome(ready: ReadyRun, run: str, group: Group, start: Stack, outcome: Trained) -> _Outcome:

@@ -2,7 +2,20 @@
 
 from ..figure import FigureRecord
 from ..run_data import RunData
-from . import accuracy, early_stop_step, initial_values, learning_curves, overlap, pixels, planted, surviving
+from . import (
+    accuracy,
+    early_stop_step,
+    gradients,
+    initial_values,
+    learning_curves,
+    overlap,
+    pixels,
+    planted,
+    sharpness,
+    signs,
+    structure,
+    surviving,
+)
 
 RUN_FIGURES: tuple[FigureRecord[RunData], ...] = (
     accuracy.FIGURE,
@@ -13,6 +26,12 @@ RUN_FIGURES: tuple[FigureRecord[RunData], ...] = (
     overlap.FIGURE,
     pixels.FIGURE,
     planted.FIGURE,
+    signs.FIGURE,
+    signs.BY_STEP,
+    structure.FIGURE,
+    gradients.FIGURE,
+    gradients.BY_STEP,
+    sharpness.FIGURE,
 )
 """The figures of a run, in the order of the page."""
 

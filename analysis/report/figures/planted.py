@@ -13,7 +13,7 @@ from ...labels import CLASSIFICATION, Labels, capitalised
 from ...pairs import TICKET
 from ...planted import planted_by_density, planted_sentences
 from ..annotation import label_ends, short_names
-from ..figure import Drawn, FigureRecord
+from ..figure import Drawn, FigureRecord, NotMeasured
 from ..look import drawing, looks_of
 from ..panels import two_panels
 from ..run_data import RunData
@@ -126,10 +126,10 @@ def _compared(row: Mapping[Any, Any], labels: Labels) -> str:
     return "no value" if math.isnan(value) else f"{labels.accuracy.difference_text(value, low, high)} {row['holds']}"
 
 
-def _make(run: RunData) -> Drawn | str | None:
+def _make(run: RunData) -> Drawn | str:
     data = data_of(run)
     if data is None:
-        return None
+        return NotMeasured("no ticket was planted in this run")
     return Drawn(
         figure=draw_planted(data, run.labels),
         data=data,
