@@ -14,7 +14,7 @@ from tickets.data import load_dataset, split
 from tickets.pruning import Budget, prune
 from tickets.store import verify
 
-NAMES = ("connectivity", "overlap", "early_bird", "predictions", "signs", "structure", "gradients", "sharpness")
+NAMES = ("barriers", "jaccards", "mask_distances", "disagreements", "signs", "structure", "gradients", "sharpness")
 PROBES = [f"literature_probes:{name}" for name in NAMES]
 KEY = ["run", "replicate", "round", "density", "arm", "draw"]
 
@@ -75,13 +75,13 @@ def test_every_probe_has_a_table_that_verifies(folder, saved):
     for name in NAMES:
         table = saved.probe(name)
         assert list(table.columns[:6]) == KEY
-        assert ("step" in table) == (name in ("early_bird", "signs", "gradients"))
+        assert ("step" in table) == (name in ("mask_distances", "signs", "gradients"))
         assert sorted(table["round"].unique()) == [0, 1]
     assert verify(folder) == []
 
 
 def test_connectivity_to_the_dense_ticket(saved):
-    table = saved.probe("connectivity")
+    table = saved.probe("barriers")
     assert table.loc[table["round"] == 0, "barrier"].isna().all(), "nothing is committed before round 0"
     x, y = examples().test_inputs, examples().test_labels
     one, two = ends(saved, 1, 1), ends(saved, 1, 0)
@@ -92,7 +92,7 @@ def test_connectivity_to_the_dense_ticket(saved):
 
 
 def test_overlap_of_two_masks(saved):
-    found = row(saved.probe("overlap"), round=1, replicate=0, arm="ticket", with_replicate=1, with_arm="random_mask")
+    found = row(saved.probe("jaccards"), round=1, replicate=0, arm="ticket", with_replicate=1, with_arm="random_mask")
     one, two = (
         np.concatenate([mask.ravel() for mask in saved.arm(arm, replicate, 1).mask.values()])
         for arm, replicate in (("ticket", 0), ("random_mask", 1))
@@ -102,7 +102,7 @@ def test_overlap_of_two_masks(saved):
 
 
 def test_early_bird_sees_the_masks_that_pruning_would_give(saved):
-    table = saved.probe("early_bird")
+    table = saved.probe("mask_distances")
     assert (
         table.groupby(["replicate", "round", "arm"])["distance"]
         .apply(lambda found: found.isna().tolist())
@@ -128,7 +128,7 @@ def test_early_bird_sees_the_masks_that_pruning_would_give(saved):
 
 
 def test_predictions_of_two_networks(saved):
-    found = row(saved.probe("predictions"), round=0, replicate=0, arm="ticket", with_replicate=1, with_arm="ticket")
+    found = row(saved.probe("disagreements"), round=0, replicate=0, arm="ticket", with_replicate=1, with_arm="ticket")
     one, two = (outputs(ends(saved, replicate, 0), examples().test_inputs).argmax(1) for replicate in (0, 1))
     assert found["disagree"] == float((one != two).double().mean())
 
