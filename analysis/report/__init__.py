@@ -9,10 +9,14 @@ from .chapter import Chapter, Point, Summary
 from .figure import Drawn, FigureRecord, Missing, Plot, plots_of
 from .figures import RUN_FIGURES
 from .figures.by_density import by_density, describe_by_density, draw_by_density
+from .figures.connectivity import barriers, describe_barriers, draw_barriers
+from .figures.early_bird import describe_mask_distances, draw_mask_distances, mask_distances
 from .figures.initial_values import describe_initial_values, draw_initial_values, initial_values
 from .figures.learning_curves import chosen_rounds, describe_learning_curves, draw_learning_curves, learning_curves
+from .figures.mask_overlap import describe_mask_overlaps, draw_mask_overlaps, mask_overlaps
 from .figures.overlap import describe_overlap, draw_overlap, overlap
 from .figures.pixels import describe_kept_pixels, draw_kept_pixels, kept_pixels, why_no_pixels
+from .figures.predictions import describe_disagreements, disagreements, draw_disagreements
 from .figures.surviving import describe_surviving, draw_surviving, surviving
 from .formats import to_inline_svg, to_pdf, to_svg
 from .latex import to_latex
@@ -43,29 +47,39 @@ __all__ = [
     "Summary",
     "Table",
     "Values",
+    "barriers",
     "by_density",
     "chapter_of",
     "chapter_of_run",
     "chosen_rounds",
+    "describe_barriers",
     "describe_by_density",
+    "describe_disagreements",
     "describe_distances_between_ends",
     "describe_distinct_units",
     "describe_initial_values",
     "describe_kept_pixels",
     "describe_layer_distances",
     "describe_learning_curves",
+    "describe_mask_distances",
+    "describe_mask_overlaps",
     "describe_overlap",
     "describe_surviving",
     "describe_training_losses",
+    "disagreements",
     "distances_between_ends",
     "distinct_units",
+    "draw_barriers",
     "draw_by_density",
+    "draw_disagreements",
     "draw_distances_between_ends",
     "draw_distinct_units",
     "draw_initial_values",
     "draw_kept_pixels",
     "draw_layer_distances",
     "draw_learning_curves",
+    "draw_mask_distances",
+    "draw_mask_overlaps",
     "draw_overlap",
     "draw_surviving",
     "draw_training_losses",
@@ -76,6 +90,8 @@ __all__ = [
     "learning_curves",
     "make_figure",
     "make_report",
+    "mask_distances",
+    "mask_overlaps",
     "overlap",
     "plots_of",
     "read_initial",

@@ -52,12 +52,13 @@ class FigureRecord(Generic[T]):
     title : str
         Its heading.
     make : callable
-        make(tables) returns the drawn figure or, as a string, why there can be none.
+        make(tables) returns the drawn figure or, as a string, why there can be none; None where nothing was asked for,
+        such as the figure of a probe that the run does not have.
     """
 
     name: str
     title: str
-    make: Callable[[T], Drawn | str]
+    make: Callable[[T], Drawn | str | None]
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,8 @@ def plots_of(
     plots, missing = [], []
     for record in records:
         made = record.make(tables)
+        if made is None:
+            continue
         if isinstance(made, str):
             missing.append(Missing(record.title, made))
             continue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -73,6 +73,26 @@ class RunData:
     def values(self) -> Values:
         """The initial values of the prunable weights, by replicate and parameter."""
         return read_initial(self.saved, self.run)
+
+    def probe(self, table: str, columns: Collection[str]) -> pd.DataFrame | None:
+        """The run's rows of a probe's table.
+
+        Parameters
+        ----------
+        table : str
+            The table's name.
+        columns : collection of str
+            What it must have; a function of the user's may have given its table the same name.
+
+        Returns
+        -------
+        DataFrame or None
+            None if the run has no such table with these columns.
+        """
+        if self.run not in self.saved.probes.get(table, ()):
+            return None
+        found = self.saved.probe(table)
+        return found[found["run"] == self.run] if set(columns) <= set(found.columns) else None
 
     @property
     def head(self) -> str:

@@ -2,7 +2,19 @@
 
 from ..figure import FigureRecord
 from ..run_data import RunData
-from . import accuracy, early_stop_step, initial_values, learning_curves, overlap, pixels, surviving
+from . import (
+    accuracy,
+    connectivity,
+    early_bird,
+    early_stop_step,
+    initial_values,
+    learning_curves,
+    mask_overlap,
+    overlap,
+    pixels,
+    predictions,
+    surviving,
+)
 
 RUN_FIGURES: tuple[FigureRecord[RunData], ...] = (
     accuracy.FIGURE,
@@ -12,6 +24,10 @@ RUN_FIGURES: tuple[FigureRecord[RunData], ...] = (
     initial_values.FIGURE,
     overlap.FIGURE,
     pixels.FIGURE,
+    connectivity.FIGURE,
+    mask_overlap.FIGURE,
+    early_bird.FIGURE,
+    predictions.FIGURE,
 )
 """The figures of a run, in the order of the page."""
 
