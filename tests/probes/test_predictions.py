@@ -36,6 +36,12 @@ def test_two_classifiers_by_hand() -> None:
     assert math.isnan(found["squared_difference"])
 
 
+def test_an_ensemble_is_the_mean_of_probabilities_not_of_logits() -> None:
+    one, other = (torch.tensor([table]).log() for table in ([0.68, 0.3, 0.02], [0.02, 0.29, 0.69]))
+    found = classes_compared(one, other, torch.tensor([2]))  # means 0.35, 0.295, 0.355; products favour class 1
+    assert (found["ensemble_accuracy"], found["ensemble_gain"]) == (1.0, 0.5)
+
+
 def test_a_network_and_itself() -> None:
     one = torch.randn(20, 3)
     found = classes_compared(one, one.clone(), torch.arange(20) % 3)

@@ -75,8 +75,8 @@ def overlaps(masks: dict[str, Tensor], others: dict[str, Tensor]) -> Iterator[di
         for name, mask in masks.items()
     }
     met = {name: kept * with_kept / weights for name, (weights, kept, with_kept, _) in counts.items()}
-    totals = [sum(column) for column in zip(*counts.values(), strict=True)]
-    yield _row(ALL, *totals, sum(met.values()))
+    weights, kept, with_kept, common = (sum(column) for column in zip(*counts.values(), strict=True))
+    yield _row(ALL, weights, kept, with_kept, common, sum(met.values()))
     for name, found in counts.items():
         yield _row(name, *found, met[name])
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from typing import Any
+
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -65,11 +69,12 @@ def draw_mask_distances(data: pd.DataFrame) -> Figure:
             axes.axvline(step, color=look.colour, linestyle=":", linewidth=1)
         looks.append(Line2D([], [], color=look.colour, marker=look.marker))
         texts.append(f"density {data.loc[data['round'] == number, 'density'].iloc[0]:.4g}")
-    for height, text, style in (
+    levels: Sequence[tuple[float, str, Any]] = (
         (data["threshold"].iloc[0], "threshold", DASHES),
         (data["by_chance"].mean(), "masks at random", "-."),
-    ):
-        if height == height:
+    )
+    for height, text, style in levels:
+        if not math.isnan(height):
             axes.axhline(height, color=GREY, linestyle=style, linewidth=1)
             looks.append(Line2D([], [], color=GREY, linestyle=style, linewidth=1))
             texts.append(text)
