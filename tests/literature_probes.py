@@ -63,7 +63,7 @@ def disagreements(networks: Networks):
 
 
 @at_steps
-def signs(networks: Networks):
+def sign_changes(networks: Networks):
     """The share of survivors whose sign training changed, and of those that have the dense ticket's final sign."""
     dense = networks.earlier(0)
     for index, label in enumerate(networks.labels):
@@ -80,7 +80,7 @@ def signs(networks: Networks):
         yield {"network": index, "flipped": float((now != first).double().mean()), "as_dense": agree}
 
 
-def structure(networks: Networks) -> pd.DataFrame:
+def weights_left(networks: Networks) -> pd.DataFrame:
     """How many weights each unit of each layer has left."""
     tables = [
         pd.DataFrame(
@@ -93,7 +93,7 @@ def structure(networks: Networks) -> pd.DataFrame:
 
 
 @at_steps
-def gradients(networks: Networks, examples: int = 50):
+def gradient_norms(networks: Networks, examples: int = 50):
     """The length of the training loss's gradient by the surviving weights (Evci et al. 2022)."""
     x, y = networks.examples.train_inputs[:examples], networks.examples.train_labels[:examples]
     for index in range(len(networks)):
@@ -104,7 +104,7 @@ def gradients(networks: Networks, examples: int = 50):
         yield {"network": index, "norm": float(sum(squares)) ** 0.5}
 
 
-def sharpness(networks: Networks, iterations: int = 200, tolerance: float = 1e-5):
+def largest_eigenvalues(networks: Networks, iterations: int = 200, tolerance: float = 1e-5):
     """The largest eigenvalue of the Hessian of the training loss, by power iteration."""
     x, y = networks.examples.train_inputs[:50], networks.examples.train_labels[:50]
     for index in range(len(networks)):

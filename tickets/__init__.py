@@ -10,12 +10,18 @@ from tickets.version import __version__
 if TYPE_CHECKING:
     from tickets.campaign import run
     from tickets.errors import InputError
+    from tickets.probing import probe
     from tickets.store.loading import load
 
-__all__ = ["InputError", "__version__", "load", "run"]
+__all__ = ["InputError", "__version__", "load", "probe", "run"]
 
 # Imported when first asked for (PEP 562), so that `tickets --help` waits for neither torch nor pandas.
-_LAZY = {"InputError": "tickets.errors", "load": "tickets.store.loading", "run": "tickets.campaign"}
+_LAZY = {
+    "InputError": "tickets.errors",
+    "load": "tickets.store.loading",
+    "probe": "tickets.probing",
+    "run": "tickets.campaign",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -258,6 +258,22 @@ SCORES: Mapping[str, Entry] = {
 }
 
 PROBES: Mapping[str, Entry] = {
+    "signs": Entry(
+        "tickets.probes.signs:signs",
+        "survivors whose sign has changed, and that have the dense network's, at evaluated steps (Zhou et al. 2019)",
+    ),
+    "structure": Entry(
+        "tickets.probes.structure:structure",
+        "survivors by unit and input, dead units, weights on paths from input to output (Vysogorets & Kempe 2023)",
+    ),
+    "gradients": Entry(
+        "tickets.probes.gradients:gradients",
+        "the loss's gradient by the surviving weights, its length at evaluated steps (Evci et al. 2022)",
+    ),
+    "sharpness": Entry(
+        "tickets.probes.sharpness:sharpness",
+        "the largest eigenvalue of the loss's Hessian at the end (Cohen et al. 2021)",
+    ),
     "units": Entry(
         "tickets.probes.units:units",
         "distinct hidden units, distances between examples and effective rank by layer, at evaluated steps",

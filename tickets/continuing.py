@@ -67,7 +67,7 @@ def plan_all(
             saved = read_if_saved(folder / name)
             if saved is not None:
                 check_data(folder / name, one.source, saved["data"]["sha256"])
-                _check_tensors(folder / name, one)
+                check_tensors(folder / name, one)
                 columns = {probe.table: probe.columns for probe in one.probes}
                 check_measured(folder / name, record_of(one.probes), columns)
             if saved is not None and saved["config"]["compute"] == one.run.compute.model_dump(mode="json"):
@@ -221,8 +221,21 @@ def read_if_saved(folder: Path) -> dict[str, Any] | None:
     return read_run(folder) if (folder / Layout.RUN).exists() else None
 
 
-def _check_tensors(folder: Path, fitted: Fitted) -> None:
-    """Check that the tensors that are prunable now are those that the saved rounds have masks of."""
+def check_tensors(folder: Path, fitted: Fitted) -> None:
+    """Check that the tensors that are prunable now are those that the saved rounds have masks of.
+
+    Parameters
+    ----------
+    folder
+        The run's folder.
+    fitted
+        The run.
+
+    Raises
+    ------
+    InputError
+        If they are others.
+    """
     now = {tensor.name for tensor in fitted.prunable}
     for _, cohort in cohort_folders(folder):
         if not round_folder(cohort, 0).is_dir():

@@ -11,7 +11,7 @@ import torch
 from tickets.catalogue import Pruned
 from tickets.config import Run
 from tickets.fitting import Fitted
-from tickets.probes.memory import bytes_afterwards, bytes_at_steps
+from tickets.probes.memory import bytes_afterwards, bytes_at_steps, bytes_once
 from tickets.process_state import standard_state
 from tickets.stack.memory import (
     EVALUATION_BYTES,
@@ -224,7 +224,8 @@ def _held_by_a_round(fitted: Fitted, workload: Workload) -> int:
 
 def _measured_afterwards(fitted: Fitted, workload: Workload) -> int:
     """Bytes that the probes of a whole round take, on the device."""
-    return workload.networks * bytes_afterwards(fitted.probes, fitted.anatomy, workload.sizes)
+    each = bytes_afterwards(fitted.probes, fitted.anatomy, workload.sizes)
+    return workload.networks * each + bytes_once(fitted.probes, fitted.anatomy, at_steps=False)
 
 
 def _by_recipe(fitted: Fitted, workload: Workload) -> list[Workload]:
@@ -243,4 +244,5 @@ def _training(fitted: Fitted, workload: Workload, strategy: str, takes_over: Map
     stood = 2 * max(one.sizes.standing for one in _by_recipe(fitted, workload)) if fitted.run.train.evaluate_on else 0
     held = workload.sizes.values if workload.pruned == "initial" else 0
     measured = bytes_at_steps(fitted.probes, fitted.anatomy, workload.sizes)
-    return Bytes(most.each + stood + held + measured, most.lane)
+    once = bytes_once(fitted.probes, fitted.anatomy, at_steps=True)
+    return Bytes(most.each + stood + held + measured, most.lane + once)

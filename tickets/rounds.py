@@ -13,7 +13,7 @@ from tickets.chains import Chain
 from tickets.config import ArmConfig
 from tickets.groups import Group, enter, group, train_group
 from tickets.measures import Label, curve_rows, diverged, round_rows
-from tickets.probes import Context, Networks
+from tickets.probes import Context, Networks, Probe
 from tickets.probes.measuring import Earlier, Measurements
 from tickets.ready import ReadyRun
 from tickets.selection import next_masks
@@ -95,7 +95,7 @@ def train_round(
     """
     entries = [enter(ready, chain, number, arm, draw) for chain in chains for arm, draw in arms]
     groups = group(entries, ready.run.train)
-    probed = _measurements(ready, run, number, earlier)
+    probed = measurements_of(ready, run, number, earlier, ready.probes)
     outcomes = [_outcome(ready, run, one, *train_group(ready, one, number, probed, tick)) for one in groups]
     networks = tuple(network for outcome in outcomes for network in outcome.networks)
     probed.afterwards(networks)
@@ -169,7 +169,23 @@ def context_of(ready: ReadyRun) -> Context:
     return Context(ready.run, lambda: ready.examples, ready.build, lambda: ready.fitted.anatomy, ready.device, chunk)
 
 
-def _measurements(ready: ReadyRun, run: str, number: int, earlier: Earlier) -> Measurements:
+def measurements_of(ready: ReadyRun, run: str, number: int, earlier: Earlier, probes: Sequence[Probe]) -> Measurements:
+    """The measurements of a round by some probes.
+
+    Parameters
+    ----------
+    ready
+        The run.
+    run
+        The run's id, for the rows.
+    number
+        The round's.
+    earlier
+        What `Networks.earlier` returns.
+    probes
+        The probes.
+    """
+
     def after(networks: Networks, place: int) -> Tensors:
         mask, initial, trained = (
             {name: tensor[place].to("cpu", copy=True) for name, tensor in tensors.items()}
@@ -177,7 +193,7 @@ def _measurements(ready: ReadyRun, run: str, number: int, earlier: Earlier) -> M
         )
         return _next_masks(ready, Network(networks.labels[place], mask, initial, trained), number, diverged=True)
 
-    return Measurements(run, ready.probes, context_of(ready), earlier, after)
+    return Measurements(run, probes, context_of(ready), earlier, after)
 
 
 def _outcome(ready: ReadyRun, run: str, group: Group, start: Stack, outcome: Trained) -> _Outcome:

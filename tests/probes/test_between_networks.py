@@ -14,10 +14,12 @@ from torch.nn import functional
 
 import tickets
 from tickets.data import load_dataset, split
+from tickets.errors import InputError
 from tickets.store import verify
 
 PROBES = ["connectivity", "overlap", "early_bird", "predictions"]
 POINTS = 5
+GIVEN = [{"name": "connectivity", "points": POINTS}, "overlap", {"name": "early_bird", "last": 2}, "predictions"]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -30,18 +32,35 @@ def single_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def saved(single_thread, tmp_path_factory, campaign_file):
-    """Two rounds of two replicates; the arm random_mask was added when they had been trained."""
-    there = tmp_path_factory.mktemp("between")
-    probes = [{"name": "connectivity", "points": POINTS}, "overlap", {"name": "early_bird", "last": 2}, "predictions"]
-    given = {
-        "model": {"name": "mlp", "widths": [4]}, "rounds": 2, "probes": probes, "prune": {"rate": 0.5},
-        "train": {"steps": 30, "evaluate_every": 5}, "rewind": {"step": 5}, "store": {"trained": "all"},
-    }  # fmt: skip
-    tickets.run(campaign_file(there, arms=["ticket", "reorder"], **given), out=there / "saved")
-    tickets.run(campaign_file(there, arms=["ticket", "reorder", "random_mask"], **given), out=there / "saved")
-    assert verify(there / "saved") == []
-    return tickets.load(there / "saved")
+def grown(single_thread, campaign_file):
+    """grown(folder, **changes): two rounds of two replicates; random_mask was added when they had been trained."""
+
+    def run(there, **changes):
+        given = {
+            "model": {"name": "mlp", "widths": [4]}, "rounds": 2, "prune": {"rate": 0.5}, "rewind": {"step": 5},
+            "train": {"steps": 30, "evaluate_every": 5}, "store": {"trained": "all"}, **changes,
+        }  # fmt: skip
+        for arms in (["ticket", "reorder"], ["ticket", "reorder", "random_mask"]):
+            tickets.run(campaign_file(there, arms=arms, **given), out=there / "saved")
+        assert verify(there / "saved") == []
+        return tickets.load(there / "saved")
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def saved(grown, tmp_path_factory):
+    return grown(tmp_path_factory.mktemp("between"), probes=GIVEN)
+
+
+def test_what_is_measured_after_the_fact_is_the_same(saved, grown, tmp_path):
+    grown(tmp_path)
+    after = tickets.probe(tmp_path / "saved", [name for name in GIVEN if "early_bird" not in str(name)])
+    assert verify(tmp_path / "saved") == []
+    for name in ("connectivity", "overlap", "predictions"):
+        pd.testing.assert_frame_equal(after.probe(name), saved.probe(name), check_exact=True)
+    with pytest.raises(InputError, match="probe 'early_bird': compares successive evaluated steps, and of a training"):
+        tickets.probe(tmp_path / "saved", "early_bird")
 
 
 def held_out():

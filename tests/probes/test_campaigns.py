@@ -150,7 +150,8 @@ def test_a_probe_that_is_added_later_has_no_table_of_the_rounds_before(campaign_
     file = campaign_file(tmp_path, rounds=2, arms=["ticket", "reinit"], probes=[f"{probes}:norms"])
     listener = watcher()
     saved = tickets.run(file, out=tmp_path / "saved", listener=listener)
-    line = "probe norms: no table of rounds 0 and 1, committed before the campaign file named the probe"
+    line = "probe norms: no table of rounds 0 and 1, committed before the campaign file named the probe ("
+    line += "`tickets probe` measures what is stored)"
     assert f"{saved.runs[0]}: {line}" in listener.said
     assert saved.probe("norms")["round"].unique().tolist() == [2]
     (found,) = status(tmp_path / "saved")

@@ -14,7 +14,16 @@ from tickets.data import load_dataset, split
 from tickets.pruning import Budget, prune
 from tickets.store import verify
 
-NAMES = ("barriers", "jaccards", "mask_distances", "disagreements", "signs", "structure", "gradients", "sharpness")
+NAMES = (
+    "barriers",
+    "jaccards",
+    "mask_distances",
+    "disagreements",
+    "sign_changes",
+    "weights_left",
+    "gradient_norms",
+    "largest_eigenvalues",
+)
 PROBES = [f"literature_probes:{name}" for name in NAMES]
 KEY = ["run", "replicate", "round", "density", "arm", "draw"]
 
@@ -75,7 +84,7 @@ def test_every_probe_has_a_table_that_verifies(folder, saved):
     for name in NAMES:
         table = saved.probe(name)
         assert list(table.columns[:6]) == KEY
-        assert ("step" in table) == (name in ("mask_distances", "signs", "gradients"))
+        assert ("step" in table) == (name in ("mask_distances", "sign_changes", "gradient_norms"))
         assert sorted(table["round"].unique()) == [0, 1]
     assert verify(folder) == []
 
@@ -134,7 +143,7 @@ def test_predictions_of_two_networks(saved):
 
 
 def test_signs_at_the_start_and_the_end(saved):
-    table = saved.probe("signs")
+    table = saved.probe("sign_changes")
     assert table.loc[table["step"] == 0, "flipped"].eq(0).all()
     assert table.loc[table["round"] == 0, "as_dense"].isna().all()
     ticket = saved.ticket(0, 1)
@@ -151,14 +160,14 @@ def test_signs_at_the_start_and_the_end(saved):
 
 
 def test_structure_counts_what_each_unit_has_left(saved):
-    table = saved.probe("structure")
+    table = saved.probe("weights_left")
     own = table[(table["round"] == 1) & (table["replicate"] == 1) & (table["arm"] == "random_mask")]
     for name, mask in saved.arm("random_mask", 1, 1).mask.items():
         assert own.loc[own["layer"] == name, "left"].tolist() == mask.sum(1).tolist()
 
 
 def test_gradients_by_plain_autograd(saved):
-    table, data = saved.probe("gradients"), examples()
+    table, data = saved.probe("gradient_norms"), examples()
     module = saved.ticket(0, 1).build()
     functional.cross_entropy(module(data.train_inputs[:50]), data.train_labels[:50]).backward()
     squares = [
@@ -179,5 +188,5 @@ def test_sharpness_is_the_largest_eigenvalue_of_the_whole_hessian(saved):
         return functional.cross_entropy(outputs(whole, data.train_inputs[:50]), data.train_labels[:50])
 
     hessian = torch.autograd.functional.hessian(loss, torch.cat([value.flatten() for value in values.values()]))
-    found = row(saved.probe("sharpness"), round=0, replicate=0, arm="ticket")["largest"]
+    found = row(saved.probe("largest_eigenvalues"), round=0, replicate=0, arm="ticket")["largest"]
     assert found == pytest.approx(float(torch.linalg.eigvalsh(hessian).max()), rel=1e-2)

@@ -190,6 +190,38 @@ def verify(folder: Folder, as_json: AsJson = False) -> None:
     _exit_if(bool(problems))
 
 
+@app.command(short_help="Measure probes of saved runs after the fact.")
+def probe(
+    folder: Folder,
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME...",
+            help="Probes: names of `tickets list probes`, module:function, or tables with options such as "
+            "'{ name = \"sharpness\", examples = 500 }'.",
+        ),
+    ],
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Data folder.  [default: the campaign's, else $TICKETS_DATA]"),
+    ] = None,
+    device: Annotated[str, typer.Option(metavar="NAME", help="cpu or cuda.")] = "cpu",
+    trust_code: Annotated[
+        bool,
+        typer.Option("--trust-code", help="Call functions outside tickets that the saved runs name (a model, a loss)."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Measure probes of saved runs from what is stored; nothing is trained, and committed rounds stay as they are.
+
+    Rounds that have the probe's table are skipped. Trained networks are measured where their values are stored
+    (store.trained), and at the start and the end of training if the probe is one that is called at evaluated steps.
+    """
+    from tickets.command_line.probing import measure_probes
+
+    _exit_if(measure_probes(folder, names, data, device, trust_code, as_json))
+
+
 _KINDS = f"{', '.join(list(KINDS)[:-1])} or {list(KINDS)[-1]}"
 
 

@@ -5,6 +5,26 @@ The column `network` says which network a row is about; the table adds its run, 
 """
 
 from tickets.probes.networks import Context, Networks
-from tickets.probes.probe import Probe, at_steps, probes_of, record_of, working_memory
+from tickets.probes.probe import (
+    Probe,
+    alone,
+    at_steps,
+    every_step,
+    probes_of,
+    record_of,
+    without_trained,
+    working_memory,
+)
 
-__all__ = ["Context", "Networks", "Probe", "at_steps", "probes_of", "record_of", "working_memory"]
+__all__ = [
+    "Context",
+    "Networks",
+    "Probe",
+    "alone",
+    "at_steps",
+    "every_step",
+    "probes_of",
+    "record_of",
+    "without_trained",
+    "working_memory",
+]

@@ -25,7 +25,7 @@ def line_bytes(anatomy: Anatomy) -> int:
     return 3 * sum(t.numel() * t.element_size() for t in (*anatomy.module.parameters(), *anatomy.module.buffers()))
 
 
-@working_memory(line_bytes)
+@working_memory(line_bytes, one_by_one=True)
 def connectivity(networks: Networks, points: PointsOfALine = 30, recompute: bool = True) -> list[dict[str, Any]]:
     """Measure the error barrier on the line between the trained values of two networks: a row for each pair.
 

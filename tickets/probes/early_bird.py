@@ -12,16 +12,18 @@ from torch import Tensor
 from tickets.config.types import CountFromOne, PositiveFraction
 from tickets.probes.networks import Networks
 from tickets.probes.pairs import is_ticket
-from tickets.probes.probe import at_steps, working_memory
+from tickets.probes.probe import alone, at_steps, every_step, working_memory
 from tickets.stack.anatomy import Anatomy
 
 
 def mask_bytes(anatomy: Anatomy) -> int:
-    """Bytes that measuring one network takes: two masks, and the scores and the order that one is made of."""
-    return 18 * sum(anatomy.module.get_parameter(tensor.name).numel() for tensor in anatomy.prunable)
+    """Bytes that measuring one network takes: the masks of this step and of the one before it."""
+    return 2 * sum(math.prod(tensor.shape) for tensor in anatomy.prunable)
 
 
 @at_steps
+@alone  # scores may be functions of the user's, or call the model
+@every_step
 @working_memory(mask_bytes)
 def early_bird(networks: Networks, last: CountFromOne = 5, threshold: PositiveFraction = 0.1) -> list[dict[str, Any]]:
     """Compare the masks that pruning would give at successive evaluated steps: a row for each ticket and such step.

@@ -71,8 +71,8 @@ class Measurements:
 
     @property
     def alone(self) -> bool:
-        """Whether a function of the user's is called in training: no other network may be trained meanwhile."""
-        return any(not probe.is_own for probe in self._at_steps)
+        """Whether a probe is called in training beside which no other network may be trained."""
+        return any(probe.alone for probe in self._at_steps)
 
     def observer(self, labels: Sequence[Label], start: Stack, last: int) -> Observe | None:
         """What a training is to call with its networks at each evaluated step; None if no probe asks for it.

@@ -23,9 +23,21 @@ def bytes_afterwards(probes: Sequence[Probe], anatomy: Anatomy, sizes: Sizes) ->
     return _networks(sizes) + _most(called, anatomy, sizes) if called else 0
 
 
+def bytes_once(probes: Sequence[Probe], anatomy: Anatomy, at_steps: bool) -> int:
+    """Bytes that probes take beside that, however many networks there are: for one network after the other.
+
+    at_steps: of the probes that are called at evaluated steps, else of those that are called after a round.
+    """
+    called = [probe for probe in probes if probe.one_by_one and probe.at_steps == at_steps]
+    return max((probe.bytes_of(anatomy) for probe in called), default=0)
+
+
 def _most(probes: Sequence[Probe], anatomy: Anatomy, sizes: Sizes) -> int:
     """Of the probe that takes most: its working memory, and the copies that a function of the user's gets."""
-    taken = [probe.bytes_of(anatomy) + (0 if probe.is_own else _networks(sizes)) for probe in probes]
+    taken = [
+        (0 if probe.one_by_one else probe.bytes_of(anatomy)) + (0 if probe.is_own else _networks(sizes))
+        for probe in probes
+    ]
     return max(taken, default=0)
 
 

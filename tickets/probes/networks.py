@@ -158,7 +158,9 @@ class Networks:
         values
             Other values than the networks' own: every parameter and buffer by name, (K, *shape).
         """
-        own = {name: tensor[network].to(self.device) for name, tensor in self._given(values, "module").items()}
+        # In training, a strategy may hold values transposed, and a sum over them would have other last bits.
+        given = self._given(values, "module").items()
+        own = {name: tensor[network].to(self.device).contiguous() for name, tensor in given}
         with untouched_generators():
             return module_at(self.context.build, own).eval()
 

@@ -11,11 +11,13 @@ from torch import Tensor
 from tickets.measures import Label
 from tickets.probes.networks import Networks
 from tickets.probes.pairs import Pairs, arms_with_own_masks, is_ticket
+from tickets.probes.probe import without_trained
 
 ALL = "all"
 """The name of all prunable weights together, among the tensors."""
 
 
+@without_trained
 def overlap(networks: Networks) -> list[dict[str, Any]]:
     """Measure the overlap of masks: a row for each pair of masks and each prunable tensor, and one for all together.
 

@@ -28,6 +28,8 @@ from tickets.users_code import one_line
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 _AT_STEPS, _WORKING_MEMORY = "_called_at_steps", "_working_memory"
+_ALONE, _WITHOUT_TRAINED, _ONE_BY_ONE = "_called_alone", "_without_trained", "_one_by_one"
+_EVERY_STEP = "_needs_every_step"
 # Users' functions set and draw from what belongs to the whole process, so that one of them runs at a time.
 _TURN = threading.RLock()
 
@@ -42,17 +44,48 @@ def at_steps(probe: Function) -> Function:
     return probe
 
 
-def working_memory(bytes_of: Callable[[Anatomy], int]) -> Callable[[Function], Function]:
+def alone(probe: Function) -> Function:
+    """Have no network trained while a probe of this package is called, as holds for functions of the user's anyway.
+
+    For probes that call the model: it may draw random numbers or change settings of the whole process.
+    """
+    setattr(probe, _ALONE, True)
+    return probe
+
+
+def without_trained(probe: Function) -> Function:
+    """Say that a probe measures something of networks whose values after training are not saved.
+
+    `tickets probe` then calls it with them, too: with empty `values`, or, if it is called at evaluated steps, with the
+    values before training.
+    """
+    setattr(probe, _WITHOUT_TRAINED, True)
+    return probe
+
+
+def every_step(probe: Function) -> Function:
+    """Say that a probe that is called at evaluated steps compares each with the one before it.
+
+    `tickets probe` refuses it, since of a training that is over only the two ends are stored.
+    """
+    setattr(probe, _EVERY_STEP, True)
+    return probe
+
+
+def working_memory(bytes_of: Callable[[Anatomy], int], *, one_by_one: bool = False) -> Callable[[Function], Function]:
     """Say how many bytes a probe takes to measure one network, for the estimate of a run's memory.
 
     Parameters
     ----------
     bytes_of
         Called with the architecture's anatomy.
+    one_by_one
+        Whether the probe takes them for one network after the other, and not for all that it is given at once.
     """
 
     def mark(probe: Function) -> Function:
         setattr(probe, _WORKING_MEMORY, bytes_of)
+        setattr(probe, _ONE_BY_ONE, one_by_one)
         return probe
 
     return mark
@@ -74,8 +107,16 @@ class Probe:
         Whether it is called at every evaluated step.
     bytes_of
         Bytes that it takes to measure one network, of a module of the architecture.
+    one_by_one
+        Whether it takes them for one network after the other.
     columns
         The kind of each of its own columns ("number", "bool" or "string"), as found before training; None before that.
+    alone
+        Whether no network trains while it is called.
+    without_trained
+        Whether it measures something of networks whose values after training are not saved.
+    every_step
+        Whether it needs every evaluated step, and not only the two ends of a training.
     """
 
     name: str
@@ -84,6 +125,10 @@ class Probe:
     at_steps: bool
     bytes_of: Callable[[Anatomy], int]
     columns: Mapping[str, str] | None = None
+    one_by_one: bool = False
+    alone: bool = True
+    without_trained: bool = False
+    every_step: bool = False
 
     @property
     def table(self) -> str:
@@ -156,8 +201,19 @@ def probes_of(run: Run) -> tuple[Probe, ...]:
         except InputError as error:
             problems += error.problems
             continue
-        called = getattr(function, _AT_STEPS, False)
-        probes.append(Probe(config.name, function, config.options, called, getattr(function, _WORKING_MEMORY, _none)))
+        probes.append(
+            Probe(
+                config.name,
+                function,
+                config.options,
+                at_steps=getattr(function, _AT_STEPS, False),
+                bytes_of=getattr(function, _WORKING_MEMORY, _none),
+                one_by_one=getattr(function, _ONE_BY_ONE, False),
+                alone=config.name not in PROBES or getattr(function, _ALONE, False),
+                without_trained=getattr(function, _WITHOUT_TRAINED, False),
+                every_step=getattr(function, _EVERY_STEP, False),
+            )
+        )
     if problems:
         raise InputError(problems)
     return tuple(probes)

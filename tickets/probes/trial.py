@@ -135,6 +135,8 @@ def _tried(probe: Probe, made: _Made) -> Probe:
         carry: dict[str, Tensor] = {}
         for step in (0, last) if probe.at_steps else (last,):
             networks = replace(made.networks(number, step, diverged), carry=carry)
+            if probe.is_own and probe.one_by_one:  # it may take long, and what it does with two it does with all
+                networks = networks[sorted({0, len(networks) - 1})]
             when = f"{WHEN}: round {number}, step {step}" + (", one network diverged" if diverged else "")
             measured = probe.measure(networks, when, lent)
             found = kinds_of(measured) if measured and len(measured[NETWORK]) else {}

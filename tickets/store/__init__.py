@@ -8,6 +8,7 @@ from tickets.store.layout import (
     cohort_folder,
     cohort_folders,
     round_folder,
+    round_folders,
     run_folders,
 )
 from tickets.store.left_over import left_over, networks_of, runs_left_over
@@ -16,6 +17,7 @@ from tickets.store.lock import lock
 from tickets.store.log import append_event, read_events
 from tickets.store.measured import check_measured, check_tables, unmeasured
 from tickets.store.plan import CohortPlan, RoundPlan, arm_options, missing, survey, wanted_arms
+from tickets.store.probed import tables_of, write_tables
 from tickets.store.reading import (
     Committed,
     read_initial,
@@ -30,7 +32,7 @@ from tickets.store.records import ArmRecord, RoundRecord
 from tickets.store.registered import register, rounds_committed
 from tickets.store.saved import Saved
 from tickets.store.status import RunStatus, status
-from tickets.store.stored_networks import StoredNetwork, read_networks
+from tickets.store.stored_networks import StoredNetwork, read_networks, read_part
 from tickets.store.ticket import Ticket, read_trained
 from tickets.store.verify import Finding, code_named, verify
 from tickets.store.writing import write_initial, write_rewind, write_round, write_run
@@ -68,6 +70,7 @@ __all__ = [
     "read_networks",
     "read_next_masks",
     "read_optimizer",
+    "read_part",
     "read_round_table",
     "read_run",
     "read_trained",
@@ -75,6 +78,7 @@ __all__ = [
     "register",
     "replace_file",
     "round_folder",
+    "round_folders",
     "rounds_committed",
     "run_folders",
     "runs_left_over",
@@ -82,6 +86,7 @@ __all__ = [
     "status",
     "survey",
     "sweep_temporary",
+    "tables_of",
     "unmeasured",
     "unpack",
     "verify",
@@ -90,4 +95,5 @@ __all__ = [
     "write_rewind",
     "write_round",
     "write_run",
+    "write_tables",
 ]

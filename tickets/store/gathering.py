@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from tickets.catalogue import table_of
 from tickets.errors import InputError, nearest
-from tickets.store.layout import Layout, cohort_folders, round_folders
+from tickets.store.layout import Layout, cohort_folders, probes_folders, round_folders
 from tickets.store.reading import Committed, damaged, read_checked
 from tickets.store.tables import LABELS, SCHEMAS, decode_probe_table, decode_table, join_probe_tables, probe_tables
 
@@ -58,12 +58,14 @@ class Tables:
             except ValueError as error:
                 raise damaged(folder / file, str(error)) from error
 
-        return _sorted(pa.concat_tables([schema.empty_table(), *self._read(read)]).to_pandas(), self._arms)
+        return _sorted(
+            pa.concat_tables([schema.empty_table(), *self._read(read, self._places)]).to_pandas(), self._arms
+        )
 
     def probes(self) -> dict[str, list[str]]:
         """{table: the runs that have it}, for the table of every probe."""
         found: dict[str, list[str]] = {}
-        for run, folder in self._places:
+        for run, folder in self._measured:
             try:
                 tables = probe_tables(self._committed.manifest(folder)["files"])
             except InputError as error:
@@ -82,7 +84,7 @@ class Tables:
             known = f"there are: {', '.join(there)}" if there else "no probe was measured"
             raise InputError(
                 f"probe {name!r}: {self._where} has no table of it{nearest(table, there)} ({known}); name it in the "
-                f'campaign file before training: probes = ["{name}"]'
+                f'campaign file before training: probes = ["{name}"]; or measure what is stored: `tickets probe`'
             )
         functions: set[str] = set()
 
@@ -97,7 +99,7 @@ class Tables:
             except ValueError as error:
                 raise damaged(folder / file, str(error)) from error
 
-        tables = [found for found in self._read(read) if found is not None]
+        tables = [found for found in self._read(read, self._measured) if found is not None]
         if len(functions) > 1:
             raise InputError(
                 f"probe {name!r}: {self._where} has tables of several functions, {', '.join(sorted(functions))}; load "
@@ -116,17 +118,27 @@ class Tables:
     @cached_property
     def _places(self) -> list[tuple[str, Path]]:
         """(run, folder) for every part of every committed round."""
+        return self._folders(lambda cohort: [folder for *_, folder in round_folders(cohort)])
+
+    @cached_property
+    def _measured(self) -> list[tuple[str, Path]]:
+        """(run, folder) for every folder that may have tables of probes."""
+        return [*self._places, *self._folders(lambda cohort: [folder for *_, folder in probes_folders(cohort)])]
+
+    def _folders(self, of_cohort: Callable[[Path], list[Path]]) -> list[tuple[str, Path]]:
+        """(run, folder) for every folder that `of_cohort` gives of a cohort's folder."""
         places: list[tuple[str, Path]] = []
         for run, path in self._runs.items():
             try:
-                cohorts = [cohort for _, cohort in cohort_folders(path)]
-                places += [(run, folder) for cohort in cohorts for _, _, folder in round_folders(cohort)]
+                places += [(run, folder) for _, cohort in cohort_folders(path) for folder in of_cohort(cohort)]
             except InputError as error:
                 self._leave_out(run, error)
         return places
 
-    def _read(self, read: Callable[[Path], pa.Table | None]) -> list[pa.Table | None]:
-        """The results of `read` for all folders, without those of damaged runs."""
+    def _read(
+        self, read: Callable[[Path], pa.Table | None], places: Sequence[tuple[str, Path]]
+    ) -> list[pa.Table | None]:
+        """The results of `read` for some folders, without those of damaged runs."""
 
         def of_place(place: tuple[str, Path]) -> pa.Table | None:
             try:
@@ -136,9 +148,9 @@ class Tables:
                 return None
 
         with ThreadPoolExecutor() as threads:
-            parts = list(threads.map(of_place, self._places))
+            parts = list(threads.map(of_place, places))
         left_out = self._left_out or {}
-        return [part for (run, _), part in zip(self._places, parts, strict=True) if run not in left_out]
+        return [part for (run, _), part in zip(places, parts, strict=True) if run not in left_out]
 
     def _leave_out(self, run: str, error: InputError) -> None:
         """Leave out a run with a damaged file, or raise the error if damaged runs are not to be skipped."""

@@ -16,6 +16,8 @@ __all__ = [
     "cohort_folder",
     "cohort_folders",
     "has_own_mask",
+    "probes_folder",
+    "probes_folders",
     "round_folder",
     "round_folders",
     "run_folders",
@@ -56,6 +58,7 @@ class Layout:
 
 _COHORT = re.compile(r"cohort-(\d{3,})")
 _ROUND = re.compile(r"round-(\d{3,})(?:\.([1-9]\d*))?")
+_PROBES = re.compile(r"probes-(\d{3,})(?:\.([1-9]\d*))?-(\d{3,})")
 
 
 def cohort_folder(run: Path, index: int) -> Path:
@@ -94,6 +97,17 @@ def round_folders(cohort: Path) -> list[tuple[int, int, Path]]:
     """(number, part, folder) of each committed part of a round of a cohort, sorted by number and part."""
     matches = (match for match in map(_ROUND.fullmatch, _folder_names(cohort)) if match)
     return sorted((int(match[1]), int(match[2] or 0), cohort / match[0]) for match in matches)
+
+
+def probes_folder(cohort: Path, number: int, part: int, index: int) -> Path:
+    """The folder of tables that were measured of a part of a round after it was committed, `probes-003.1-000`."""
+    return cohort / (f"probes-{number:03d}" + (f".{part}" if part else "") + f"-{index:03d}")
+
+
+def probes_folders(cohort: Path) -> list[tuple[int, int, int, Path]]:
+    """(number, part, index, folder) of each committed folder of tables measured afterwards, sorted."""
+    matches = (match for match in map(_PROBES.fullmatch, _folder_names(cohort)) if match)
+    return sorted((int(match[1]), int(match[2] or 0), int(match[3]), cohort / match[0]) for match in matches)
 
 
 def has_own_mask(arm: str) -> bool:

@@ -14,7 +14,7 @@ from tickets.store.layout import Layout
 
 
 @contextmanager
-def lock(folder: Path) -> Iterator[None]:
+def lock(folder: Path, remedy: str = ", or write to another folder (--out)") -> Iterator[None]:
     """Hold the lock of a campaign's folder, the file `.lock`, which contains the process id.
 
     A missing folder is created. The operating system releases the lock when the process ends for any reason.
@@ -23,6 +23,8 @@ def lock(folder: Path) -> Iterator[None]:
     ----------
     folder
         The campaign's folder.
+    remedy
+        What may be done instead of waiting, for the error.
 
     Raises
     ------
@@ -44,8 +46,7 @@ def lock(folder: Path) -> Iterator[None]:
         except BlockingIOError as error:
             holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
             raise InputError(
-                f"another `tickets run` (process {holder}) is at work in {folder}; "
-                "wait until it ends, or write to another folder (--out)"
+                f"another `tickets run` (process {holder}) is at work in {folder}; wait until it ends{remedy}"
             ) from error
         except OSError as error:  # ENOSYS, EOPNOTSUPP, ENOLCK and others, by file system
             _remove(made)

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from tickets.errors import InputError, UserCodeError
-from tickets.store.layout import Layout, cohort_folders, round_folders
+from tickets.store.layout import Layout, cohort_folders, probes_folders, round_folders
 from tickets.store.left_over import numbered
 from tickets.store.reading import Manifest, damaged, read_checked, read_manifest
 from tickets.store.tables import LABELS, decode_probe_table, probe_tables
@@ -18,7 +18,10 @@ from tickets.store.tables import LABELS, decode_probe_table, probe_tables
 if TYPE_CHECKING:
     from tickets.config.schema import Run
 
-_ADVICE = "what is committed is never changed: use another folder (--out), or give the probe's function another name"
+_ADVICE = (
+    "what is committed is never changed: measure it as before, use another folder (--out), or give the probe's "
+    "function another name"
+)
 
 
 def unmeasured(run: Run, folder: Path) -> list[str]:
@@ -32,13 +35,16 @@ def unmeasured(run: Run, folder: Path) -> list[str]:
         The run's folder; it need not exist.
     """
     lacking: dict[str, set[int]] = {probe.table: set() for probe in run.every_probe}
-    for _, manifest in _rounds(folder):
-        there = probe_tables(manifest["files"])
-        for table, numbers in lacking.items():
-            if table not in there:
-                numbers.add(manifest["round"])
+    there: dict[tuple[Path, int, int], set[str]] = {}
+    for place, manifest in _measured(folder):
+        tables = there.setdefault((place.parent, manifest["round"], manifest["part"]), set())
+        tables |= set(probe_tables(manifest["files"]))
+    for (_, number, _), found in there.items():
+        for table in lacking.keys() - found:
+            lacking[table].add(number)
     return [
-        f"probe {table}: no table of {numbered('round', numbers)}, committed before the campaign file named the probe"
+        f"probe {table}: no table of {numbered('round', numbers)}, committed before the campaign file named the probe ("
+        "`tickets probe` measures what is stored)"
         for table, numbers in lacking.items()
         if numbers
     ]
@@ -58,7 +64,7 @@ def check_measured(folder: Path, probes: Mapping[str, Mapping[str, Any]], column
     """
     problems: list[str] = []
     seen: set[str] = set()
-    for place, manifest in _rounds(folder):
+    for place, manifest in _measured(folder):
         for table in probe_tables(manifest["files"]):
             if table in probes and table not in seen:
                 seen.add(table)
@@ -109,7 +115,7 @@ def _columns_of(folder: Path, tables: Iterable[str]) -> dict[str, tuple[Path, di
     """The columns of each table in the first committed part of a round that has rows of it, and the folder of it."""
     wanted = set(tables)
     found: dict[str, tuple[Path, dict[str, str]]] = {}
-    for place, manifest in _rounds(folder):
+    for place, manifest in _measured(folder):
         for name in sorted(wanted & set(probe_tables(manifest["files"]))):
             file = name + Layout.TABLE
             try:
@@ -143,8 +149,10 @@ def _kind_of(column: pd.Series[Any]) -> str:
     return "number" if pd.api.types.is_numeric_dtype(column.dtype) else "string"
 
 
-def _rounds(folder: Path) -> Iterator[tuple[Path, Manifest]]:
-    """The folder and the manifest of every committed part of a round."""
+def _measured(folder: Path) -> Iterator[tuple[Path, Manifest]]:
+    """The folder and the manifest of every committed part of a round, then of the tables measured afterwards."""
     for _, cohort in cohort_folders(folder) if folder.is_dir() else ():
         for _, _, place in round_folders(cohort):
+            yield place, read_manifest(place)
+        for _, _, _, place in probes_folders(cohort):
             yield place, read_manifest(place)

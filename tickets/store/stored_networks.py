@@ -76,6 +76,26 @@ def read_networks(cohort: Path, number: int, before_part: int | None = None) -> 
     return sorted(found, key=lambda network: network.replicate)  # stable: the arms of one replicate keep their order
 
 
+def read_part(cohort: Path, number: int, part: int) -> list[StoredNetwork]:
+    """Read the networks of one committed part of a round, in the order of its replicates and arms.
+
+    Parameters
+    ----------
+    cohort
+        The cohort's folder.
+    number, part
+        The round and the part, which must be committed.
+
+    Raises
+    ------
+    InputError
+        If a file is damaged.
+    """
+    whole = round_folder(cohort, number)
+    of_round = read_masks(read_checked(whole, Layout.MASKS, read_manifest(whole)))
+    return _read_part(round_folder(cohort, number, part), of_round)
+
+
 def _read_part(folder: Path, of_round: dict[Network, dict[str, Mask]]) -> list[StoredNetwork]:
     manifest = read_manifest(folder)
     own = read_masks(read_checked(folder, Layout.MASKS, manifest))

@@ -12,7 +12,8 @@ from tickets.errors import InputError
 from tickets.store import contents
 from tickets.store.arrays import decode_shapes
 from tickets.store.contents import Masks, Round, Values
-from tickets.store.layout import Layout, cohort_folders, round_folder, round_folders, run_folders
+from tickets.store.layout import Layout, cohort_folders, probes_folders, round_folder, round_folders, run_folders
+from tickets.store.probed import probed_problems
 from tickets.store.reading import Manifest, file_problem, read_json, read_manifest, read_values
 from tickets.store.tables import SCHEMAS, probe_tables
 
@@ -134,6 +135,8 @@ def _cohort(cohort: Path, run: str, file: dict[str, Any]) -> Generator[Finding, 
         yield Finding(str(round_folder(cohort, number)), "missing")
     for number, part, folder in rounds:
         yield from _round(folder, number, part, state)
+    for number, part, _, folder in probes_folders(cohort):
+        yield from _probed(folder, number, part, run)
     return state.replicates or []
 
 
@@ -176,6 +179,23 @@ def _round(folder: Path, number: int, part: int, state: _Cohort) -> Iterator[Fin
         yield from _networks(saved, state)
         for name in SCHEMAS:
             yield from _at(folder / name, contents.table_problems(saved, name))
+        for table in probe_tables(manifest["files"]):
+            yield from _at(folder / f"{table}{Layout.TABLE}", contents.probe_table_problems(saved, table))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        yield Finding(str(folder), f"the contents do not have the layout of saved runs ({error!r})")
+
+
+def _probed(folder: Path, number: int, part: int, run: str) -> Iterator[Finding]:
+    """Check tables that were measured after a round was committed."""
+    manifest = yield from _files(folder, frozenset())
+    if manifest is None:
+        return
+    try:
+        problems = list(probed_problems(folder, manifest, number, part))
+        yield from _at(folder / Layout.MANIFEST, iter(problems))
+        if problems:
+            return
+        saved = Round(folder, manifest, run, number, part)
         for table in probe_tables(manifest["files"]):
             yield from _at(folder / f"{table}{Layout.TABLE}", contents.probe_table_problems(saved, table))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
