@@ -22,11 +22,16 @@ SMALL = {"model": {"name": "mlp", "widths": [3]}, "train": {"steps": 8, "evaluat
 SOURCE = """
 import torch
 
-from tickets.probes import at_steps
+from tickets.probes import at_steps, every_step
 
 def norms(networks, power=2):
     for index in range(len(networks)):
         yield {"network": index, "norm": float(networks.values["1.weight"][index].norm(power))}
+
+@every_step
+@at_steps
+def course(networks):
+    return norms(networks)
 
 def fails_late(networks):
     if networks.labels[0].density not in (1, 0.5):  # those of the trial
@@ -231,6 +236,13 @@ def test_a_probe_of_the_users_that_fails_keeps_the_rounds_before(folder, command
     assert own.tolist() == [float(torch.from_numpy(ticket.trained["1.weight"]).norm())]
     manifest = json.loads((of_run(there) / "cohort-000" / "probes-001-000" / "manifest.json").read_text())
     assert len(manifest["sources"][name]) == 64
+
+
+def test_a_probe_that_means_nothing_at_both_ends_alone_is_refused(trained, command, module):
+    name = module("probes", SOURCE)
+    said = command("probe", trained("all"), f"{name}:course", "structure")
+    assert (said.code, said.out) == (2, "")
+    assert f"probe '{name}:course': needs the networks at every evaluated step, and those between" in said.err
 
 
 def test_code_that_a_saved_run_names_is_called_only_if_it_is_trusted(campaign_file, tmp_path, command, module):

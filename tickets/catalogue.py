@@ -258,13 +258,17 @@ SCORES: Mapping[str, Entry] = {
 }
 
 PROBES: Mapping[str, Entry] = {
+    "units": Entry(
+        "tickets.probes.units:units",
+        "distinct hidden units, distances between examples and effective rank by layer, at evaluated steps",
+    ),
     "signs": Entry(
         "tickets.probes.signs:signs",
-        "survivors whose sign has changed, and that have the dense network's, at evaluated steps (Zhou et al. 2019)",
+        "survivors whose sign changed, or is the dense network's, at evaluated steps (Zhou et al. 2019)",
     ),
     "structure": Entry(
         "tickets.probes.structure:structure",
-        "survivors by unit and input, dead units, weights on paths from input to output (Vysogorets & Kempe 2023)",
+        "survivors by unit and input, dead units, connected paths (Vysogorets & Kempe 2023)",
     ),
     "gradients": Entry(
         "tickets.probes.gradients:gradients",
@@ -273,10 +277,6 @@ PROBES: Mapping[str, Entry] = {
     "sharpness": Entry(
         "tickets.probes.sharpness:sharpness",
         "the largest eigenvalue of the loss's Hessian at the end (Cohen et al. 2021)",
-    ),
-    "units": Entry(
-        "tickets.probes.units:units",
-        "distinct hidden units, distances between examples and effective rank by layer, at evaluated steps",
     ),
     "connectivity": Entry(
         "tickets.probes.connectivity:connectivity",

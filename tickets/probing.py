@@ -249,18 +249,18 @@ def _survey(
     run = parse_run({**config, "probes": list(tables), "store": {**config["store"], "units": False}})
     probes = probes_of(run)
     check_measured(path, record_of(probes), {})
+    if between := [one.name for one in probes if one.at_steps and one.every_step]:
+        raise InputError(
+            [
+                f"probe {name!r}: needs the networks at every evaluated step, and those between the start and the end "
+                f'are not stored; name it in the campaign file before training: probes = ["{name}"]'
+                for name in between
+            ]
+        )
     todo: dict[str, list[Place]] = {}
     there: dict[str, list[Place]] = {}
     lacking: dict[str, list[str]] = {}
     tables_at = {place: tables_of(place.cohort, place.number, place.part) for place in places}
-    if broken := [one.name for one in probes if one.every_step]:
-        raise InputError(
-            [
-                f"probe {name!r}: compares successive evaluated steps, and of a training that is over only the two "
-                f'ends are stored; name it in the campaign file before training: probes = ["{name}"]'
-                for name in broken
-            ]
-        )
     for one in probes:
         with_table = [place for place in places if one.table in tables_at[place]]
         without = [place for place in places if place not in with_table]

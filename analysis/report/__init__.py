@@ -11,17 +11,22 @@ from .figures import RUN_FIGURES
 from .figures.by_density import by_density, describe_by_density, draw_by_density
 from .figures.connectivity import barriers, describe_barriers, draw_barriers
 from .figures.early_bird import describe_mask_distances, draw_mask_distances, mask_distances
+from .figures.gradients import GRADIENTS, NORM, gradients_at_ends
 from .figures.initial_values import describe_initial_values, draw_initial_values, initial_values
 from .figures.learning_curves import chosen_rounds, describe_learning_curves, draw_learning_curves, learning_curves
 from .figures.mask_overlap import describe_mask_overlaps, draw_mask_overlaps, mask_overlaps
 from .figures.overlap import describe_overlap, draw_overlap, overlap
 from .figures.pixels import describe_kept_pixels, draw_kept_pixels, kept_pixels, why_no_pixels
 from .figures.predictions import describe_disagreements, disagreements, draw_disagreements
+from .figures.sharpness import SHARPNESS
+from .figures.signs import FLIPPED, SIGNS, last_signs
+from .figures.structure import STRUCTURE, structure_shares
 from .figures.surviving import describe_surviving, draw_surviving, surviving
 from .formats import to_inline_svg, to_pdf, to_svg
 from .latex import to_latex
 from .masks import Masks, Values, read_initial, read_masks
 from .page import PAGE, make_figure, make_report
+from .probed import Quantity, describe_probe_means, draw_probe_means, draw_probe_steps, probe_means, read_probe
 from .run_chapter import chapter_of_run
 from .run_data import RunData
 from .run_tables import tables_of_run
@@ -33,8 +38,14 @@ from .why_random.ends import describe_distances_between_ends, distances_between_
 from .why_random.training_losses import describe_training_losses, draw_training_losses, training_losses
 
 __all__ = [
+    "FLIPPED",
+    "GRADIENTS",
+    "NORM",
     "PAGE",
     "RUN_FIGURES",
+    "SHARPNESS",
+    "SIGNS",
+    "STRUCTURE",
     "WHY_FIGURES",
     "Chapter",
     "Drawn",
@@ -43,6 +54,7 @@ __all__ = [
     "Missing",
     "Plot",
     "Point",
+    "Quantity",
     "RunData",
     "Summary",
     "Table",
@@ -64,6 +76,7 @@ __all__ = [
     "describe_mask_distances",
     "describe_mask_overlaps",
     "describe_overlap",
+    "describe_probe_means",
     "describe_surviving",
     "describe_training_losses",
     "disagreements",
@@ -81,11 +94,15 @@ __all__ = [
     "draw_mask_distances",
     "draw_mask_overlaps",
     "draw_overlap",
+    "draw_probe_means",
+    "draw_probe_steps",
     "draw_surviving",
     "draw_training_losses",
+    "gradients_at_ends",
     "initial_values",
     "kept_pixels",
     "labels_of",
+    "last_signs",
     "layer_distances",
     "learning_curves",
     "make_figure",
@@ -94,8 +111,11 @@ __all__ = [
     "mask_overlaps",
     "overlap",
     "plots_of",
+    "probe_means",
     "read_initial",
     "read_masks",
+    "read_probe",
+    "structure_shares",
     "surviving",
     "tables_of_run",
     "to_csv",

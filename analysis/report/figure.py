@@ -41,6 +41,10 @@ class Drawn:
     title: str = ""
 
 
+class NotMeasured(str):
+    """Why there is no figure of a probe that a run does not have. The page is silent about such a figure."""
+
+
 @dataclass(frozen=True)
 class FigureRecord(Generic[T]):
     """The name of a figure and how it is drawn. Each record is defined in the file of its figure.
@@ -52,13 +56,13 @@ class FigureRecord(Generic[T]):
     title : str
         Its heading.
     make : callable
-        make(tables) returns the drawn figure or, as a string, why there can be none; None where nothing was asked for,
-        such as the figure of a probe that the run does not have.
+        make(tables) returns the drawn figure or, as a string, why there can be none; `NotMeasured` for a probe that was
+        not measured.
     """
 
     name: str
     title: str
-    make: Callable[[T], Drawn | str | None]
+    make: Callable[[T], Drawn | str]
 
 
 @dataclass(frozen=True)
@@ -98,15 +102,14 @@ def plots_of(
     -------
     plots : list of Plot
     missing : list of Missing
-        The figures that cannot be drawn.
+        The figures that cannot be drawn, without those of probes that were not measured.
     """
     plots, missing = [], []
     for record in records:
         made = record.make(tables)
-        if made is None:
-            continue
         if isinstance(made, str):
-            missing.append(Missing(record.title, made))
+            if not isinstance(made, NotMeasured):
+                missing.append(Missing(record.title, made))
             continue
         lines = [line for name, line in reading.items() if re.search(rf"\b{name}\b", made.code)]
         save = f'Path("{record.name}.pdf").write_bytes(report.to_pdf(figure))'  # whatever the reader's own style is

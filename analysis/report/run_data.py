@@ -15,6 +15,7 @@ from ..labels import CLASSIFICATION, Labels
 from ..rule import Rule, rule_of
 from .figure import head_of, quoted
 from .masks import Masks, Values, read_initial, read_masks
+from .probed import read_probe
 
 
 @dataclass(frozen=True)
@@ -89,10 +90,8 @@ class RunData:
         DataFrame or None
             None if the run has no such table with these columns.
         """
-        if self.run not in self.saved.probes.get(table, ()):
-            return None
-        found = self.saved.probe(table)
-        return found[found["run"] == self.run] if set(columns) <= set(found.columns) else None
+        found = read_probe(self.saved, self.run, table)
+        return found if set(columns) <= set(found.columns) else None
 
     @property
     def head(self) -> str:

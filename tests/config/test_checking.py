@@ -11,6 +11,10 @@ from problem_lines import MOMENTUM, lines
 from tickets.config import parse_run
 from tickets.errors import InputError
 
+PROBES = (
+    "allowed: connectivity, early_bird, gradients, overlap, predictions, sharpness, signs, structure, units, or "
+    "module:function"
+)
 ARMS = (
     "allowed: constant, random_mask, random_mask_reinit, random_sign_constant, reinit, reorder, repeat, shuffle, "
     'sign_constant, ticket, or a name of your own with mask or values = "module:function"'
@@ -169,10 +173,10 @@ ONE_KEY = [
     ({"arms": ["ticket", {**OWN, "scale": [float("inf")]}]}, f"arms[1].scale = [Infinity]: {OPTION}"),
     ({"arms": ["ticket", {"mask": "f:g"}]}, "arms[1].name: missing; name an arm (" + ARMS + ")"),
     ({"probes": "units"}, 'probes = "units": must be a list, not a string'),
-    ({"probes": ["unit"]}, "probes[0] = 'unit': unknown probe; did you mean 'units'? (allowed: units, or module:function)"),
+    ({"probes": ["unit"]}, f"probes[0] = 'unit': unknown probe; did you mean 'units'? ({PROBES})"),
     ({"probes": [3]}, "probes[0] = 3: must be a name or a table, not a whole number"),
-    ({"probes": ["units", {"points": 3}]}, "probes[1].name: missing; name a probe (allowed: units, or module:function)"),
-    ({"probes": [{"name": "units", "points": 3}]}, "probes[0].points: unknown key (allowed: name)"),
+    ({"probes": ["units", {"points": 3}]}, f"probes[1].name: missing; name a probe ({PROBES})"),
+    ({"probes": [{"name": "units", "points": 3}]}, "probes[0].points: unknown key; it is an option of connectivity (allowed: name)"),
     ({"probes": [{"name": "f:g", "points": float("nan")}]}, f"probes[0].points = nan: {OPTION}"),
     ({"prune": {"score": {"name": "magnitude", "scale": 2}}}, "prune.score.scale: unknown key (allowed: name)"),
     ({"prune": {"score": {"name": "magnitud"}}}, "prune.score.name = 'magnitud': unknown score; did you mean 'magnitude'? (allowed: magnitude, random, or module:function)"),

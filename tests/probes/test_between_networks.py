@@ -59,7 +59,7 @@ def test_what_is_measured_after_the_fact_is_the_same(saved, grown, tmp_path):
     assert verify(tmp_path / "saved") == []
     for name in ("connectivity", "overlap", "predictions"):
         pd.testing.assert_frame_equal(after.probe(name), saved.probe(name), check_exact=True)
-    with pytest.raises(InputError, match="probe 'early_bird': compares successive evaluated steps, and of a training"):
+    with pytest.raises(InputError, match="probe 'early_bird': needs the networks at every evaluated step"):
         tickets.probe(tmp_path / "saved", "early_bird")
 
 

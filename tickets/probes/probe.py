@@ -28,8 +28,8 @@ from tickets.users_code import one_line
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 _AT_STEPS, _WORKING_MEMORY = "_called_at_steps", "_working_memory"
+_EVERY_STEP = "_every_step"
 _ALONE, _WITHOUT_TRAINED, _ONE_BY_ONE = "_called_alone", "_without_trained", "_one_by_one"
-_EVERY_STEP = "_needs_every_step"
 # Users' functions set and draw from what belongs to the whole process, so that one of them runs at a time.
 _TURN = threading.RLock()
 
@@ -64,10 +64,7 @@ def without_trained(probe: Function) -> Function:
 
 
 def every_step(probe: Function) -> Function:
-    """Say that a probe that is called at evaluated steps compares each with the one before it.
-
-    `tickets probe` refuses it, since of a training that is over only the two ends are stored.
-    """
+    """Say that a probe called at evaluated steps means nothing at both ends alone: `tickets probe` refuses it."""
     setattr(probe, _EVERY_STEP, True)
     return probe
 
@@ -116,7 +113,7 @@ class Probe:
     without_trained
         Whether it measures something of networks whose values after training are not saved.
     every_step
-        Whether it needs every evaluated step, and not only the two ends of a training.
+        Whether it means nothing at both ends of training alone.
     """
 
     name: str

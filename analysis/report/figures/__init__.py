@@ -7,12 +7,16 @@ from . import (
     connectivity,
     early_bird,
     early_stop_step,
+    gradients,
     initial_values,
     learning_curves,
     mask_overlap,
     overlap,
     pixels,
     predictions,
+    sharpness,
+    signs,
+    structure,
     surviving,
 )
 
@@ -28,6 +32,12 @@ RUN_FIGURES: tuple[FigureRecord[RunData], ...] = (
     mask_overlap.FIGURE,
     early_bird.FIGURE,
     predictions.FIGURE,
+    signs.FIGURE,
+    signs.BY_STEP,
+    structure.FIGURE,
+    gradients.FIGURE,
+    gradients.BY_STEP,
+    sharpness.FIGURE,
 )
 """The figures of a run, in the order of the page."""
 

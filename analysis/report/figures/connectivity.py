@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..figure import Drawn, FigureRecord
+from ..figure import Drawn, FigureRecord, NotMeasured
 from ..run_data import RunData
 from .between_networks import RANGES, PairsLook, courses, draw_over_pairs, over_pairs, pairs_text, range_text
 
@@ -57,10 +57,10 @@ def _look(data: pd.DataFrame) -> PairsLook:
     return _LOSS if (data["metric"] == "loss").any() else _ERROR
 
 
-def _make(run: RunData) -> Drawn | str | None:
+def _make(run: RunData) -> Drawn | str:
     table = run.probe("connectivity", ["between", "barrier", "excess", "stable", "loss_barrier", "metric"])
     if table is None:
-        return None
+        return NotMeasured("the probe 'connectivity' was not measured")
     data = barriers(table)
     if data["mean"].isna().all():
         return "no pair of networks has one: every line has a network that diverged" if len(data) else "no pair was met"
@@ -79,9 +79,7 @@ def _make(run: RunData) -> Drawn | str | None:
             f"none there. {RANGES}"
         ),
         code=(
-            'table = saved.probe("connectivity")\n'
-            'data = report.barriers(table[table["run"] == run])\n'
-            "figure = report.draw_barriers(data)"
+            'data = report.barriers(report.read_probe(saved, run, "connectivity"))\nfigure = report.draw_barriers(data)'
         ),
     )
 

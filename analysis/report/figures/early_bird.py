@@ -15,7 +15,7 @@ from tickets.plurals import counted
 from ...summary import mean_density
 from ...text import listed
 from ..annotation import legend_above
-from ..figure import Drawn, FigureRecord
+from ..figure import Drawn, FigureRecord, NotMeasured
 from ..look import drawing, nth_look
 from ..panels import WIDTH
 from ..run_data import RunData
@@ -114,10 +114,10 @@ def _drawn_by_all(data: pd.DataFrame, number: int) -> int | None:
     return None if steps.empty else int(steps.iloc[0])
 
 
-def _make(run: RunData) -> Drawn | str | None:
+def _make(run: RunData) -> Drawn | str:
     table = run.probe("early_bird", ["step", "distance", "drawn", "threshold", "by_chance"])
     if table is None:
-        return None
+        return NotMeasured("the probe 'early_bird' was not measured")
     data = mask_distances(table)
     if data["mean"].isna().all():
         return "it takes two evaluated steps of a ticket that has not diverged"
@@ -135,8 +135,7 @@ def _make(run: RunData) -> Drawn | str | None:
             "band: lowest to highest."
         ),
         code=(
-            'table = saved.probe("early_bird")\n'
-            'data = report.mask_distances(table[table["run"] == run])\n'
+            'data = report.mask_distances(report.read_probe(saved, run, "early_bird"))\n'
             "figure = report.draw_mask_distances(data)"
         ),
     )

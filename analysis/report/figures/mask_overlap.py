@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..figure import Drawn, FigureRecord
+from ..figure import Drawn, FigureRecord, NotMeasured
 from ..run_data import RunData
 from .between_networks import RANGES, PairsLook, courses, draw_over_pairs, over_pairs, pairs_text, range_text
 
@@ -51,10 +51,10 @@ def describe_mask_overlaps(data: pd.DataFrame) -> str:
     )
 
 
-def _make(run: RunData) -> Drawn | str | None:
+def _make(run: RunData) -> Drawn | str:
     table = run.probe("overlap", ["between", "tensor", "jaccard", "by_chance"])
     if table is None:
-        return None
+        return NotMeasured("the probe 'overlap' was not measured")
     data = mask_overlaps(table)
     if data["mean"].isna().all():
         return "no mask keeps a weight" if len(data) else "it takes two replicates, another round or an arm with masks"
@@ -67,8 +67,7 @@ def _make(run: RunData) -> Drawn | str | None:
             f"many of each tensor. Nested masks overlap by the ratio of their densities. {RANGES}"
         ),
         code=(
-            'table = saved.probe("overlap")\n'
-            'data = report.mask_overlaps(table[table["run"] == run])\n'
+            'data = report.mask_overlaps(report.read_probe(saved, run, "overlap"))\n'
             "figure = report.draw_mask_overlaps(data)"
         ),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..figure import Drawn, FigureRecord
+from ..figure import Drawn, FigureRecord, NotMeasured
 from ..run_data import RunData
 from .between_networks import RANGES, PairsLook, courses, draw_over_pairs, over_pairs, pairs_text, range_text
 
@@ -61,11 +61,11 @@ def _look(data: pd.DataFrame) -> PairsLook:
     return _CLASSES if (data["measure"] == "disagreement").all() else _NUMBERS
 
 
-def _make(run: RunData) -> Drawn | str | None:
+def _make(run: RunData) -> Drawn | str:
     needed = ["between", "disagreement", "kl", "kl_reverse", "squared_difference", "ensemble_gain"]
     table = run.probe("predictions", needed)
     if table is None:
-        return None
+        return NotMeasured("the probe 'predictions' was not measured")
     data = disagreements(table)
     if data["mean"].isna().all():
         return "no pair of networks has one: a network of each diverged" if len(data) else "no pair was met"
@@ -78,8 +78,7 @@ def _make(run: RunData) -> Drawn | str | None:
             f"ensemble_gain, beside it in the table). {RANGES}"
         ),
         code=(
-            'table = saved.probe("predictions")\n'
-            'data = report.disagreements(table[table["run"] == run])\n'
+            'data = report.disagreements(report.read_probe(saved, run, "predictions"))\n'
             "figure = report.draw_disagreements(data)"
         ),
     )
