@@ -264,7 +264,7 @@ PROBES: Mapping[str, Entry] = {
     ),
     "signs": Entry(
         "tickets.probes.signs:signs",
-        "survivors whose sign changed, or is the dense network's, at evaluated steps (Zhou et al. 2019)",
+        "signs of survivors: changed, or as in the dense network, at evaluated steps (Zhou et al. 2019)",
     ),
     "structure": Entry(
         "tickets.probes.structure:structure",

@@ -80,6 +80,20 @@ def test_each_unit_and_input_by_hand() -> None:
     }
 
 
+def test_a_weight_that_leads_to_a_dead_end_two_layers_later_is_on_no_path() -> None:
+    def deep() -> nn.Module:
+        return nn.Sequential(nn.Linear(1, 2), nn.Tanh(), nn.Linear(2, 2), nn.Tanh(), nn.Linear(2, 1))
+
+    masks = {
+        "2.weight": torch.tensor([[True, False], [False, True]]),  # two ways, side by side
+        "4.weight": torch.tensor([[True, False]]),  # of which the second one ends
+    }
+    table = described(deep, [masks], (1,))
+    assert [row(table, name)["effective"] for name in ("0.weight", "2.weight", "4.weight", "all")] == [1, 1, 1, 3]
+    assert [row(table, name)["dead"] for name in ("0.weight", "2.weight", "4.weight")] == [0, 1, 0]
+    assert row(table, "all")["paths"] == 1
+
+
 def every_path(masks) -> tuple[int, dict[str, int], set[int]]:
     """Of `convnet`: the paths, the weights on them by tensor, and the pixels that the last layer reads on them."""
     weights = [list(zip(*np.nonzero(mask.numpy()), strict=True)) for mask in masks.values()]  # (unit, input, ...)
