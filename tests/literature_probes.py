@@ -1,4 +1,4 @@
-"""Probes of the literature, written as a user would: what a campaign file names as "literature_probes:overlap"."""
+"""Probes of the literature, written as a user would: what a campaign file names as "literature_probes:own_overlap"."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from tickets.probes import Networks, at_steps
 
 
-def connectivity(networks: Networks, points: int = 5):
+def own_connectivity(networks: Networks, points: int = 5):
     """The error barrier on the line to the same replicate's dense ticket (Frankle, Dziugaite, Roy & Carbin 2020)."""
     dense, examples = networks.earlier(0), networks.examples
     for index, label in enumerate(networks.labels):
@@ -29,7 +29,7 @@ def connectivity(networks: Networks, points: int = 5):
         yield {"network": index, "barrier": float(barrier)}
 
 
-def overlap(networks: Networks):
+def own_overlap(networks: Networks):
     """The Jaccard index of the masks of each two networks, and that of two random masks."""
     masks = torch.cat([mask.flatten(1) for mask in networks.masks.values()], 1)
     for one, two in itertools.combinations(range(len(networks)), 2):
@@ -42,7 +42,7 @@ def overlap(networks: Networks):
 
 
 @at_steps
-def early_bird(networks: Networks, last: int = 5):
+def own_early_bird(networks: Networks, last: int = 5):
     """How far the mask that pruning would give now is from those of the last steps (You et al. 2020)."""
     masks = [torch.cat([m.flatten() for m in networks.next_masks(i).values()]) for i in range(len(networks))]
     now = torch.stack(masks)  # (R, n)
@@ -53,7 +53,7 @@ def early_bird(networks: Networks, last: int = 5):
         yield {"network": index, "distance": float(distances[:, index].max()) if len(before) else math.nan}
 
 
-def predictions(networks: Networks):
+def own_predictions(networks: Networks):
     """How often each two networks disagree on test examples."""
     chosen = networks.logits(networks.examples.test_inputs).argmax(2)
     for one, two in itertools.combinations(range(len(networks)), 2):

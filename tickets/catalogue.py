@@ -412,6 +412,22 @@ PROBES: Mapping[str, Entry] = {
         "tickets.probes.sharpness:sharpness",
         "the largest eigenvalue of the loss's Hessian at the end (Cohen et al. 2021)",
     ),
+    "connectivity": Entry(
+        "tickets.probes.connectivity:connectivity",
+        "error barrier between data orders, successive rounds, and to the dense network (Frankle 2020)",
+    ),
+    "overlap": Entry(
+        "tickets.probes.overlap:overlap",
+        "Jaccard index of masks between replicates, arms and rounds, against chance",
+    ),
+    "early_bird": Entry(
+        "tickets.probes.early_bird:early_bird",
+        "distance between the masks that pruning would give at evaluated steps (You et al. 2020)",
+    ),
+    "predictions": Entry(
+        "tickets.probes.predictions:predictions",
+        "disagreement, KL divergence and ensemble gain between replicates, arms, and to dense",
+    ),
 }
 
 # What `tickets list` lists.

@@ -10,12 +10,16 @@ from .chapter import Chapter, Point, Summary
 from .figure import Drawn, FigureRecord, Missing, Plot, plots_of
 from .figures import RUN_FIGURES
 from .figures.by_density import by_density, describe_by_density, draw_by_density
+from .figures.connectivity import barriers, describe_barriers, draw_barriers
+from .figures.early_bird import describe_mask_distances, draw_mask_distances, mask_distances
 from .figures.gradients import GRADIENTS, NORM, gradients_at_ends
 from .figures.initial_values import describe_initial_values, draw_initial_values, initial_values
 from .figures.learning_curves import chosen_rounds, describe_learning_curves, draw_learning_curves, learning_curves
+from .figures.mask_overlap import describe_mask_overlaps, draw_mask_overlaps, mask_overlaps
 from .figures.overlap import describe_overlap, draw_overlap, overlap
 from .figures.pixels import describe_kept_pixels, draw_kept_pixels, kept_pixels, why_no_pixels
 from .figures.planted import describe_planted, draw_planted, tables_of_planted
+from .figures.predictions import describe_disagreements, disagreements, draw_disagreements
 from .figures.sharpness import SHARPNESS
 from .figures.signs import FLIPPED, SIGNS, last_signs
 from .figures.structure import STRUCTURE, structure_shares
@@ -57,31 +61,41 @@ __all__ = [
     "Summary",
     "Table",
     "Values",
+    "barriers",
     "by_density",
     "chapter_of",
     "chapter_of_run",
     "chosen_rounds",
+    "describe_barriers",
     "describe_by_density",
+    "describe_disagreements",
     "describe_distances_between_ends",
     "describe_distinct_units",
     "describe_initial_values",
     "describe_kept_pixels",
     "describe_layer_distances",
     "describe_learning_curves",
+    "describe_mask_distances",
+    "describe_mask_overlaps",
     "describe_overlap",
     "describe_planted",
     "describe_probe_means",
     "describe_surviving",
     "describe_training_losses",
+    "disagreements",
     "distances_between_ends",
     "distinct_units",
+    "draw_barriers",
     "draw_by_density",
+    "draw_disagreements",
     "draw_distances_between_ends",
     "draw_distinct_units",
     "draw_initial_values",
     "draw_kept_pixels",
     "draw_layer_distances",
     "draw_learning_curves",
+    "draw_mask_distances",
+    "draw_mask_overlaps",
     "draw_overlap",
     "draw_planted",
     "draw_probe_means",
@@ -97,6 +111,8 @@ __all__ = [
     "learning_curves",
     "make_figure",
     "make_report",
+    "mask_distances",
+    "mask_overlaps",
     "overlap",
     "planted_by_density",
     "planted_sentences",

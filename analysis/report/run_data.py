@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,6 +15,7 @@ from ..labels import CLASSIFICATION, Labels
 from ..rule import Rule, rule_of
 from .figure import head_of, quoted
 from .masks import Masks, Values, read_initial, read_masks
+from .probed import read_probe
 
 
 @dataclass(frozen=True)
@@ -74,12 +75,23 @@ class RunData:
         """The initial values of the prunable weights, by replicate and parameter."""
         return read_initial(self.saved, self.run)
 
-    def probe(self, table: str) -> pd.DataFrame | None:
-        """The run's rows of a probe's table; None if it was not measured."""
-        if self.run not in self.saved.probes.get(table, ()):
-            return None
-        rows = self.saved.probe(table)
-        return rows[rows["run"] == self.run]
+    def probe(self, table: str, columns: Collection[str]) -> pd.DataFrame | None:
+        """The run's rows of a probe's table.
+
+        Parameters
+        ----------
+        table : str
+            The table's name.
+        columns : collection of str
+            What it must have; a function of the user's may have given its table the same name.
+
+        Returns
+        -------
+        DataFrame or None
+            None if the run has no such table with these columns.
+        """
+        found = read_probe(self.saved, self.run, table)
+        return found if set(columns) <= set(found.columns) else None
 
     @property
     def head(self) -> str:

@@ -14,6 +14,7 @@ from tickets.errors import InputError
 
 ARMS = f'allowed: {", ".join(sorted(catalogue.ARMS))}, or a name of your own with mask or values = "module:function"'
 SCORES = f"allowed: {', '.join(sorted(catalogue.SCORES))}, or module:function"
+PROBES = f"allowed: {', '.join(sorted(catalogue.PROBES))}, or module:function"
 MODELS = "allowed: conv2, conv4, conv6, lenet_300_100, mlp, resnet20, or module:function"
 DATA = "allowed: cifar10, circle, digits, fashion_mnist, helix, mnist, mnist1d, relu, or module:function"
 INITS = (

@@ -15,10 +15,10 @@ from tickets.pruning import Budget, prune
 from tickets.store import verify
 
 NAMES = (
-    "connectivity",
-    "overlap",
-    "early_bird",
-    "predictions",
+    "own_connectivity",
+    "own_overlap",
+    "own_early_bird",
+    "own_predictions",
     "own_signs",
     "own_structure",
     "own_gradients",
@@ -84,13 +84,13 @@ def test_every_probe_has_a_table_that_verifies(folder, saved):
     for name in NAMES:
         table = saved.probe(name)
         assert list(table.columns[:6]) == KEY
-        assert ("step" in table) == (name in ("early_bird", "own_signs", "own_gradients"))
+        assert ("step" in table) == (name in ("own_early_bird", "own_signs", "own_gradients"))
         assert sorted(table["round"].unique()) == [0, 1]
     assert verify(folder) == []
 
 
 def test_connectivity_to_the_dense_ticket(saved):
-    table = saved.probe("connectivity")
+    table = saved.probe("own_connectivity")
     assert table.loc[table["round"] == 0, "barrier"].isna().all(), "nothing is committed before round 0"
     x, y = examples().test_inputs, examples().test_labels
     one, two = ends(saved, 1, 1), ends(saved, 1, 0)
@@ -101,7 +101,9 @@ def test_connectivity_to_the_dense_ticket(saved):
 
 
 def test_overlap_of_two_masks(saved):
-    found = row(saved.probe("overlap"), round=1, replicate=0, arm="ticket", with_replicate=1, with_arm="random_mask")
+    found = row(
+        saved.probe("own_overlap"), round=1, replicate=0, arm="ticket", with_replicate=1, with_arm="random_mask"
+    )
     one, two = (
         np.concatenate([mask.ravel() for mask in saved.arm(arm, replicate, 1).mask.values()])
         for arm, replicate in (("ticket", 0), ("random_mask", 1))
@@ -111,7 +113,7 @@ def test_overlap_of_two_masks(saved):
 
 
 def test_early_bird_sees_the_masks_that_pruning_would_give(saved):
-    table = saved.probe("early_bird")
+    table = saved.probe("own_early_bird")
     assert (
         table.groupby(["replicate", "round", "arm"])["distance"]
         .apply(lambda found: found.isna().tolist())
@@ -137,7 +139,7 @@ def test_early_bird_sees_the_masks_that_pruning_would_give(saved):
 
 
 def test_predictions_of_two_networks(saved):
-    found = row(saved.probe("predictions"), round=0, replicate=0, arm="ticket", with_replicate=1, with_arm="ticket")
+    found = row(saved.probe("own_predictions"), round=0, replicate=0, arm="ticket", with_replicate=1, with_arm="ticket")
     one, two = (outputs(ends(saved, replicate, 0), examples().test_inputs).argmax(1) for replicate in (0, 1))
     assert found["disagree"] == float((one != two).double().mean())
 

@@ -175,6 +175,7 @@ PositiveFraction = Annotated[Number, legal("must be greater than 0 and at most 1
 
 Count = Annotated[int, legal("must be at least 0", lambda number: number >= 0)]
 CountFromOne = Annotated[int, legal("must be at least 1", lambda number: number >= 1)]
+PointsOfALine = Annotated[int, legal("must be at least 3: both ends and what is between", lambda number: number >= 3)]
 CountsFromOne = Annotated[tuple[CountFromOne, ...], LIST]
 Seed = Annotated[int, legal("must be at least 0 and less than 2**63", lambda number: 0 <= number < 2**63)]
 Zero = Annotated[

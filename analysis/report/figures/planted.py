@@ -88,7 +88,7 @@ def describe_planted(data: pd.DataFrame, labels: Labels = CLASSIFICATION) -> str
 
 def data_of(run: RunData) -> pd.DataFrame | None:
     """The table of `planted_by_density` for a run; None if it has no such probe."""
-    planted = run.probe(PROBE)
+    planted = run.probe(PROBE, ("kept", "by_chance", "planted_density", "planted_accuracy"))
     if planted is None:
         return None
     return planted_by_density(run.rounds, planted, share=run.rule.margin)
