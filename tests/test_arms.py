@@ -34,7 +34,8 @@ def fresh(seed):
 
 def origin():
     seeds = {"random_mask": 11, "fresh_draw": 12, "shuffle": 13, "random_sign": 14, "sign_reinit": 15,
-             "sign_shuffle": 16}  # fmt: skip
+             "sign_shuffle": 16, "small_dense": 17, "supermask_scores": 18, "edge_popup_scores": 19,
+             "edge_popup_weights": 20}  # fmt: skip
     return Origin(MASK, THETA0, REWOUND, frozenset({"w.bias"}), fresh, seeds.__getitem__)
 
 
