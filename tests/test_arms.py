@@ -34,6 +34,7 @@ def fresh(seed):
 
 def origin():
     seeds = {"random_mask": 11, "fresh_draw": 12, "shuffle": 13, "random_sign": 14}
+    seeds |= {"supermask_scores": 15, "edge_popup_scores": 16, "edge_popup_weights": 17}
     return Origin(MASK, THETA0, REWOUND, frozenset({"w.bias"}), fresh, seeds.__getitem__)
 
 
@@ -48,7 +49,7 @@ def nothing_given_is_changed():
 def test_every_arm_of_the_table_has_its_two_rules():
     assert set(ARMS) == {
         "ticket", "reinit", "shuffle", "constant", "sign_constant", "random_sign_constant", "random_mask",
-        "random_mask_reinit", "reorder", "repeat",
+        "random_mask_reinit", "reorder", "repeat", "supermask", "edge_popup",
     }  # fmt: skip
     for entry in ARMS.values():
         mask = resolve(entry.mask)(origin())
