@@ -30,7 +30,7 @@ OPTIMIZERS: Mapping[str, Mapping[str, Any]] = {
 FACTORS = {
     "score": list(SCORES),
     "scope": ["layer", "global"],
-    "rewind": ["weights"],
+    "rewind": ["weights", "learning_rate", "none"],
     "optimizer": list(OPTIMIZERS),
     "network": list(KINDS),
 }

@@ -44,7 +44,8 @@ def origin_of(setting: ReadyRun, chain: Chain, number: int, draw: int, value: fl
 def test_every_arm_starts_from_what_its_rules_say(step: int) -> None:
     setting = setting_of(model={"name": f"{__name__}:norm_net"}, rewind={"step": step})
     chains = list(rounds_of(setting, 2, 2)[-1].chains)
-    names = [name for name, arm in ARMS.items() if not arm.scaled]  # of the run's own network
+    # Not those of another network, nor those whose masks are trained.
+    names = [name for name, entry in ARMS.items() if not entry.scaled and not entry.learned]
     arms = [ArmConfig(name=name) for name in names if name != "constant"] + [ArmConfig(name="constant", value=0.25)]
     result = play(setting, chains, 3, *arms)
     assert len(result.networks) == 2 * len(names)

@@ -11,6 +11,7 @@ import torch
 from tickets.catalogue import Pruned
 from tickets.config import Run
 from tickets.fitting import Fitted
+from tickets.learned.planning import how_learned, learning_bytes, needs_learned
 from tickets.probes.memory import bytes_afterwards, bytes_at_steps, bytes_once
 from tickets.process_state import standard_state
 from tickets.stack.memory import (
@@ -95,9 +96,8 @@ class Plan:
 
     @property
     def learned_strategy(self) -> str:
-        """The strategy that computes the gradients of learned masks."""
-        assert self.learned is not None  # `plan_execution` makes it for a run with such an arm
-        return self.learned["strategy"]
+        """The strategy that computes the gradients of learned masks: one that serves every model, if none is said."""
+        return "looped" if self.learned is None else self.learned["strategy"]
 
     def learned_lanes(self, workload: Workload) -> int:
         """Shards of a stack that learn masks side by side. Networks one after the other do not depend on it."""
@@ -175,33 +175,15 @@ def plan_execution(
         takes_over=choice.takes_over,
         never_run=NEVER_RUN if records else None,
         pruned_initial=nested,
-        learned=_learned(choice.strategy, workload) if pruned == "zero" and needs_learned(run) else None,
+        learned=how_learned(choice.strategy, workload) if pruned == "zero" and needs_learned(run) else None,
     )
-
-
-def needs_learned(run: Run) -> bool:
-    """Whether a mask is learned in an arm of the run."""
-    return any(arm.entry.learned for arm in run.arms)
 
 
 def with_learned(plan: Plan, fitted: Fitted, device: torch.device) -> Plan:
     """A saved plan, with how masks are learned if an arm needs it now."""
     if plan.learned is not None or not needs_learned(fitted.run):
         return plan
-    return replace(plan, learned=_learned(plan.strategy, workload_of(fitted, device, plan.threads)))
-
-
-def _learned(strategy: str, workload: Workload) -> dict[str, str]:
-    """How masks are learned where other networks train by a strategy.
-
-    A learned mask needs the gradients of all weights, also of those that it leaves out, so that no strategy by the
-    surviving weights serves. vmap is taken where it trains the other networks too, or where they are a chain on a GPU.
-    """
-    on_a_gpu = not workload.on_cpu and strategy in ("sparse", "layered") and workload.vmap_obstacle is None
-    found = "vectorised" if strategy == "vectorised" or on_a_gpu else "looped"
-    own = ", each with a module of its own" if strategy == "plain" else ""
-    reason = f"a learned mask needs the gradient of every weight{own}; not compared with a plain loop"
-    return {"strategy": found, "reason": reason}
+    return replace(plan, learned=how_learned(plan.strategy, workload_of(fitted, device, plan.threads)))
 
 
 def needs_initial(run: Run) -> bool:
@@ -287,23 +269,10 @@ def _training(fitted: Fitted, workload: Workload, strategy: str, takes_over: Map
             taken = strategy_named(name).bytes(one, share)
             most = Bytes(max(most.each, taken.each), max(most.lane, taken.lane))
     if workload.pruned == "zero" and needs_learned(fitted.run):
-        most = _learning(fitted, workload, strategy, most)
+        most = learning_bytes(strategy, _by_recipe(fitted, workload), most)
     # Copies of the networks at their early-stop step, and of those that are compared with them.
     stood = 2 * max(one.sizes.standing for one in _by_recipe(fitted, workload)) if fitted.run.train.evaluate_on else 0
     held = workload.sizes.values if workload.pruned == "initial" else 0
     measured = bytes_at_steps(fitted.probes, fitted.anatomy, workload.sizes)
     once = bytes_once(fitted.probes, fitted.anatomy, at_steps=True)
     return Bytes(most.each + stood + held + measured, most.lane + once)
-
-
-def _learning(fitted: Fitted, workload: Workload, strategy: str, other: Bytes) -> Bytes:
-    """The larger of what other networks take and what networks take whose masks are learned.
-
-    Beside what a strategy takes: the weights as they are, those that a mask leaves, and the gradients of these.
-    """
-    name = _learned(strategy, workload)["strategy"]
-    for one in _by_recipe(fitted, workload):
-        taken = strategy_named(name).bytes(one)
-        held = taken.each + 3 * one.sizes.weights
-        other = Bytes(max(other.each, held), max(other.lane, taken.lane))
-    return other
