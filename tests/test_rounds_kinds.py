@@ -11,6 +11,7 @@ from small_rounds import CPU, assert_equal, masked, norm_net, of, play, rounds_o
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tickets.arms import Origin, Start
 from tickets.chains import first_chain
 from tickets.config import ArmConfig, parse_run
 from tickets.data import Examples
@@ -188,6 +189,28 @@ def test_every_arm_starts_where_the_ticket_does_and_a_mask_of_its_own_from_theta
     assert torch.equal(shuffled["0.bias"], trained["0.bias"])
     # The whole schedule from a fresh draw is the training that round 0 gave the same draw, but for the mask.
     assert of(second, "full").trained["1.num_batches_tracked"] == STEPS
+
+
+def trained_before(origin: Origin, mask: Any) -> dict[str, Tensor]:
+    return origin.trained
+
+
+def whole_schedule(origin: Origin, mask: Any) -> Start:
+    return Start(origin.trained, None, 0, origin.train)
+
+
+def test_a_rule_of_the_users_starts_where_the_ticket_does_unless_it_asks_for_the_whole_schedule() -> None:
+    arms = [ArmConfig(name=rule, values=f"{__name__}:{rule}") for rule in ("trained_before", "whole_schedule")]
+    setting = setting_of("none", arms=["ticket", *(arm.model_dump() for arm in arms)])
+    starts = {label: (one.step, one.before, one.steps) for label, one in setting.fitted.trial.starts.items()}
+    assert starts["trained_before"] == starts["ticket"] == (STEPS, STEPS, MORE)
+    assert starts["whole_schedule"] == (0, STEPS, STEPS)
+    assert setting.fitted.trial.like_ticket == ()  # with a fresh optimizer it is another training
+    (chain,) = rounds_of(setting, 0)[0].chains
+    curves = play(setting, [chain], 1, "ticket", *arms).curves
+    steps = {arm: rows["step"].tolist() for arm, rows in curves.groupby("arm")}
+    assert steps["trained_before"] == steps["ticket"] == [STEPS, STEPS + MORE]
+    assert steps["whole_schedule"] == [0, STEPS]
 
 
 def test_only_the_ticket_goes_on_with_the_optimizers_state() -> None:

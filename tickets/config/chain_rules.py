@@ -90,6 +90,12 @@ def _a_round_each(rounds: int, densities: Sequence[float]) -> str | None:
     return f"has {len(densities)} of them, one for each round, so rounds must be {len(densities)} or left out: {rounds}"
 
 
+def _one_shot(rounds: int, density: float | None) -> str | None:
+    if density is None or rounds == 1:
+        return None
+    return f"prunes once, so it needs rounds = 1, not {rounds}; with more rounds give prune.rate instead"
+
+
 def _one_density(densities: Sequence[float], density: float | None) -> str | None:
     if not densities or density is None:
         return None
@@ -103,6 +109,7 @@ def _no_density(masks_from: str | None, density: float | Sequence[float] | None)
 
 
 CHAIN_RULES: tuple[tuple[tuple[str, ...], Callable[..., str | None]], ...] = (
+    (("rounds", "prune.density"), _one_shot),
     (("rewind.kind", "fine_tune.steps"), _fine_tune),
     (("rewind.kind", "rewind.step"), _rewind_step),
     (("rewind.kind", "store.trained"), _kept),

@@ -80,12 +80,6 @@ def _rate(density: float | None, rate: float) -> str | None:
     return f"does not go with prune.density = {density}, which means rate = {meant}; give only one"
 
 
-def _one_shot(rounds: int, density: float | None) -> str | None:
-    if density is None or rounds == 1:
-        return None
-    return f"prunes once, so it needs rounds = 1, not {rounds}; with more rounds give prune.rate instead"
-
-
 def _no_folder(folder: object) -> str | None:
     return "cannot be an option: it is the data folder, given by --data, data_folder or TICKETS_DATA"
 
@@ -107,10 +101,9 @@ RULES = (
     Rule(("train.steps", "train.warmup_steps"), _warmup),
     Rule(("train.steps", "rewind.step"), _rewind),
     Rule(("prune.density", "prune.rate"), _rate),
-    Rule(("rounds", "prune.density"), _one_shot),
-    Rule(("data.folder",), _no_folder),
     *(Rule(keys, judge) for keys, judge in CHAIN_RULES),
     Rule(("model.init",), _planted),
+    Rule(("data.folder",), _no_folder),
 )
 
 
