@@ -28,6 +28,11 @@ def norms(networks, power=2):
     for index in range(len(networks)):
         yield {"network": index, "norm": float(networks.values["1.weight"][index].norm(power))}
 
+@at_steps
+def starts(networks):
+    for index in range(len(networks)):
+        yield {"network": index, "sum": float(networks.initial["1.weight"][index].double().sum())}
+
 @every_step
 @at_steps
 def course(networks):
@@ -236,6 +241,14 @@ def test_a_probe_of_the_users_that_fails_keeps_the_rounds_before(folder, command
     assert own.tolist() == [float(torch.from_numpy(ticket.trained["1.weight"]).norm())]
     manifest = json.loads((of_run(there) / "cohort-000" / "probes-001-000" / "manifest.json").read_text())
     assert len(manifest["sources"][name]) == 64
+
+
+def test_pruned_weights_that_keep_their_initial_values_are_among_the_initial_ones(folder, module):
+    saved = tickets.probe(folder("all"), f"{module('probes', SOURCE)}:starts")
+    table = saved.probe("starts").query("round == 1 and replicate == 0 and arm == 'random_mask'")
+    values = saved.arm("random_mask", 0, 1).values["1.weight"]
+    assert np.count_nonzero(values) == values.size, "pruned ones are not 0"
+    assert table["sum"].tolist() == pytest.approx([values.astype(np.float64).sum()] * 2, rel=1e-12)
 
 
 def test_a_probe_that_means_nothing_at_both_ends_alone_is_refused(trained, command, module):

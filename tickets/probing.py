@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from tickets.afterwards import Measured, is_measurable, measure_part
+from tickets.afterwards import Measured, measure_part
 from tickets.checks import find_data_folder
-from tickets.code_hashes import named_functions, source_hashes
-from tickets.config import Run, parse_run, read_campaign
+from tickets.code_hashes import source_hashes
+from tickets.config import read_campaign
 from tickets.continuing import check_data, check_tensors, networks_all
 from tickets.errors import InputError, Problems, UserCodeError
 from tickets.failures import calling_code_of
@@ -23,7 +21,8 @@ from tickets.fitting import Fitted, fit
 from tickets.importing import current_folder, importable
 from tickets.machine import find_device, with_threads_here
 from tickets.planning import Plan
-from tickets.probes import Probe, probes_of, record_of
+from tickets.probed_runs import Place, ProbeName, SavedRun, surveyed, table_of_probe
+from tickets.probes import Probe, record_of
 from tickets.process_state import one_campaign_at_a_time, standard_state
 from tickets.ready import ready_run
 from tickets.source import Source, load_source
@@ -32,30 +31,12 @@ from tickets.store import (
     Saved,
     check_measured,
     check_tables,
-    cohort_folders,
     load,
     lock,
-    read_manifest,
-    read_run,
-    round_folder,
-    round_folders,
     run_folders,
     sweep_temporary,
-    tables_of,
     write_tables,
 )
-
-ProbeName = str | Mapping[str, Any]
-_STORE = 'set store.trained = "ticket" or "all" before training (values after training are never made up)'
-
-
-@dataclass(frozen=True)
-class Place:
-    """A part of a round of a saved run: the cohort's folder, the round and the part."""
-
-    cohort: Path
-    number: int
-    part: int
 
 
 @dataclass(frozen=True)
@@ -102,23 +83,6 @@ class Outcome:
     measured: tuple[Probing, ...]
     failed: Mapping[str, str]
     waiting: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class _Saved:
-    """A saved run, with the probes in place of its own."""
-
-    folder: Path
-    file: Mapping[str, Any]
-    run: Run
-    probes: tuple[Probe, ...]
-    todo: Mapping[str, Sequence[Place]]  # by table
-    there: Mapping[str, Sequence[Place]]
-    lacking: Mapping[str, Sequence[str]]  # by table, the arms of the parts of rounds without any value after training
-
-    @property
-    def name(self) -> str:
-        return str(self.file.get("run", self.folder.name))
 
 
 def probe(
@@ -182,7 +146,7 @@ def probe_folder(
     The parameters are those of `probe`; tell: called with what was measured, as each probe of a run is done.
     """
     folder = Path(folder)
-    tables = [_table(name) for name in ([names] if isinstance(names, str | Mapping) else names)]
+    tables = [table_of_probe(name) for name in ([names] if isinstance(names, str | Mapping) else names)]
     paths = run_folders(folder)
     if not paths:
         raise InputError(f"{folder}: no saved run in it (no */{Layout.RUN}); give a folder that `tickets run` wrote")
@@ -198,7 +162,7 @@ def probe_folder(
         standard_state(),
     ):
         sweep_temporary(campaign)
-        saved, waiting = _surveyed(paths, tables, trusted)
+        saved, waiting = surveyed(paths, tables, trusted)
         fitted = _fitted([one for one in saved if any(one.todo.values())], _data_folder(data, campaign))
         measured: list[Probing] = []
         failed: dict[str, str] = {}
@@ -212,75 +176,7 @@ def probe_folder(
     return Outcome(tuple(measured), failed, tuple(waiting))
 
 
-def _surveyed(
-    paths: Sequence[Path], tables: Sequence[Mapping[str, Any]], trusted: bool | Collection[str]
-) -> tuple[list[_Saved], list[str]]:
-    """Every run that has rounds, with what is to be measured of it, and the names of the runs that have none."""
-    problems = Problems()
-    saved, waiting = [], []
-    for path in paths:
-        with problems.collected():
-            places = [
-                Place(cohort, number, part)
-                for _, cohort in cohort_folders(path)
-                for number, part, _ in round_folders(cohort)
-            ]
-            if not places:
-                waiting.append(path.name)
-                continue
-            saved.append(_survey(path, tables, trusted, places))
-    problems.raise_any()
-    if not saved:
-        raise InputError(f"{paths[0].parent}: no round is committed yet; train it with `tickets run` first")
-    return saved, waiting
-
-
-def _survey(
-    path: Path, tables: Sequence[Mapping[str, Any]], trusted: bool | Collection[str], places: Sequence[Place]
-) -> _Saved:
-    file = read_run(path)
-    config = {key: value for key, value in file["config"].items() if key != "probes"}
-    untrusted = [name for name in named_functions(config) if trusted is not True and name not in (trusted or ())]
-    if untrusted:
-        raise InputError(
-            f"{path}: names code that is not part of tickets and that whoever wrote this folder could choose: "
-            f"{', '.join(untrusted)}; it was not called. If you trust it: --trust-code (in Python trust_code=True)"
-        )
-    run = parse_run({**config, "probes": list(tables), "store": {**config["store"], "units": False}})
-    probes = probes_of(run)
-    check_measured(path, record_of(probes), {})
-    if between := [one.name for one in probes if one.at_steps and one.every_step]:
-        raise InputError(
-            [
-                f"probe {name!r}: needs the networks at every evaluated step, and those between the start and the end "
-                f'are not stored; name it in the campaign file before training: probes = ["{name}"]'
-                for name in between
-            ]
-        )
-    todo: dict[str, list[Place]] = {}
-    there: dict[str, list[Place]] = {}
-    lacking: dict[str, list[str]] = {}
-    tables_at = {place: tables_of(place.cohort, place.number, place.part) for place in places}
-    for one in probes:
-        with_table = [place for place in places if one.table in tables_at[place]]
-        without = [place for place in places if place not in with_table]
-        can = {place for place in without if is_measurable(one, place.cohort, place.number, place.part)}
-        there[one.table], todo[one.table] = with_table, [place for place in without if place in can]
-        lacking[one.table] = [arm for place in without if place not in can for arm in _arms(place)]
-        if not with_table and not todo[one.table]:
-            raise InputError(
-                f"probe {one.name!r}: measures trained networks, and {path} has no values after training "
-                f"(store.trained = {run.store.trained!r}); {_STORE}, and train in another folder (--out)"
-            )
-    return _Saved(path, file, run, probes, todo, there, lacking)
-
-
-def _arms(place: Place) -> list[str]:
-    """The arms of a part of a round."""
-    return [entry["arm"] for entry in read_manifest(round_folder(place.cohort, place.number, place.part))["arms"]]
-
-
-def _fitted(saved: Sequence[_Saved], data_folder: Path | None) -> dict[str, Fitted]:
+def _fitted(saved: Sequence[SavedRun], data_folder: Path | None) -> dict[str, Fitted]:
     """The runs, fitted to their data; data, network and tensors are those that they were trained with."""
     problems = Problems()
     sources: dict[str, Source] = {}
@@ -301,7 +197,7 @@ def _fitted(saved: Sequence[_Saved], data_folder: Path | None) -> dict[str, Fitt
     return fitted
 
 
-def _measure(saved: _Saved, fitted: Fitted | None, device: torch.device) -> Iterator[Probing]:
+def _measure(saved: SavedRun, fitted: Fitted | None, device: torch.device) -> Iterator[Probing]:
     """Measure what a run lacks and commit it, a part of a round at a time."""
     if fitted is None:
         for one in saved.probes:
@@ -326,7 +222,7 @@ def _measure(saved: _Saved, fitted: Fitted | None, device: torch.device) -> Iter
         yield _probing(saved, one, found)
 
 
-def _probing(saved: _Saved, probe: Probe, found: Mapping[Place, Measured]) -> Probing:
+def _probing(saved: SavedRun, probe: Probe, found: Mapping[Place, Measured]) -> Probing:
     def arms(of: Callable[[Measured], tuple[str, ...]]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(arm for measured in found.values() for arm in of(measured)))
 
@@ -342,21 +238,6 @@ def _probing(saved: _Saved, probe: Probe, found: Mapping[Place, Measured]) -> Pr
         left_out=tuple(dict.fromkeys(left_out)),
         start_only=arms(lambda measured: measured.start_only),
     )
-
-
-def _table(name: ProbeName) -> dict[str, Any]:
-    """A probe's table as a campaign file has it; a string that begins with a brace is read as TOML."""
-    if isinstance(name, Mapping):
-        return dict(name)
-    if not name.lstrip().startswith("{"):
-        return {"name": name}
-    try:
-        table = tomllib.loads(f"probe = {name}")["probe"]
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(
-            f"probe {name}: not a TOML table ({error}); write '{{ name = \"sharpness\", examples = 500 }}'"
-        ) from error
-    return dict(table)
 
 
 def _campaign_folder(folder: Path) -> Path:
