@@ -19,6 +19,7 @@ from matrix_models import INCLUDED, KINDS
 
 import tickets
 from tickets.catalogue import SCORES
+from tickets.catalogue_scores import OF_LAYERS
 from tickets.errors import InputError
 from tickets.store import verify
 
@@ -39,6 +40,8 @@ RATE = 0.3
 
 def refusal(combination: Combination) -> str | None:
     """A part of the message that refuses the combination; None for those that can meet."""
+    if combination["score"] in OF_LAYERS and combination["scope"] == "layer":
+        return 'says how many weights each layer keeps, which prune.scope = "layer" says already'
     return None
 
 
