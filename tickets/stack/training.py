@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +17,7 @@ from torch import Tensor
 from tickets.config import TrainConfig
 from tickets.data import Examples
 from tickets.random_state import untouched_generators
+from tickets.stack.calls import Calls
 from tickets.stack.early_stop import EarlyStop, some_of
 from tickets.stack.evaluation import METRICS, Curves, Logits, evaluate
 from tickets.stack.feed import NetworkSeeds
@@ -100,7 +100,8 @@ def train(
     observe
         Called at each evaluated step with the places of a shard's networks in the stack, the step, and their values.
     observe_alone
-        Whether no lane computes while `observe` is called: it may change settings of the whole process for a while.
+        Whether no lane computes while `observe` is called, by the thread that called this function: it may change
+        settings of the whole process for a while.
     between
         How networks are evaluated at the steps in between, if not by their outputs. What holds with
         `recipe.evaluate_on` then holds too, see below.
@@ -125,7 +126,7 @@ def train(
     shards = _shards(len(start), lanes, at_once)
     evaluated = _evaluated(start.step, recipe)
     stops = sorted({*evaluated, *([keep_step] if keep_step is not None and keep_step >= start.step else [])})
-    stopped, turns = threading.Event(), Turns()
+    stopped, turns, calls = threading.Event(), Turns(), Calls()
     few, task = some_of(examples, recipe.evaluate_on), task_of(recipe)
     apart, some = few is not None or between is not None, few or examples
 
@@ -157,8 +158,12 @@ def train(
                             standing = None if whole else functools.partial(networks.standing, step)
                             early.see(loss[:, METRICS.index("validation_loss")], standing)
                     if observe is not None:
-                        with turns.alone() if observe_alone else nullcontext():
-                            observe(shard, step, networks.parameters())
+                        seen = functools.partial(observe, shard, step, networks.parameters())
+                        if observe_alone:
+                            with turns.alone():
+                                calls.ask(seen)
+                        else:
+                            seen()
                 with lowered(recipe.precision, where):
                     networks.advance(step, following, tick, stopped)
                 if stopped.is_set():
@@ -175,7 +180,9 @@ def train(
     # The lanes share torch's global generator, so no lane by itself can restore it.
     with untouched_generators(), products(recipe.precision), ThreadPoolExecutor(lanes) as pool:
         try:
-            done = list(pool.map(train_shard, shards))
+            trainings = [pool.submit(train_shard, shard) for shard in shards]
+            calls.answer(trainings)
+            done = [training.result() for training in trainings]
         except BaseException:
             stopped.set()  # an interrupt is raised in this thread alone; the others would train to the end
             raise
