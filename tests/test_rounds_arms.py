@@ -42,10 +42,10 @@ def origin_of(setting: ReadyRun, chain: Chain, number: int, draw: int, value: fl
 
 @pytest.mark.parametrize("step", [0, 5])
 def test_every_arm_starts_from_what_its_rules_say(step: int) -> None:
-    setting = setting_of(model={"name": f"{__name__}:norm_net"}, rewind={"step": step})
+    setting = setting_of(model={"name": f"{__name__}:norm_net"}, rewind={"step": step}, arms=["ticket", "frozen"])
     chains = list(rounds_of(setting, 2, 2)[-1].chains)
-    # Not those of another network, nor those whose masks are trained.
-    names = [name for name, entry in ARMS.items() if not entry.scaled and not entry.learned]
+    # Not those of another network, nor those whose masks are trained or computed by a score (see test_pruned_at_init).
+    names = [name for name, entry in ARMS.items() if not entry.scaled and not entry.learned and entry.by_tensor]
     arms = [ArmConfig(name=name) for name in names if name != "constant"] + [ArmConfig(name="constant", value=0.25)]
     result = play(setting, chains, 3, *arms)
     assert len(result.networks) == 2 * len(names)
@@ -56,11 +56,13 @@ def test_every_arm_starts_from_what_its_rules_say(step: int) -> None:
             mask = resolve(ARMS[arm.name].mask)(origin)
             assert_equal(network.mask, mask)
             assert_equal(
-                network.initial, masked(resolve(ARMS[arm.name].values)(origin, mask, **arm.options).values, mask)
+                masked(network.initial, mask),
+                masked(resolve(ARMS[arm.name].values)(origin, mask, **arm.options).values, mask),
             )
             assert counts(network.mask) == counts(chain.masks)
             for name, kept in mask.items():
-                assert (network.trained[name][~kept] == 0).all()
+                pruned = network.trained[name][~kept]
+                assert torch.equal(pruned, chain.theta0[name][~kept] if arm.entry.pruned == "initial" else pruned * 0)
             assert not all(torch.equal(network.trained[name], value) for name, value in network.initial.items())
 
 
@@ -84,9 +86,11 @@ def test_draws_differ_and_share_what_they_should() -> None:
     for name, draw in arms:
         if draw == 1:
             zero, one = of(result, name), of(result, name, draw=1)
-            assert torch.equal(zero.initial["1.weight"], one.initial["1.weight"]) == ARMS[name].own_order
-            assert not torch.equal(zero.trained["1.weight"], one.trained["1.weight"])
-            assert torch.equal(zero.mask["1.weight"], one.mask["1.weight"]) != ARMS[name].has_own_mask
+            same = ARMS[name].own_order or name == "pruned_at_init"  # whose score here draws nothing
+            assert torch.equal(zero.initial["1.weight"], one.initial["1.weight"]) == same
+            assert torch.equal(zero.trained["1.weight"], one.trained["1.weight"]) == (name == "pruned_at_init")
+            drawn = ARMS[name].has_own_mask and ARMS[name].by_tensor
+            assert torch.equal(zero.mask["1.weight"], one.mask["1.weight"]) != drawn
     # Two arms with one rule in common differ in the other rule alone.
     assert_equal(of(result, "random_mask").mask, of(result, "random_mask_reinit").mask)
     there = of(result, "random_mask_reinit").mask["1.weight"] & chain.masks["1.weight"]

@@ -11,6 +11,7 @@ from scipy import stats
 from tickets.analysis.labels import CLASSIFICATION, labels_of
 from tickets.analysis.planted import planted_by_density, planted_sentences
 from tickets.analysis.report import RUN_FIGURES, describe_planted, draw_planted
+from tickets.analysis.report.figure import NotMeasured
 from tickets.analysis.report.run_data import RunData
 
 PLANTED = 0.99
@@ -115,7 +116,7 @@ def test_the_figure_shows_the_planted_ticket_and_chance(rounds) -> None:
 
 def test_a_run_without_the_probe_has_no_such_figure(saved_like) -> None:
     (record,) = (record for record in RUN_FIGURES if record.name == "planted")
-    assert record.make(saved_like) is None
+    assert isinstance(record.make(saved_like), NotMeasured)
 
 
 @pytest.fixture

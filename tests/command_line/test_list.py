@@ -45,12 +45,13 @@ def test_list_has_the_options_of_each_name_with_their_defaults_and_what_is_allow
     assert said.endswith(f'\n\nOptions of all of them:\n  init: {inits} or "planted"\n')
     arms = command("list", "arms").out
     assert '    biases = "model": "zeros" or "model"\n' in arms
-    assert arms.count("\n\n") == 3
+    assert arms.count("\n\n") == 4
     assert "\n\nOptions of all but ticket:\n  label: " in arms
     keys = f"train = {{}}: a table of keys of [train]: {', '.join(OWN_KEYS)}"
-    pruned = 'pruned = "zero": "zero", "initial" or "zero_if_shrunk"'
-    assert f"\n  {pruned}\n  {keys}\n  start: 0\n\nOptions of reinit, shuffle, " in arms
-    assert arms.endswith(", reorder:\n  draws = 1: a whole number, at least 1\n")
+    assert f"\n  {keys}\n\nOptions of reinit, shuffle, " in arms
+    assert ", edge_popup, small_dense:\n  draws = 1: a whole number, at least 1\n\n" in arms
+    assert ', repeat:\n  pruned = "zero": "zero", "initial" or "zero_if_shrunk"\n\n' in arms
+    assert arms.endswith(", repeat, small_dense:\n  start: 0\n")
 
 
 def test_list_as_json_has_every_option_of_each_name(command):
