@@ -19,7 +19,7 @@ from matrix_models import INCLUDED, KINDS
 
 import tickets
 from tickets.catalogue import SCORES
-from tickets.catalogue_scores import OF_LAYERS
+from tickets.catalogue.scores import OF_LAYERS
 from tickets.errors import InputError
 from tickets.store import verify
 

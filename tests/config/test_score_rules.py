@@ -9,7 +9,7 @@ import pytest
 from problem_lines import BASE, lines
 
 from tickets import catalogue
-from tickets.catalogue_scores import OF_TRAINING, RANDOM
+from tickets.catalogue.scores import OF_TRAINING, RANDOM
 from tickets.config import parse_campaign, parse_run, run_id, to_toml
 from tickets.config.reading import read_campaign
 

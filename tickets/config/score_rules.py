@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tickets.catalogue import ARMS
-from tickets.catalogue_scores import OF_LAYERS, OF_TRAINING, RANDOM
+from tickets.catalogue.scores import OF_LAYERS, OF_TRAINING, RANDOM
 from tickets.config.rule import Broken
 from tickets.config.types import as_table
 
