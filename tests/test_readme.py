@@ -49,7 +49,7 @@ def test_python_examples_run_and_their_asserts_hold(folder):
 
 def test_commands_run(folder):
     commands = [line for block in blocks("console") for line in block.splitlines() if line.startswith("$ tickets ")]
-    assert {line.split()[2] for line in commands} == {"run", "status", "compare", "claims", "report", "verify", "list"}
+    assert {line.split()[2] for line in commands} == {"run", "status", "compare", "claims", "report", "verify", "probe", "list"}
     for line in commands:
         assert run([sys.executable, "-m", "tickets", *line.split()[2:]], folder)
 
@@ -71,6 +71,6 @@ def test_the_campaign_file_is_one(tmp_path):
 
 def test_every_command_and_column_that_is_named_exists(folder):
     help_text = run([sys.executable, "-m", "tickets", "--help"], folder)
-    for command in ("run", "status", "compare", "claims", "report", "verify", "list", "fetch"):
+    for command in ("run", "status", "compare", "claims", "report", "verify", "probe", "list", "fetch"):
         assert f"tickets {command}" in README
         assert command in help_text

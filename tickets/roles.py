@@ -102,8 +102,8 @@ def recipe_sentences(config: Mapping[str, Any]) -> list[str]:
     """A line for each arm with keys of [train] that are not the ticket's. config: JSON of a resolved Run."""
     lines = []
     for label, arm in arms_by_label(config).items():
-        own = {key: value for key, value in own_train(arm).items() if value != config["train"].get(key)}
-        parts = [f"{key} = {json.dumps(own[key])} (the ticket: {json.dumps(config['train'].get(key))})" for key in own]
+        both = {key: (json.dumps(own), json.dumps(config["train"].get(key))) for key, own in own_train(arm).items()}
+        parts = [f"{key} = {own} (the ticket: {ticket})" for key, (own, ticket) in both.items() if own != ticket]
         if parts:
             lines.append(f"trained in another way than the ticket: {label}, with {', '.join(parts)}")
     return lines
