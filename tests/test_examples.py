@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import tickets
+from tickets.catalogue import KINDS
 from tickets.store import verify
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "runs" / "examples").glob("*.toml"))
@@ -70,3 +71,9 @@ def test_an_example_is_short_and_runs(file: Path, tmp_path: Path) -> None:
     for probe in table.get("probes", []):
         assert len(saved.probe(probe if isinstance(probe, str) else probe["name"]))
     assert verify(tmp_path / "saved") == []
+
+
+@pytest.mark.parametrize("kind", ["arms", "scores", "probes"])
+def test_every_name_of_the_catalogue_is_in_an_example(kind: str) -> None:
+    written = "".join(file.read_text(encoding="utf-8") for file in EXAMPLES)
+    assert [name for name in KINDS[kind] if f'"{name}"' not in written] == []
