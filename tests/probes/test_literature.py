@@ -101,9 +101,7 @@ def test_connectivity_to_the_dense_ticket(saved):
 
 
 def test_overlap_of_two_masks(saved):
-    found = row(
-        saved.probe("overlap"), round=1, replicate=0, arm="ticket", with_replicate=1, with_arm="random_mask"
-    )
+    found = row(saved.probe("overlap"), round=1, replicate=0, arm="ticket", with_replicate=1, with_arm="random_mask")
     one, two = (
         np.concatenate([mask.ravel() for mask in saved.arm(arm, replicate, 1).mask.values()])
         for arm, replicate in (("ticket", 0), ("random_mask", 1))
