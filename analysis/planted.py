@@ -112,12 +112,12 @@ def planted_sentences(data: pd.DataFrame, labels: Labels = CLASSIFICATION) -> li
     if len(after):
         texts = [float(after[name].iloc[0]) for name in ("difference", "low", "high")]
         difference = f"{label.difference_text(*texts)} {label.difference}".rstrip()
-        first += f"; at {after['density'].iloc[0]:.4f} it is {difference} ({after['holds'].iloc[0]})"
+        first += f"; at {after['density'].iloc[0]:.4f} its own is {difference} from that ({after['holds'].iloc[0]})"
     own = float(ticket["planted_density"].iloc[0])
     near = ticket.loc[[(ticket["density"].map(math.log) - math.log(own)).abs().idxmin()]].iloc[0]
     second = (
         f"the planted ticket has density {own:.4f}; at {near['density']:.4f}, the nearest round, the ticket holds "
         f"{100 * near['kept']:.1f} % of the planted weights ({100 * near['by_chance']:.1f} % by chance), with "
-        f"{label.value_text(float(near['accuracy']))}"
+        f"{label.name} {label.value_text(float(near['accuracy']))}"
     )
     return [f"{first}.", f"{second}."]

@@ -1,4 +1,4 @@
-"""Probes of the literature, written as a user would: what a campaign file names as "literature_probes:own_overlap"."""
+"""Probes of the literature, written as a user would: what a campaign file names as "literature_probes:overlap"."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from tickets.probes import Networks, at_steps
 
 
-def own_connectivity(networks: Networks, points: int = 5):
+def connectivity(networks: Networks, points: int = 5):
     """The error barrier on the line to the same replicate's dense ticket (Frankle, Dziugaite, Roy & Carbin 2020)."""
     dense, examples = networks.earlier(0), networks.examples
     for index, label in enumerate(networks.labels):
@@ -29,7 +29,7 @@ def own_connectivity(networks: Networks, points: int = 5):
         yield {"network": index, "barrier": float(barrier)}
 
 
-def own_overlap(networks: Networks):
+def overlap(networks: Networks):
     """The Jaccard index of the masks of each two networks, and that of two random masks."""
     masks = torch.cat([mask.flatten(1) for mask in networks.masks.values()], 1)
     for one, two in itertools.combinations(range(len(networks)), 2):
@@ -42,7 +42,7 @@ def own_overlap(networks: Networks):
 
 
 @at_steps
-def own_early_bird(networks: Networks, last: int = 5):
+def early_bird(networks: Networks, last: int = 5):
     """How far the mask that pruning would give now is from those of the last steps (You et al. 2020)."""
     masks = [torch.cat([m.flatten() for m in networks.next_masks(i).values()]) for i in range(len(networks))]
     now = torch.stack(masks)  # (R, n)
@@ -53,7 +53,7 @@ def own_early_bird(networks: Networks, last: int = 5):
         yield {"network": index, "distance": float(distances[:, index].max()) if len(before) else math.nan}
 
 
-def own_predictions(networks: Networks):
+def predictions(networks: Networks):
     """How often each two networks disagree on test examples."""
     chosen = networks.logits(networks.examples.test_inputs).argmax(2)
     for one, two in itertools.combinations(range(len(networks)), 2):
@@ -63,7 +63,7 @@ def own_predictions(networks: Networks):
 
 
 @at_steps
-def own_signs(networks: Networks):
+def signs(networks: Networks):
     """The share of survivors whose sign training changed, and of those that have the dense ticket's final sign."""
     dense = networks.earlier(0)
     for index, label in enumerate(networks.labels):
@@ -80,7 +80,7 @@ def own_signs(networks: Networks):
         yield {"network": index, "flipped": float((now != first).double().mean()), "as_dense": agree}
 
 
-def own_structure(networks: Networks) -> pd.DataFrame:
+def structure(networks: Networks) -> pd.DataFrame:
     """How many weights each unit of each layer has left."""
     tables = [
         pd.DataFrame(
@@ -93,7 +93,7 @@ def own_structure(networks: Networks) -> pd.DataFrame:
 
 
 @at_steps
-def own_gradients(networks: Networks, examples: int = 50):
+def gradients(networks: Networks, examples: int = 50):
     """The length of the training loss's gradient by the surviving weights (Evci et al. 2022)."""
     x, y = networks.examples.train_inputs[:examples], networks.examples.train_labels[:examples]
     for index in range(len(networks)):
@@ -104,7 +104,7 @@ def own_gradients(networks: Networks, examples: int = 50):
         yield {"network": index, "norm": float(sum(squares)) ** 0.5}
 
 
-def own_sharpness(networks: Networks, iterations: int = 200, tolerance: float = 1e-5):
+def sharpness(networks: Networks, iterations: int = 200, tolerance: float = 1e-5):
     """The largest eigenvalue of the Hessian of the training loss, by power iteration."""
     x, y = networks.examples.train_inputs[:50], networks.examples.train_labels[:50]
     for index in range(len(networks)):

@@ -251,6 +251,18 @@ def test_pruned_weights_that_keep_their_initial_values_are_among_the_initial_one
     assert table["sum"].tolist() == pytest.approx([values.astype(np.float64).sum()] * 2, rel=1e-12)
 
 
+def test_the_table_of_a_probe_of_the_catalogue_may_be_that_of_a_function_of_the_users(folder, module):
+    there, mine = folder("ticket"), f"{module('probes', SOURCE.replace('def norms', 'def sharpness'))}:sharpness"
+    saved = tickets.probe(there, mine)
+    assert list(saved.probe("sharpness").columns)[-1] == "norm"
+    assert saved.probe(mine).equals(saved.probe("sharpness"))
+    before = bytes_of(there)
+    with pytest.raises(InputError, match=f"probe sharpness: measured in .* with name = {mine}, now sharpness; what is"):
+        tickets.probe(there, "sharpness")
+    assert bytes_of(there) == before
+    assert verify(there) == []
+
+
 def test_a_probe_that_means_nothing_at_both_ends_alone_is_refused(trained, command, module):
     name = module("probes", SOURCE)
     said = command("probe", trained("all"), f"{name}:course", "structure")

@@ -132,6 +132,12 @@ def test_an_arm_with_other_steps_and_settings_says_so() -> None:
     )
 
 
+def test_settings_of_the_catalogue_that_are_the_tickets_own_are_not_said() -> None:
+    (said,) = comparison_notes({"config": config(arms=["ticket", "edge_popup"])})
+    assert said.startswith("trained in another way than the ticket: edge_popup, with optimizer = ")
+    assert "milestones" not in said  # none in both
+
+
 def test_start_0_is_no_remedy_for_steps_of_an_arms_own() -> None:
     arms = ["ticket", {"name": "reinit", "train": {"steps": 60}, "start": 0}]
     file = {"config": config(arms=arms, rewind={"step": 30})}

@@ -95,7 +95,8 @@ def own_train(arm: Mapping[str, Any]) -> dict[str, Any]:
     arm: the arm's table in a run's configuration.
     """
     entry = arm_entry(arm)
-    return {**({} if entry is None else entry.train), **arm.get("train", {})}
+    own = {**({} if entry is None else entry.train), **arm.get("train", {})}
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in own.items()}  # as JSON has it
 
 
 def recipe_sentences(config: Mapping[str, Any]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +20,7 @@ from ..summary import mean_density
 from .annotation import legend_above
 from .look import drawing, looks_of
 from .panels import panels
-from .ticks import density_axis
+from .ticks import density_axis, plain_log
 
 INTERVALS = "Line: mean over replicates, draws averaged first. Band: 95 % t-interval of the mean."
 
@@ -40,7 +40,7 @@ class Quantity:
     share : bool
         Whether the values are between 0 and 1.
     log : bool
-        Whether the axis is on a log scale, if all values are above 0.
+        Whether the axis is on a log scale, if any value is above 0; lines of others leave it at the lower end.
     """
 
     column: str
@@ -100,18 +100,22 @@ def probe_means(
 
 
 @drawing
-def draw_probe_means(data: pd.DataFrame, quantities: Sequence[Quantity]) -> Figure:
-    """Draw the table of `probe_means` against density: a panel for each quantity, a line for each arm."""
+def draw_probe_means(data: pd.DataFrame, quantities: Sequence[Quantity], distinct: bool = False) -> Figure:
+    """Draw the table of `probe_means` against density: a panel for each quantity, a line for each arm.
+
+    distinct: whether arms with the ticket's numbers throughout are left out.
+    """
+    arms = [arm for arm in data["arm"].unique() if not (distinct and _has_the_tickets(data, arm))]
     shown = [quantity for quantity in quantities if (data["quantity"] == quantity.column).any()]
     figure, grid = panels(len(shown), 2.3)
     for axes, quantity in zip(grid, shown, strict=True):
         rows = data[data["quantity"] == quantity.column]
         density_axis(axes, list(data["density"]))
-        _lines(axes, rows, "density", looks_of_data(data), _floor(rows, quantity))
+        _lines(axes, rows[rows["arm"].isin(arms)], "density", looks_of_data(data), _floor(rows, quantity))
         _scale(axes, rows, quantity)
         axes.set_title(quantity.title)
         axes.set_ylabel(quantity.unit)
-    _legend(figure, data)
+    _legend(figure, data, arms)
     return figure
 
 
@@ -125,13 +129,15 @@ def draw_probe_steps(data: pd.DataFrame, quantity: Quantity) -> Figure:
         axes.set_title(f"density {rows['density'].iloc[0]:.4g}")
         _lines(axes, rows, "step", looks_of_data(data), _floor(data, quantity))
     _scale(grid[0], data, quantity)
-    _legend(figure, data)
+    _legend(figure, data, data["arm"].unique())
     figure.supxlabel("step", fontsize=10)
     figure.supylabel(quantity.unit, fontsize=10)
     return figure
 
 
-def describe_probe_means(data: pd.DataFrame, quantities: Sequence[Quantity], form: str = ".3g") -> str:
+def describe_probe_means(
+    data: pd.DataFrame, quantities: Sequence[Quantity], form: str = ".3g", what: str = "Against density"
+) -> str:
     """The text alternative: each arm's value at the first and at the last density, for each quantity."""
     n = sorted({int(n) for n in data["n"]})
     counts = f"{n[0]}" if len(n) == 1 else f"{n[0]} to {n[-1]}"
@@ -145,13 +151,25 @@ def describe_probe_means(data: pd.DataFrame, quantities: Sequence[Quantity], for
             arms.append(f"{arm} {', '.join(values)}")
         if arms:
             parts.append(f"{quantity.title} ({quantity.unit}): {'; '.join(arms)}")
-    return f"Against density, mean over n = {counts} replicates. {'. '.join(parts)}."
+    replicates = "replicate" if n == [1] else "replicates"
+    return f"{what}, mean over n = {counts} {replicates}. {'. '.join(parts)}."
+
+
+def describe_probe_steps(data: pd.DataFrame, quantity: Quantity) -> str:
+    """The text alternative of `draw_probe_steps`: as `describe_probe_means`, each training at its own last step."""
+    last = data[data["step"] == data.groupby(["round", "arm"])["step"].transform("max")]
+    return describe_probe_means(last, [quantity], what="By step; at the last one")
 
 
 def n_text(data: pd.DataFrame) -> str:
     """How many replicates the means are of, for captions."""
     n = sorted({int(n) for n in data["n"]})
     return f"n = {counted(n[-1], 'replicate')}" if len(n) == 1 else f"n = {n[0]} to {n[-1]} replicates"
+
+
+def log_axis_text(data: pd.DataFrame) -> str:
+    """What a log axis does with means of 0, for captions; empty if there are none."""
+    return " A mean of 0 lies below the log axis." if (data["mean"] <= 0).any() else ""
 
 
 def looks_of_data(data: pd.DataFrame) -> dict[str, tuple[str, str]]:
@@ -163,30 +181,40 @@ def _lines(axes: Axes, rows: pd.DataFrame, x: str, looks: dict[str, tuple[str, s
     for arm in sorted(rows["arm"].unique(), key=lambda arm: arm == TICKET):  # the ticket over the others
         own = rows[rows["arm"] == arm].sort_values(x)
         colour, marker = looks[arm]
-        low = own["low"] if floor is None else own["low"].clip(lower=floor)  # a log axis has no 0
-        axes.fill_between(own[x], low, own["high"], color=colour, alpha=0.16, linewidth=0)
-        axes.plot(own[x], own["mean"], color=colour, marker=marker)
+        # A log axis has no 0.
+        low, mean, high = (own[name].clip(lower=floor) for name in ("low", "mean", "high"))
+        axes.fill_between(own[x], low, high, color=colour, alpha=0.16, linewidth=0)
+        axes.plot(own[x], mean, color=colour, marker=marker)
 
 
 def _floor(rows: pd.DataFrame, quantity: Quantity) -> float | None:
     """A value below all that a log axis shows of these rows; None for a linear axis."""
-    low = float(rows["mean"].min())
-    return low / 10 if quantity.log and low > 0 else None
+    above = rows.loc[rows["mean"] > 0, "mean"]
+    return float(above.min()) / 10 if quantity.log and len(above) else None
 
 
 def _scale(axes: Axes, rows: pd.DataFrame, quantity: Quantity) -> None:
     """Set the vertical axis for all rows that it shows: by the means, since a band may be very wide."""
-    low, high = float(rows["mean"].min()), float(rows["mean"].max())
-    if _floor(rows, quantity) is not None:
+    floor, high = _floor(rows, quantity), float(rows["mean"].max())
+    if floor is not None:
+        low = 5 * floor
         axes.set_yscale("log")
-        axes.set_ylim(low / 2, high * 2)
+        axes.set_ylim(low, high * 2)
+        plain_log(axes.yaxis, (1.0,) if high > 25 * low else (1.0, 2.0, 5.0))
     elif quantity.share:
         top = min(1.0, 1.15 * high or 1.0)
         axes.set_ylim(-0.02 * top, 1.02 * top)
 
 
-def _legend(figure: Figure, data: pd.DataFrame) -> None:
-    looks = looks_of_data(data)
-    arms = sorted(looks, key=list(looks).index)
+def _legend(figure: Figure, data: pd.DataFrame, shown: Iterable[str]) -> None:
+    looks, there = looks_of_data(data), set(shown)
+    arms = [arm for arm in looks if arm in there]
     lines = [Line2D([], [], color=looks[arm][0], marker=looks[arm][1]) for arm in arms]
     legend_above(figure, lines, arms)
+
+
+def _has_the_tickets(data: pd.DataFrame, arm: str) -> bool:
+    """Whether another arm has the ticket's means and intervals of every quantity and round."""
+    numbers = data.set_index(["quantity", "round"])[["mean", "low", "high"]]
+    own, ticket = (numbers[(data["arm"] == name).to_numpy()] for name in (arm, TICKET))
+    return arm != TICKET and own.index.equals(ticket.index) and np.allclose(own, ticket, equal_nan=True)

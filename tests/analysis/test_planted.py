@@ -68,12 +68,12 @@ def test_the_sentences_stop_at_the_first_round_that_is_not_a_yes(rounds) -> None
     first, second = planted_sentences(data)
     assert first == (
         "the ticket is shown to have the planted ticket's accuracy (99.0 %, less a margin of 0.05 points) down to "
-        "density 0.8000; at 0.6400 it is -4.00 [-8.97, +0.97] points (cannot tell)."
+        "density 0.8000; at 0.6400 its own is -4.00 [-8.97, +0.97] points from that (cannot tell)."
     )
     # ln(0.7 / 0.64) is less than ln(0.8 / 0.7).
     assert second == (
         "the planted ticket has density 0.7000; at 0.6400, the nearest round, the ticket holds 50.0 % of the planted "
-        "weights (64.0 % by chance), with 95.0 %."
+        "weights (64.0 % by chance), with accuracy 95.0 %."
     )
 
 

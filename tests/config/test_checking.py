@@ -215,6 +215,8 @@ TOGETHER = [
     ({"arms": ["ticket", {**OWN, "role": "measurement"}], "verdict": {"controls": ["mine"]}}, 'verdict.controls = ["mine"]: mine is the ticket trained again, which measures noise; controls among this campaign\'s arms: none'),
     ({"probes": ["units", "units"]}, 'probes[1] = "units": is there already as probes[0]; each probe is measured once; leave one out'),
     ({"probes": ["a:f", {"name": "b:f"}]}, 'probes[1].name = "b:f": is there already as probes[0]; both tables would be f.parquet; give the function another name'),
+    ({"probes": ["a:overlap", "overlap"]}, 'probes[1] = "overlap": is there already as probes[0]; both tables would be overlap.parquet; give the function another name'),
+    ({"probes": ["a:units"], "store": {"units": True}}, 'probes[0] = "a:units": its table would be that of the probe units (store.units = true); give the function another name'),
     ({"probes": ["a:curves"]}, 'probes[0] = "a:curves": its table would be curves.parquet, which is taken; give the function another name'),
     *(
         ({"arms": ["ticket", {"name": name, "draws": 2}]}, f"arms[1].draws = 2: must be 1: {name} draws nothing at random ({RANDOM})")

@@ -15,14 +15,14 @@ from tickets.pruning import Budget, prune
 from tickets.store import verify
 
 NAMES = (
-    "own_connectivity",
-    "own_overlap",
-    "own_early_bird",
-    "own_predictions",
-    "own_signs",
-    "own_structure",
-    "own_gradients",
-    "own_sharpness",
+    "connectivity",
+    "overlap",
+    "early_bird",
+    "predictions",
+    "signs",
+    "structure",
+    "gradients",
+    "sharpness",
 )
 PROBES = [f"literature_probes:{name}" for name in NAMES]
 KEY = ["run", "replicate", "round", "density", "arm", "draw"]
@@ -84,13 +84,13 @@ def test_every_probe_has_a_table_that_verifies(folder, saved):
     for name in NAMES:
         table = saved.probe(name)
         assert list(table.columns[:6]) == KEY
-        assert ("step" in table) == (name in ("own_early_bird", "own_signs", "own_gradients"))
+        assert ("step" in table) == (name in ("early_bird", "signs", "gradients"))
         assert sorted(table["round"].unique()) == [0, 1]
     assert verify(folder) == []
 
 
 def test_connectivity_to_the_dense_ticket(saved):
-    table = saved.probe("own_connectivity")
+    table = saved.probe("connectivity")
     assert table.loc[table["round"] == 0, "barrier"].isna().all(), "nothing is committed before round 0"
     x, y = examples().test_inputs, examples().test_labels
     one, two = ends(saved, 1, 1), ends(saved, 1, 0)
@@ -101,9 +101,7 @@ def test_connectivity_to_the_dense_ticket(saved):
 
 
 def test_overlap_of_two_masks(saved):
-    found = row(
-        saved.probe("own_overlap"), round=1, replicate=0, arm="ticket", with_replicate=1, with_arm="random_mask"
-    )
+    found = row(saved.probe("overlap"), round=1, replicate=0, arm="ticket", with_replicate=1, with_arm="random_mask")
     one, two = (
         np.concatenate([mask.ravel() for mask in saved.arm(arm, replicate, 1).mask.values()])
         for arm, replicate in (("ticket", 0), ("random_mask", 1))
@@ -113,7 +111,7 @@ def test_overlap_of_two_masks(saved):
 
 
 def test_early_bird_sees_the_masks_that_pruning_would_give(saved):
-    table = saved.probe("own_early_bird")
+    table = saved.probe("early_bird")
     assert (
         table.groupby(["replicate", "round", "arm"])["distance"]
         .apply(lambda found: found.isna().tolist())
@@ -139,13 +137,13 @@ def test_early_bird_sees_the_masks_that_pruning_would_give(saved):
 
 
 def test_predictions_of_two_networks(saved):
-    found = row(saved.probe("own_predictions"), round=0, replicate=0, arm="ticket", with_replicate=1, with_arm="ticket")
+    found = row(saved.probe("predictions"), round=0, replicate=0, arm="ticket", with_replicate=1, with_arm="ticket")
     one, two = (outputs(ends(saved, replicate, 0), examples().test_inputs).argmax(1) for replicate in (0, 1))
     assert found["disagree"] == float((one != two).double().mean())
 
 
 def test_signs_at_the_start_and_the_end(saved):
-    table = saved.probe("own_signs")
+    table = saved.probe("signs")
     assert table.loc[table["step"] == 0, "flipped"].eq(0).all()
     assert table.loc[table["round"] == 0, "as_dense"].isna().all()
     ticket = saved.ticket(0, 1)
@@ -162,14 +160,14 @@ def test_signs_at_the_start_and_the_end(saved):
 
 
 def test_structure_counts_what_each_unit_has_left(saved):
-    table = saved.probe("own_structure")
+    table = saved.probe("structure")
     own = table[(table["round"] == 1) & (table["replicate"] == 1) & (table["arm"] == "random_mask")]
     for name, mask in saved.arm("random_mask", 1, 1).mask.items():
         assert own.loc[own["layer"] == name, "left"].tolist() == mask.sum(1).tolist()
 
 
 def test_gradients_by_plain_autograd(saved):
-    table, data = saved.probe("own_gradients"), examples()
+    table, data = saved.probe("gradients"), examples()
     module = saved.ticket(0, 1).build()
     functional.cross_entropy(module(data.train_inputs[:50]), data.train_labels[:50]).backward()
     squares = [
@@ -190,5 +188,5 @@ def test_sharpness_is_the_largest_eigenvalue_of_the_whole_hessian(saved):
         return functional.cross_entropy(outputs(whole, data.train_inputs[:50]), data.train_labels[:50])
 
     hessian = torch.autograd.functional.hessian(loss, torch.cat([value.flatten() for value in values.values()]))
-    found = row(saved.probe("own_sharpness"), round=0, replicate=0, arm="ticket")["largest"]
+    found = row(saved.probe("sharpness"), round=0, replicate=0, arm="ticket")["largest"]
     assert found == pytest.approx(float(torch.linalg.eigvalsh(hessian).max()), rel=1e-2)

@@ -49,6 +49,12 @@ def test_signs_by_hand() -> None:
     }
 
 
+def test_round_0_is_compared_with_nothing_also_in_arms_that_were_added_to_it_later() -> None:
+    found = by_tensor(networks_by_hand(build, [NOW], [MASK], X, Y, initial=[FIRST], earlier=dense_of(), number=0))
+    assert all(math.isnan(as_dense) for _, _, as_dense, _ in found.values())
+    assert found[0, "all"][:2] == (7, 4 / 7)
+
+
 def test_what_cannot_be_compared_is_nan() -> None:
     lost = {**NOW, "1.weight": torch.tensor([[math.nan, 1.0]])}
     both = networks_by_hand(build, [NOW, lost], [MASK, MASK], X, Y, initial=[FIRST, FIRST], earlier=dense_of())

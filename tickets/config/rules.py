@@ -12,7 +12,7 @@ from decimal import Decimal
 from functools import cache
 from typing import Any
 
-from tickets.catalogue import ARMS, PROBES, table_of
+from tickets.catalogue import ARMS, table_of
 from tickets.config.chain_rules import CHAIN_RULES
 from tickets.config.own_train_rules import broken_own_train
 from tickets.config.pruned_rules import broken_pruned
@@ -218,7 +218,8 @@ def broken_rules(values: Mapping[str, Any]) -> Iterator[Broken]:
         one if isinstance(one, str) else values.get(f"probes[{at}].name")
         for at, one in enumerate(values.get("probes", ()))
     ]
-    yield from _tables_of_probes(probes)
+    # "units" is measured without being named where `store.units` asks for it.
+    yield from _tables_of_probes(probes, "units" if values.get("store.units") is True else None)
 
 
 @cache
@@ -283,8 +284,12 @@ _RESERVED = ("curves", "rounds", "masks", "next_masks", "weights", "trained", "m
 _MEND = {True: "leave one out", False: "give the function another name"}
 
 
-def _tables_of_probes(names: Sequence[str | None]) -> Iterator[Broken]:
-    """Probes whose tables would have the same file name, on a file system with or without capital letters."""
+def _tables_of_probes(names: Sequence[str | None], unnamed: str | None) -> Iterator[Broken]:
+    """Probes whose tables would have the same file name, on a file system with or without capital letters.
+
+    A function of the user's may have the name of a probe of the catalogue that the campaign does not name. unnamed: a
+    probe that is measured although it need not be among the names.
+    """
     tables = [None if name is None else table_of(name).casefold() for name in names]
     for index, (name, table) in enumerate(zip(names, tables, strict=True)):
         key = f"probes[{index}].name"
@@ -295,5 +300,5 @@ def _tables_of_probes(names: Sequence[str | None]) -> Iterator[Broken]:
             yield Broken(key, f"is there already as probes[{first}]; {why}; {_MEND[same]}")
         elif table in _RESERVED:
             yield Broken(key, f"its table would be {table}.parquet, which is taken; {_MEND[False]}")
-        elif name not in PROBES and table in PROBES:
-            yield Broken(key, f"its table would be that of the probe {table}; {_MEND[False]}")
+        elif table == unnamed and name != unnamed:
+            yield Broken(key, f"its table would be that of the probe {table} (store.units = true); {_MEND[False]}")

@@ -57,7 +57,8 @@ def signs(networks: Networks, dense: bool = True) -> pd.DataFrame:
 
     Source: Zhou, Lan, Liu & Yosinski (2019), section 4; Frankle, Schwab & Morcos (2020), section 4.
     """
-    ends = _dense_ends(networks) if dense else {}
+    # Arms that were added to round 0 later would find its ticket there, those of the first training do not.
+    ends = _dense_ends(networks) if dense and networks.round > 0 else {}
     finite = networks.finite.tolist()
     rows = []
     for index, label in enumerate(networks.labels):

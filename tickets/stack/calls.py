@@ -21,6 +21,7 @@ class Calls:
     def __init__(self) -> None:
         self._asked: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
         self._open, self._lock = True, threading.Lock()
+        self._waiting: set[Future[Any]] = set()
 
     def ask(self, function: Callable[[], T]) -> T:
         """What a function returns, called by the waiting thread; the exception that it raises is raised here.
@@ -32,40 +33,46 @@ class Calls:
         """
         answer: Future[T] = Future()
         with self._lock:
-            if not self._open:
-                answer.cancel()
-            else:
+            if self._open:
+                self._waiting.add(answer)
                 self._asked.put((answer, function))
-        return answer.result()
+            else:
+                answer.cancel()
+        try:
+            return answer.result()
+        finally:
+            with self._lock:
+                self._waiting.discard(answer)
 
     def answer(self, until: Sequence[Future[Any]]) -> None:
-        """Call what is asked until all of these futures are done. Afterwards nothing can be asked any more."""
+        """Call what is asked until all of these futures are done. An interrupt of this thread ends it before that."""
         for future in until:
             future.add_done_callback(lambda _: self._asked.put(None))
         left = len(until)
-        try:
-            while left:
-                asked = self._asked.get()
-                if asked is None:
-                    left -= 1
-                else:
-                    _call(*asked)
-        finally:
-            self._close()
+        while left:
+            asked = self._asked.get()
+            if asked is None:
+                left -= 1
+            else:
+                _call(*asked)
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Cancel what was asked and has no answer; nothing can be asked any more.
+
+        An interrupt may come between any two instructions of the waiting thread, also while it has a function in hand
+        that is no longer in the queue: whoever asked is known, so that nobody waits for ever.
+        """
         with self._lock:
             self._open = False
-            while not self._asked.empty():
-                asked = self._asked.get()
-                if asked is not None:
-                    asked[0].cancel()
+            for answer in self._waiting:
+                answer.cancel()  # nothing, if it is answered
 
 
 def _call(answer: Future[Any], function: Callable[[], Any]) -> None:
+    """An interrupt in the function is this thread's own."""
     try:
-        answer.set_result(function())
-    except BaseException as error:
+        found = function()
+    except Exception as error:
         answer.set_exception(error)
-        if not isinstance(error, Exception):
-            raise  # an interrupt is this thread's own
+    else:
+        answer.set_result(found)

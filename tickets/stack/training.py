@@ -186,6 +186,8 @@ def train(
         except BaseException:
             stopped.set()  # an interrupt is raised in this thread alone; the others would train to the end
             raise
+        finally:
+            calls.close()
     kept = [shard.kept for shard in done if shard.kept is not None]
     return Trained(
         stack=join([shard.stack for shard in done]),

@@ -94,7 +94,8 @@ def describe_mask_distances(data: pd.DataFrame) -> str:
         density, share = rows["density"].iloc[0], data.loc[data["round"] == number, "drawn"].iloc[-1]
         step = _drawn_by_all(data, number)
         drawn = f"drawn by step {step:,} in all" if step is not None else f"drawn in {100 * share:.0f} %"
-        ends = [f"{row['mean']:.3f} at step {row['step']:,}" for row in rows.iloc[[0, -1]].to_dict("records")]
+        chosen = rows.iloc[[0, -1]] if len(rows) > 1 else rows
+        ends = [f"{row['mean']:.3f} at step {row['step']:,}" for row in chosen.to_dict("records")]
         parts.append(f"density {density:.4g}: {' to '.join(ends)}, {drawn}")
     return (
         "Hamming distance of the mask that pruning would give from the one at the evaluated step before, mean over "

@@ -9,11 +9,12 @@ from ..probed import (
     INTERVALS,
     Quantity,
     describe_probe_means,
+    describe_probe_steps,
     draw_probe_means,
     draw_probe_steps,
+    log_axis_text,
     n_text,
     probe_means,
-    read_probe,
 )
 from ..run_data import RunData
 from .learning_curves import chosen_rounds
@@ -24,6 +25,7 @@ GRADIENTS = (
     Quantity("at_end", "after training", _UNIT, log=True),
 )
 NORM = Quantity("norm", "norm", _UNIT, log=True)
+COLUMNS = ("step", "tensor", "norm")
 MISSING = NotMeasured("the probe 'gradients' was not measured (probes = [\"gradients\"], or `tickets probe`)")
 _TRAINING = ["run", "replicate", "round", "density", "arm", "draw"]
 
@@ -42,8 +44,8 @@ def gradients_at_ends(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _make(run: RunData) -> Drawn | str:
-    table = read_probe(run.saved, run.run, "gradients")
-    if table.empty:
+    table = run.probe("gradients", COLUMNS)
+    if table is None:
         return MISSING
     data = probe_means(gradients_at_ends(table), [one.column for one in GRADIENTS])
     if data.empty:
@@ -54,7 +56,7 @@ def _make(run: RunData) -> Drawn | str:
         description=describe_probe_means(data, GRADIENTS),
         caption=(
             "The Euclidean length of the training loss's gradient by the surviving weights, before and after training, "
-            f"on the same training examples for all. {INTERVALS} {n_text(data)}."
+            f"on the same training examples for all. {INTERVALS} {n_text(data)}.{log_axis_text(data)}"
         ),
         code=(
             'table = report.gradients_at_ends(report.read_probe(saved, run, "gradients"))\n'
@@ -65,8 +67,8 @@ def _make(run: RunData) -> Drawn | str:
 
 
 def _make_steps(run: RunData) -> Drawn | str:
-    table = read_probe(run.saved, run.run, "gradients")
-    if table.empty:
+    table = run.probe("gradients", COLUMNS)
+    if table is None:
         return MISSING
     chosen = chosen_rounds(run.rounds)
     rows = table[(table["tensor"] == "all") & table["round"].isin(chosen)]
@@ -76,10 +78,11 @@ def _make_steps(run: RunData) -> Drawn | str:
     return Drawn(
         figure=draw_probe_steps(data, NORM),
         data=data,
-        description=describe_probe_means(data[data["step"] == data["step"].max()], [NORM]),
+        description=describe_probe_steps(data, NORM),
         caption=(
             "The length of the training loss's gradient by the surviving weights, by step, at densities evenly spread "
-            f"over the rounds. {INTERVALS} {n_text(data)}. Two points: measured afterwards, at both ends alone."
+            f"over the rounds. {INTERVALS} {n_text(data)}.{log_axis_text(data)} Two points: measured "
+            "afterwards, at both ends alone."
         ),
         code=(
             'table = report.read_probe(saved, run, "gradients")\n'

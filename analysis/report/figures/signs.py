@@ -9,17 +9,18 @@ from ..probed import (
     INTERVALS,
     Quantity,
     describe_probe_means,
+    describe_probe_steps,
     draw_probe_means,
     draw_probe_steps,
     n_text,
     probe_means,
-    read_probe,
 )
 from ..run_data import RunData
 from .learning_curves import chosen_rounds
 
 FLIPPED = Quantity("flipped", "sign is not the initial one", "share of survivors", share=True)
 SIGNS = (FLIPPED, Quantity("as_dense", "sign is the dense network's", "share of survivors", share=True))
+COLUMNS = ("step", "tensor", *(one.column for one in SIGNS))
 MISSING = NotMeasured(
     "the probe 'signs' was not measured (probes = [\"signs\"], or `tickets probe` where trained values are stored)"
 )
@@ -33,8 +34,8 @@ def last_signs(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _make(run: RunData) -> Drawn | str:
-    table = read_probe(run.saved, run.run, "signs")
-    if table.empty:
+    table = run.probe("signs", COLUMNS)
+    if table is None:
         return MISSING
     data = probe_means(last_signs(table), [one.column for one in SIGNS])
     if data.empty:
@@ -56,8 +57,8 @@ def _make(run: RunData) -> Drawn | str:
 
 
 def _make_steps(run: RunData) -> Drawn | str:
-    table = read_probe(run.saved, run.run, "signs")
-    if table.empty:
+    table = run.probe("signs", COLUMNS)
+    if table is None:
         return MISSING
     chosen = chosen_rounds(run.rounds)
     rows = table[(table["tensor"] == "all") & table["round"].isin(chosen)]
@@ -67,7 +68,7 @@ def _make_steps(run: RunData) -> Drawn | str:
     return Drawn(
         figure=draw_probe_steps(data, FLIPPED),
         data=data,
-        description=describe_probe_means(data[data["step"] == data["step"].max()], [FLIPPED]),
+        description=describe_probe_steps(data, FLIPPED),
         caption=(
             f"The share of surviving weights whose sign is another than before training, by step, at densities evenly "
             f"spread over the rounds. {INTERVALS} {n_text(data)}. Two points: measured afterwards, at both ends alone."

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ..figure import Drawn, FigureRecord, NotMeasured
-from ..probed import INTERVALS, Quantity, describe_probe_means, draw_probe_means, n_text, probe_means, read_probe
+from ..probed import INTERVALS, Quantity, describe_probe_means, draw_probe_means, n_text, probe_means
 from ..run_data import RunData
 
 STRUCTURE = (
@@ -15,6 +15,7 @@ STRUCTURE = (
     Quantity("not_on_a_path", "survivors on no path", "share of survivors", share=True),
     Quantity("log10_paths", "paths from input to output", "number, log10"),
 )
+COLUMNS = {"units", "inputs", "inputs_cut", "dead", "effective", "paths"}
 
 
 def structure_shares(table: pd.DataFrame) -> pd.DataFrame:
@@ -41,8 +42,8 @@ def structure_shares(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _make(run: RunData) -> Drawn | str:
-    table = read_probe(run.saved, run.run, "structure")
-    if table.empty:
+    table = run.probe("structure", ("tensor", "survivors"))
+    if table is None or not ("side" in table or set(table.columns) >= COLUMNS):
         return NotMeasured(
             "the probe 'structure' was not measured (probes = [\"structure\"], or `tickets probe`: masks suffice)"
         )
@@ -50,18 +51,19 @@ def _make(run: RunData) -> Drawn | str:
         return "the probe 'structure' was measured with units = true, by unit; without it, the figure can be drawn"
     data = probe_means(structure_shares(table), [one.column for one in STRUCTURE])
     return Drawn(
-        figure=draw_probe_means(data, STRUCTURE),
+        figure=draw_probe_means(data, STRUCTURE, distinct=True),
         data=data,
         description=describe_probe_means(data, STRUCTURE),
         caption=(
             "Of the masks alone. Units to which no surviving weight leads, or from which none leads on; inputs of the "
             "network that no surviving weight reads; surviving weights on no path from an input to an output; the "
-            f"number of such paths (only for chains of Linear and Conv2d layers). {INTERVALS} {n_text(data)}."
+            "number of such paths (only for chains of Linear and Conv2d layers). An arm with the ticket's numbers "
+            f"throughout has no line. {INTERVALS} {n_text(data)}."
         ),
         code=(
             'table = report.structure_shares(report.read_probe(saved, run, "structure"))\n'
             "data = report.probe_means(table, [one.column for one in report.STRUCTURE])\n"
-            "figure = report.draw_probe_means(data, report.STRUCTURE)"
+            "figure = report.draw_probe_means(data, report.STRUCTURE, distinct=True)"
         ),
     )
 

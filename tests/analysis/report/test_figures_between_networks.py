@@ -149,6 +149,8 @@ def test_distances_of_masks_by_hand():
     assert [line.get_ydata()[0] for line in axes.lines[2:]] == [0.1, 0.5]
     told = describe_mask_distances(data)
     assert "density 1: 0.150 at step 10 to 0.083 at step 30, drawn by step 30 in all" in told
+    alone = describe_mask_distances(data[data["step"] <= 10])
+    assert "0.150 at step 10, " in alone
     undrawn = mask_distances(pd.DataFrame(rows).assign(drawn=False))
     assert "drawn in 0 %" in describe_mask_distances(undrawn)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,6 +13,7 @@ from scipy import stats
 from tickets.analysis import report
 from tickets.analysis.report.figure import NotMeasured, plots_of
 from tickets.analysis.report.figures import gradients, sharpness, signs, structure
+from tickets.analysis.report.run_data import RunData
 
 KEYS = ["run", "replicate", "round", "density", "arm", "draw"]
 
@@ -30,7 +32,9 @@ def networks(**columns: object) -> pd.DataFrame:
 def run_with(**tables: pd.DataFrame) -> SimpleNamespace:
     """What a figure uses of a run."""
     saved = SimpleNamespace(probes={name: ["a"] for name in tables}, probe=tables.__getitem__)
-    return SimpleNamespace(saved=saved, run="a", rounds=networks())
+    run = SimpleNamespace(saved=saved, run="a", rounds=networks())
+    run.probe = partial(RunData.probe, run)
+    return run
 
 
 def test_means_are_over_replicates_of_the_means_of_draws() -> None:
@@ -90,6 +94,56 @@ def test_the_figures_have_labelled_axes_and_code_that_draws_them() -> None:
         names = {"report": report, "saved": run.saved, "run": "a"}
         exec(drawn.code, names)
         pd.testing.assert_frame_equal(names["data"], drawn.data)
+
+
+def test_a_log_axis_has_plain_numbers_and_lines_leave_it_at_0() -> None:
+    norm = networks()["arm"].map({"ticket": 100.0, "reinit": 0.0})
+    at = pd.concat([networks(step=step, norm=norm, tensor="all") for step in (0, 10)])
+    drawn = gradients.FIGURE.make(run_with(gradients=at))
+    assert not isinstance(drawn, str)
+    (start, _), low = drawn.figure.axes, drawn.figure.axes[0].get_ylim()[0]
+    drawn.figure.draw_without_rendering()
+    assert start.get_yscale() == "log"
+    assert {text.get_text() for text in start.get_yticklabels()} >= {"50", "100", "200"}
+    lowest = [min(line.get_ydata()) for line in start.get_lines()]
+    assert sorted(value < low for value in lowest) == [False, True]
+    assert "A mean of 0 lies below the log axis." in drawn.caption
+
+
+def test_the_words_of_the_figures_by_step_are_of_each_training_at_its_own_end() -> None:
+    at = pd.concat([networks(step=step, norm=1.0, flipped=step / 100, as_dense=0.5, tensor="all") for step in (0, 10)])
+    at.loc[(at["arm"] == "reinit") & (at["step"] == 10), "step"] = 7  # its own train settings
+    at.loc[(at["round"] == 1) & (at["step"] == 10), ["step", "flipped"]] = 20, 0.2  # rewind.kind = "none" goes on
+    said = signs.BY_STEP.make(run_with(signs=at)).description
+    assert said.startswith("By step; at the last one, mean over n = 3 replicates. ")
+    assert "ticket 0.1 at 1, 0.2 at 0.5; reinit 0.1 at 1, 0.1 at 0.5" in said
+    assert "at the last one" in gradients.BY_STEP.make(run_with(gradients=at)).description
+
+
+def test_arms_with_the_tickets_mask_have_no_line_in_the_figure_of_structure() -> None:
+    row = {"tensor": "all", "units": 8, "inputs": 4, "inputs_cut": 1, "survivors": 9, "effective": 9.0, "paths": 5.0}
+    for dead, arms in ((2.0, ["ticket"]), (3.0, ["ticket", "reinit"])):
+        table = networks(**row)
+        drawn = structure.FIGURE.make(
+            run_with(structure=table.assign(dead=np.where(table["arm"] == "reinit", dead, 2)))
+        )
+        assert [len(axes.get_lines()) for axes in drawn.figure.axes] == [len(arms)] * 4
+        assert [text.get_text() for text in drawn.figure.legends[0].get_texts()] == arms
+        assert set(drawn.data["arm"]) == {"ticket", "reinit"}
+
+
+def test_a_table_of_a_function_of_the_users_with_the_same_name_is_not_drawn() -> None:
+    mine = networks(norm=1.0)
+    run = run_with(signs=mine, gradients=mine, structure=mine, sharpness=mine)
+    for record in (
+        signs.FIGURE,
+        signs.BY_STEP,
+        structure.FIGURE,
+        gradients.FIGURE,
+        gradients.BY_STEP,
+        sharpness.FIGURE,
+    ):
+        assert isinstance(record.make(run), NotMeasured)
 
 
 def test_the_page_is_silent_about_probes_that_were_not_measured() -> None:
