@@ -191,7 +191,7 @@ def check_transfer(folder: Path, fitted: Fitted, todo: Sequence[CohortPlan]) -> 
 
 
 def _check_small_dense(fitted: Fitted, transfer: Transfer, todo: Sequence[CohortPlan]) -> None:
-    """Check that every mask leaves as many weights as the narrowest network of arm `small_dense` has, if there is one."""
+    """Check that every mask leaves as many weights as the narrowest network of arm `small_dense`, if there is one."""
     if fitted.small_dense is None:
         return
     family, few = fitted.small_dense.family, dict[int, int]()
