@@ -19,6 +19,7 @@ from tickets.errors import InputError
 from tickets.fitting import fit
 from tickets.guard import guarded
 from tickets.initial import initial_values
+from tickets.models.family import Family
 from tickets.models.mlp import mlp
 from tickets.narrower import narrower, with_widths
 from tickets.planning import plan_execution
@@ -174,6 +175,14 @@ def test_the_narrower_network_has_the_options_of_the_runs() -> None:
     assert small.anatomy.chance == setting.fitted.anatomy.chance
     assert [part.p for part in small.module.modules() if isinstance(part, torch.nn.Dropout)] == [0.3, 0.3]
     assert small.run.model.init == setting.run.model.init
+
+
+def test_the_narrower_network_has_no_planted_ticket() -> None:
+    init = {"name": "planted", "target": "circle", "base": "kaiming_uniform"}
+    table = {"name": "t", "data": "circle", "model": {"name": "mlp", "widths": [20, 20], "init": init}}
+    family = Family(parse_run({**table, "arms": ["ticket", "small_dense"]}), (2,), 4)
+    fresh = {"name": "kaiming_uniform", "biases": "scaled"}
+    assert family.table((2, 2))["init"] == fresh
 
 
 def test_the_convolutions_of_a_narrower_network_train_beside_the_tickets() -> None:

@@ -189,6 +189,18 @@ def test_what_a_source_must_have_is_said_before_anything_is_trained(source: Path
 BODY = Prunable("0.weight", (4, 6), False, False)
 
 
+def test_masks_that_leave_too_few_weights_for_a_dense_network(tmp_path: Path) -> None:
+    source, arms = tmp_path / "source", ["ticket", "small_dense"]
+    tickets.run(table(name="source", arms=["ticket"], prune={"rate": 0.6}), out=source)  # 36, 15 and 6 weights
+    changes = {"prune": {"masks_from": str(source)}, "arms": arms}
+    assert problems(tmp_path / "out", **changes) == [
+        "arms.small_dense: a network with hidden widths of 1 still has 9 prunable weights, more than the ticket has "
+        "left in round 2 (density 0.1667); end the campaign before (rounds = 1), prune less, or leave small_dense out"
+    ]
+    saved = tickets.run(table(**changes, rounds=1), out=tmp_path / "out")
+    assert saved.arm("small_dense", replicate=0, round=1).model["widths"] == [1]
+
+
 def output(name: str, *shape: int) -> Prunable:
     return Prunable(name, shape, False, True)
 

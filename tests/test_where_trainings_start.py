@@ -48,6 +48,7 @@ def test_the_catalogues_starts_are_those_that_old_runs_are_judged_by() -> None:
         for name, arm in ARMS.items()
         if name != "ticket" and not arm.learned
     )
+    arms += tuple({"name": name, "label": f"{name}_own", "train": {"steps": 120}} for name in ARMS if name != "ticket")
     kinds: tuple[dict[str, Any], ...] = (
         {"rewind": {"step": 0}},
         {"rewind": {"step": 30}},

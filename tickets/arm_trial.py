@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -88,8 +88,13 @@ def try_arm(
     origin = trial.origin(1, reads)
     mask, start = trial.apply(rules, origin)
     reads_trained = bool(reads)
-    dense = start if is_own(rules.mask) and is_own(rules.values) else trial.apply(rules, trial.origin(0, reads))[1]
-    dense_step = 0 if dense is start else dense.step
+    whole = recipe_of(run.train, arm)
+    # In round 0 this package's rules start at step 0 of the arm's whole schedule.
+    dense = (
+        replace(start, step=0, recipe=None if whole is run.train else whole)
+        if is_own(rules.mask) and is_own(rules.values)
+        else trial.apply(rules, trial.origin(0, reads))[1]
+    )
     for recipe in (start.recipe, dense.recipe):
         if recipe is not None and recipe.batch_size > examples and recipe.batch_size != run.train.batch_size:
             raise _too_large(run, arm, recipe.batch_size, examples)
@@ -99,7 +104,7 @@ def try_arm(
         continues=start.continues,
         before=before,
         steps=(start.recipe or origin.recipe).steps - start.step,
-        dense_steps=(dense.recipe or run.train).steps - dense_step,
+        dense_steps=(dense.recipe or run.train).steps - dense.step,
         more=position(run, 1).steps if before and run.rewind.keeps_trained else 0,
     )
     recipes = tuple(recipe for recipe in dict.fromkeys((start.recipe, dense.recipe)) if recipe is not None)

@@ -7,7 +7,7 @@ than this network has gained nothing by its mask (Ma et al. 2021, "Sanity Checks
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -110,12 +110,30 @@ def small_dense_of(
         else:
             found.append(Narrow(number, weights, widths, family.weights(widths)))
     if small:
-        least = family.weights((1,) * len(family.widths))
-        densities = ", ".join(f"{left[number] / left[0]:.4g}" for number in small)
-        last = f"s {small[0]} to {small[-1]}" if len(small) > 1 else f" {small[0]}"
-        end = f"end the campaign before (rounds = {small[0] - 1}), " if small[0] > 1 else ""
-        raise InputError(
-            f"arms.{labels[0]}: a network with hidden widths of 1 still has {least:,} prunable weights, more than the "
-            f"ticket has left in round{last} (density {densities}); {end}prune less, or leave small_dense out"
-        )
+        raise InputError(too_few(run, family, {number: left[number] for number in small}, left[0]))
     return SmallDense(family, tuple(found))
+
+
+def too_few(run: Run, family: Family, left: Mapping[int, int], dense: int) -> str:
+    """The error that a ticket has fewer weights left than the narrowest network has.
+
+    Parameters
+    ----------
+    run
+        The run.
+    family
+        The networks of its model with other hidden widths.
+    left
+        How many weights the ticket has left, by round, of the rounds with too few; the first of them first.
+    dense
+        How many it has in round 0.
+    """
+    label = next(arm.label for arm in run.arms if arm.entry.scaled)
+    least, numbers = family.weights((1,) * len(family.widths)), list(left)
+    densities = ", ".join(f"{weights / dense:.4g}" for weights in left.values())
+    last = f"s {numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else f" {numbers[0]}"
+    end = f"end the campaign before (rounds = {numbers[0] - 1}), " if numbers[0] > 1 else ""
+    return (
+        f"arms.{label}: a network with hidden widths of 1 still has {least:,} prunable weights, more than the ticket "
+        f"has left in round{last} (density {densities}); {end}prune less, or leave small_dense out"
+    )

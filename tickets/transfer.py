@@ -24,6 +24,7 @@ from tickets.density import density
 from tickets.errors import InputError
 from tickets.fitting import Fitted
 from tickets.seeds import stream
+from tickets.small_dense import too_few
 from tickets.stack.architecture import Prunable
 from tickets.store import CohortPlan, Layout, read_initial, read_run
 from tickets.store.source_run import SourceRun, changed, find_source, transfer_text
@@ -180,12 +181,32 @@ def check_transfer(folder: Path, fitted: Fitted, todo: Sequence[CohortPlan]) -> 
             problems += error.problems
     if problems:
         raise InputError(problems)
+    _check_small_dense(fitted, transfer, todo)
     record = read_run(folder).get("masks_from") if (folder / Layout.RUN).exists() else None
     why = changed(record, source, source.hashes(replicates, run.rounds)) if record else None
     if why:
         raise InputError(
             f"{_named(run)}: {why}; put the same run there again, or train the campaign in another folder (--out)"
         )
+
+
+def _check_small_dense(fitted: Fitted, transfer: Transfer, todo: Sequence[CohortPlan]) -> None:
+    """Check that every mask leaves as many weights as the narrowest network of arm `small_dense`, if there is one."""
+    if fitted.small_dense is None:
+        return
+    family, few = fitted.small_dense.family, dict[int, int]()
+    numbers = sorted({plan.number for cohort in todo for plan in cohort.rounds if plan.number})
+    for number in numbers:
+        left = min(
+            sum(int(mask.sum()) for mask in transfer.masks(replicate, number).values())
+            for cohort in todo
+            for replicate in cohort.replicates
+        )
+        if family.at_most(left) is None:
+            few[number] = left
+    if few:
+        dense = sum(torch.Size(tensor.shape).numel() for tensor in transfer.prunable)
+        raise InputError(too_few(fitted.run, family, few, dense))
 
 
 def transfer_of(fitted: Fitted) -> Transfer | None:

@@ -172,6 +172,23 @@ def test_an_arm_that_can() -> None:
     run(arm("other", "repeat", momentum=0.5), train=SGD, rewind={"step": 50})
 
 
+FINE_TUNING = {"rewind": {"kind": "none"}, "fine_tune": {"steps": 5}}
+GOES_ON = "the arm goes on from the values that the round before ended with, and with the optimizer state there"
+
+
+@pytest.mark.parametrize("name", ["repeat", "reorder", "frozen"])
+def test_fine_tuning_goes_on_with_the_optimizer_of_the_round_before(name: str) -> None:
+    said = f'arms[1].train.optimizer = "sgd": {GOES_ON}, which is one of adam{REMEDY}'
+    assert lines(arms=["ticket", arm(name=name, **SGD)], **FINE_TUNING) == [said]
+    run({**arm(name=name, **SGD), "start": 0}, arm("same", name, learning_rate=0.5), **FINE_TUNING)
+
+
+def test_an_arm_with_a_fresh_optimizer_may_have_another_one() -> None:
+    run(arm(**SGD), arm("other", "random_mask", **SGD), {"name": "mine", "mask": "m:f", "train": SGD}, **FINE_TUNING)
+    run(arm(name="repeat", **SGD), rewind={"kind": "learning_rate", "step": 50})
+    assert len(lines(arms=["ticket", arm(steps=50)], rewind={"kind": "learning_rate", "step": 50})) == 1
+
+
 def test_inline() -> None:
     assert inline({}) == "{}"
     assert inline({"steps": 5, "optimizer": "sgd", "milestones": (2, 3)}) == (

@@ -37,6 +37,7 @@ WRONG = [
     (arm(score={"name": "grasp", "temperatur": 1}), "arms[1].score.temperatur: unknown key; did you mean 'temperature'? (allowed: at, examples, name, per_class, temperature)"),
     (arm(score={"name": "grasp", "temperature": 0}), "arms[1].score.temperature = 0: must be greater than 0"),
     (arm(score={"name": "snip", "at": "end"}), "arms[1].score.at = 'end': unknown choice (allowed: theta0, trained)"),
+    (arm(score={"name": "synflow", "at": "trained"}), 'arms[1].score = {"name": "synflow", "at": "trained"}: at = "trained" has no effect: this arm is pruned before any training; leave at out'),
     (arm(shuffle=1), "arms[1].shuffle = 1: must be true or false, not a whole number"),
     (arm(scope="tensor"), "arms[1].scope = 'tensor': unknown scope (allowed: global, layer)"),
     ({"prune": {"score": {"name": "large_init_large_final", "a": 0}}}, "prune.score.a = 0: must be greater than 0"),

@@ -204,6 +204,17 @@ def test_samples_are_averaged_between_and_the_ends_are_of_the_saved_mask() -> No
     assert rounds.loc["sampled", "early_stop_test_accuracy"] == by_step.loc[("rescaled", stop), "test_accuracy"]
 
 
+def test_samples_are_evaluated_by_vmap_as_by_a_loop() -> None:
+    arm, curves = SUPERMASKS[3], []
+    for strategy in ("looped", "vectorised"):
+        setting = setting_of(arms=["ticket", {"name": arm.name, **arm.options}], compute={"strategy": strategy})
+        assert setting.plan.learned_strategy == strategy
+        chain = first_chain(setting, 0)
+        half = {name: torch.arange(mask.numel()).reshape(mask.shape) % 2 == 0 for name, mask in chain.masks.items()}
+        curves.append(play(setting, [replace(chain, masks=half)], 1, arm).curves)
+    pd.testing.assert_frame_equal(*curves, rtol=1e-4)
+
+
 def test_a_learned_mask_is_better_than_chance() -> None:
     generator = torch.Generator().manual_seed(2)
     inputs = torch.randn(500, 10, generator=generator)

@@ -31,7 +31,8 @@ def broken_own_train(values: Mapping[str, Any], places: Sequence[str], rules: Se
         arm = _arm(values, at)
         if arm is not None and arm.own:
             yield from _wrong_recipe(arm, within)
-            yield from _wrong_rewind(arm, values.get("rewind.step", 0))
+            yield from _too_short(arm, values.get("rewind.step", 0))
+            yield from _wrong_state(arm, values.get("rewind.kind", "weights"), values.get("rewind.step", 0))
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def _beside(arm: _Arm, keys: Sequence[str]) -> tuple[str, ...]:
     return tuple(f"{arm.at}.train.{key}" if key in arm.given else f"{_TRAIN}{key}" for key in keys)
 
 
-def _wrong_rewind(arm: _Arm, step: int) -> Iterator[Broken]:
+def _too_short(arm: _Arm, step: int) -> Iterator[Broken]:
     """Of an arm that starts at the rewind step: no learned mask does, and a value rule of the user's need not."""
     if step == 0 or arm.start == 0 or arm.entry.learned or not arm.entry.values.startswith("tickets."):
         return
@@ -113,16 +114,26 @@ def _wrong_rewind(arm: _Arm, step: int) -> Iterator[Broken]:
             "start = 0 for the whole schedule",
             ("rewind.step",),
         )
+
+
+def _wrong_state(arm: _Arm, kind: str, step: int) -> Iterator[Broken]:
+    """Of an arm that goes on with the optimizer state of the ticket; see tickets.rewinding."""
+    if kind == "weights" and step > 0:
+        of = f"of step {step} with the optimizer state of that step"
+    elif kind == "none" and not arm.entry.has_own_mask:
+        of = "that the round before ended with, and with the optimizer state there"
+    else:
+        return  # a fresh optimizer
     keys = ("optimizer", "momentum")
-    if not arm.entry.continues or not all(key in arm.recipe and key in arm.run for key in keys):
+    if arm.start == 0 or not arm.entry.continues or not all(key in arm.recipe and key in arm.run for key in keys):
         return
     changed = [key for key in keys if key in arm.own and arm.recipe[key] != arm.run[key]]
     if changed and _state(arm.recipe) != _state(arm.run):
         yield Broken(
             arm.named(changed[0]),
-            f"the arm goes on from the values of step {step} with the optimizer state of that step, which is one of "
-            f"{_in_words(arm.run)}; start = 0 gives it a fresh optimizer and the whole schedule",
-            ("train.optimizer", "train.momentum", "rewind.step"),
+            f"the arm goes on from the values {of}, which is one of {_in_words(arm.run)}; start = 0 gives it a fresh "
+            "optimizer and the whole schedule",
+            ("train.optimizer", "train.momentum", "rewind.kind", "rewind.step"),
         )
 
 

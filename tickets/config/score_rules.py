@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tickets.catalogue import ARMS
+from tickets.catalogue import ARMS, SCORES
 from tickets.catalogue.scores import OF_LAYERS, OF_TRAINING, RANDOM
 from tickets.config.rule import Broken
 from tickets.config.types import as_table
@@ -46,6 +46,12 @@ def _broken_arm(values: Mapping[str, Any], at: str, name: str) -> Iterator[Broke
             "not (magnitude, snip, grasp, synflow, ...)",
             (f"{at}.name",),
         )
+    if score in SCORES and _options(values.get(f"{at}.score")).get("at") == "trained":
+        yield Broken(
+            f"{at}.score",
+            'at = "trained" has no effect: this arm is pruned before any training; leave at out',
+            (f"{at}.name",),
+        )
     if score in OF_LAYERS and values.get(f"{at}.scope") == "layer":
         yield Broken(
             f"{at}.scope",
@@ -71,6 +77,11 @@ def _broken_arm(values: Mapping[str, Any], at: str, name: str) -> Iterator[Broke
 
 def _name(score: Any) -> str | None:
     """The name of a score in either of its forms; None where it is wrong."""
-    table = as_table(score)
-    name = table.get("name") if isinstance(table, Mapping) else None
+    name = _options(score).get("name")
     return name if isinstance(name, str) else None
+
+
+def _options(score: Any) -> Mapping[str, Any]:
+    """The table of a score, with its name; empty where it is wrong."""
+    table = as_table(score)
+    return table if isinstance(table, Mapping) else {}

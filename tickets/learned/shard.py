@@ -88,7 +88,8 @@ class LearnedMasks:
     def sampled_logits(self, number: int) -> Logits:
         """As `logits`, with sample `number` of the masks at this step."""
         seeds = [stream(noise, "supermask_sample", self._step, number) for noise in self._noise]
-        return self._learning.sampled_logits(self._scores, self._stepwise.parameters(), seeds)
+        fixed = {name: tensor for name, tensor in self._stepwise.parameters().items() if name not in self._scores}
+        return self._learning.sampled_logits(self._scores, fixed, seeds)
 
     def parameters(self) -> Tensors:
         """See Shard.parameters: the weights that the masks leave, and everything else as it is."""

@@ -16,6 +16,8 @@ from tickets.catalogue import MODELS
 from tickets.config import Run
 from tickets.errors import InputError
 from tickets.models import factory
+from tickets.planting import NAME as PLANTED
+from tickets.planting import without_ticket
 from tickets.process_state import standard_state
 from tickets.stack.architecture import prunable
 
@@ -89,10 +91,14 @@ class Family:
         self.weights = functools.cache(self._weights)
 
     def table(self, widths: Widths) -> dict[str, Any]:
-        """The table `model` of a campaign with these hidden widths; initial values and other options are the run's."""
+        """The table `model` of a campaign with these hidden widths; initial values and other options are the run's.
+
+        Where model.init plants a ticket, the narrower network has none: its initial values are a fresh draw.
+        """
         options = {key: value for key, value in self._model.options.items() if key != "widths"}
         own: Mapping[str, Any] = self._model.model_dump(mode="json")
-        return {"name": self._name, "init": own["init"], **options, "widths": list(widths)}
+        init = without_ticket(self._model.init.table) if self._model.init.name == PLANTED else own["init"]
+        return {"name": self._name, "init": init, **options, "widths": list(widths)}
 
     def factory(self, widths: Widths) -> Callable[[], nn.Module]:
         """Return a function without arguments that builds the network with these hidden widths."""
