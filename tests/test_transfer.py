@@ -208,6 +208,16 @@ def test_what_a_source_must_have_is_said_before_anything_is_trained(source: Path
     )
 
 
+def test_a_probe_of_the_masks_that_the_score_would_make_has_none_to_measure(source: Path, tmp_path: Path) -> None:
+    for key, probe in (("probes[1]", "early_bird"), ("probes[1].name", {"name": "early_bird", "last": 2})):
+        (line,) = problems(tmp_path / "out", prune={"masks_from": str(source)}, probes=["units", probe])
+        assert line == (
+            f'{key} = "early_bird": compares the masks that the run\'s score makes at successive steps, and '
+            "prune.masks_from takes every mask from another run, so that no score is computed; measure it in that run, "
+            "and leave it out here"
+        )
+
+
 BODY = Prunable("0.weight", (4, 6), False, False)
 
 

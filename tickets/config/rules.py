@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any
 
 from tickets.catalogue import ARMS, PROBES, table_of
-from tickets.config.chain_rules import CHAIN_RULES
+from tickets.config.chain_rules import CHAIN_RULES, broken_probes
 from tickets.config.own_train_rules import broken_own_train
 from tickets.config.pruned_rules import broken_pruned
 from tickets.config.rule import Broken, Rule, entry_at
@@ -219,6 +219,7 @@ def broken_rules(values: Mapping[str, Any]) -> Iterator[Broken]:
         for at, one in enumerate(values.get("probes", ()))
     ]
     yield from _tables_of_probes(probes)
+    yield from broken_probes(values.get("prune.masks_from"), probes)
 
 
 @cache
