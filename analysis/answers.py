@@ -92,7 +92,8 @@ class Winning:
     tried : int
         The number of rounds after round 0.
     holding : dict
-        {criterion: the number of rounds where it holds by the simultaneous intervals}.
+        {criterion: the number of rounds where it holds by the simultaneous intervals}; speed is left out where
+        it is not judged.
     replicates : int
         Replicates of the ticket, in the decided round if there is one.
     trainings, n_diverged : int

@@ -13,7 +13,7 @@ from tickets.store.derived import is_dense
 
 from .answers import Answer, Context, Criterion, Estimate, Winning
 from .comparison import against_controls, against_dense
-from .criteria import ACCURACY, STEPS, criteria, too_short
+from .criteria import ACCURACY, NO_SLOWER, STEPS, criteria, too_short
 from .messages import sentence_of
 from .metrics import METRICS, has_accuracy, values_of
 from .pairs import TICKET
@@ -85,7 +85,7 @@ def _winning(run: str, rounds: pd.DataFrame, table: pd.DataFrame, rule: Rule, co
         holding={
             str(name): int((rows == "yes").sum())
             for name, rows in table.groupby("criterion", sort=False)["holds"]
-            if judged
+            if judged and (rule.rewind == "weights" or name != NO_SLOWER)  # speed is not judged: see _lacking
         },
         replicates=rounds.loc[decided & (arms == TICKET), "replicate"].nunique(),
         trainings=len(rounds),

@@ -168,6 +168,7 @@ def test_speed_is_not_judged_and_there_is_no_verdict(folders: dict[str, Path]) -
             f'the tickets keep their trained values (rewind.kind = "{kind}"), so none is trained in isolation from an '
             "early state"
         )
+        assert list(answer.holding) == ["no worse than dense", "better than reinit"]  # of speed nothing is counted
         text = what_was_run(rounds, file_of(folder))
         assert text.endswith(
             "not rewound: each round fine-tunes the trained values for 8 further steps at the last learning rate."

@@ -102,6 +102,28 @@ def test_each_round_has_the_masks_of_the_same_round_and_replicate(source: Path, 
         gone.rename(source)
 
 
+def test_arms_are_added_and_nothing_is_recorded_of_another_run_in_the_sources_place(
+    source: Path, watcher: Any, tmp_path: Path
+) -> None:
+    copy, out = shutil.copytree(source, tmp_path / "copy"), tmp_path / "out"
+    prune = {"masks_from": str(copy)}
+    tickets.run(table(prune=prune, arms=["ticket"], replicates=1), out=out)
+    (folder,) = run_folders(out)
+    before = json.loads((folder / "run.json").read_text())["masks_from"]
+    tickets.run(table(prune=prune, arms=["ticket"], cohort_size=1), out=out)  # its second cohort, of the same source
+    both = json.loads((folder / "run.json").read_text())["masks_from"]
+    assert both == before  # one cohort of the source has both replicates
+    shutil.rmtree(copy)
+    for own in ({"replicates": 1}, {"cohort_size": 1, "rounds": 3}):  # it has fewer replicates; it has more files
+        tickets.run(table(name="source", arms=["ticket"], prune={"rate": 0.4}, seed=7, **own), out=copy)
+        (dry,) = forecast(table(prune=prune), out=out, data=None, settings=(), device="cpu", workers=1)[1]
+        assert len(dry.densities) in (0, 3)
+        tickets.run(table(prune=prune, arms=["ticket", *(["reinit"] if "rounds" in own else ["shuffle"])]), out=out)
+        assert json.loads((folder / "run.json").read_text())["masks_from"] == both
+        shutil.rmtree(copy)
+    assert verify(out) == []
+
+
 def _refused(out: Path, **changes: Any) -> list[str]:
     with pytest.raises(InputError) as caught:
         tickets.run(table(**changes), out=out)
@@ -184,6 +206,16 @@ def test_what_a_source_must_have_is_said_before_anything_is_trained(source: Path
     assert problems(out, prune={"masks_from": f"{several}/two"})[0].endswith(
         "2 rounds after round 0 are wanted, and round 1 is the last that is trained of each replicate: finish it first"
     )
+
+
+def test_a_probe_of_the_masks_that_the_score_would_make_has_none_to_measure(source: Path, tmp_path: Path) -> None:
+    for key, probe in (("probes[1]", "early_bird"), ("probes[1].name", {"name": "early_bird", "last": 2})):
+        (line,) = problems(tmp_path / "out", prune={"masks_from": str(source)}, probes=["units", probe])
+        assert line == (
+            f'{key} = "early_bird": compares the masks that the run\'s score makes at successive steps, and '
+            "prune.masks_from takes every mask from another run, so that no score is computed; measure it in that run, "
+            "and leave it out here"
+        )
 
 
 BODY = Prunable("0.weight", (4, 6), False, False)

@@ -230,6 +230,8 @@ def transfer_record(fitted: Fitted, saved: Mapping[str, Any] | None) -> dict[str
     try:
         source = transfer.source
         files = source.hashes(range(fitted.run.replicates), fitted.run.rounds)
+        if before and changed(before, source, files):
+            return {"masks_from": before}  # another run is there now, and nothing is missing that needs it
         now = {"run": source.run, "same_initial": same_initial(fitted, transfer), "drawn": list(transfer.pairs.drawn)}
     except (InputError, StopIteration):
         return {"masks_from": before} if before else {}  # it is gone, and nothing is missing that needs it

@@ -18,7 +18,7 @@ from tickets.stack.vectorised import Vectorised
 
 SHAPES = {"0.weight": (4, 3), "2.weight": (2, 4)}
 COUNTS = {"0.weight": torch.tensor([5, 7]), "2.weight": torch.tensor([3, 4])}
-NETWORKS = 2
+NETWORKS, SEEDS = 2, (7, 8)
 
 
 def drawn(seed: int, *shape: int) -> Tensor:
@@ -40,7 +40,7 @@ def learned(kind: Any, learning: Learning) -> tuple[dict[str, Tensor], Tensor]:
     module = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)).double()
     for name, parameter in module.named_parameters():
         parameter.requires_grad_(name in SHAPES)
-    execution = MaskLearning(kind(module, cross_entropy), FIXED, COUNTS, learning)
+    execution = MaskLearning(kind(module, cross_entropy), FIXED, COUNTS, learning, SEEDS)
     scores = {name: tensor.clone().requires_grad_() for name, tensor in SCORES.items()}
     outputs = execution.logits(scores, BIASES, X[0])
     assert execution.gradients(scores, BIASES, X, Y, noise) == {}
@@ -133,12 +133,15 @@ def test_a_supermask_passes_the_gradient_of_the_weight_times_its_value_and_the_s
             p = chances[name][network]
             expected = slope * FIXED[name][network] * factors[name] * p * (1 - p)
             assert torch.allclose(found[name][network], expected, rtol=1e-5, atol=1e-9)
-        # It is evaluated by the mask of the highest scores, with exactly the count.
+        # It is evaluated by a sample of its masks with exactly the count.
         weights = {}
         for name, score in SCORES.items():
             count = int(COUNTS[name][network])
             chosen = torch.zeros(score[network].numel(), dtype=torch.bool)
-            chosen[score[network].flatten().argsort(descending=True)[:count]] = True
+            generator = torch.Generator().manual_seed(stream(SEEDS[network], name))
+            uniform = torch.rand(score[network].numel(), generator=generator, dtype=torch.float64)
+            noisy = score[network].flatten() + (uniform / (1 - uniform)).log()
+            chosen[noisy.argsort(descending=True)[:count]] = True
             factor = chosen.numel() / count if rescale else 1.0
             weights[name] = torch.where(chosen.view_as(score[network]), FIXED[name][network] * factor, 0.0)
         hidden = torch.tanh(X[0] @ weights["0.weight"].T + BIASES["0.bias"][network])

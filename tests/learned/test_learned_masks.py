@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from tickets.learned.masks import TOLERANCE, highest, inverse_density, probabilities, sample
+from tickets.learned.masks import TOLERANCE, highest, inverse_density, logistic, probabilities, sample
 from tickets.masks import keep_highest
 
 INF, NAN = math.inf, math.nan
@@ -79,3 +79,14 @@ def test_samples_depend_on_the_seeds_alone_and_have_the_probabilities() -> None:
 def test_the_inverse_density_is_of_each_network() -> None:
     masks = torch.tensor([[[1, 0], [0, 0]], [[1, 1], [1, 1]], [[0, 0], [0, 0]]], dtype=torch.bool)
     assert inverse_density(masks).tolist() == [[[4.0]], [[1.0]], [[4.0]]]
+
+
+def test_with_logistic_noise_the_highest_scores_are_a_sample_of_their_sigmoids() -> None:
+    scores = torch.tensor([-3.0, -1.0, 0.0, 0.5, 2.0])
+    noise = logistic(torch.empty(1, 40_000, 5), [3])[0]
+    kept = (scores + noise > 0).double().mean(0)
+    assert torch.allclose(kept, torch.sigmoid(scores).double(), atol=0.01)  # 4 standard deviations
+    one, other = logistic(torch.empty(2, 6), [1, 2])
+    assert not torch.equal(one, other)
+    assert torch.equal(logistic(torch.empty(2, 6), [5, 1])[1], one)
+    assert bool(logistic(torch.empty(1, 1000, dtype=torch.float32), [0]).isfinite().all())

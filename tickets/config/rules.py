@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any
 
 from tickets.catalogue import ARMS, table_of
-from tickets.config.chain_rules import CHAIN_RULES
+from tickets.config.chain_rules import CHAIN_RULES, broken_probes
 from tickets.config.own_train_rules import broken_own_train
 from tickets.config.pruned_rules import broken_pruned
 from tickets.config.rule import Broken, Rule, entry_at
@@ -220,6 +220,7 @@ def broken_rules(values: Mapping[str, Any]) -> Iterator[Broken]:
     ]
     # "units" is measured without being named where `store.units` asks for it.
     yield from _tables_of_probes(probes, "units" if values.get("store.units") is True else None)
+    yield from broken_probes(values.get("prune.masks_from"), probes)
 
 
 @cache

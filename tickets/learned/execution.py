@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from tickets.learned.learning import Learning
-from tickets.learned.masks import highest, inverse_density, probabilities, sample
+from tickets.learned.masks import highest, inverse_density, logistic, probabilities, sample
 from tickets.seeds import stream
 from tickets.stack.evaluation import Logits
 from tickets.stack.execution import Execution
@@ -32,7 +32,14 @@ class MaskLearning:
     takes that back.
     """
 
-    def __init__(self, execution: Execution, fixed: Tensors, counts: Mapping[str, Tensor], learning: Learning) -> None:
+    def __init__(
+        self,
+        execution: Execution,
+        fixed: Tensors,
+        counts: Mapping[str, Tensor],
+        learning: Learning,
+        seeds: Sequence[int] = (),
+    ) -> None:
         """Parameters
         ----------
         execution
@@ -43,8 +50,14 @@ class MaskLearning:
             How many weights each network keeps of each tensor, (R,) int64.
         learning
             How the masks are learned.
+        seeds
+            Of a supermask's sample that is saved: one for each network.
         """
         self._execution, self._fixed, self._counts, self._learning = execution, fixed, counts, learning
+        self._noise = {
+            name: logistic(values, [stream(seed, name) for seed in seeds])
+            for name, values in (fixed if learning.method == "supermask" else {}).items()
+        }
         self._weights = {name: torch.zeros_like(values).requires_grad_() for name, values in fixed.items()}
         self._exact: tuple[Tensors, Tensors] | None = None  # until the next step
 
@@ -90,10 +103,15 @@ class MaskLearning:
         return outputs
 
     def exact(self, scores: Tensors) -> tuple[Tensors, Tensors]:
-        """The weights and the masks that would be saved now: of each tensor exactly as many as its count."""
+        """The weights and the masks that would be saved now: of each tensor exactly as many as its count.
+
+        A supermask is trained to compute well with samples of its masks, and not with the most probable weights. Saved
+        is one such sample, whose random numbers are the same at every step.
+        """
         if self._exact is None:
             with torch.no_grad():
-                masks = {name: highest(self._learning.method, scores[name], self._counts[name]) for name in scores}
+                noisy = {name: scores[name] + noise for name, noise in self._noise.items()} or scores
+                masks = {name: highest(self._learning.method, noisy[name], self._counts[name]) for name in scores}
                 self._set(masks)
             self._exact = {name: weight.detach() for name, weight in self._weights.items()}, masks
         return self._exact

@@ -22,7 +22,7 @@ class Learning:
         Whether each tensor's weights are multiplied by n_all / n_kept, the inverse of the density of its mask ("dynamic
         weight rescaling", Zhou et al. 2019).
     samples
-        Of masks by which a supermask is evaluated at the steps between the first and the last; 0: by the mask that is
+        Of masks by which a supermask is evaluated at the steps between the first and the last; 0: by the one that is
         saved, as at both ends.
     """
 

@@ -21,7 +21,8 @@ def highest(method: Method, scores: Tensor, counts: Tensor) -> Tensor:
     Parameters
     ----------
     method
-        "edge_popup": the highest absolute values. "supermask": the highest scores, which are the most probable weights.
+        "edge_popup": the highest absolute values. "supermask": the highest scores, which must have the noise of
+        `logistic` added to them.
     scores
         (R, *shape).
     counts
@@ -119,6 +120,25 @@ def sample(chances: Sequence[Tensor], seeds: Sequence[int]) -> list[Tensor]:
         < chance
         for chance in chances
     ]
+
+
+def logistic(like: Tensor, seeds: Sequence[int]) -> Tensor:
+    """Logistic noise: numbers L with P(s + L > 0) = sigmoid(s) for every s.
+
+    So a weight with s + offset + L > 0 is kept by a Bernoulli sample of sigmoid(s + offset), and the weights with the
+    highest s + L are such a sample whose offset gives exactly the wanted number of weights.
+
+    Parameters
+    ----------
+    like
+        (R, *shape), of the type and on the device of the result.
+    seeds
+        One for each network. The numbers are drawn on the CPU, so that they are the same on every device.
+    """
+    drawn = [
+        torch.rand(like.shape[1:], generator=torch.Generator().manual_seed(seed), dtype=torch.float64) for seed in seeds
+    ]
+    return torch.logit(torch.stack(drawn), eps=2.0**-60).to(like)
 
 
 def inverse_density(masks: Tensor) -> Tensor:

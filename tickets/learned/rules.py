@@ -17,14 +17,12 @@ from tickets.config.types import Count, EdgePopupWeights, SupermaskWeights
 from tickets.learned.learning import Learning, Method
 from tickets.learned.masks import highest
 
-NOISE = 0.01  # deviation of a supermask's scores before training
-
 Draw = Callable[[Tensor, torch.Generator], Tensor]
 
 
 def supermask_mask(origin: Origin) -> dict[str, Tensor]:
-    """The highest scores before training: as many weights per tensor as the round's mask keeps, at random places."""
-    return _masks(origin, "supermask", _supermask_scores(origin))
+    """Masks with as many weights per tensor as the round's: what is learned has their counts, and not their places."""
+    return dict(origin.mask)
 
 
 def supermask_values(
@@ -37,8 +35,7 @@ def supermask_values(
 ) -> Start:
     """theta0, or sign(theta0) times the standard deviation of that tensor's theta0 (Zhou et al. 2019, section 5).
 
-    Biases and normalisation parameters are theta0's. Zhou et al. start all scores at 0; here they start within a
-    deviation of `NOISE` of 0, so that the first mask of exactly the round's density is a random one.
+    Biases and normalisation parameters are theta0's. All scores are 0 before training, as in the paper.
     """
     values = dict(origin.theta0)
     if weights == "signed_constant":
@@ -70,8 +67,7 @@ def edge_popup_values(origin: Origin, mask: Tensors, *, weights: EdgePopupWeight
 
 
 def _supermask_scores(origin: Origin) -> dict[str, Tensor]:
-    """N(0, NOISE**2)."""
-    return _scores(origin, "supermask_scores", lambda like, one: torch.randn(like.shape, generator=one) * NOISE)
+    return {name: torch.zeros_like(origin.theta0[name]) for name in origin.mask}
 
 
 def _edge_popup_scores(origin: Origin) -> dict[str, Tensor]:

@@ -64,7 +64,8 @@ class LearnedMasks:
             parameter.requires_grad_(name in scores)
         loss = workload.task.loss
         execution = Vectorised(module, loss) if vectorises else Looped(module, loss)
-        self._learning = MaskLearning(execution, fixed, counts, learning)
+        saved = [stream(noise, "supermask_saved") for noise in self._noise]
+        self._learning = MaskLearning(execution, fixed, counts, learning, saved)
         unlearned = {name: tensor for name, tensor in start.parameters.items() if name not in scores}
         inner = Stack(scores, {**unlearned, **start.buffers}, {}, {}, start.step)
         self._stepwise = Stepwise(self._learning, inner, seeds, examples, workload.recipe, device)

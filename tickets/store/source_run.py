@@ -77,9 +77,17 @@ class SourceRun:
             yield f"{counted(rounds, 'round')} after round 0 are wanted, and {trained}: {fix}"
 
     def cohort_of(self, replicate: int) -> Path:
-        """The folder of the cohort that has a replicate."""
-        found = next(cohort for cohort in self.cohorts if replicate in cohort.replicates)
-        return cohort_folder(self.folder, found.index)
+        """The folder of the cohort that has a replicate.
+
+        Raises
+        ------
+        InputError
+            If none has it.
+        """
+        found = next((cohort.index for cohort in self.cohorts if replicate in cohort.replicates), None)
+        if found is None:
+            raise InputError(f'prune.masks_from = "{self.path}": run {self.run}: has no replicate {replicate}')
+        return cohort_folder(self.folder, found)
 
     def masks(self, replicate: int, round: int) -> dict[str, Mask] | None:
         """The ticket's masks in a round, or those that follow its last round; None past that.
