@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, NullFormatter
 from scipy import special
 
 from tickets.plurals import counted
@@ -180,6 +181,10 @@ def _scale(axes: Axes, rows: pd.DataFrame, quantity: Quantity) -> None:
     if _floor(rows, quantity) is not None:
         axes.set_yscale("log")
         axes.set_ylim(low / 2, high * 2)
+        # The default writes formulas, which are shown as they are written here (text.parse_math).
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.yaxis.set_minor_formatter(NullFormatter())
     elif quantity.share:
         top = min(1.0, 1.15 * high or 1.0)
         axes.set_ylim(-0.02 * top, 1.02 * top)
