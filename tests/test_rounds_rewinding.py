@@ -142,3 +142,17 @@ def test_nothing_that_a_round_gives_is_changed_by_the_next() -> None:
     ours = {value.untyped_storage().data_ptr() for value in [*chain.theta0.values(), *chain.rewound.values()]}
     theirs = {value.untyped_storage().data_ptr() for network in first.networks for value in network.trained.values()}
     assert not ours & theirs
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_a_dense_network_in_another_order_parts_from_the_ticket_at_the_rewind_step(dropout: float) -> None:
+    setting = setting_of(model={"name": "mlp", "widths": [8, 6], "dropout": dropout}, rewind={"step": 8})
+    result = play(setting, [first_chain(setting, 0)], 0, "ticket", ("reorder", 0), ("reorder", 1))
+    curves = result.curves.set_index(["step", "arm", "draw"])["train_loss"]
+    for step in (0, 4, 8):  # evaluated before the step
+        assert curves[step, "reorder", 0] == curves[step, "reorder", 1] == curves[step, "ticket", 0]
+    assert len({curves[12, "ticket", 0], curves[12, "reorder", 0], curves[12, "reorder", 1]}) == 3
+    (chain,) = result.chains
+    later = play(setting, [chain], 1, "ticket", "reorder").curves.set_index(["step", "arm"])["train_loss"]
+    assert later[8, "ticket"] == later[8, "reorder"]
+    assert later[12, "ticket"] != later[12, "reorder"]

@@ -14,7 +14,7 @@ from tickets.arm_rules import apply_rules, rules_of
 from tickets.arms import Origin, Start
 from tickets.catalogue import Pruned, kind_of_stack
 from tickets.chains import Chain
-from tickets.config import ArmConfig, TrainConfig, recipe_of
+from tickets.config import ArmConfig, Run, TrainConfig, recipe_of
 from tickets.density import density
 from tickets.learned.learning import Learning
 from tickets.learned.shard import begin_learned, mean_of_samples, start_stack
@@ -229,14 +229,7 @@ def train_group(
     ready = group.narrower or ready
     run, stack, plan = ready.run, group.stack(ready.parameters), ready.plan.for_pruned(group.pruned)
     has_ticket = any(entry.label.arm == "ticket" for entry in group.entries)
-    seeds = [
-        NetworkSeeds(
-            order=_order(run.seed, entry),
-            # By the arm's name, as all streams: an arm that is there twice, under two labels, draws the same.
-            noise=stream(run.seed, entry.label.replicate, "noise", number, entry.arm, entry.label.draw),
-        )
-        for entry in group.entries
-    ]
+    seeds = [_seeds(run, entry, number) for entry in group.entries]
     at_once = min(len(stack), plan.networks_at_once)
     strategy, lanes, begun = plan.strategy_for(stack, ready.pixels), plan.lanes, begin
     if group.learning is not None:
@@ -266,8 +259,20 @@ def train_group(
     )
 
 
-def _order(seed: int, entry: Entry) -> int:
-    """The seed of a network's data order: the replicate's, or that of an arm and draw with an order of their own."""
-    if entry.own_order:
-        return stream(seed, entry.label.replicate, "reorder", entry.label.draw)
-    return stream(seed, entry.label.replicate, "order")
+def _seeds(run: Run, entry: Entry, number: int) -> NetworkSeeds:
+    """The seeds of a network of round `number`.
+
+    In round 0 an arm with a data order of its own has the ticket's seeds up to the rewind step: the two dense networks
+    part there, as the arm and the ticket of every later round do (Frankle et al. 2020).
+    """
+    replicate, draw = entry.label.replicate, entry.label.draw
+    # By the arm's name, as all streams: an arm that is there twice, under two labels, draws the same.
+    noise = stream(run.seed, replicate, "noise", number, entry.arm, draw)
+    order = stream(run.seed, replicate, "order")
+    if not entry.own_order:
+        return NetworkSeeds(order, noise)
+    own = stream(run.seed, replicate, "reorder", draw)
+    if number > 0 or not run.rewind.restores:
+        return NetworkSeeds(own, noise)
+    ticket = NetworkSeeds(order, stream(run.seed, replicate, "noise", number, "ticket", 0))
+    return NetworkSeeds(own, noise, before=ticket, step=run.rewind.step)

@@ -33,7 +33,7 @@ def connectivity(networks: Networks, points: PointsOfALine = 30, recompute: bool
 
     | between | pairs |
     | --- | --- |
-    | order | each draw of the arm `reorder` and the ticket of the same round: the same start, other data orders. In later rounds they part at the rewind step, in round 0 (dense networks) at step 0 |
+    | order | each draw of the arm `reorder` and the ticket of the same round: the same start, other data orders. They part at the rewind step, in round 0 (dense networks) too |
     | rounds | the ticket and that of the round before |
     | dense | every network of a later round and the dense ticket of round 0 |
 

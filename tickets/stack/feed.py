@@ -16,10 +16,28 @@ from tickets.stack.order import Batches
 
 @dataclass(frozen=True)
 class NetworkSeeds:
-    """The seeds of one network's training. Networks with the same `order` see the same batches."""
+    """The seeds of one network's training. Networks with the same `order` see the same batches.
+
+    Parameters
+    ----------
+    order
+        Of the data order.
+    noise
+        Of its own random numbers.
+    before
+        The seeds that it has instead before step `step`; None if it has the same at every step.
+    step
+        The step from which on it has its own.
+    """
 
     order: int
     noise: int
+    before: NetworkSeeds | None = None
+    step: int = 0
+
+    def at(self, step: int) -> NetworkSeeds:
+        """The seeds at a step."""
+        return self.before if self.before is not None and step < self.step else self
 
 
 class Feed:
@@ -28,7 +46,7 @@ class Feed:
     Attributes
     ----------
     orders
-        The distinct data orders.
+        One network's seeds for each distinct data order.
     which
         (R,) int64, the index of each network's data order.
     """
@@ -36,14 +54,20 @@ class Feed:
     def __init__(
         self, seeds: Sequence[NetworkSeeds], examples: Examples, recipe: TrainConfig, device: torch.device
     ) -> None:
-        self.orders = tuple(dict.fromkeys(seed.order for seed in seeds))
-        self.which = torch.tensor([self.orders.index(seed.order) for seed in seeds], device=device)
+        distinct: dict[tuple[int, ...], NetworkSeeds] = {}
+        for seed in seeds:
+            distinct.setdefault(_order_of(seed), seed)
+        places = {order: place for place, order in enumerate(distinct)}
+        self.orders = tuple(distinct.values())
+        self.which = torch.tensor([places[_order_of(seed)] for seed in seeds], device=device)
         self._seeds, self._examples = seeds, examples
-        self._batches = Batches(self.orders, len(examples.train_labels), recipe.batch_size, device)
+        own = tuple(one.order for one in self.orders)
+        self._batches = Batches(own, len(examples.train_labels), recipe.batch_size, device)
+        self._part = max(one.step for one in self.orders)  # the last step at which an order may change
 
     def places(self, step: int) -> Tensor:
         """The indices of one step's examples, (orders, batch)."""
-        return self._batches.at(step)
+        return self._batches.at(step, self._orders_at(step))
 
     def gather(self, places: Tensor) -> tuple[Tensor, Tensor]:
         """Every network's batch without augmentation: x (R, batch, *input_shape), y (R, batch)."""
@@ -63,7 +87,7 @@ class Feed:
 
         Examples are (n, *input_shape); indices into them and labels are (steps, batch).
         """
-        places = torch.stack([self._batches.at(step) for step in steps], 1)  # (orders, steps, batch)
+        places = torch.stack([self.places(step) for step in steps], 1)  # (orders, steps, batch)
         for order, at in enumerate(places):
             labels = self._examples.train_labels[at]
             if self._examples.augment is None:
@@ -79,9 +103,17 @@ class Feed:
         """One step's batch of one data order."""
         assert self._examples.augment is not None
         x, y = self._gathered(places)
-        generator = torch.Generator().manual_seed(stream(self.orders[order], "augment", step))
+        generator = torch.Generator().manual_seed(stream(self.orders[order].at(step).order, "augment", step))
         return self._examples.augment(x, generator), y
 
     def noise(self, step: int, network: int) -> int:
         """The seed of one network's own random numbers at this step."""
-        return stream(self._seeds[network].noise, step)
+        return stream(self._seeds[network].at(step).noise, step)
+
+    def _orders_at(self, step: int) -> tuple[int, ...] | None:
+        return tuple(one.at(step).order for one in self.orders) if step < self._part else None
+
+
+def _order_of(seeds: NetworkSeeds) -> tuple[int, ...]:
+    """Equal for networks with the same batches at every step."""
+    return (seeds.order,) if seeds.before is None else (seeds.order, seeds.before.order, seeds.step)

@@ -36,13 +36,14 @@ class Batches:
 
     def __init__(self, seeds: tuple[int, ...], examples: int, batch_size: int, device: torch.device) -> None:
         self._seeds, self._examples, self._batch_size, self._device = seeds, examples, batch_size, device
-        self._epoch = -1
+        self._kept: tuple[int, tuple[int, ...]] = (-1, ())
         self._orders = torch.empty(0)
 
-    def at(self, step: int) -> Tensor:
-        """The indices of a step's examples, (S, batch_size)."""
+    def at(self, step: int, seeds: tuple[int, ...] | None = None) -> Tensor:
+        """The indices of a step's examples, (S, batch_size). seeds: of the orders, if they are others at this step."""
         epoch, position = divmod(step, steps_per_epoch(self._examples, self._batch_size))
-        if epoch != self._epoch:
-            orders = [epoch_order(seed, epoch, self._examples) for seed in self._seeds]
-            self._orders, self._epoch = torch.stack(orders).to(self._device), epoch
+        now = epoch, seeds or self._seeds
+        if now != self._kept:
+            orders = [epoch_order(seed, epoch, self._examples) for seed in now[1]]
+            self._orders, self._kept = torch.stack(orders).to(self._device), now
         return self._orders[:, position * self._batch_size : (position + 1) * self._batch_size]
