@@ -12,6 +12,7 @@ import pytest
 
 import tickets
 from tickets.errors import InputError
+from tickets.store.configs import config_table
 
 QUICK = {"replicates": 1, "rounds": 1, "train": {"steps": 3}, "arms": ["ticket", {"name": "reinit", "draws": 2}]}
 
@@ -126,3 +127,11 @@ def test_every_key_of_the_file_has_its_column(campaigns):
     for key, value in written.items():
         names = [f"{key}.{inner}" for inner in value] if isinstance(value, dict) else [key]
         assert set(names) <= columns
+
+
+def test_a_name_with_options_in_one_run_and_without_in_another_has_one_column():
+    plain, table = {"prune": {"score": "magnitude"}}, {"prune": {"score": {"name": "snip", "examples": 5}}}
+    configs = config_table({"a": plain, "b": table})
+    assert list(configs["prune.score"]) == list(configs["prune.score.name"]) == ["magnitude", "snip"]
+    assert list(configs["prune.score.examples"].dropna()) == [5]
+    assert list(config_table({"a": plain}).columns) == ["run", "prune.score"]

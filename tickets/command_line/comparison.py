@@ -176,7 +176,7 @@ def _criteria_table(rows: pd.DataFrame, rule: Rule) -> Table:
         shown.add_column(heading, justify="left" if heading in ("criterion", "holds") else "right")
     for name, of_criterion in rows.groupby("criterion", sort=False):
         unit = _Unit("ratio", 1.0, ".2f") if name == NO_SLOWER else _unit(_EARLY, rule)
-        for row in of_criterion.to_dict("records"):
+        for row in of_criterion.sort_values("round", kind="stable").to_dict("records"):
             ends = [unit.text(float(row[key]), name != NO_SLOWER) for key in ("estimate", "band_low", "band_high")]
             interval = f"[{ends[1]}, {ends[2]}]" if ends[1] else ""
             shown.add_row(str(name), f"{row['density']:.4f}", str(row["n"]), ends[0], interval, row["holds"])

@@ -20,13 +20,19 @@ def config_table(configs: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
     -------
     DataFrame
         Lists are converted to tuples, so that rows can be grouped by them. A key that a run does not have, such as an
-        option of another run's model, is NaN or None in its row.
+        option of another run's model, is NaN or None in its row. Where one run names a function with options and
+        another without, as `prune.score`, both have its name in the columns "prune.score" and "prune.score.name".
     """
     rows = [
         {"run": run, **{key: _hashable(value) for key, value in flat_config(config).items()}}
         for run, config in configs.items()
     ]
     columns = list(dict.fromkeys(column for row in rows for column in row))
+    # A table with options in one run and a plain name in another ("prune.score"): each run has the name in both columns.
+    for column in [column for column in columns if f"{column}.name" in columns]:
+        for row in rows:
+            name = row.get(f"{column}.name", row.get(column))
+            row[column], row[f"{column}.name"] = name, name
     return pd.DataFrame(rows, columns=columns)
 
 
