@@ -28,7 +28,7 @@ def config_table(configs: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
         for run, config in configs.items()
     ]
     columns = list(dict.fromkeys(column for row in rows for column in row))
-    # A table with options in one run and a plain name in another ("prune.score"): each run has the name in both columns.
+    # A name with options in one run and without in another ("prune.score"): each run has it in both columns.
     for column in [column for column in columns if f"{column}.name" in columns]:
         for row in rows:
             name = row.get(f"{column}.name", row.get(column))
