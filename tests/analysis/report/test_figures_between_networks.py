@@ -167,11 +167,8 @@ def test_the_lines_beside_a_figure_draw_it(probed, monkeypatch, name):
     pd.testing.assert_frame_equal(space["data"], figures[name].data)
 
 
-def test_runs_without_a_probe_and_with_a_users_table_of_its_name_have_no_figure(
-    campaign_file, tmp_path, module, monkeypatch
-):
+def test_runs_without_a_probe_and_with_a_users_table_of_its_name_have_no_figure(campaign_file, tmp_path, module):
     name = module("mine", "def overlap(networks):\n    return [{'network': 0, 'jaccard': 1.0}]\n")
-    monkeypatch.setattr("tickets.config.rules.PROBES", {})  # as before the probe was in the catalogue
     saved = tickets.run(campaign_file(tmp_path, rounds=0, probes=[f"{name}:overlap"]), out=tmp_path / "out")
     assert figures_of(saved) == ([], [])
 
