@@ -1,4 +1,4 @@
-"""Campaigns whose tickets keep their trained values: what is saved, verified and grown, and what is said of steps."""
+"""Campaigns whose tickets keep their trained values: saving, verification, growth and notes on steps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Masks that are taken from another saved run: which they are, what is said of them, and what is refused."""
+"""Masks that are taken from another saved run: the masks, the notes and the errors."""
 
 from __future__ import annotations
 

@@ -168,7 +168,7 @@ class _Trial:
         )
 
     def _started_from(self) -> Tensors:
-        """Values that stand for those that the ticket of round 1 starts from."""
+        """Made-up values in the place of those that the ticket of round 1 starts from."""
         if self.run.rewind.keeps_trained:
             return self._trained_values()
         return moved(self.values[0], torch.Generator().manual_seed(0)) if self.run.rewind.restores else self.values[0]
@@ -193,7 +193,7 @@ class _Trial:
         return self._trained_values()
 
     def _trained_values(self) -> dict[str, Tensor]:
-        """Values that stand for the trained ones of the round before."""
+        """Made-up values in the place of the trained ones of the round before."""
         values = moved(self.values[0], torch.Generator().manual_seed(1))
         return {
             name: value.masked_fill(~self.masks[name], 0.0) if name in self.masks else value

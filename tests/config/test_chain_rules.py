@@ -1,6 +1,6 @@
 """The rules of what is rewound and how much is pruned: what cannot be combined, and what a configuration keeps."""
 
-# ruff: noqa: E501 - each mistake on a line, beside what is said of it
+# ruff: noqa: E501 - each mistake on a line, beside its message
 from __future__ import annotations
 
 import tomllib

@@ -1,4 +1,4 @@
-"""A rule that relates one key of a campaign file to another, and what is said where it is broken."""
+"""A rule that relates one key of a campaign file to another, and its error."""
 
 from __future__ import annotations
 

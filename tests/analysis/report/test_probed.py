@@ -1,4 +1,4 @@
-"""The figures of probes: their numbers by hand, their axes, and what is said where a probe was not measured."""
+"""The figures of probes: their numbers by hand, their axes, and the text in place of a figure."""
 
 from __future__ import annotations
 
