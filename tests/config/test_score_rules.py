@@ -12,6 +12,7 @@ from tickets import catalogue
 from tickets.catalogue.scores import OF_TRAINING, RANDOM
 from tickets.config import parse_campaign, parse_run, run_id, to_toml
 from tickets.config.reading import read_campaign
+from tickets.errors import InputError
 
 SCORES = f"allowed: {', '.join(sorted(catalogue.SCORES))}, or module:function"
 SNIP = {"name": "snip", "at": "theta0"}
@@ -95,3 +96,13 @@ def test_options_of_scores_are_part_of_the_run_id_and_arms_are_not() -> None:
 
     assert named("snip") == named(SNIP) != named({"name": "snip", "per_class": 5})
     assert named("snip") == named("snip", **arm(score="grasp"))
+
+
+def test_a_score_in_the_place_of_an_arm_is_told_how_to_be_one() -> None:
+    with pytest.raises(InputError) as raised:
+        parse_run({"name": "x", "data": "digits", "model": "mlp", "arms": ["ticket", "snip"]})
+    (line,) = raised.value.problems
+    assert "unknown arm" in line
+    assert 'write { name = "pruned_at_init", label = "snip", score = "snip" }' in line
+    table = {"name": "pruned_at_init", "label": "snip", "score": "snip"}
+    assert parse_run({"name": "x", "data": "digits", "model": "mlp", "arms": ["ticket", table]})

@@ -127,7 +127,15 @@ class ArmConfig(Named):
     """
 
     entries = ARMS
-    names = OneOf("arm", tuple(ARMS), also=OWN_RULES)
+    names = OneOf(
+        "arm",
+        tuple(ARMS),
+        also=OWN_RULES,
+        meant={
+            score: f'; it is a score: write {{ name = "pruned_at_init", label = "{score}", score = "{score}" }}'
+            for score in SCORES
+        },
+    )
     own_types: ClassVar[Mapping[str, Any]] = {
         "name": Label,
         "role": Annotated[str, one_of("role", get_args(OwnRole))],

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import NoneType
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
@@ -57,12 +57,15 @@ class OneOf:
         Whether "module:function" is allowed too.
     also
         What else is allowed, in words.
+    meant
+        {another name: what to write instead}, for names of other things that may be taken for these.
     """
 
     noun: str
     names: tuple[str, ...]
     functions: bool = False
     also: str = ""
+    meant: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def described(self) -> str:
@@ -81,7 +84,8 @@ class OneOf:
         if self.functions and ":" in value:
             sentence = f"not of the form module:function ({allowed})"
         else:
-            sentence = f"unknown {self.noun}{nearest(value, self.names)} ({allowed})"
+            hint = self.meant.get(value) or nearest(value, self.names)
+            sentence = f"unknown {self.noun}{hint} ({allowed})"
         raise PydanticCustomError(UNKNOWN, "{sentence}", {"sentence": sentence})
 
 
