@@ -147,9 +147,7 @@ def _copied(origin: Origin) -> Origin:
         mask=_cloned(origin.mask),
         theta0=_cloned(origin.theta0),
         rewound=_cloned(origin.rewound),
-        optimizer=None
-        if origin.optimizer is None
-        else {key: _cloned(state) for key, state in origin.optimizer.items()},
+        optimizer=_cloned_states(origin.optimizer),
         fresh=lambda seed: _cloned(origin.fresh(seed)),
         read_trained=lambda: _cloned(origin.read_trained()),
     )

@@ -110,7 +110,7 @@ def planted(
         The init of all other weights.
     exact
         Whether the outputs of the planted network are its own, and not `scale` times them. All layers are then
-        multiplied by one more factor, and the planted weights of a sparse network may be told by their magnitude.
+        multiplied by one more factor, and the planted weights of a sparse network may be recognised by their magnitude.
 
     Raises
     ------

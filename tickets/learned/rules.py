@@ -14,7 +14,7 @@ from torch import Tensor
 
 from tickets.arms import Origin, Start, Tensors
 from tickets.config.types import Count, EdgePopupWeights, SupermaskWeights
-from tickets.learned.learning import Learning, Method
+from tickets.learned.learning import Learning
 from tickets.learned.masks import highest
 
 Draw = Callable[[Tensor, torch.Generator], Tensor]
@@ -40,13 +40,14 @@ def supermask_values(
     values = dict(origin.theta0)
     if weights == "signed_constant":
         values |= {name: values[name].sign() * values[name].std(correction=0) for name in mask}
-    learning = Learning("supermask", rescale, samples)
-    return Start(values, recipe=origin.train, learning=learning, scores=_supermask_scores(origin))
+    scores = {name: torch.zeros_like(values[name]) for name in mask}
+    return Start(values, recipe=origin.train, learning=Learning("supermask", rescale, samples), scores=scores)
 
 
 def edge_popup_mask(origin: Origin) -> dict[str, Tensor]:
     """The highest absolute scores before training, as many per tensor as the round's mask keeps, at random places."""
-    return _masks(origin, "edge_popup", _edge_popup_scores(origin))
+    scores = _edge_popup_scores(origin)
+    return {name: highest("edge_popup", scores[name][None], mask.sum()[None])[0] for name, mask in origin.mask.items()}
 
 
 def edge_popup_values(origin: Origin, mask: Tensors, *, weights: EdgePopupWeights = "signed_constant") -> Start:
@@ -66,10 +67,6 @@ def edge_popup_values(origin: Origin, mask: Tensors, *, weights: EdgePopupWeight
     return Start(values, recipe=origin.train, learning=Learning("edge_popup"), scores=_edge_popup_scores(origin))
 
 
-def _supermask_scores(origin: Origin) -> dict[str, Tensor]:
-    return {name: torch.zeros_like(origin.theta0[name]) for name in origin.mask}
-
-
 def _edge_popup_scores(origin: Origin) -> dict[str, Tensor]:
     """Kaiming uniform with a = sqrt(5), as in the authors' program: U(-b, b), b = 1 / sqrt(fan_in)."""
 
@@ -83,10 +80,6 @@ def _scores(origin: Origin, purpose: str, draw: Draw) -> dict[str, Tensor]:
     """A score of each prunable weight, of the weight's type; the same at each call."""
     generator = torch.Generator().manual_seed(origin.stream(purpose))
     return {name: draw(mask, generator).to(origin.theta0[name]) for name, mask in origin.mask.items()}
-
-
-def _masks(origin: Origin, method: Method, scores: Tensors) -> dict[str, Tensor]:
-    return {name: highest(method, scores[name][None], mask.sum()[None])[0] for name, mask in origin.mask.items()}
 
 
 def _fan_in(weight: Tensor) -> int:
