@@ -28,6 +28,13 @@ class InputError(ValueError):
         return type(self), (self.problems,)
 
 
+class DiskError(InputError):
+    """The system refused a read or a write: a full disk, a missing permission, an error of the disk.
+
+    The input is not wrong: the command line exits with status 1, and the same command goes on once the cause is gone.
+    """
+
+
 class UserCodeError(InputError):
     """A function of the user's failed. The exception that it raised is the cause (`__cause__`) of this one."""
 

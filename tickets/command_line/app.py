@@ -16,7 +16,7 @@ import typer
 
 from tickets.catalogue import KINDS
 from tickets.command_line.streams import close_streams, open_streams
-from tickets.errors import InputError, nearest
+from tickets.errors import DiskError, InputError, nearest
 from tickets.plurals import counted
 from tickets.version import __version__
 
@@ -280,7 +280,7 @@ def main() -> None:
     except InputError as error:
         for problem in error.problems:
             print(f"error: {problem}", file=sys.stderr)
-        status = 2
+        status = 1 if isinstance(error, DiskError) else 2
     except SystemExit as ended:
         status = ended.code
     failure = close_streams(streams)

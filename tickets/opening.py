@@ -1,0 +1,101 @@
+"""Open files that somebody else may have written: only regular files, and no more bytes than a limit.
+
+A FIFO in the place of a file would make a reader wait for ever, and a link can point to anything, such as /dev/zero.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from tickets.errors import DiskError, InputError
+
+LARGEST = 2**40  # bytes; the limit for files without one of their own
+
+_KINDS = {
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFDIR: "a folder",
+    stat.S_IFLNK: "a link",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+@contextmanager
+def open_regular(path: Path, *, follow: bool = False, at_most: int = LARGEST) -> Iterator[BinaryIO]:
+    """Open a regular file for reading.
+
+    Parameters
+    ----------
+    path
+        The file.
+    follow
+        Whether a link is followed: True for paths that the user gave, False within saved folders.
+    at_most
+        The most bytes that the file may have.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    InputError
+        If it is not a regular file, or larger than `at_most`.
+    DiskError
+        If it cannot be opened.
+    """
+    # O_NONBLOCK: opening a FIFO does not wait for a writer. It has no effect on regular files.
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW)
+    try:
+        descriptor = os.open(path, flags)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise _refused(path, error, follow) from error
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise InputError(f"{path}: is {kind_of(found.st_mode)}, not a regular file")
+        if found.st_size > at_most:
+            raise InputError(f"{path}: has {found.st_size:,} bytes; such a file has at most {at_most:,}")
+        file = os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+    with file:
+        yield file
+
+
+def read_regular(path: Path, *, follow: bool = False, at_most: int = LARGEST) -> bytes:
+    """The content of a regular file; for the parameters and errors see `open_regular`."""
+    with open_regular(path, follow=follow, at_most=at_most) as file:
+        try:
+            data = file.read(at_most + 1)
+        except OSError as error:
+            raise DiskError(f"{path}: cannot be read ({error.strerror}); {_AGAIN}") from error
+    if len(data) > at_most:  # it has grown since it was opened
+        raise InputError(f"{path}: has more than {at_most:,} bytes")
+    return data
+
+
+def kind_of(mode: int) -> str:
+    """What a file is that is not a regular one, from its `st_mode`: "a FIFO", "a folder", ..."""
+    return _KINDS.get(stat.S_IFMT(mode), "a special file")
+
+
+_AGAIN = "if this goes on, check the disk, its mount and the file's permissions"
+
+
+def _refused(path: Path, error: OSError, follow: bool) -> InputError:
+    """The error for a file that could not be opened."""
+    try:
+        mode = os.stat(path, follow_symlinks=follow).st_mode
+    except OSError:
+        mode = stat.S_IFREG
+    if not stat.S_ISREG(mode):
+        return InputError(f"{path}: is {kind_of(mode)}, not a regular file")
+    return DiskError(f"{path}: cannot be read ({error.strerror}); {_AGAIN}")
