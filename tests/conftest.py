@@ -133,6 +133,7 @@ def contents() -> Callable[[Path], dict[str, Any]]:
         if path.name == "manifest.json":
             manifest = json.loads(path.read_bytes())
             manifest["files"].pop("rounds.parquet", None)  # its hash covers the seconds
+            manifest.pop("sha256", None)  # which covers that hash
             manifest.get("execution", {}).pop("free_memory_bytes", None)
             return manifest
         return path.read_bytes()

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 
 from tickets.store import verify
 from tickets.store.arrays import decode, decode_shapes, encode
+from tickets.store.sealed import sealed_json
 from tickets.store.tables import encode_table
 
 
@@ -24,7 +25,8 @@ def rehash(folder, **changes):
     for name in manifest["files"]:
         data = (folder / name).read_bytes()
         manifest["files"][name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    manifest.pop("sha256", None)
+    (folder / "manifest.json").write_bytes(sealed_json(manifest))
 
 
 def change_arrays(folder, name, change):

@@ -12,8 +12,10 @@ from tickets.continuing import read_if_saved
 from tickets.fitting import Fitted
 from tickets.listener import Listener, Note
 from tickets.network import Continued
+from tickets.opening import read_regular
 from tickets.planning import Plan
 from tickets.store import Layout, append_event, register, replace_file, rounds_committed, write_run
+from tickets.store.sealed import sealed_toml
 from tickets.transfer import transfer_record
 
 
@@ -27,8 +29,12 @@ def record_campaign(folder: Path, campaign: Campaign) -> None:
     campaign
         The campaign as resolved.
     """
-    path, content = folder / Layout.CAMPAIGN, to_toml(campaign).encode()
-    if not path.is_file() or path.read_bytes() != content:
+    path, content = folder / Layout.CAMPAIGN, sealed_toml(to_toml(campaign))
+    try:
+        same = read_regular(path) == content
+    except FileNotFoundError:
+        same = False
+    if not same:
         replace_file(path, content)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 
@@ -11,9 +12,13 @@ import numpy.typing as npt
 import safetensors.numpy
 from safetensors import SafetensorError
 
+from tickets.store.sealed import parse_json, shortened
+
 Array = npt.NDArray[np.generic]
 Mask = npt.NDArray[np.bool_]
 Shapes = Mapping[str, tuple[int, ...]]
+
+LARGEST_HEADER = 100_000_000  # bytes, as the safetensors library allows
 
 _DRAW = re.compile(r"(.+)\.draw(\d+)")
 
@@ -56,7 +61,7 @@ def unpack(packed: Array, shape: tuple[int, ...]) -> Mask:
     ValueError
         If the number of bytes does not fit the shape, or an unused bit is set.
     """
-    count = int(np.prod(shape, dtype=np.int64))
+    count = math.prod(shape)
     if packed.dtype != np.uint8 or packed.shape != (-(-count // 8),):
         raise ValueError(f"a mask of shape {shape} is {-(-count // 8)} bytes, not {packed.dtype} of {packed.shape}")
     bits = np.unpackbits(packed.astype(np.uint8, copy=False), bitorder="little")
@@ -137,12 +142,12 @@ def decode(data: bytes) -> dict[str, Array]:
     Raises
     ------
     ValueError
-        If the data does not have this format.
+        If the data does not have this format, or has numbers that NumPy does not know.
     """
     try:
         return dict(safetensors.numpy.load(data))
-    except SafetensorError as error:
-        raise ValueError(f"not a safetensors file ({error})") from error
+    except (SafetensorError, AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
+        raise ValueError(f"not a safetensors file of numbers that NumPy knows ({error})") from error
 
 
 def decode_shapes(data: bytes) -> dict[str, tuple[int, ...]]:
@@ -151,15 +156,23 @@ def decode_shapes(data: bytes) -> dict[str, tuple[int, ...]]:
     Raises
     ------
     ValueError
-        If the data does not have this format.
+        If the data does not have this format, or a shape is not made of whole numbers from 0.
     """
     # The format: the header's length in 8 bytes, little-endian, then the header, which is JSON.
     try:
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        shapes = json.loads(header.get("__metadata__", {}).get("shapes", "{}"))
-        return {name: tuple(int(size) for size in shape) for name, shape in shapes.items()}
+        header = parse_json(data[8 : 8 + min(int.from_bytes(data[:8], "little"), LARGEST_HEADER)])
+        shapes = parse_json(header.get("__metadata__", {}).get("shapes", "{}").encode())
+        return {name: _shape(shape) for name, shape in shapes.items()}
     except (ValueError, AttributeError, TypeError) as error:
         raise ValueError(f"not a safetensors file with `shapes` ({error})") from error
+
+
+def _shape(sizes: object) -> tuple[int, ...]:
+    if not isinstance(sizes, list) or not all(type(size) is int and 0 <= size < 2**62 for size in sizes):
+        raise ValueError(f"a shape is a list of whole numbers, not {shortened(sizes)}")
+    if len(sizes) > 64 or math.prod(max(size, 1) for size in sizes) >= 2**62:
+        raise ValueError(f"the shape {shortened(sizes)} is that of no tensor")
+    return tuple(sizes)
 
 
 def by_replicate(arrays: Mapping[str, Array]) -> dict[int, dict[str, Array]]:
@@ -167,5 +180,12 @@ def by_replicate(arrays: Mapping[str, Array]) -> dict[int, dict[str, Array]]:
     grouped: dict[int, dict[str, Array]] = {}
     for key, array in sorted(arrays.items()):
         replicate, _, rest = key.partition("/")
-        grouped.setdefault(int(replicate), {})[rest] = array
+        grouped.setdefault(replicate_of(replicate), {})[rest] = array
     return grouped
+
+
+def replicate_of(key: str) -> int:
+    """The replicate that a part of a key names. Raises ValueError for anything but a plain number."""
+    if not (key.isascii() and key.isdigit()) or (key[0] == "0" and key != "0") or len(key) > 16:
+        raise ValueError(f"{shortened(key)} is not the number of a replicate")
+    return int(key)

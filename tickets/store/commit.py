@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -20,6 +19,7 @@ from typing import Any
 
 from tickets.errors import InputError
 from tickets.store.layout import SCHEMA_VERSION, Layout, cohort_folders
+from tickets.store.sealed import sealed_json
 
 Content = bytes | Callable[[], bytes]
 """The bytes of a file, or a function that returns them, so that only one large file is in memory at a time."""
@@ -38,7 +38,8 @@ _REASONS = {
 def commit(target: Path, files: Mapping[str, Content], manifest: Mapping[str, Any]) -> None:
     """Write a folder with a manifest of its files, completely or not at all.
 
-    Missing parents are created. The manifest is `{"schema": 1, **manifest, "files": {name: {"bytes", "sha256"}}}`.
+    Missing parents are created. The manifest is `{"sha256": ..., "schema": 1, **manifest, "files": {name: {"bytes",
+    "sha256"}}}`, whose first key is the SHA-256 of the rest (see `tickets.store.sealed`).
     After any error the temporary folder is removed.
 
     Parameters
@@ -69,7 +70,7 @@ def commit(target: Path, files: Mapping[str, Content], manifest: Mapping[str, An
             wanted += len(data)
             written[name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
             _write_new(temporary / name, data)
-        data = json_bytes({"schema": SCHEMA_VERSION, **manifest, "files": written})
+        data = sealed_json({"schema": SCHEMA_VERSION, **manifest, "files": written})
         _write_new(temporary / Layout.MANIFEST, data)
         _sync_folder(temporary)
         # A rename would silently replace an empty folder, so check again.
@@ -139,11 +140,6 @@ def sweep_temporary(folder: Path) -> list[Path]:
         else:
             entry.unlink()
     return sorted(left_over)
-
-
-def json_bytes(value: object) -> bytes:
-    """Encode JSON as in all files of the store: UTF-8, indented, keys in the given order, no NaN, a final newline."""
-    return (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
 def explained(error: BaseException, path: Path, wanted: int = 0) -> InputError | None:

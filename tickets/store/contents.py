@@ -12,12 +12,13 @@ import pandas as pd
 
 from tickets.catalogue import ARMS, Pruned
 from tickets.density import density
-from tickets.store.arrays import Array, Mask, Shapes, decode, decode_shapes, parse_arm_key, unpack
+from tickets.opening import read_regular
+from tickets.store.arrays import Array, Mask, Shapes, decode, decode_shapes, parse_arm_key, replicate_of, unpack
 from tickets.store.layout import Layout
 from tickets.store.own_models import own_model
 from tickets.store.reading import Manifest, keeps_own_mask, manifest_arm
 from tickets.store.records import same_counts
-from tickets.store.tables import SCHEMAS, decode_probe_table, decode_table
+from tickets.store.tables import SCHEMAS, decode_probe_table, decode_table, row_limit
 
 Network = tuple[int, str, int]  # replicate, arm, draw
 Masks = Mapping[int, Mapping[str, Mask]]  # by replicate and parameter
@@ -65,7 +66,7 @@ class Round:
 
     def read(self, name: str) -> bytes:
         """The bytes of one of the files."""
-        return (self.folder / name).read_bytes()
+        return read_regular(self.folder / name, at_most=self.manifest["files"][name]["bytes"])
 
 
 def networks(data: bytes) -> dict[Network, dict[str, Array]]:
@@ -73,7 +74,7 @@ def networks(data: bytes) -> dict[Network, dict[str, Array]]:
     grouped: dict[Network, dict[str, Array]] = {}
     for key, array in sorted(decode(data).items()):
         replicate, arm, parameter = key.split("/", 2)
-        grouped.setdefault((int(replicate), *parse_arm_key(arm)), {})[parameter] = array
+        grouped.setdefault((replicate_of(replicate), *parse_arm_key(arm)), {})[parameter] = array
     return grouped
 
 
@@ -232,7 +233,7 @@ def start_problems(arrays: Mapping[Network, Mapping[str, Array]], of_round: Mask
 
 def table_problems(saved: Round, name: str) -> Iterator[str]:
     """A table has duplicate rows, rows of networks that were not trained, or other labels than the manifest."""
-    frame: pd.DataFrame = decode_table(saved.read(name), SCHEMAS[name]).to_pandas()
+    frame: pd.DataFrame = decode_table(saved.read(name), SCHEMAS[name], row_limit(saved.manifest, name)).to_pandas()
     key = ["replicate", "arm", "draw", *(["step"] if "step" in frame else [])]
     if frame.duplicated(key).any():
         yield "rows repeat"
@@ -251,7 +252,8 @@ def probe_table_problems(saved: Round, table: str) -> Iterator[str]:
 
     Manifests of earlier versions do not record the number of rows.
     """
-    frame: pd.DataFrame = decode_probe_table(saved.read(table + Layout.TABLE)).to_pandas()
+    file = table + Layout.TABLE
+    frame: pd.DataFrame = decode_probe_table(saved.read(file), row_limit(saved.manifest, file)).to_pandas()
     yield from _set_problems(_networks_in(frame) - saved.trained, set())
     yield from _label_problems(saved, frame)
     rows = saved.manifest.get("probes", {}).get(table, {}).get("rows", len(frame))

@@ -14,8 +14,17 @@ import pyarrow as pa
 from tickets.catalogue import table_of
 from tickets.errors import InputError, nearest
 from tickets.store.layout import Layout, cohort_folders, probes_folders, round_folders
-from tickets.store.reading import Committed, damaged, read_checked
-from tickets.store.tables import LABELS, SCHEMAS, decode_probe_table, decode_table, join_probe_tables, probe_tables
+from tickets.store.reading import Committed, read_checked, trusting_form
+from tickets.store.tables import (
+    LABELS,
+    SCHEMAS,
+    check_labels,
+    decode_probe_table,
+    decode_table,
+    join_probe_tables,
+    probe_tables,
+    row_limit,
+)
 
 
 class Tables:
@@ -51,12 +60,13 @@ class Tables:
         """The table `curves` or `rounds`, by file name."""
         schema = SCHEMAS[file]
 
-        def read(folder: Path) -> pa.Table:
-            data = read_checked(folder, file, self._committed.manifest(folder))
-            try:
-                return decode_table(data, schema)
-            except ValueError as error:
-                raise damaged(folder / file, str(error)) from error
+        def read(folder: Path, run: str) -> pa.Table:
+            manifest = self._committed.manifest(folder)
+            data = read_checked(folder, file, manifest)
+            with trusting_form(folder / file):
+                table = decode_table(data, schema, row_limit(manifest, file))
+                check_labels(table, manifest, run)
+                return table
 
         return _sorted(
             pa.concat_tables([schema.empty_table(), *self._read(read, self._places)]).to_pandas(), self._arms
@@ -88,16 +98,16 @@ class Tables:
             )
         functions: set[str] = set()
 
-        def read(folder: Path) -> pa.Table | None:
+        def read(folder: Path, run: str) -> pa.Table | None:
             manifest, file = self._committed.manifest(folder), table + Layout.TABLE
             if file not in manifest["files"]:
                 return None
             functions.add(manifest.get("probes", {}).get(table, {}).get("name", table))
             data = read_checked(folder, file, manifest)
-            try:
-                return decode_probe_table(data)
-            except ValueError as error:
-                raise damaged(folder / file, str(error)) from error
+            with trusting_form(folder / file):
+                measured = decode_probe_table(data, row_limit(manifest, file))
+                check_labels(measured, manifest, run)
+                return measured
 
         tables = [found for found in self._read(read, self._measured) if found is not None]
         if len(functions) > 1:
@@ -136,13 +146,13 @@ class Tables:
         return places
 
     def _read(
-        self, read: Callable[[Path], pa.Table | None], places: Sequence[tuple[str, Path]]
+        self, read: Callable[[Path, str], pa.Table | None], places: Sequence[tuple[str, Path]]
     ) -> list[pa.Table | None]:
         """The results of `read` for some folders, without those of damaged runs."""
 
         def of_place(place: tuple[str, Path]) -> pa.Table | None:
             try:
-                return read(place[1])
+                return read(place[1], place[0])
             except InputError as error:
                 self._leave_out(place[0], error)
                 return None

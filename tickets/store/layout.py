@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from tickets.catalogue import ARMS
 from tickets.config.identity import SCHEMA_VERSION
-from tickets.errors import InputError
+from tickets.errors import DiskError, InputError
 
 __all__ = [
     "SCHEMA_VERSION",
     "Layout",
+    "Place",
     "cohort_folder",
     "cohort_folders",
     "has_own_mask",
+    "identity_of",
     "keeps_counts",
+    "place_of",
     "probes_folder",
     "probes_folders",
     "round_folder",
@@ -53,8 +57,13 @@ class Layout:
     TABLE = ".parquet"
     # In every committed folder, written last.
     MANIFEST = "manifest.json"
+    # In a cohort's folder while a round is trained.
+    CHECKPOINT = "checkpoint.safetensors"
     # The prefix of temporary names; then follow the final name, "-" and 32 hexadecimal digits.
     TEMPORARY = ".tmp-"
+
+    # The prefix of damaged or outdated folders that were moved out of the way; readers pass over them.
+    SET_ASIDE = "set-aside-"
 
     TICKET = "ticket"
 
@@ -62,6 +71,45 @@ class Layout:
 _COHORT = re.compile(r"cohort-(\d{3,})")
 _ROUND = re.compile(r"round-(\d{3,})(?:\.([1-9]\d*))?")
 _PROBES = re.compile(r"probes-(\d{3,})(?:\.([1-9]\d*))?-(\d{3,})")
+
+
+@dataclass(frozen=True)
+class Place:
+    """What the path of a committed folder says that it is.
+
+    Attributes
+    ----------
+    run
+        The run's folder.
+    cohort
+        The number of the cohort; None if its folder has another name than a cohort's.
+    kind
+        "initial", "rewind", "round" or "probes"; "" for a folder of another name.
+    round, part
+        Of a round, or of what was measured of one; None for other kinds.
+    """
+
+    run: Path
+    cohort: int | None
+    kind: str
+    round: int | None = None
+    part: int | None = None
+
+
+def place_of(folder: Path) -> Place:
+    """The place of a committed folder, by its path alone."""
+    cohort = _COHORT.fullmatch(folder.parent.name)
+    index, run = int(cohort[1]) if cohort else None, folder.parent.parent
+    for kind, pattern in (("round", _ROUND), ("probes", _PROBES)):
+        if match := pattern.fullmatch(folder.name):
+            return Place(run, index, kind, int(match[1]), int(match[2] or 0))
+    return Place(run, index, folder.name if folder.name in (Layout.INITIAL, Layout.REWIND) else "")
+
+
+def identity_of(folder: Path) -> dict[str, str | int]:
+    """The fields of a manifest that say whose it is: the run's id, which is its folder's name, and the cohort."""
+    place = place_of(folder)
+    return {"run": place.run.name} | ({} if place.cohort is None else {"cohort": place.cohort})
 
 
 def cohort_folder(run: Path, index: int) -> Path:
@@ -77,17 +125,17 @@ def round_folder(cohort: Path, number: int, part: int = 0) -> Path:
 def run_folders(folder: Path) -> list[Path]:
     """The run folders in a campaign's folder, sorted by name; `[folder]` if that is a run's folder itself.
 
-    A folder with a run.json is a run's.
+    A folder with a run.json is a run's. Links in the campaign's folder are not followed.
 
     Raises
     ------
     InputError
         If the folder does not exist or cannot be read.
     """
-    if (folder / Layout.RUN).is_file():
+    if os.path.lexists(folder / Layout.RUN):
         return [folder]
     names = sorted(_folder_names(folder))
-    return [folder / name for name in names if (folder / name / Layout.RUN).is_file()]
+    return [folder / name for name in names if os.path.lexists(folder / name / Layout.RUN)]
 
 
 def cohort_folders(run: Path) -> list[tuple[int, Path]]:
@@ -126,6 +174,7 @@ def keeps_counts(arm: str) -> bool:
 def _folder_names(folder: Path) -> list[str]:
     try:
         with os.scandir(folder) as entries:
-            return [entry.name for entry in entries if entry.is_dir()]
+            return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
     except OSError as error:
-        raise InputError(f"{folder}: cannot read this folder ({error.strerror})") from error
+        kind = InputError if isinstance(error, FileNotFoundError | NotADirectoryError) else DiskError
+        raise kind(f"{folder}: cannot read this folder ({error.strerror})") from error

@@ -14,7 +14,7 @@ from tickets.config import Run, parse_run, read_campaign, run_id, same_but_for_v
 from tickets.errors import InputError
 from tickets.store.layout import Layout, run_folders
 from tickets.store.plan import SavedCohort, wanted_arms
-from tickets.store.reading import read_json
+from tickets.store.reading import read_run
 
 
 class Trained(NamedTuple):
@@ -113,8 +113,8 @@ def left_over_of(folder: Path, config: Mapping[str, object], there: Iterable[Tra
 
 def _saved(path: Path) -> Run | None:
     try:
-        return parse_run(read_json(path / Layout.RUN)["config"])
-    except (InputError, KeyError):
+        return parse_run(read_run(path)["config"])
+    except InputError:
         return None
 
 

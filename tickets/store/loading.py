@@ -8,7 +8,7 @@ from typing import Any
 
 from tickets.errors import InputError
 from tickets.store.layout import Layout, run_folders
-from tickets.store.reading import read_json
+from tickets.store.reading import read_run
 from tickets.store.saved import Saved
 
 
@@ -45,7 +45,7 @@ def load(
     left_out: dict[str, str] = {}
     for path in dict.fromkeys(path for one in folders for path in _run_folders(one)):
         try:
-            files[path] = read_json(path / Layout.RUN)
+            files[path] = read_run(path)
         except InputError as error:
             if not skip_damaged:
                 raise

@@ -13,7 +13,7 @@ from tickets.errors import InputError, UserCodeError
 from tickets.store.layout import Layout, cohort_folders, probes_folders, round_folders
 from tickets.store.left_over import numbered
 from tickets.store.reading import Manifest, damaged, read_checked, read_manifest
-from tickets.store.tables import LABELS, decode_probe_table, probe_tables
+from tickets.store.tables import LABELS, decode_probe_table, probe_tables, row_limit
 
 if TYPE_CHECKING:
     from tickets.config.schema import Run
@@ -119,7 +119,7 @@ def _columns_of(folder: Path, tables: Iterable[str]) -> dict[str, tuple[Path, di
         for name in sorted(wanted & set(probe_tables(manifest["files"]))):
             file = name + Layout.TABLE
             try:
-                table = decode_probe_table(read_checked(place, file, manifest))
+                table = decode_probe_table(read_checked(place, file, manifest), row_limit(manifest, file))
             except ValueError as error:
                 raise damaged(place / file, str(error)) from error
             if len(table):

@@ -11,7 +11,7 @@ import pandas as pd
 
 from tickets.errors import InputError
 from tickets.store.commit import commit
-from tickets.store.layout import Layout, probes_folder, probes_folders, round_folder
+from tickets.store.layout import Layout, identity_of, probes_folder, probes_folders, round_folder
 from tickets.store.reading import Manifest, read_manifest
 from tickets.store.tables import encode_probe_table, probe_tables
 
@@ -47,6 +47,7 @@ def write_tables(
     target = probes_folder(cohort, number, part, max(taken, default=-1) + 1)
     files = {name + Layout.TABLE: functools.partial(encode_probe_table, table) for name, table in tables.items()}
     manifest = {
+        **identity_of(target),
         "kind": KIND,
         "round": number,
         "part": part,

@@ -2,54 +2,69 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
-import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
-from tickets.errors import InputError
-from tickets.store.arrays import Array, Mask, by_replicate, decode, decode_shapes, unpack
-from tickets.store.layout import SCHEMA_VERSION, Layout, has_own_mask
-from tickets.store.tables import ROUNDS, decode_table
+from tickets.errors import DiskError, InputError
+from tickets.opening import open_regular
+from tickets.store.arrays import LARGEST_HEADER, Array, Mask, by_replicate, decode, decode_shapes, unpack
+from tickets.store.forms import manifest_problem, run_problem
+from tickets.store.layout import Layout, Place, has_own_mask, place_of
+from tickets.store.sealed import read_json, shortened
+from tickets.store.tables import ROUNDS, decode_table, row_limit
 
 Manifest = Mapping[str, Any]
 
-_IN_MANIFEST = {"kind": str, "replicates": list, "files": dict}
-_IN_ROUND_MANIFEST = {
-    "round": int,
-    "part": int,
-    "arms": list,
-    "density": dict,
-    "surviving": dict,
-    "diverged": int,
-}
+# What code that trusts a file's form raises on a forged one, whose hashes are all right.
+_OTHER_FORM = (
+    AttributeError,
+    IndexError,
+    KeyError,
+    MemoryError,
+    OverflowError,
+    RecursionError,
+    TypeError,
+    UnicodeError,
+    ValueError,
+    ZeroDivisionError,
+    SafetensorError,
+)
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """The content of a JSON file of the store.
+@contextmanager
+def trusting_form(path: Path) -> Iterator[None]:
+    """A block that reads a file or folder of somebody else's and trusts its form.
+
+    Parameters
+    ----------
+    path
+        The file or folder.
 
     Raises
     ------
     InputError
-        If the file is missing, damaged or of another schema version.
+        Instead of the errors that contents of another form cause.
     """
     try:
-        value = json.loads(path.read_bytes())
-    except OSError as error:
-        raise InputError(f"{path}: cannot read this file ({error.strerror})") from error
-    except ValueError as error:
-        raise InputError(f"{path}: damaged, not JSON ({error}); take it from a backup") from error
-    found = value.get("schema") if isinstance(value, dict) else None
-    if found != SCHEMA_VERSION:
-        raise InputError(
-            f"{path}: schema {found!r}, but this version of tickets reads schema {SCHEMA_VERSION}; "
-            "use the version that wrote it"
-        )
-    return dict(value)
+        yield
+    except InputError:
+        raise
+    except _OTHER_FORM as error:
+        why = f"{type(error).__name__}: {_one_line(error)}"
+        raise damaged(path, f"does not have the form of saved runs ({why})") from error
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= 200 else f"{text[:197]}..."
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -58,19 +73,57 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     Raises
     ------
     InputError
-        If it is missing, damaged or of another schema version.
+        If it is missing, damaged, of another schema version, or the manifest of another folder.
     """
-    if not (folder / Layout.MANIFEST).exists():
+    path = folder / Layout.MANIFEST
+    if not os.path.lexists(path):
         raise InputError(
             f"{folder}: no {Layout.MANIFEST}, so this folder was not committed or is damaged; "
             "take it from a backup, or move it away and run the campaign again"
         )
-    manifest = read_json(folder / Layout.MANIFEST)
-    needed = {**_IN_MANIFEST, **(_IN_ROUND_MANIFEST if manifest.get("kind") == "round" else {})}
-    lacking = [key for key, kind in needed.items() if not isinstance(manifest.get(key), kind)]
-    if lacking:
-        raise InputError(f"{folder / Layout.MANIFEST}: damaged, it lacks {', '.join(lacking)}; take it from a backup")
+    manifest = read_json(path)
+    if wrong := manifest_problem(manifest):
+        raise InputError(f"{path}: damaged, {wrong}; take it from a backup")
+    if other := _other_place(manifest, place_of(folder)):
+        raise InputError(
+            f"{path}: {other}; `tickets verify` lists all damage; put the folders back in their places, or take them "
+            "from a backup"
+        )
     return manifest
+
+
+def _other_place(manifest: Manifest, place: Place) -> str | None:
+    """Of which other folder a manifest is; None if it is of this one. Earlier versions did not write run and cohort."""
+    if not place.kind:
+        return None
+    kind, number, part = manifest["kind"], manifest.get("round"), manifest.get("part")
+    if (kind, number, part) != (place.kind, place.round, place.part):
+        return f"is the manifest of {kind}" + ("" if number is None else f" {number}, part {part}")
+    cohort = manifest.get("cohort")
+    if cohort is not None and place.cohort is not None and cohort != place.cohort:
+        return f"is the manifest of {kind}" + ("" if number is None else f" {number}") + f" of cohort {cohort}"
+    run, here = manifest.get("run"), run_named(place.run)
+    if run is not None and here is not None and run != here:
+        return f"is of run {shortened(run)}"
+    return None
+
+
+def run_named(folder: Path) -> str | None:
+    """The id in the run.json of a run's folder; None if there is no such file, or it is damaged."""
+    try:
+        found = os.stat(folder / Layout.RUN, follow_symlinks=False)
+    except OSError:
+        return None
+    return _run_named(folder / Layout.RUN, found.st_ino, found.st_mtime_ns, found.st_size)
+
+
+@functools.lru_cache(maxsize=16384)
+def _run_named(path: Path, *_: int) -> str | None:
+    try:
+        name = read_json(path).get("run")
+    except InputError:
+        return None
+    return name if isinstance(name, str) else None
 
 
 def keeps_own_mask(manifest: Manifest, arm: str) -> bool:
@@ -86,12 +139,19 @@ def manifest_arm(manifest: Manifest, arm: str) -> Mapping[str, Any]:
 
 def file_problem(folder: Path, name: str, manifest: Manifest) -> str | None:
     """How a file's size or SHA-256 differs from the manifest, or None. The file is read in chunks."""
+    listed = manifest["files"].get(name)
     try:
-        with open(folder / name, "rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-            return _mismatch(manifest, name, file.tell(), sha256)
+        with open_regular(folder / name) as file:
+            size = os.fstat(file.fileno()).st_size
+            if listed is None:
+                return "not in the manifest"
+            if size != listed["bytes"]:
+                return _other_size(size, listed)
+            return _other_hash(hashlib.file_digest(file, "sha256").hexdigest(), listed)
     except FileNotFoundError:
         return "missing"
+    except InputError as error:
+        return str(error).removeprefix(f"{folder / name}: ")
     except OSError as error:
         return f"cannot be read ({error.strerror})"
 
@@ -102,15 +162,23 @@ def read_checked(folder: Path, name: str, manifest: Manifest) -> bytes:
     Raises
     ------
     InputError
-        If its size or SHA-256 differs from the manifest, or it cannot be read.
+        If its size or SHA-256 differs from the manifest, or it cannot be read. No more is read than the manifest says.
     """
+    path, listed = folder / name, manifest["files"].get(name)
+    if listed is None:
+        raise damaged(path, "not in the manifest")
     try:
-        data = (folder / name).read_bytes()
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            data = file.read(listed["bytes"]) if size == listed["bytes"] else b""
+    except FileNotFoundError as error:
+        raise damaged(path, "missing") from error
     except OSError as error:
-        raise InputError(f"{folder / name}: cannot read this file ({error.strerror})") from error
-    wrong = _mismatch(manifest, name, len(data), hashlib.sha256(data).hexdigest())
-    if wrong:
-        raise damaged(folder / name, wrong)
+        raise DiskError(f"{path}: cannot read this file ({error.strerror})") from error
+    if size != listed["bytes"]:
+        raise damaged(path, _other_size(size, listed))
+    if wrong := _other_hash(hashlib.sha256(data).hexdigest(), listed):
+        raise damaged(path, wrong)
     return data
 
 
@@ -154,38 +222,51 @@ def damaged(path: Path, what: str) -> InputError:
 
 def read_arrays(path: Path, prefix: str) -> dict[str, Array]:
     """The arrays of a safetensors file whose keys start with `prefix`, by the rest of the key. Only these are read."""
-    with safe_open(path, framework="numpy") as file:
+    with trusting_form(path), safe_open(path, framework="numpy") as file:
         keys = [key for key in file.keys() if key.startswith(prefix)]  # noqa: SIM118 (this is no dict)
         return {key.removeprefix(prefix): file.get_tensor(key) for key in keys}
 
 
 def read_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     """The metadata `shapes` of a safetensors file, in the model's order. Only the header is read."""
-    with open(path, "rb") as file:
+    with trusting_form(path), open_regular(path) as file:
         length = file.read(8)
-        return decode_shapes(length + file.read(int.from_bytes(length, "little")))
+        return decode_shapes(length + file.read(min(int.from_bytes(length, "little"), LARGEST_HEADER)))
 
 
 def read_run(folder: Path) -> dict[str, Any]:
-    """The run.json of a run's folder; errors as for `read_json`."""
-    return read_json(folder / Layout.RUN)
+    """The run.json of a run's folder.
+
+    Raises
+    ------
+    InputError
+        If it is missing, damaged, of another schema version, or its configuration is none that this version knows.
+    """
+    path = folder / Layout.RUN
+    file = read_json(path)
+    if wrong := run_problem(file):
+        raise InputError(f"{path}: {wrong}; written by another version of tickets, or damaged: take it from a backup")
+    return file
 
 
 def read_round_table(round_folder: Path) -> pd.DataFrame:
     """The table rounds.parquet of a committed folder."""
-    data = read_checked(round_folder, Layout.ROUNDS, read_manifest(round_folder))
-    frame: pd.DataFrame = decode_table(data, ROUNDS).to_pandas()
+    manifest = read_manifest(round_folder)
+    data = read_checked(round_folder, Layout.ROUNDS, manifest)
+    with trusting_form(round_folder / Layout.ROUNDS):
+        frame: pd.DataFrame = decode_table(data, ROUNDS, row_limit(manifest, Layout.ROUNDS)).to_pandas()
     return frame
 
 
 def read_values(folder: Path) -> dict[int, dict[str, Array]]:
     """The values in `initial/` or `rewind/`: {replicate: {parameter or buffer: array}}, in model order."""
     data = read_checked(folder, Layout.VALUES, read_manifest(folder))
-    order = list(decode_shapes(data))
-    return {
-        replicate: {name: values[name] for name in order}
-        for replicate, values in sorted(by_replicate(decode(data)).items())
-    }
+    with trusting_form(folder / Layout.VALUES):
+        order = list(decode_shapes(data))
+        return {
+            replicate: {name: values[name] for name in order}
+            for replicate, values in sorted(by_replicate(decode(data)).items())
+        }
 
 
 def read_initial(cohort: Path, replicate: int) -> dict[str, Array]:
@@ -199,7 +280,9 @@ def read_optimizer(folder: Path) -> dict[int, dict[str, Array]]:
     manifest = read_manifest(folder)
     if Layout.OPTIMIZER not in manifest["files"]:
         return {}
-    return by_replicate(decode(read_checked(folder, Layout.OPTIMIZER, manifest)))
+    data = read_checked(folder, Layout.OPTIMIZER, manifest)
+    with trusting_form(folder / Layout.OPTIMIZER):
+        return by_replicate(decode(data))
 
 
 def read_round_masks(round_folder: Path) -> dict[int, dict[str, Mask]]:
@@ -227,21 +310,21 @@ def read_shrunk(folder: Path) -> dict[int, dict[str, Mask]]:
 
 def _ticket_masks(folder: Path, name: str) -> dict[int, dict[str, Mask]]:
     data = read_checked(folder, name, read_manifest(folder))
-    shapes = decode_shapes(data)
-    return {
-        replicate: {
-            parameter: unpack(packed[f"{Layout.TICKET}/{parameter}"], shape) for parameter, shape in shapes.items()
+    with trusting_form(folder / name):
+        shapes = decode_shapes(data)
+        return {
+            replicate: {
+                parameter: unpack(packed[f"{Layout.TICKET}/{parameter}"], shape) for parameter, shape in shapes.items()
+            }
+            for replicate, packed in sorted(by_replicate(decode(data)).items())
         }
-        for replicate, packed in sorted(by_replicate(decode(data)).items())
-    }
 
 
-def _mismatch(manifest: Manifest, name: str, size: int, sha256: str) -> str | None:
-    listed = manifest["files"].get(name)
-    if not isinstance(listed, dict):
-        return "not in the manifest"
-    if size != listed.get("bytes"):
-        return f"{size:,} bytes, but the manifest says {listed.get('bytes'):,}"
-    if sha256 != listed.get("sha256"):
-        return f"SHA-256 {sha256[:12]}..., but the manifest says {str(listed.get('sha256'))[:12]}..."
-    return None
+def _other_size(size: int, listed: Mapping[str, Any]) -> str:
+    return f"{size:,} bytes, but the manifest says {listed['bytes']:,}"
+
+
+def _other_hash(sha256: str, listed: Mapping[str, Any]) -> str | None:
+    if sha256 == listed["sha256"]:
+        return None
+    return f"SHA-256 {sha256[:12]}..., but the manifest says {listed['sha256'][:12]}..."

@@ -15,7 +15,7 @@ from tickets.store.log import read_events
 from tickets.store.measured import unmeasured
 from tickets.store.plan import SavedCohort, plan, survey, wanted_arms
 from tickets.store.prunable import read_coverage
-from tickets.store.reading import read_json
+from tickets.store.reading import read_run
 
 State = Literal["done", "partial", "failed", "waiting"]
 
@@ -123,9 +123,8 @@ def failure(events: Sequence[Mapping[str, Any]]) -> str | None:
 
 def _unasked(path: Path) -> RunStatus:
     try:
-        file = read_json(path / Layout.RUN)
-        run = parse_run(file["config"])
-    except (InputError, KeyError) as error:
+        run = parse_run(read_run(path)["config"])
+    except InputError as error:
         return _unusable(path.name, f"{path / Layout.RUN}: cannot be used ({error})", asked=False)
     return _status(path.name, run, path, False)
 
@@ -179,7 +178,7 @@ def _status(name: str, run: Run, folder: Path, asked: bool) -> RunStatus:
 
 def _coverage(folder: Path) -> dict[str, Any] | None:
     try:
-        found = read_coverage(folder, read_json(folder / Layout.RUN))
+        found = read_coverage(folder, read_run(folder))
     except InputError:
         return None
     return None if found is None else found.as_json()

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tickets.store.layout import Layout
+from tickets.store.parquet import read_parquet
+from tickets.store.sealed import shortened
 
 _KEY = [("run", pa.string()), ("replicate", pa.int64()), ("round", pa.int64()), ("density", pa.float64())]
 _ARM = [("arm", pa.string()), ("draw", pa.int64())]
@@ -69,6 +73,28 @@ SCHEMAS = {Layout.CURVES: CURVES, Layout.ROUNDS: ROUNDS}
 LABELS = pa.schema([*_KEY, *_ARM])
 """The first columns of every table."""
 
+
+def check_labels(table: pa.Table, manifest: Mapping[str, Any], run: str) -> None:
+    """Raise ValueError if a table has rows of another run, round, or replicate than its manifest.
+
+    Parameters
+    ----------
+    table
+        A table of a committed folder.
+    manifest
+        The folder's manifest.
+    run
+        The run's id.
+    """
+    wanted = {"run": [run], "round": [manifest["round"]], "replicate": manifest["replicates"]}
+    for column, values in wanted.items():
+        others = [value for value in pc.unique(table[column]).to_pylist() if value not in values]
+        if others:
+            raise ValueError(f"has rows of {column} {shortened(others[0])}, in the folder of {shortened(values)}")
+
+
+MOST_EVALUATIONS = 100_000  # of one network, in tables of earlier versions
+
 _STEP = pa.field("step", pa.int64())
 
 
@@ -124,24 +150,35 @@ def encode_probe_table(frame: pd.DataFrame) -> bytes:
     return encode_table(frame, pa.schema([*named, *own]))
 
 
-def decode_probe_table(data: bytes) -> pa.Table:
+def decode_probe_table(data: bytes, most_rows: int | None = None) -> pa.Table:
     """Decode a probe's table from the content of a Parquet file; see `encode_probe_table`.
+
+    Parameters
+    ----------
+    data
+        The content.
+    most_rows
+        The most rows that it may have; see `row_limit`.
 
     Raises
     ------
     ValueError
-        If the content is not a Parquet file, or has the wrong columns.
+        If the content is not a Parquet file, has the wrong columns, or more rows.
     """
-    table = _read(data)
+    return read_parquet(data, _check_probe_columns, most_rows)
+
+
+def _check_probe_columns(columns: pa.Schema) -> None:
     first = len(LABELS)
-    labels, own = pa.schema(list(table.schema)[:first]), list(table.schema)[first:]
+    labels, own = pa.schema(list(columns)[:first]), list(columns)[first:]
     if not labels.equals(LABELS, check_metadata=False):
         raise ValueError(f"the first columns are {_types(labels)}, but must be {_types(LABELS)}")
     if wrong := [field for field in own if field.type not in _KINDS]:
         raise ValueError(
             f"column {wrong[0].name!r} is of type {wrong[0].type}, must be one of {', '.join(map(str, _KINDS))}"
         )
-    return table
+    if len(set(columns.names)) < len(columns.names):
+        raise ValueError("a column is there twice")
 
 
 def join_probe_tables(tables: Sequence[pa.Table]) -> pa.Table:
@@ -167,25 +204,50 @@ def probe_tables(files: Iterable[str]) -> list[str]:
     return sorted(name.removesuffix(Layout.TABLE) for name in tables)
 
 
-def decode_table(data: bytes, schema: pa.Schema) -> pa.Table:
+def decode_table(data: bytes, schema: pa.Schema, most_rows: int | None = None) -> pa.Table:
     """Decode a table from the content of a Parquet file.
+
+    Parameters
+    ----------
+    data
+        The content.
+    schema
+        Its columns.
+    most_rows
+        The most rows that it may have; see `row_limit`.
 
     Raises
     ------
     ValueError
-        If the content is not a Parquet file, or has other columns or types than the schema.
+        If the content is not a Parquet file, has other columns or types than the schema, or more rows.
     """
-    table = _read(data)
-    if not table.schema.equals(schema, check_metadata=False):
-        raise ValueError(f"columns are {_types(table.schema)}, but must be {_types(schema)}")
-    return table
+
+    def check(columns: pa.Schema) -> None:
+        if not columns.equals(schema, check_metadata=False):
+            raise ValueError(f"columns are {_types(columns)}, but must be {_types(schema)}")
+
+    return read_parquet(data, check, most_rows)
 
 
-def _read(data: bytes) -> pa.Table:
-    try:
-        return pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
-    except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"not a Parquet file ({error})") from error
+def row_limit(manifest: Mapping[str, Any], name: str) -> int | None:
+    """The most rows that a table of a committed folder may have; None if the manifest does not say.
+
+    Parameters
+    ----------
+    manifest
+        Of the folder.
+    name
+        The table's file name.
+    """
+    networks = len(manifest["replicates"]) * len(manifest["arms"])
+    if name == Layout.ROUNDS:
+        return networks
+    rows: int | None = manifest.get("rows", {}).get(name)
+    if name == Layout.CURVES:
+        # Manifests of earlier versions do not say how many steps were evaluated.
+        return networks * MOST_EVALUATIONS if rows is None else rows
+    rows = manifest.get("probes", {}).get(name.removesuffix(Layout.TABLE), {}).get("rows")
+    return rows
 
 
 def _column(values: pd.Series, field: pa.Field) -> pa.Array:

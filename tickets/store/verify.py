@@ -17,7 +17,7 @@ from tickets.store.ends import state_problems, ticket_values
 from tickets.store.layout import Layout, cohort_folders, probes_folders, round_folder, round_folders, run_folders
 from tickets.store.own_models import own_model_problems
 from tickets.store.probed import probed_problems
-from tickets.store.reading import Manifest, file_problem, read_json, read_manifest, read_values
+from tickets.store.reading import Manifest, file_problem, read_manifest, read_run, read_values
 from tickets.store.shrunk_contents import following_shrunk, none_shrunk, shrunk_problems
 from tickets.store.tables import SCHEMAS, probe_tables
 
@@ -106,7 +106,7 @@ def code_named(folder: str | Path) -> list[Finding]:
     notes = []
     for run in run_folders(Path(folder)):
         try:
-            functions = named_functions(read_json(run / Layout.RUN).get("config", {}))
+            functions = named_functions(read_run(run)["config"])
         except InputError:
             continue  # `verify` reports it
         if functions:
@@ -118,7 +118,7 @@ def code_named(folder: str | Path) -> list[Finding]:
 def _run(run: Path) -> Iterator[Finding]:
     path = run / Layout.RUN
     try:
-        file: dict[str, Any] = read_json(path)
+        file: dict[str, Any] = read_run(run)
     except InputError as error:
         yield _unreadable(path, error)
         file = {}

@@ -11,12 +11,13 @@ import numpy as np
 
 from tickets.density import density
 from tickets.store.arrays import Array, arm_key, encode, pack, squeeze
-from tickets.store.commit import Content, commit, json_bytes, replace_file
+from tickets.store.commit import Content, commit, replace_file
 from tickets.store.ends import encode_states
-from tickets.store.layout import SCHEMA_VERSION, Layout, keeps_counts, round_folder
+from tickets.store.layout import SCHEMA_VERSION, Layout, identity_of, keeps_counts, round_folder
 from tickets.store.own_models import wrong_network
 from tickets.store.reading import read_round_masks
 from tickets.store.records import ArmRecord, Masks, RoundRecord, Values, same_counts
+from tickets.store.sealed import sealed_json
 from tickets.store.tables import CURVES, ROUNDS, encode_probe_table, encode_table
 
 
@@ -57,7 +58,7 @@ def write_run(
         "execution": execution,
         **more,
     }
-    replace_file(run / Layout.RUN, json_bytes(content))
+    replace_file(run / Layout.RUN, sealed_json(content))
 
 
 def write_initial(cohort: Path, values: Mapping[int, Values]) -> Path:
@@ -126,7 +127,8 @@ def write_round(cohort: Path, record: RoundRecord) -> Path:
     files[Layout.ROUNDS] = lambda: encode_table(record.rounds, ROUNDS)
     for name, table in record.tables.items():
         files[name + Layout.TABLE] = functools.partial(encode_probe_table, table)
-    commit(target, files, {**_manifest(record, masks), **record.extra})
+    rows = {Layout.CURVES: len(record.curves), Layout.ROUNDS: len(record.rounds)}
+    commit(target, files, {**identity_of(target), **_manifest(record, masks), "rows": rows, **record.extra})
     return target
 
 
@@ -136,7 +138,7 @@ def _write_values(target: Path, values: Mapping[int, Values], optimizer: Mapping
     files: dict[str, Content] = {Layout.VALUES: lambda: encode(_keyed(values), _shapes(_first(values.values())))}
     if optimizer:
         files[Layout.OPTIMIZER] = lambda: encode(_keyed(optimizer), {})
-    commit(target, files, {"kind": target.name, "replicates": sorted(values)})
+    commit(target, files, {**identity_of(target), "kind": target.name, "replicates": sorted(values)})
     return target
 
 

@@ -1,0 +1,158 @@
+"""The forms of run.json and of manifests: which keys they must have, and of which types.
+
+A file whose hash is right may still have been written by somebody else. Whatever reads a key relies on this check.
+Further keys are allowed, as those of later versions.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from tickets.config import parse_run
+from tickets.errors import InputError
+from tickets.store.layout import Layout
+from tickets.store.sealed import shortened
+
+Count = Annotated[int, Field(ge=0, lt=2**53)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Object = dict[str, Any]
+# A name in the folder itself: without separators, and not hidden.
+FileName = Annotated[str, StringConstraints(pattern=r"^[^./\\\x00][^/\\\x00]*$", max_length=255)]
+Number = Annotated[str, StringConstraints(pattern=r"^(0|[1-9][0-9]{0,15})$")]  # of a replicate, as a key
+
+
+class _Form(BaseModel):
+    model_config = ConfigDict(extra="allow", strict=True)
+
+
+class _File(_Form):
+    bytes: Count
+    sha256: Sha256
+
+
+class _Arm(_Form):
+    arm: str
+    draw: Count
+    name: str = ""
+    own_mask: bool = False
+    pruned: str = ""
+    model: Object | None = None
+    shapes: dict[str, list[Count]] | None = None
+
+
+class _Probe(_Form):
+    name: str = ""
+    options: Object = {}
+    rows: Count = 0
+
+
+class Manifest(_Form):
+    """A manifest of any folder. cohort: its number; run: the run's id. Earlier versions have neither."""
+
+    kind: str
+    replicates: list[Count]
+    files: dict[FileName, _File]
+    run: str | None = None
+    cohort: Count | None = None
+
+
+class RoundManifest(Manifest):
+    """The manifest of a part of a round, or of probes that were measured of one afterwards."""
+
+    round: Count
+    part: Count
+    arms: list[_Arm]
+    density: dict[Number, Fraction]
+    probes: dict[str, _Probe] = {}
+
+
+class WholeRoundManifest(RoundManifest):
+    """The manifest of a part of a round."""
+
+    surviving: dict[Number, dict[str, Count]]
+    diverged: Count
+    arm_options: dict[str, Object] = {}
+    rows: dict[str, Count] = {}
+
+
+_FORMS: dict[str, type[BaseModel]] = {"round": WholeRoundManifest, "probes": RoundManifest}
+
+
+class _Data(_Form):
+    sha256: str
+    input_shape: list[Count]
+    classes: Count
+
+
+class RunFile(_Form):
+    """run.json, but for its config."""
+
+    run: str
+    data: _Data
+    fingerprint: Object
+    execution: Object
+    coverage: Object | None = None
+    small_dense: Object | None = None
+    began_with: Object | None = None
+    like_ticket: list[str] = []
+    starts: dict[str, Object] = {}
+    registered: list[Object] = []
+    accuracy: str = ""
+
+
+def manifest_problem(value: Mapping[str, Any]) -> str | None:
+    """How a manifest differs from its form, or None."""
+    kind = value.get("kind")
+    form = _FORMS.get(kind, Manifest) if isinstance(kind, str) else Manifest
+    if problem := _problem(form, value):
+        return problem
+    if len(set(value["replicates"])) < len(value["replicates"]):
+        return "replicates: one is there twice"
+    if Layout.MANIFEST in value["files"]:
+        return f"files: {Layout.MANIFEST} cannot be one of them"
+    keyed = [key for key in ("density", "surviving") if form is not Manifest and key in value]
+    for key in keyed:
+        if set(value[key]) != set(map(str, value["replicates"])):
+            return f"{key}: is not of the replicates {shortened(value['replicates'])}"
+    return None
+
+
+def run_problem(value: Mapping[str, Any]) -> str | None:
+    """How run.json differs from its form, or None. Nothing that it names is imported."""
+    if problem := _problem(RunFile, value):
+        return problem
+    config = value.get("config")
+    if not isinstance(config, dict):
+        return f"config: {shortened(config)}, must be an object"
+    seed = config.get("seed")
+    if type(seed) is not int:
+        return f"config.seed: {shortened(seed)}, must be a whole number"
+    # The runs of a campaign often differ in their seeds alone.
+    return _config_problem(json.dumps({**config, "seed": 0}, sort_keys=True))
+
+
+@functools.lru_cache(maxsize=4096)
+def _config_problem(config: str) -> str | None:
+    try:
+        parse_run(json.loads(config))
+    except InputError as error:
+        return f"config: {error.problems[0]}"
+    return None
+
+
+def _problem(form: type[BaseModel], value: Mapping[str, Any]) -> str | None:
+    try:
+        form.model_validate(value)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        key = ".".join(str(part)[:60] for part in found["loc"])
+        return f"{key}: {found['msg'][:120]}"
+    except RecursionError:
+        return "nested too deep"
+    return None
