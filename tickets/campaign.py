@@ -17,7 +17,7 @@ from tickets.foreword import foreword
 from tickets.importing import current_folder, importable
 from tickets.listener import Begun, Listener, Note, without_repeats
 from tickets.plurals import counted
-from tickets.preparation import Prepared, module_folders, prepare
+from tickets.preparation import Prepared, folder_of, module_folders, prepare, read_or_take
 from tickets.process_state import one_campaign_at_a_time
 from tickets.recording import record_campaign, record_changes, record_run
 from tickets.store import (
@@ -34,6 +34,8 @@ from tickets.store import (
     sweep_temporary,
     unmeasured,
 )
+from tickets.store import repair as set_aside
+from tickets.store.history import lost_rounds
 from tickets.work import Work
 from tickets.workers import end_if_unguarded, process_pool
 
@@ -70,6 +72,7 @@ def run(
     workers: int = 1,
     engine: Engine | None = None,
     listener: Listener | None = None,
+    repair: bool = False,
 ) -> Saved:
     """Run a campaign, or go on with it, and return what is saved; the command `tickets run` does the same.
 
@@ -99,6 +102,9 @@ def run(
         (work, why it failed or None) for each; see `tickets.engines`. By default, `workers` processes of this machine.
     listener
         A function that is called with each event (see `tickets.listener`); by default nothing is reported.
+    repair
+        Whether committed rounds that `tickets verify` finds damaged are moved out of the way and trained again. Without
+        it, a run whose damaged rounds others would build on is an error.
 
     Returns
     -------
@@ -121,6 +127,7 @@ def run(
         workers=workers,
         engine=engine,
         listener=listener or (lambda event: None),
+        repair=repair,
     )
     if outcome.failed:
         raise RuntimeError("; ".join(f"{name} failed: {why}" for name, why in outcome.failed.items()))
@@ -137,6 +144,7 @@ def run_campaign(
     workers: int,
     listener: Listener,
     engine: Engine | None = None,
+    repair: bool = False,
 ) -> Outcome:
     """Run a campaign like `run`, but without an error for a run that fails: the outcome says which failed.
 
@@ -144,15 +152,41 @@ def run_campaign(
     """
     end_if_unguarded()
     folders = module_folders(campaign)
+    listener = without_repeats(listener)
     with one_campaign_at_a_time(), importable(*folders):
-        ready = prepare(
-            campaign, out=out, data=data, settings=settings, device=device, workers=workers, keep_failures=True
-        )
-        return _train(ready, workers, engine, tuple(folders), without_repeats(listener))
+        if repair:
+            campaign, settings = read_or_take(campaign, settings), ()
+            _repair(folder_of(campaign, out), listener)
+        while True:
+            ready = prepare(
+                campaign,
+                out=out,
+                data=data,
+                settings=settings,
+                device=device,
+                workers=workers,
+                keep_failures=True,
+                gaps=repair,
+            )
+            outcome = _train(ready, workers, engine, tuple(folders), listener, repair)
+            # On another machine a round that is trained again may have other last bits, and later ones no longer fit.
+            if not repair or outcome.failed or not _repair(ready.folder, listener):
+                return outcome
+
+
+def _repair(folder: Path, listener: Listener) -> bool:
+    """Move what is damaged in a campaign's folder out of the way; whether there was anything."""
+    if not folder.is_dir():
+        return False
+    with lock(folder):
+        lines = set_aside(folder)
+    for line in lines:
+        listener(Note(line))
+    return bool(lines)
 
 
 def _train(
-    ready: Prepared, workers: int, engine: Engine | None, modules: tuple[Path, ...], listener: Listener
+    ready: Prepared, workers: int, engine: Engine | None, modules: tuple[Path, ...], listener: Listener, gaps: bool
 ) -> Outcome:
     """Train what a prepared campaign lacks."""
     folder = ready.folder
@@ -164,7 +198,9 @@ def _train(
     with _engine(ready, workers, engine) as chosen, lock(folder):
         sweep_temporary(folder)
         # Asked again under the lock: before it, another process may have added rounds.
-        todo = {name: missing(one, folder / name) for name, one in runs.items()}
+        todo = {name: missing(one, folder / name, gaps) for name, one in runs.items()}
+        for line in _lost(folder, todo):
+            listener(Note(line))
         for line in _added(folder, runs):
             listener(Note(line))
         record_campaign(folder, ready.campaign)
@@ -220,6 +256,13 @@ def _added(folder: Path, runs: Mapping[str, Run]) -> Iterator[str]:
             f"adds {counted(len(added), 'run')} to the {counted(len(there), 'run')} in {folder}: {', '.join(added)}; "
             "another value of data, model, train, prune, rewind, fine_tune or seed makes another run"
         )
+
+
+def _lost(folder: Path, todo: Mapping[str, Sequence[CohortPlan]]) -> Iterator[str]:
+    """A line for each round that was committed, by the log, and is gone: it is trained again."""
+    for name in todo:
+        for lost in lost_rounds(folder / name):
+            yield f"{lost}: was committed and is not there; it is trained again"
 
 
 def _left_over(folder: Path, runs: Mapping[str, Run]) -> Iterator[str]:

@@ -93,9 +93,12 @@ def train_cohort(
         starts = {replicate: first_chain(ready, replicate).theta0 for replicate in work.cohort.replicates}
         write_initial(folder, {replicate: _arrays(values) for replicate, values in starts.items()})
     chains: Sequence[Chain] = ()
+    following = -1  # the round that `chains` stand before
     shrunk = Shrunk(folder)
     for plan in work.cohort.rounds:
-        if not chains:  # the first plan, or the one after a part, which has no ticket to go on from
+        # Else it is the first plan, the one after a part, which has no ticket to go on from, or it comes after rounds that
+        # are there already (a round before them was trained again).
+        if not chains or following != plan.number:
             chains = _chains(ready, folder, plan.number)
         chains = [replace(chain, read_shrunk=_shrunk_reader(shrunk, plan.number, chain)) for chain in chains]
         earlier = Stored(folder, plan, context_of(ready)).networks
@@ -120,6 +123,7 @@ def train_cohort(
         # Trained values are read from disk, as in a run that is resumed: the same bits, or the same error.
         files = Committed()
         chains = [replace(chain, read_trained=_reader(files, committed, chain.replicate)) for chain in result.chains]
+        following = plan.number + 1
 
 
 def steps_missing(cohort: CohortPlan, starts: Mapping[str, ArmStart]) -> int:

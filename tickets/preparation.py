@@ -20,7 +20,7 @@ from tickets.machine import find_device
 from tickets.network import Continued
 from tickets.planning import Plan
 from tickets.process_state import standard_state
-from tickets.store import CohortPlan, missing
+from tickets.store import CohortPlan, check_whole, missing
 from tickets.transfer import check_transfer
 
 DEFAULT_FOLDER = Path("runs/saved")
@@ -87,6 +87,7 @@ def prepare(
     device: str,
     workers: int,
     keep_failures: bool = False,
+    gaps: bool = False,
 ) -> Prepared:
     """Read a campaign, load its data, fit its runs to the data, and plan them.
 
@@ -97,6 +98,8 @@ def prepare(
     keep_failures
         Whether a failure of the user's code is written to the log of a run that is saved already. Otherwise nothing is
         written.
+    gaps
+        Whether rounds before the last may be missing, as after a repair.
 
     Returns
     -------
@@ -109,7 +112,7 @@ def prepare(
     """
     problems = Problems()
     try:
-        return _prepared(problems, campaign, out, data, settings, device, workers)
+        return _prepared(problems, campaign, out, data, settings, device, workers, gaps)
     finally:
         if keep_failures:
             log_failures(problems)
@@ -123,14 +126,15 @@ def _prepared(
     settings: Sequence[str],
     device: str,
     workers: int,
+    gaps: bool,
 ) -> Prepared:
     with problems.collected():
         placed = find_device(device)
     with problems.collected():
-        campaign = _read(campaign, settings)
+        campaign = read_or_take(campaign, settings)
     problems.raise_any()
     assert isinstance(campaign, Campaign)
-    folder = Path(out) if out is not None else DEFAULT_FOLDER / campaign.name
+    folder = folder_of(campaign, out)
     data_folder = find_data_folder(data, campaign)
     with problems.collected():
         check_folder(folder, campaign)
@@ -139,7 +143,10 @@ def _prepared(
     todo = {}
     for name, one in fitted.items():
         with problems.collected():
-            todo[name] = missing(one.run, folder / name)  # raises for arms that were trained with other options
+            # raises for arms that were trained with other options
+            todo[name] = missing(one.run, folder / name, gaps)
+            if not gaps:
+                check_whole(folder / name, one.run.model_dump(mode="json"), todo[name])
             check_trained(folder / name, one, todo[name])
             check_transfer(folder / name, one, todo[name])
     sharing = max(1, min(workers, sum(map(len, todo.values()))))
@@ -153,7 +160,13 @@ def _prepared(
     return Prepared(campaign, folder, data_folder, placed, fitted, plans, networks, todo)
 
 
-def _read(campaign: str | Path | Mapping[str, Any] | Campaign, settings: Sequence[str]) -> Campaign:
+def folder_of(campaign: Campaign, out: str | Path | None) -> Path:
+    """The folder of a campaign: `out`, or the default for its name."""
+    return Path(out) if out is not None else DEFAULT_FOLDER / campaign.name
+
+
+def read_or_take(campaign: str | Path | Mapping[str, Any] | Campaign, settings: Sequence[str]) -> Campaign:
+    """The campaign that a file or mapping describes, changed by settings; a Campaign as it is."""
     if not isinstance(campaign, Campaign):
         return read_campaign(campaign, settings)
     if settings:

@@ -10,7 +10,7 @@ import pytest
 
 import tickets
 from tickets.errors import InputError
-from tickets.store import code_named, run_folders, verify
+from tickets.store import notes_of, run_folders, verify
 
 LOUD = """
 from pathlib import Path
@@ -122,10 +122,10 @@ def test_no_command_that_reads_calls_it(reader, saved, loud, command):
 
 def test_verify_notes_it_and_finds_no_problem(saved, loud, command):
     name, _ = loud
-    assert code_named(saved) == []
+    assert notes_of(saved) == []
     folder = forge(saved, name=name)
     assert verify(saved) == []
-    (note,) = code_named(saved)
+    (note,) = notes_of(saved)
     assert note.what == f"names code that is not part of tickets: {name}; it was not called"
     assert (said := command("verify", saved)).code == 0
     assert said.out == f"note: {folder / 'run.json'}: {note.what}\n{saved}: all files are as committed\n"

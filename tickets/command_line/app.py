@@ -68,6 +68,10 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what would be trained; train and write nothing.")
     ] = False,
+    repair: Annotated[
+        bool,
+        typer.Option("--repair", help="Move rounds that do not verify out of the way, and train them again."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON; with --dry-run.")] = False,
 ) -> None:
     """Run a campaign, or go on with it: the same command again resumes, and skips what is done."""
@@ -89,7 +93,14 @@ def run(
 
         with make_listener() as listener:
             outcome = run_campaign(
-                file, out=out, data=data, settings=settings or (), device=device, workers=workers, listener=listener
+                file,
+                out=out,
+                data=data,
+                settings=settings or (),
+                device=device,
+                workers=workers,
+                listener=listener,
+                repair=repair,
             )
         from tickets.command_line.tables import print_results  # imports scipy, which the first step need not wait for
 
@@ -182,10 +193,10 @@ def verify(folder: Folder, as_json: AsJson = False) -> None:
     stderr, and [] means that there is no problem.
     """
     from tickets.command_line.verification import print_problems
-    from tickets.store import code_named
+    from tickets.store import notes_of
     from tickets.store import verify as find_problems
 
-    problems, notes = find_problems(folder), code_named(folder)
+    problems, notes = find_problems(folder), notes_of(folder)
     print_problems(folder, problems, notes, as_json)
     _exit_if(bool(problems))
 

@@ -9,7 +9,12 @@ from dataclasses import asdict
 from pathlib import Path
 
 from tickets.plurals import counted
-from tickets.store.verify import Finding
+from tickets.store import Finding
+
+_REMEDY = (
+    "take what differs from a backup; or `tickets run FILE.toml --repair` moves damaged rounds out of the way and "
+    "trains them again"
+)
 
 
 def print_problems(folder: Path, problems: Sequence[Finding], notes: Sequence[Finding], as_json: bool) -> None:
@@ -33,4 +38,6 @@ def print_problems(folder: Path, problems: Sequence[Finding], notes: Sequence[Fi
         return
     for problem in problems:
         print(f"{problem.path}: {problem.what}", file=sys.stderr)
+    if problems:
+        print(_REMEDY, file=sys.stderr)
     print(f"{folder}: {counted(len(problems), 'problem')}" if problems else f"{folder}: all files are as committed")

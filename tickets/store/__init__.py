@@ -3,6 +3,7 @@
 from tickets.store.arrays import expand, squeeze, unpack
 from tickets.store.commit import commit, replace_file, sweep_temporary
 from tickets.store.ends import read_end_states
+from tickets.store.finding import Finding
 from tickets.store.layout import (
     SCHEMA_VERSION,
     Layout,
@@ -31,13 +32,14 @@ from tickets.store.reading import (
 )
 from tickets.store.records import ArmRecord, RoundRecord
 from tickets.store.registered import register, rounds_committed
+from tickets.store.repair import check_whole, repair
 from tickets.store.saved import Saved
 from tickets.store.shrunk import Shrunk
 from tickets.store.status import RunStatus, status
 from tickets.store.stored_networks import StoredNetwork, read_networks, read_part
 from tickets.store.ticket import Ticket
 from tickets.store.ticket_values import read_trained
-from tickets.store.verify import Finding, code_named, verify
+from tickets.store.verify import notes_of, verify
 from tickets.store.writing import write_initial, write_rewind, write_round, write_run
 
 __all__ = [
@@ -58,7 +60,7 @@ __all__ = [
     "arm_options",
     "check_measured",
     "check_tables",
-    "code_named",
+    "check_whole",
     "cohort_folder",
     "cohort_folders",
     "commit",
@@ -68,6 +70,7 @@ __all__ = [
     "lock",
     "missing",
     "networks_of",
+    "notes_of",
     "read_end_states",
     "read_events",
     "read_initial",
@@ -81,6 +84,7 @@ __all__ = [
     "read_trained",
     "read_values",
     "register",
+    "repair",
     "replace_file",
     "round_folder",
     "round_folders",

@@ -19,6 +19,8 @@ __all__ = [
     "cohort_folders",
     "has_own_mask",
     "identity_of",
+    "is_part_of_cohort",
+    "is_part_of_run",
     "keeps_counts",
     "place_of",
     "probes_folder",
@@ -71,6 +73,15 @@ class Layout:
 _COHORT = re.compile(r"cohort-(\d{3,})")
 _ROUND = re.compile(r"round-(\d{3,})(?:\.([1-9]\d*))?")
 _PROBES = re.compile(r"probes-(\d{3,})(?:\.([1-9]\d*))?-(\d{3,})")
+
+
+is_part_of_run = re.compile(rf"{Layout.RUN}|{Layout.LOG}|{Layout.SET_ASIDE}.+|report|{_COHORT.pattern}")
+"""Matches the names of what belongs into a run's folder."""
+
+is_part_of_cohort = re.compile(
+    rf"{Layout.INITIAL}|{Layout.REWIND}|{Layout.CHECKPOINT}|{Layout.SET_ASIDE}.+|{_ROUND.pattern}|{_PROBES.pattern}"
+)
+"""Matches the names of what belongs into a cohort's folder."""
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 Pair = tuple[str, int]  # arm (its label), draw
 
+REPAIR = "`tickets run` with --repair"
+
 
 @dataclass(frozen=True)
 class RoundPlan:
@@ -95,15 +97,18 @@ class SavedCohort:
     replicates
         Its replicates.
     rounds
-        {number: what is committed of the round}, without gaps.
+        {number: what is committed of the round}.
+    gap
+        The folder of the first round that is missing though later ones are there; None if there is none.
     """
 
     index: int
     replicates: tuple[int, ...]
     rounds: Mapping[int, SavedRound]
+    gap: Path | None = None
 
 
-def missing(run: Run, folder: Path) -> tuple[CohortPlan, ...]:
+def missing(run: Run, folder: Path, gaps: bool = False) -> tuple[CohortPlan, ...]:
     """What is missing of a run in a folder, by cohort; empty if nothing is.
 
     Saved cohorts keep their replicates and get the rounds, arms and draws that they lack. The other replicates form new
@@ -115,27 +120,48 @@ def missing(run: Run, folder: Path) -> tuple[CohortPlan, ...]:
         The run, as the campaign file has it.
     folder
         The run's folder; it need not exist.
+    gaps
+        Whether a round before the last may be missing, as after a repair; it is trained again.
 
     Raises
     ------
     InputError
-        If an arm was trained there with other options, or if a round before the last is missing.
+        If an arm was trained there with other options, or (without `gaps`) if a round before the last is missing.
     """
-    return plan(run, survey(folder))
+    return plan(run, survey(folder), gaps)
 
 
 def survey(folder: Path) -> tuple[SavedCohort, ...]:
-    """What is committed in a run's folder, by its manifests alone; empty if the folder does not exist."""
+    """What is committed in a run's folder, by its manifests alone; empty if the folder does not exist.
+
+    Raises
+    ------
+    InputError
+        If a manifest is damaged, or if a cohort has rounds and no initial values.
+    """
     if not folder.is_dir():
         return ()
-    # A cohort's initial values are committed first; a folder without them was left by an interrupted process.
-    cohorts = [(index, cohort) for index, cohort in cohort_folders(folder) if (cohort / Layout.INITIAL).is_dir()]
-    return tuple(_surveyed(index, cohort) for index, cohort in cohorts)
+    found = []
+    for index, cohort in cohort_folders(folder):
+        if (cohort / Layout.INITIAL).is_dir():
+            found.append(_surveyed(index, cohort))
+        elif round_folders(cohort) or (cohort / Layout.REWIND).exists():
+            raise InputError(
+                f"{cohort / Layout.INITIAL}: missing, though rounds that began with it are there; take it from a "
+                f"backup, or train the cohort again ({REPAIR})"
+            )
+        # A cohort's initial values are committed first; a folder without anything was left by an interrupted process.
+    return tuple(found)
 
 
-def plan(run: Run, saved: Sequence[SavedCohort]) -> tuple[CohortPlan, ...]:
+def plan(run: Run, saved: Sequence[SavedCohort], gaps: bool = False) -> tuple[CohortPlan, ...]:
     """As `missing`, for committed cohorts that were read before: a pure function."""
     conflicts = list(dict.fromkeys(_conflicts(run, saved)))
+    for gap in [cohort.gap for cohort in saved if cohort.gap is not None and not gaps]:
+        conflicts.append(
+            f"{gap}: missing, though later rounds or parts are there; take it from a backup (`tickets verify` lists "
+            f"all damage), or train it again ({REPAIR})"
+        )
     if conflicts:
         raise InputError(conflicts)
     wanted = set(range(run.replicates))
@@ -178,13 +204,11 @@ def _surveyed(index: int, cohort: Path) -> SavedCohort:
     for number, part, folder in round_folders(cohort):
         manifests.setdefault(number, []).append(read_manifest(folder))
         parts[number] = part  # the folders are sorted by part, so that the last one remains
-    for number in range(max(manifests, default=-1) + 1):
-        if not round_folder(cohort, number).is_dir():
-            raise InputError(
-                f"{round_folder(cohort, number)}: missing, though later rounds or parts are there; "
-                "take it from a backup (`tickets verify` lists all damage)"
-            )
-    return SavedCohort(index, replicates, {n: _surveyed_round(found, parts[n]) for n, found in manifests.items()})
+    lost = [number for number in range(max(manifests, default=-1) + 1) if not round_folder(cohort, number).is_dir()]
+    gap = round_folder(cohort, lost[0]) if lost else None
+    # Parts of a round that is lost itself are not counted.
+    there = {number: _surveyed_round(found, parts[number]) for number, found in manifests.items() if number not in lost}
+    return SavedCohort(index, replicates, there, gap)
 
 
 def _surveyed_round(manifests: Sequence[Mapping[str, Any]], parts: int) -> SavedRound:

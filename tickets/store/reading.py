@@ -24,7 +24,7 @@ from tickets.store.tables import ROUNDS, decode_table, row_limit
 Manifest = Mapping[str, Any]
 
 # What code that trusts a file's form raises on a forged one, whose hashes are all right.
-_OTHER_FORM = (
+OTHER_FORM = (
     AttributeError,
     IndexError,
     KeyError,
@@ -57,7 +57,7 @@ def trusting_form(path: Path) -> Iterator[None]:
         yield
     except InputError:
         raise
-    except _OTHER_FORM as error:
+    except OTHER_FORM as error:
         why = f"{type(error).__name__}: {_one_line(error)}"
         raise damaged(path, f"does not have the form of saved runs ({why})") from error
 

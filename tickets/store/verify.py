@@ -2,69 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field
+import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from tickets.code_hashes import named_functions
+from tickets.config import parse_run, run_id
 from tickets.errors import InputError
-from tickets.roles import keeps_trained
-from tickets.store import contents
-from tickets.store.arrays import decode_shapes
-from tickets.store.contents import Masks, Round, Values
-from tickets.store.ends import state_problems, ticket_values
-from tickets.store.layout import Layout, cohort_folders, probes_folders, round_folder, round_folders, run_folders
-from tickets.store.own_models import own_model_problems
-from tickets.store.probed import probed_problems
-from tickets.store.reading import Manifest, file_problem, read_manifest, read_run, read_values
-from tickets.store.shrunk_contents import following_shrunk, none_shrunk, shrunk_problems
-from tickets.store.tables import SCHEMAS, probe_tables
+from tickets.store.cohort_problems import cohort_problems
+from tickets.store.finding import Finding, unreadable
+from tickets.store.history import lost_rounds
+from tickets.store.layout import Layout, cohort_folders, is_part_of_cohort, is_part_of_run, round_folders, run_folders
+from tickets.store.log import read_lines
+from tickets.store.reading import read_run
+from tickets.store.sealed import toml_problem
 
-_IN_VALUES = frozenset({Layout.VALUES})
-_IN_ROUND = frozenset({Layout.MASKS, Layout.WEIGHTS, Layout.CURVES, Layout.ROUNDS})
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A remark about a file or folder: that it differs from what was committed, or names code outside tickets.
-
-    Attributes
-    ----------
-    path
-        Its path.
-    what
-        The remark, as a sentence.
-    """
-
-    path: str
-    what: str
-
-
-@dataclass
-class _Cohort:
-    """Contents of earlier files that the checks of a cohort's later rounds use; None if those files are damaged."""
-
-    run: str
-    keeps_trained: bool = False
-    goes_on: bool = False  # with the optimizer state of the round before
-    replicates: list[int] | None = None
-    initial: Values | None = None
-    rewound: Values | None = None
-    shapes: dict[str, tuple[int, ...]] | None = None
-    earlier: Masks | None = None
-    announced: Masks | None = None
-    of_round: Masks | None = None
-    shrunk: Masks | None = None  # which pruned weights had shrunk, as far as the trained values of all rounds are there
-    shrunk_next: Masks | None = None  # the same for the round after
-    ended: Values | None = None  # of the ticket in the last whole round, where the next ticket keeps them
-    trained: set[contents.Network] = field(default_factory=set)
+_ID = re.compile(r".*-seed-?\d+-[0-9a-f]{10}")
 
 
 def verify(folder: str | Path) -> list[Finding]:
     """Find every difference between a folder and what was committed to it.
 
-    Compared are the size and SHA-256 of each file; missing and additional files; missing rounds; the numbers of
+    Compared are the size and SHA-256 of each file, of run.json and of campaign.toml; the check value of each line of
+    the log; missing and additional files; missing rounds; rounds that are in the place of others; the numbers of
     weights in the masks, whether the masks are nested, and whether own masks keep as many weights as the round's; the
     numbers of surviving values; the shapes of networks of another architecture, and that none has more weights than the
     ticket; whether the ticket's values are bit for bit the values that it starts from, which are the rewound ones or,
@@ -90,10 +52,13 @@ def verify(folder: str | Path) -> list[Finding]:
     runs = run_folders(folder)
     if not runs:
         raise InputError(f"{folder}: no saved run in it (no */{Layout.RUN}); give a folder that `tickets run` wrote")
-    return [finding for run in runs for finding in _run(run)]
+    campaign = folder / Layout.CAMPAIGN
+    wrong = toml_problem(campaign) if os.path.lexists(campaign) else None
+    at_campaign = [Finding(str(campaign), wrong)] if wrong else []
+    return [*at_campaign, *(finding for run in runs for finding in _run(run))]
 
 
-def code_named(folder: str | Path) -> list[Finding]:
+def notes_of(folder: str | Path) -> list[Finding]:
     """The functions outside the catalogue that the run.json files of a folder name, a note for each run.
 
     They are not differences. Functions that read saved runs neither import nor call them without `trust_code`.
@@ -105,6 +70,8 @@ def code_named(folder: str | Path) -> list[Finding]:
     """
     notes = []
     for run in run_folders(Path(folder)):
+        for path in sorted(run.glob(f"cohort-*/{Layout.SET_ASIDE}*")):
+            notes.append(Finding(str(path), "was moved out of the way; nothing reads it"))
         try:
             functions = named_functions(read_run(run)["config"])
         except InputError:
@@ -116,200 +83,53 @@ def code_named(folder: str | Path) -> list[Finding]:
 
 
 def _run(run: Path) -> Iterator[Finding]:
-    path = run / Layout.RUN
+    file: dict[str, Any] = {}
     try:
-        file: dict[str, Any] = read_run(run)
+        file = read_run(run)
+        yield from _own_id(run, file)
     except InputError as error:
-        yield _unreadable(path, error)
-        file = {}
+        yield unreadable(run, Layout.RUN, error)
+    yield from _strangers(run, is_part_of_run)
     owner: dict[int, str] = {}
     for _, cohort in cohort_folders(run):
-        for replicate in (yield from _cohort(cohort, str(file.get("run", run.name)), file)):
+        yield from _strangers(cohort, is_part_of_cohort)
+        for replicate in (yield from cohort_problems(cohort, str(file.get("run", run.name)), file.get("config", {}))):
             if replicate in owner:
                 yield Finding(str(cohort), f"replicate {replicate} is in {owner[replicate]} too")
             owner[replicate] = cohort.name
+    yield from _log(run)
 
 
-def _cohort(cohort: Path, run: str, file: dict[str, Any]) -> Generator[Finding, None, list[int]]:
-    """Yield the problems of a cohort; return its replicates."""
-    rounds = round_folders(cohort)
-    if not rounds and not (cohort / Layout.INITIAL).exists():
-        return []
-    config = file.get("config", {})
-    state = _Cohort(run, keeps_trained(config), _goes_on(config))
-    yield from _values(cohort / Layout.INITIAL, state)
-    state.initial = state.rewound
-    step = config.get("rewind", {}).get("step", 0)
-    if (cohort / Layout.REWIND).exists() or (step > 0 and rounds and not state.keeps_trained):
-        yield from _values(cohort / Layout.REWIND, state)
-    wholes = {number for number, part, _ in rounds if part == 0}
-    for number in sorted(set(range(max((number for number, _, _ in rounds), default=-1) + 1)) - wholes):
-        yield Finding(str(round_folder(cohort, number)), "missing")
-    for number, part, folder in rounds:
-        yield from _round(folder, number, part, state)
-    for number, part, _, folder in probes_folders(cohort):
-        yield from _probed(folder, number, part, run)
-    return state.replicates or []
+def _own_id(run: Path, file: dict[str, Any]) -> Iterator[Finding]:
+    """The run's id is the hash of its settings, so that it betrays a change of most of run.json."""
+    made = run_id(parse_run(file["config"]))
+    if _ID.fullmatch(file["run"]) and made != file["run"]:
+        yield Finding(
+            str(run / Layout.RUN), f"its settings are those of run {made}, but it says that it is {file['run']}"
+        )
 
 
-def _values(folder: Path, state: _Cohort) -> Iterator[Finding]:
-    """Check initial/ or rewind/, and store its values in `state` for the checks of the rounds."""
-    state.rewound = None
-    manifest = yield from _files(folder, _IN_VALUES)
-    if manifest is None:
-        return
+def _log(run: Path) -> Iterator[Finding]:
+    """Lines that were changed, and rounds that were committed by the log and are gone."""
+    log = run / Layout.LOG
     try:
-        values = read_values(folder)
-        shapes = decode_shapes((folder / Layout.VALUES).read_bytes())
-        if manifest["kind"] != folder.name:
-            yield Finding(str(folder / Layout.MANIFEST), f"is the manifest of {manifest['kind']!r}")
-        if sorted(values) != sorted(manifest["replicates"]):
-            yield Finding(str(folder / Layout.VALUES), f"replicates {sorted(values)}, not {manifest['replicates']}")
-        if state.replicates is not None and sorted(values) != sorted(state.replicates):
-            yield Finding(str(folder / Layout.VALUES), f"replicates {sorted(values)}, not {state.replicates}")
-        for replicate, arrays in values.items():
-            if {name: array.shape for name, array in arrays.items()} != shapes:
-                yield Finding(str(folder / Layout.VALUES), f"replicate {replicate}: tensors are not of their shapes")
-        state.rewound, state.shapes, state.replicates = values, shapes, list(manifest["replicates"])
-    except (KeyError, TypeError, ValueError) as error:
-        yield Finding(str(folder), f"the contents do not have the layout of saved runs ({error!r})")
-
-
-def _round(folder: Path, number: int, part: int, state: _Cohort) -> Iterator[Finding]:
-    if part == 0:
-        state.earlier, state.of_round, state.trained = state.of_round if number else None, None, set()
-    announced = state.announced
-    if part == 0:
-        state.announced = None
-        state.shrunk, state.shrunk_next = state.shrunk_next if number else None, None
-        if state.keeps_trained and number:
-            state.rewound, state.ended = state.ended, None
-    further = [(Layout.TRAINED, state.keeps_trained), (Layout.OPTIMIZER, state.goes_on)] if part == 0 else []
-    manifest = yield from _files(folder, _IN_ROUND | {name for name, needed in further if needed})
-    if manifest is None:
-        return
-    saved = Round(folder, manifest, state.run, number, part)
-    try:
-        yield from _manifest(saved, state)
-        yield from _masks(saved, state, announced)
-        yield from _shrunk(saved, state)
-        yield from _networks(saved, state)
-        for name in SCHEMAS:
-            yield from _at(folder / name, contents.table_problems(saved, name))
-        for table in probe_tables(manifest["files"]):
-            yield from _at(folder / f"{table}{Layout.TABLE}", contents.probe_table_problems(saved, table))
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        yield Finding(str(folder), f"the contents do not have the layout of saved runs ({error!r})")
-
-
-def _probed(folder: Path, number: int, part: int, run: str) -> Iterator[Finding]:
-    """Check tables that were measured after a round was committed."""
-    manifest = yield from _files(folder, frozenset())
-    if manifest is None:
-        return
-    try:
-        problems = list(probed_problems(folder, manifest, number, part))
-        yield from _at(folder / Layout.MANIFEST, iter(problems))
-        if problems:
-            return
-        saved = Round(folder, manifest, run, number, part)
-        for table in probe_tables(manifest["files"]):
-            yield from _at(folder / f"{table}{Layout.TABLE}", contents.probe_table_problems(saved, table))
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        yield Finding(str(folder), f"the contents do not have the layout of saved runs ({error!r})")
-
-
-def _manifest(saved: Round, state: _Cohort) -> Iterator[Finding]:
-    path = saved.folder / Layout.MANIFEST
-    yield from _at(path, contents.manifest_problems(saved, state.replicates))
-    twice = saved.trained & state.trained
-    if twice:
-        yield Finding(str(path), f"{len(twice)} networks were trained in another part of the round too")
-    state.trained |= saved.trained
-
-
-def _masks(saved: Round, state: _Cohort, announced: Masks | None) -> Iterator[Finding]:
-    path = saved.folder / Layout.MASKS
-    masks = contents.read_masks(saved.read(Layout.MASKS))
-    if saved.part == 0:
-        of_round = contents.ticket_masks(masks)
-        if state.earlier is not None:
-            yield from _at(path, contents.nesting_problems(of_round, state.earlier))
-        if announced is not None:
-            yield from _at(path, contents.following_problems(of_round, announced))
-        state.of_round = of_round
-        if Layout.NEXT_MASKS in saved.manifest["files"]:
-            following = contents.ticket_masks(contents.read_masks(saved.read(Layout.NEXT_MASKS)))
-            yield from _at(saved.folder / Layout.NEXT_MASKS, contents.nesting_problems(following, of_round))
-            state.announced = following
-    if state.of_round is not None:
-        yield from _at(path, contents.mask_problems(saved, masks, state.of_round))
-
-
-def _shrunk(saved: Round, state: _Cohort) -> Iterator[Finding]:
-    if saved.number == 0 and state.of_round is not None:
-        state.shrunk = none_shrunk(state.of_round)
-    if Layout.SHRUNK in saved.manifest["files"] and state.of_round is not None:
-        found = contents.ticket_masks(contents.read_masks(saved.read(Layout.SHRUNK)))
-        yield from _at(saved.folder / Layout.SHRUNK, shrunk_problems(found, state.of_round, state.shrunk))
-    elif any(entry.get("pruned") == "zero_if_shrunk" for entry in saved.manifest["arms"]):
-        yield Finding(str(saved.folder / Layout.SHRUNK), "missing, though an arm has pruned = 'zero_if_shrunk'")
-
-
-def _networks(saved: Round, state: _Cohort) -> Iterator[Finding]:
-    masks = contents.read_masks(saved.read(Layout.MASKS))
-    for name in (Layout.WEIGHTS, Layout.TRAINED):
-        if name not in saved.manifest["files"]:
-            continue
-        path = saved.folder / name
-        arrays = contents.networks(saved.read(name))
-        check = contents.weights_problems if name == Layout.WEIGHTS else contents.trained_problems
-        yield from _at(path, check(saved, arrays))
-        if state.shapes is not None and state.of_round is not None:
-            yield from _at(path, contents.value_problems(saved, arrays, masks, state.of_round, state.shapes))
-            yield from _at(path, own_model_problems(saved.manifest, arrays, state.of_round, state.shapes))
-        if name == Layout.TRAINED and saved.part == 0:
-            state.shrunk_next = following_shrunk(arrays, state.shrunk, state.initial, state.of_round, state.announced)
-        # The dense network has the whole schedule: it starts from the initial values.
-        starts = state.rewound if saved.number else state.initial
-        if name == Layout.WEIGHTS and starts is not None and state.of_round is not None:
-            yield from _at(path, contents.start_problems(arrays, state.of_round, starts))
-        if name == Layout.TRAINED and saved.part == 0 and state.of_round is not None:
-            state.ended = ticket_values(arrays, state.of_round)
-    if Layout.OPTIMIZER in saved.manifest["files"] and state.shapes is not None and state.of_round is not None:
-        data = saved.read(Layout.OPTIMIZER)
-        problems = state_problems(data, saved.replicates, state.of_round, state.shapes)
-        yield from _at(saved.folder / Layout.OPTIMIZER, problems)
-
-
-def _goes_on(config: dict[str, Any]) -> bool:
-    """Whether each round saves the states in which its optimizers ended: fine-tuning, by an optimizer with a state."""
-    train = config.get("train", {})
-    stateless = train.get("optimizer") == "sgd" and not train.get("momentum")
-    return config.get("rewind", {}).get("kind") == "none" and not stateless
-
-
-def _files(folder: Path, needed: frozenset[str]) -> Generator[Finding, None, Manifest | None]:
-    """Yield the problems of a committed folder's files; return its manifest, or None if there are any."""
-    if not folder.is_dir():
-        yield Finding(str(folder), "missing")
-        return None
-    try:
-        manifest = read_manifest(folder)
+        for line in read_lines(log):
+            if line.problem:
+                yield Finding(str(log), f"line {line.number} {line.problem}")
+        for folder in lost_rounds(run):
+            yield Finding(str(folder), f"missing: {Layout.LOG} says that it was committed")
     except InputError as error:
-        yield _unreadable(folder, error)
-        return None
-    wrong = {name: file_problem(folder, name, manifest) for name in sorted({*manifest["files"], *needed})}
-    there = {entry.name for entry in folder.iterdir()}
-    wrong.update(dict.fromkeys(there - {*manifest["files"], Layout.MANIFEST}, "not in the manifest"))
-    problems = [Finding(str(folder / name), what) for name, what in sorted(wrong.items()) if what]
-    yield from problems
-    return None if problems else manifest
+        yield unreadable(run, Layout.LOG, error)
+        return
+    if not os.path.lexists(log) and any(round_folders(cohort) for _, cohort in cohort_folders(run)):
+        yield Finding(str(log), "missing, though rounds are committed")
 
 
-def _at(path: Path, problems: Iterator[str]) -> Iterator[Finding]:
-    return (Finding(str(path), what) for what in problems)
-
-
-def _unreadable(path: Path, error: InputError) -> Finding:
-    return Finding(str(path), str(error).removeprefix(f"{path}: "))
+def _strangers(folder: Path, is_part: re.Pattern[str]) -> Iterator[Finding]:
+    """Entries of a run's or cohort's folder that do not belong there, or are links. Hidden ones are passed over."""
+    with os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            if entry.is_symlink():
+                yield Finding(entry.path, "is a link, and links within a saved run are not followed")
+            elif not entry.name.startswith(".") and not is_part.fullmatch(entry.name):
+                yield Finding(entry.path, "is no part of a saved run")

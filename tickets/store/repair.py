@@ -1,0 +1,122 @@
+"""Move damaged committed folders and files out of the way, so that they are trained again.
+
+Nothing is removed. A damaged round alone is moved: it has the same bits when it is trained again on the same machine,
+and the rounds after it still fit. Where they do not, `verify` finds that, and they are moved in a second pass.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from tickets.errors import DiskError, InputError
+from tickets.store.cohort_problems import cohort_problems
+from tickets.store.commit import replace_file
+from tickets.store.history import SET_ASIDE, lost_rounds
+from tickets.store.layout import Layout, cohort_folders, place_of, probes_folders, round_folders, run_folders
+from tickets.store.log import append_event, read_lines
+from tickets.store.plan import REPAIR, CohortPlan
+from tickets.store.reading import read_run
+
+
+def check_whole(run: Path, config: dict[str, Any], todo: Sequence[CohortPlan]) -> None:
+    """Check that the cohorts of a run that are to go on are as they were committed.
+
+    Parameters
+    ----------
+    run
+        The run's folder.
+    config
+        Its configuration, as JSON values.
+    todo
+        What it lacks.
+
+    Raises
+    ------
+    InputError
+        With everything that differs.
+    """
+    wanted = {cohort.index for cohort in todo if cohort.exists}
+    lines = [
+        f"{finding.path}: {finding.what}"
+        for index, cohort in (cohort_folders(run) if wanted else ())
+        if index in wanted
+        for finding in cohort_problems(cohort, run.name, config)
+    ]
+    if lines:
+        more = [f"and {len(lines) - 10} more"] if len(lines) > 10 else []
+        advice = f"no round is trained on top of damaged ones: take them from a backup, or train them again ({REPAIR})"
+        raise InputError([*lines[:10], *more, f"{run}: {advice}"])
+
+
+def repair(folder: Path) -> list[str]:
+    """Move everything that is damaged out of the way, in every run of a campaign's folder. The caller has its lock.
+
+    Parameters
+    ----------
+    folder
+        The campaign's folder; it need not exist.
+
+    Returns
+    -------
+    list of str
+        A line for each folder or file that was moved.
+    """
+    return [line for run in (run_folders(folder) if folder.is_dir() else ()) for line in _repair_run(run)]
+
+
+def _repair_run(run: Path) -> Iterator[str]:
+    try:
+        config = read_run(run)["config"]
+    except DiskError:
+        raise
+    except InputError as error:
+        yield f"{error}; {_aside(run / Layout.RUN)}; it is written anew"
+        config = {}
+    log = run / Layout.LOG
+    lines = read_lines(log)
+    if any(line.problem for line in lines):
+        yield f"{log}: has lines that were changed; {_aside(log, keep=True)}; the others stay"
+        whole = log.read_bytes().split(b"\n")
+        replace_file(log, b"".join(whole[line.number - 1] + b"\n" for line in lines if line.event and not line.problem))
+    for _, cohort in cohort_folders(run):
+        for committed, why in _damaged(cohort, run.name, config):
+            yield f"{committed}: {why}; {_aside(committed)}; it is trained again"
+    for lost in list(lost_rounds(run)):
+        place = place_of(lost)
+        append_event(log, {"event": SET_ASIDE, "cohort": place.cohort, "round": place.round, "part": place.part})
+        if not lost.is_dir():
+            yield f"{lost}: is not there; it is trained again"
+
+
+def _damaged(cohort: Path, run: str, config: dict[str, Any]) -> list[tuple[Path, str]]:
+    """The committed folders of a cohort that must be trained again, each with the reason."""
+    why: dict[str, str] = {}
+    for finding in cohort_problems(cohort, run, config):
+        inside = Path(finding.path).relative_to(cohort).parts
+        if inside and place_of(cohort / inside[0]).kind:
+            why.setdefault(inside[0], finding.what)
+    rounds = [folder for *_, folder in round_folders(cohort)] + [folder for *_, folder in probes_folders(cohort)]
+    rest = [name for name in (Layout.INITIAL, Layout.REWIND) if os.path.lexists(cohort / name)]
+    rest += [folder.name for folder in rounds]
+    for name in list(why):
+        place = place_of(cohort / name)
+        for other in rest:
+            at = place_of(cohort / other)
+            of_round = at.round == place.round and place.kind == "round" and place.part in (0, at.part)
+            if place.kind == Layout.INITIAL or (place.kind == Layout.REWIND and at.kind != Layout.INITIAL) or of_round:
+                why.setdefault(other, f"belongs to {name}, which is damaged")
+    return [(cohort / name, reason) for name, reason in why.items() if os.path.lexists(cohort / name)]
+
+
+def _aside(path: Path, keep: bool = False) -> str:
+    """Move a file or folder out of the way; keep: copy the file instead. Returns how a message says so."""
+    target = path.with_name(f"{Layout.SET_ASIDE}{path.name}-{uuid.uuid4().hex[:8]}")
+    if keep:
+        replace_file(target, path.read_bytes())
+        return f"a copy is kept as {target.name}"
+    os.rename(path, target)
+    return f"moved to {target.name}"
