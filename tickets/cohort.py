@@ -96,8 +96,8 @@ def train_cohort(
     following = -1  # the round that `chains` stand before
     shrunk = Shrunk(folder)
     for plan in work.cohort.rounds:
-        # Else it is the first plan, the one after a part, which has no ticket to go on from, or it comes after rounds that
-        # are there already (a round before them was trained again).
+        # Else it is the first plan, it follows a part, which has no ticket to go on from, or it follows rounds that are
+        # there already (a round before them was trained again).
         if not chains or following != plan.number:
             chains = _chains(ready, folder, plan.number)
         chains = [replace(chain, read_shrunk=_shrunk_reader(shrunk, plan.number, chain)) for chain in chains]

@@ -32,6 +32,7 @@ from tickets.store import (
     read_run,
     round_folder,
     survey,
+    trusting_form,
 )
 
 
@@ -71,8 +72,11 @@ def plan_all(
                 columns = {probe.table: probe.columns for probe in one.probes}
                 check_measured(folder / name, record_of(one.probes), columns)
             if saved is not None and saved["config"]["compute"] == one.run.compute.model_dump(mode="json"):
-                plans[name] = _with_initial(Plan.of_record(saved["execution"]), one, device, workers)
-                if jit_is_off() and any(strategy_named(strategy).has_kernels for strategy in plans[name].strategies):
+                with trusting_form(folder / name / Layout.RUN):
+                    began = Plan.of_record(saved["execution"])
+                    known = [strategy_named(strategy) for strategy in began.strategies]
+                plans[name] = _with_initial(began, one, device, workers)
+                if jit_is_off() and any(strategy.has_kernels for strategy in known):
                     raise InputError(f"{folder / name}: began with kernels, and goes on with them; {OFF}; unset it")
             else:
                 plans[name] = plan_execution(one, device, workers)

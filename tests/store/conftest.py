@@ -17,6 +17,7 @@ from tickets.config.schema import Run
 from tickets.store import (
     ArmRecord,
     RoundRecord,
+    append_event,
     arm_options,
     cohort_folder,
     wanted_arms,
@@ -130,6 +131,7 @@ class Example:
             write_rewind(cohort, {r: self.rewound(r) for r in replicates}, state)
         for number in range(rounds):
             write_round(cohort, self.record(run, replicates, number, 0, wanted_arms(run)))
+            append_event(folder / "log.jsonl", {"event": "round", "cohort": index, "round": number, "part": 0})
         return cohort
 
     def write(self, folder: Path, run: Run | None = None) -> Path:

@@ -8,6 +8,7 @@ import pytest
 
 from tickets.errors import InputError
 from tickets.store import append_event, read_events
+from tickets.store.log import read_lines
 
 
 def test_an_event_is_one_line_with_the_time_in_utc(tmp_path):
@@ -15,7 +16,7 @@ def test_an_event_is_one_line_with_the_time_in_utc(tmp_path):
     append_event(log, {"event": "round", "round": 3, "text": "é\n"})
     (line,) = log.read_bytes().splitlines()
     event = json.loads(line)
-    assert list(event) == ["time", "event", "round", "text"]
+    assert list(event) == ["check", "time", "event", "round", "text"]
     assert event["text"] == "é\n"
     assert abs(datetime.now(UTC) - datetime.fromisoformat(event["time"])) < timedelta(minutes=1)
     assert datetime.fromisoformat(event["time"]).utcoffset() == timedelta(0)
@@ -43,7 +44,7 @@ def test_an_event_is_a_single_write(tmp_path, failing):
 
 def test_a_log_that_is_not_there_is_empty_and_one_that_cannot_be_read_is_said(tmp_path):
     assert read_events(tmp_path / "log.jsonl") == []
-    with pytest.raises(InputError, match="cannot read this file"):
+    with pytest.raises(InputError, match="is a folder, not a regular file"):
         read_events(tmp_path)
 
 
@@ -51,3 +52,41 @@ def test_a_full_disk_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "write", lambda descriptor, data: len(data) - 1)
     with pytest.raises(InputError, match=r"no space left in .* to write log.jsonl"):
         append_event(tmp_path / "log.jsonl", {"event": "a"})
+
+
+def test_every_changed_bit_of_a_log_is_found(tmp_path):
+    log = tmp_path / "log.jsonl"
+    for event in ({"event": "started", "cohort": 0}, {"event": "round", "cohort": 0, "round": 1, "part": 0}):
+        append_event(log, event)
+    with open(log, "ab") as file:
+        file.write(log.read_bytes()[:30])  # left by a crash
+    append_event(log, {"event": "failed", "why": "é"})
+    data = log.read_bytes()
+    assert [line.problem for line in read_lines(log)] == [None] * 4
+    assert [line.event["event"] for line in read_lines(log) if line.event] == ["started", "round", "failed"]
+    torn = data.index(data[:30], 1)
+    for place in range(len(data)):
+        if torn <= place < torn + 30:
+            continue  # what a crash left says nothing
+        for bit in range(8):
+            log.write_bytes(data[:place] + bytes([data[place] ^ 1 << bit]) + data[place + 1 :])
+            assert any(line.problem for line in read_lines(log)), (place, bit)
+
+
+def test_a_log_that_a_crash_cut_anywhere_has_no_problem(tmp_path):
+    log = tmp_path / "log.jsonl"
+    append_event(log, {"event": "started", "cohort": 0})
+    append_event(log, {"event": "round", "cohort": 0, "round": 1, "part": 0})
+    data = log.read_bytes()
+    for size in range(len(data) + 1):
+        log.write_bytes(data[:size])
+        assert not [line for line in read_lines(log) if line.problem], size
+        append_event(log, {"event": "resumed"})
+        assert not [line for line in read_lines(log) if line.problem], size
+        assert read_events(log)[-1]["event"] == "resumed"
+
+
+def test_events_of_another_form_are_passed_over(tmp_path):
+    log = tmp_path / "log.jsonl"
+    log.write_bytes(b'{"time": "", "event": "round", "cohort": []}\n' + b"[" * 100_000 + b"\n5\n{}\n")
+    assert read_events(log) == [{}]

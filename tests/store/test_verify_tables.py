@@ -25,7 +25,7 @@ def replaced(name, value):
 @pytest.mark.parametrize(
     ("change", "what"),
     [
-        (lambda table: pa.concat_tables([table, table.slice(0, 1)]), "rows repeat"),
+        (lambda table: pa.concat_tables([table.slice(0, len(table) - 1), table.slice(0, 1)]), "rows repeat"),
         (replaced("run", "another"), "has rows that are not of run digits-mlp-example, round 1"),
         (replaced("round", 2), "has rows that are not of run digits-mlp-example, round 1"),
         (replaced("density", 0.5), "has rows of another density than the manifest's"),
@@ -46,7 +46,7 @@ def test_wrong_rows_of_hidden_units_are_found(tmp_path, example):
     folder = example.write(campaign / example.run_id, run) / "cohort-000" / "round-001"
     assert verify(campaign) == []
     change_table(folder, "units.parquet", lambda table: pa.concat_tables([table, table.slice(3, 1)]))
-    assert told(campaign) == [("round-001/units.parquet", "21 rows, but the manifest says 20")]
+    assert told(campaign) == [("round-001/units.parquet", "has 21 rows, but by its manifest at most 20")]
 
 
 def test_rows_that_are_missing_are_found(campaign, cohort):

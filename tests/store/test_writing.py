@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
+import hashlib
 import json
 import os
 import sys
@@ -41,6 +42,7 @@ def test_the_folders_and_files_of_a_run(saved_run):
     in_round += ["trained.safetensors", "weights.safetensors"]
     assert files == {
         "run.json",
+        "log.jsonl",
         "cohort-000/initial/manifest.json",
         "cohort-000/initial/values.safetensors",
         *(f"cohort-000/round-{number:03d}/{name}" for number in range(3) for name in in_round),
@@ -79,7 +81,10 @@ def test_weights_are_the_surviving_values_in_order_and_other_tensors_whole(saved
 
 def test_the_manifest_of_a_round(saved_run):
     manifest = json.loads((saved_run / "cohort-000" / "round-002" / "manifest.json").read_text())
-    files = manifest.pop("files")
+    files, own = manifest.pop("files"), manifest.pop("sha256")
+    data = (saved_run / "cohort-000" / "round-002" / "manifest.json").read_bytes()
+    assert data.startswith(b'{\n "sha256": "' + own.encode())
+    assert own == hashlib.sha256(data.partition(own.encode())[2]).hexdigest()
     assert sorted(files) == sorted(
         [
             "masks.safetensors",
@@ -92,6 +97,9 @@ def test_the_manifest_of_a_round(saved_run):
     )
     assert manifest == {
         "schema": 1,
+        "run": "digits-mlp-example",
+        "cohort": 0,
+        "rows": {"curves.parquet": 20, "rounds.parquet": 10},
         "kind": "round",
         "round": 2,
         "part": 0,
@@ -154,7 +162,11 @@ def test_tables_have_the_columns_of_the_contract_in_its_order_and_fixed_types(sa
 def test_equal_runs_have_equal_bytes(tmp_path, example):
     one, other = (example.write(tmp_path / name) for name in ("one", "other"))
     for path in one.rglob("*"):
-        assert path.is_dir() or path.read_bytes() == (other / path.relative_to(one)).read_bytes()
+        assert (
+            path.is_dir()
+            or path.name == "log.jsonl"
+            or path.read_bytes() == (other / path.relative_to(one)).read_bytes()
+        )
 
 
 def test_what_is_read_back_is_what_was_written(tmp_path, example):

@@ -29,6 +29,7 @@ from tickets.store.reading import (
     read_round_table,
     read_run,
     read_values,
+    trusting_form,
 )
 from tickets.store.records import ArmRecord, RoundRecord
 from tickets.store.registered import register, rounds_committed
@@ -96,6 +97,7 @@ __all__ = [
     "survey",
     "sweep_temporary",
     "tables_of",
+    "trusting_form",
     "unmeasured",
     "unpack",
     "verify",

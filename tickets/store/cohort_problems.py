@@ -119,9 +119,8 @@ def _round(folder: Path, number: int, part: int, state: _Cohort) -> Iterator[Fin
         yield from _shrunk(saved, state)
         yield from _networks(saved, state)
         for name in SCHEMAS:
-            yield from at(folder / name, contents.table_problems(saved, name))
-        for table in probe_tables(manifest["files"]):
-            yield from at(folder / f"{table}{Layout.TABLE}", contents.probe_table_problems(saved, table))
+            yield from at(folder / name, _decoded(contents.table_problems(saved, name)))
+        yield from _probe_tables(saved)
     except OTHER_FORM as error:
         yield Finding(str(folder), f"the contents do not have the layout of saved runs ({error!r})")
 
@@ -137,10 +136,23 @@ def _probed(folder: Path, number: int, part: int, run: str) -> Iterator[Finding]
         if problems:
             return
         saved = Round(folder, manifest, run, number, part)
-        for table in probe_tables(manifest["files"]):
-            yield from at(folder / f"{table}{Layout.TABLE}", contents.probe_table_problems(saved, table))
+        yield from _probe_tables(saved)
     except OTHER_FORM as error:
         yield Finding(str(folder), f"the contents do not have the layout of saved runs ({error!r})")
+
+
+def _probe_tables(saved: Round) -> Iterator[Finding]:
+    for table in probe_tables(saved.manifest["files"]):
+        path = saved.folder / f"{table}{Layout.TABLE}"
+        yield from at(path, _decoded(contents.probe_table_problems(saved, table)))
+
+
+def _decoded(problems: Iterator[str]) -> Iterator[str]:
+    """The problems of a table; why it cannot be decoded is one."""
+    try:
+        yield from problems
+    except ValueError as error:
+        yield str(error)
 
 
 def _manifest(saved: Round, state: _Cohort) -> Iterator[Finding]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from tickets.errors import InputError
+
+_REMEDY = re.compile("; (?:take it from a backup|`tickets verify` lists)")  # which the command prints once, at the end
 
 
 @dataclass(frozen=True)
@@ -35,5 +38,5 @@ def unreadable(folder: Path, name: str, error: InputError) -> Finding:
     text = str(error)
     for path in (folder / name, folder):
         if text.startswith(f"{path}: "):
-            return Finding(str(path), text.removeprefix(f"{path}: "))
+            return Finding(str(path), _REMEDY.split(text.removeprefix(f"{path}: "))[0])
     return Finding(str(folder / name), text)

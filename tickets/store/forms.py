@@ -90,19 +90,84 @@ class _Data(_Form):
     classes: Count
 
 
+class _LeftOut(_Form):
+    weights: Count
+    why: str
+
+
+class _Coverage(_Form):
+    prunable: dict[str, Count]
+    left_out: dict[str, _LeftOut]
+
+
+class _Narrow(_Form):
+    round: Count
+    widths: list[Count]
+    weights: Count
+    left: Annotated[int, Field(gt=0)]
+
+
+class _SmallDense(_Form):
+    rounds: list[_Narrow] = []
+
+
+class _Start(_Form):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    step: int
+    continues: bool
+    before: int
+    steps: int
+    dense_steps: int
+    more: int = 0
+
+
+class _Registered(_Form):
+    sha256: str
+    rounds_seen: Count
+
+
+class _MasksFrom(_Form):
+    run: str = ""
+    files: dict[str, str] = {}
+    same_initial: bool = False
+    drawn: list[str] = []
+
+
+class _Named(_Form):
+    name: str
+
+
+class _Config(_Form):
+    """The tables of a configuration, which a campaign file may write shorter. Their keys are checked by `parse_run`."""
+
+    seed: int
+    data: _Named
+    model: _Named
+    arms: list[_Named]
+    train: Object
+    prune: Object
+    rewind: Object
+    store: Object = {}
+    compute: Object = {}
+    verdict: Object = {}
+
+
 class RunFile(_Form):
-    """run.json, but for its config."""
+    """run.json."""
 
     run: str
+    config: _Config
     data: _Data
     fingerprint: Object
     execution: Object
-    coverage: Object | None = None
-    small_dense: Object | None = None
+    coverage: _Coverage | None = None
+    small_dense: _SmallDense = _SmallDense()
     began_with: Object | None = None
     like_ticket: list[str] = []
-    starts: dict[str, Object] = {}
-    registered: list[Object] = []
+    starts: dict[str, _Start] = {}
+    registered: list[_Registered] = []
+    masks_from: _MasksFrom = _MasksFrom()
     accuracy: str = ""
 
 
@@ -127,14 +192,8 @@ def run_problem(value: Mapping[str, Any]) -> str | None:
     """How run.json differs from its form, or None. Nothing that it names is imported."""
     if problem := _problem(RunFile, value):
         return problem
-    config = value.get("config")
-    if not isinstance(config, dict):
-        return f"config: {shortened(config)}, must be an object"
-    seed = config.get("seed")
-    if type(seed) is not int:
-        return f"config.seed: {shortened(seed)}, must be a whole number"
     # The runs of a campaign often differ in their seeds alone.
-    return _config_problem(json.dumps({**config, "seed": 0}, sort_keys=True))
+    return _config_problem(json.dumps({**value["config"], "seed": 0}, sort_keys=True))
 
 
 @functools.lru_cache(maxsize=4096)
@@ -152,7 +211,8 @@ def _problem(form: type[BaseModel], value: Mapping[str, Any]) -> str | None:
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False, include_input=False)[0]
         key = ".".join(str(part)[:60] for part in found["loc"])
-        return f"{key}: {found['msg'][:120]}"
+        what = "Input should be an object" if found["type"] == "model_type" else found["msg"][:120]
+        return f"{key}: {what}"
     except RecursionError:
         return "nested too deep"
     return None

@@ -18,7 +18,6 @@ __all__ = [
     "cohort_folder",
     "cohort_folders",
     "has_own_mask",
-    "identity_of",
     "is_part_of_cohort",
     "is_part_of_run",
     "keeps_counts",
@@ -115,12 +114,6 @@ def place_of(folder: Path) -> Place:
         if match := pattern.fullmatch(folder.name):
             return Place(run, index, kind, int(match[1]), int(match[2] or 0))
     return Place(run, index, folder.name if folder.name in (Layout.INITIAL, Layout.REWIND) else "")
-
-
-def identity_of(folder: Path) -> dict[str, str | int]:
-    """The fields of a manifest that say whose it is: the run's id, which is its folder's name, and the cohort."""
-    place = place_of(folder)
-    return {"run": place.run.name} | ({} if place.cohort is None else {"cohort": place.cohort})
 
 
 def cohort_folder(run: Path, index: int) -> Path:

@@ -105,7 +105,7 @@ def read_lines(log: Path) -> list[Line]:
 def _lines(lines: list[bytes]) -> Iterator[Line]:
     *ended, last = lines  # without a newline: empty, or left incomplete by a crash
     events = [_parsed(line) for line in ended]
-    for number, (text, event, after) in enumerate(zip(ended, events, [*events[1:], None], strict=True), 1):
+    for number, (text, event, after) in enumerate(zip(ended, events, [*events, None][1:], strict=True), 1):
         # Earlier versions did not write how long an incomplete line is.
         earlier = number < len(ended) and ended[number].startswith(_EARLIER)
         torn = event is None and after is not None and (earlier or after.get("torn") == len(text))

@@ -11,8 +11,8 @@ import pandas as pd
 
 from tickets.errors import InputError
 from tickets.store.commit import commit
-from tickets.store.layout import Layout, identity_of, probes_folder, probes_folders, round_folder
-from tickets.store.reading import Manifest, read_manifest
+from tickets.store.layout import Layout, probes_folder, probes_folders, round_folder
+from tickets.store.reading import Manifest, identity_of, read_manifest
 from tickets.store.tables import encode_probe_table, probe_tables
 
 KIND = "probes"

@@ -108,6 +108,13 @@ def _other_place(manifest: Manifest, place: Place) -> str | None:
     return None
 
 
+def identity_of(folder: Path) -> dict[str, str | int]:
+    """The fields of a manifest that say whose it is: the run's id and the number of the cohort."""
+    place = place_of(folder.absolute())
+    run = run_named(place.run) or place.run.name
+    return {"run": run} | ({} if place.cohort is None else {"cohort": place.cohort})
+
+
 def run_named(folder: Path) -> str | None:
     """The id in the run.json of a run's folder; None if there is no such file, or it is damaged."""
     try:

@@ -21,7 +21,7 @@ from tickets.store.gathering import Tables
 from tickets.store.layout import Layout
 from tickets.store.left_over import Trained, left_over_of
 from tickets.store.prunable import read_coverage
-from tickets.store.reading import Committed
+from tickets.store.reading import Committed, trusting_form
 from tickets.store.registered import rounds_seen
 from tickets.store.tables import UNITS
 from tickets.store.ticket import Ticket, read_ticket
@@ -248,7 +248,8 @@ class Saved:
             Which of the arm's draws, from 0.
         """
         run = self._one(run)
-        found = read_ticket(self._committed, self._runs[run], self._files[run], name, replicate, round, draw)
+        with trusting_form(self._runs[run]):
+            found = read_ticket(self._committed, self._runs[run], self._files[run], name, replicate, round, draw)
         return dataclasses.replace(found, trust_code=self._may_call(found.model["name"]))
 
     @cached_property

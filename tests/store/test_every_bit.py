@@ -1,0 +1,228 @@
+"""Every changed bit of a small saved run is found, in every file; so is every lost, swapped or linked folder and file."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+
+import pytest
+
+import tickets
+from tickets.errors import InputError
+from tickets.store import run_folders, verify
+from tickets.store.reading import file_problem, read_manifest, read_run
+from tickets.store.sealed import sealed_toml, toml_problem
+
+
+def flips(data, every=1):
+    """The content with one bit changed, for every bit of every `every`-th byte."""
+    for place in range(0, len(data), every):
+        for bit in range(8):
+            yield place, data[:place] + bytes([data[place] ^ 1 << bit]) + data[place + 1 :]
+
+
+def test_every_bit_of_run_json(saved_run, every_bit):
+    path = saved_run / "run.json"
+    data = path.read_bytes()
+    for place, changed in flips(data, every_bit(len(data))):
+        path.write_bytes(changed)
+        with pytest.raises(InputError):
+            read_run(saved_run)
+            pytest.fail(f"byte {place}: read without an error")
+
+
+@pytest.mark.parametrize("folder", ["initial", "round-001"])
+def test_every_bit_of_a_manifest(saved_run, folder, every_bit):
+    path = saved_run / "cohort-000" / folder / "manifest.json"
+    data = path.read_bytes()
+    for place, changed in flips(data, every_bit(len(data))):
+        path.write_bytes(changed)
+        with pytest.raises(InputError):
+            read_manifest(path.parent)
+            pytest.fail(f"byte {place}: read without an error")
+
+
+@pytest.mark.parametrize("name", ["masks.safetensors", "weights.safetensors", "curves.parquet", "rounds.parquet"])
+def test_every_bit_of_a_file_in_a_round(saved_run, name, every_bit):
+    folder = saved_run / "cohort-000" / "round-001"
+    manifest, data = read_manifest(folder), (folder / name).read_bytes()
+    for place, changed in flips(data, every_bit(len(data))):
+        (folder / name).write_bytes(changed)
+        assert file_problem(folder, name, manifest), place
+
+
+def test_every_bit_of_campaign_toml(tmp_path):
+    path = tmp_path / "campaign.toml"
+    data = sealed_toml('name = "mnist"\nreplicates = 3\n')
+    path.write_bytes(data)
+    assert toml_problem(path) is None
+    for place, changed in flips(data):
+        path.write_bytes(changed)
+        assert toml_problem(path), place
+
+
+@pytest.mark.torture
+def test_every_bit_of_a_whole_run_by_the_command(saved_run):
+    """All of `verify` for each: some ten minutes."""
+    found = 0
+    for path in sorted(saved_run.rglob("*")):
+        if path.is_file():
+            data = path.read_bytes()
+            for place, changed in flips(data, 8):
+                path.write_bytes(changed)
+                assert verify(saved_run), (path, place)
+                found += 1
+            path.write_bytes(data)
+    print(f"{found:,} changed bits, all found")
+
+
+@pytest.fixture
+def every_bit(request):
+    """How many bytes to go on after each: all are tried in a long run, every seventh in the suite for larger files."""
+    return lambda size: 1 if size < 2_000 else 7
+
+
+@pytest.fixture(scope="module")
+def two_runs(campaign_file, tmp_path_factory):
+    """A campaign of two runs with two cohorts each, of the same shapes."""
+    folder = tmp_path_factory.mktemp("two")
+    file = campaign_file(folder, rounds=2, replicates=2, cohort_size=1, rewind={"step": 5}, sweep={"seed": [0, 1]})
+    tickets.run(file, out=folder / "out")
+    return file, folder / "out"
+
+
+@pytest.fixture
+def copied(two_runs, tmp_path):
+    file, folder = two_runs
+    return file, shutil.copytree(folder, tmp_path / "out")
+
+
+def swap(one, other):
+    between = one.with_name("between")
+    one.rename(between)
+    other.rename(one)
+    between.rename(other)
+
+
+SWAPS = {
+    "rounds of a cohort": ("0/cohort-000/round-001", "0/cohort-000/round-002"),
+    "rounds of two cohorts": ("0/cohort-000/round-001", "0/cohort-001/round-001"),
+    "rounds of two runs": ("0/cohort-000/round-001", "1/cohort-000/round-001"),
+    "initial values of two cohorts": ("0/cohort-000/initial", "0/cohort-001/initial"),
+    "initial values of two runs": ("0/cohort-000/initial", "1/cohort-000/initial"),
+    "rewound values of two runs": ("0/cohort-000/rewind", "1/cohort-000/rewind"),
+    "cohorts of a run": ("0/cohort-000", "0/cohort-001"),
+    "cohorts of two runs": ("0/cohort-000", "1/cohort-000"),
+}
+
+
+@pytest.mark.parametrize("name", SWAPS)
+def test_what_is_exchanged_is_found_by_verify_and_refused_by_run(copied, name):
+    file, folder = copied
+    runs = run_folders(folder)
+
+    def at(path):
+        index, _, inside = path.partition("/")
+        return runs[int(index)] / inside
+
+    swap(*map(at, SWAPS[name]))
+    assert verify(folder)
+    with pytest.raises(InputError, match="is of run|is the manifest of"):
+        tickets.run(file, out=folder, settings=["rounds=3"])
+    if "round" in name or "cohorts" in name:
+        with pytest.raises(InputError, match="is of run|is the manifest of"):
+            _ = tickets.load(folder).rounds
+    assert len(list(folder.glob("*/cohort-*/round-003"))) == 0
+
+
+LOST = {
+    "the last round": lambda run: shutil.rmtree(run / "cohort-000" / "round-002"),
+    "a cohort": lambda run: shutil.rmtree(run / "cohort-001"),
+    "initial values": lambda run: shutil.rmtree(run / "cohort-000" / "initial"),
+    "rewound values": lambda run: shutil.rmtree(run / "cohort-000" / "rewind"),
+    "the log": lambda run: (run / "log.jsonl").unlink(),
+    "a round that became a file": lambda run: (
+        shutil.rmtree(run / "cohort-000" / "round-002"),
+        (run / "cohort-000" / "round-002").touch(),
+    ),
+    "a round that became a link": lambda run: (
+        (run / "cohort-000" / "round-002").rename(run.parent / "elsewhere"),
+        (run / "cohort-000" / "round-002").symlink_to(run.parent / "elsewhere"),
+    ),
+    "a file that became a link": lambda run: (
+        (run / "cohort-000" / "round-002" / "masks.safetensors").rename(run.parent / "elsewhere"),
+        (run / "cohort-000" / "round-002" / "masks.safetensors").symlink_to(run.parent / "elsewhere"),
+    ),
+    "a FIFO": lambda run: (
+        (run / "cohort-000" / "round-002" / "masks.safetensors").unlink(),
+        os.mkfifo(run / "cohort-000" / "round-002" / "masks.safetensors"),
+    ),
+    "a file too many": lambda run: (run / "cohort-000" / "mine.txt").touch(),
+}
+
+
+@pytest.mark.parametrize("name", LOST)
+def test_what_is_lost_or_of_another_kind_is_found(copied, name):
+    _, folder = copied
+    LOST[name](run_folders(folder)[0])
+    assert verify(folder)
+
+
+def test_without_initial_values_no_other_replicates_are_made_up(copied):
+    file, folder = copied
+    shutil.rmtree(run_folders(folder)[0] / "cohort-000" / "initial")
+    with pytest.raises(InputError, match="initial: missing, though rounds that began with it are there"):
+        tickets.run(file, out=folder)
+
+
+def test_a_damaged_round_is_not_built_on_and_is_trained_again_on_request(copied, contents):
+    file, folder = copied
+    wanted = contents(folder)
+    run = run_folders(folder)[0]
+    path = run / "cohort-000" / "round-001" / "weights.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(InputError, match="no round is trained on top of damaged ones"):
+        tickets.run(file, out=folder, settings=["rounds=3"])
+    assert not list(folder.glob("*/cohort-*/round-003"))
+    notes = []
+    tickets.run(file, out=folder, repair=True, listener=notes.append)
+    assert any("it is trained again" in str(note) for note in notes)
+    assert verify(folder) == []
+    (aside,) = folder.glob("*/cohort-000/set-aside-round-001-*")
+    shutil.rmtree(aside)
+    assert contents(folder) == wanted
+
+
+@pytest.mark.parametrize("name", ["initial", "rewind", "round-000", "round-002"])
+def test_whatever_is_damaged_is_trained_again_to_the_same_bits(copied, contents, name):
+    file, folder = copied
+    wanted = contents(folder)
+    (run_folders(folder)[0] / "cohort-001" / name / "manifest.json").unlink()
+    tickets.run(file, out=folder, repair=True)
+    assert verify(folder) == []
+    for aside in folder.glob("*/cohort-*/set-aside-*"):
+        shutil.rmtree(aside)
+    assert contents(folder) == wanted
+
+
+def test_lost_run_json_and_changed_lines_of_the_log_are_repaired(copied):
+    file, folder = copied
+    run = run_folders(folder)[0]
+    (run / "run.json").write_bytes((run / "run.json").read_bytes().replace(b'"steps"', b'"stepz"'))
+    lines = (run / "log.jsonl").read_bytes()
+    (run / "log.jsonl").write_bytes(lines.replace(b"started", b"startet", 1))
+    assert len(verify(folder)) == 2
+    tickets.run(file, out=folder, repair=True)
+    assert verify(folder) == []
+
+
+def test_manifests_without_hashes_of_earlier_versions_are_read_but_not_half_of_one(saved_run):
+    path = saved_run / "cohort-000" / "round-001" / "manifest.json"
+    manifest = json.loads(path.read_bytes())
+    del manifest["sha256"], manifest["run"], manifest["cohort"], manifest["rows"]
+    path.write_text(json.dumps(manifest))
+    assert read_manifest(path.parent)["round"] == 1
+    path.write_text(json.dumps({"round": 1, **manifest}))
+    with pytest.raises(InputError, match="does not have the SHA-256"):
+        read_manifest(path.parent)
