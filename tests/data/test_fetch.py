@@ -222,7 +222,6 @@ def test_a_full_disk_is_no_wrong_input(server: Server, tmp_path: Path, monkeypat
         r"mnist/a\.gz: cannot be written \(No space left on device\); .* free some space, "
         r"and run the command again"
     )
-    )
     with pytest.raises(DiskError, match=message):
         fetch("mnist", tmp_path, base_url=server.url, downloads=ONE)
     assert files_below(tmp_path) == []
