@@ -138,18 +138,10 @@ def _pieces(url: str, size: int, stall_seconds: float) -> Iterator[bytes]:
 
 def _answer(url: str, stall_seconds: float) -> http.client.HTTPResponse:
     """The answer of the server, after redirects."""
-    opener = urllib.request.OpenerDirector()  # without the handlers of other protocols, and without redirects
-    handlers = (
-        urllib.request.ProxyHandler(),
-        urllib.request.HTTPHandler(),
-        urllib.request.HTTPSHandler(context=_certificates()),
-    )
-    for handler in handlers:
-        opener.add_handler(handler)
     address = url
     for _ in range(1 + _REDIRECTS):
         headers = {"User-Agent": f"tickets/{__version__}", "Accept-Encoding": "identity"}
-        answer = opener.open(urllib.request.Request(address, headers=headers), timeout=stall_seconds)
+        answer = _opener(address).open(urllib.request.Request(address, headers=headers), timeout=stall_seconds)
         if answer is None:
             raise _failed(url, "it is neither an http nor an https address")
         if answer.status == 200:
@@ -157,11 +149,11 @@ def _answer(url: str, stall_seconds: float) -> http.client.HTTPResponse:
         answer.close()
         if answer.status not in _MOVED:
             raise _failed(url, f"status {answer.status} {http.client.responses.get(answer.status, '')}".rstrip())
-        address = _moved(url, address, answer.headers.get("Location", ""))
+        address = redirected(url, address, answer.headers.get("Location", ""))
     raise _failed(url, f"more than {_REDIRECTS} redirects")
 
 
-def _moved(url: str, address: str, location: str) -> str:
+def redirected(url: str, address: str, location: str) -> str:
     """The address that a redirect leads to."""
     new = urljoin(address, location)
     scheme = urlsplit(new).scheme
@@ -170,13 +162,19 @@ def _moved(url: str, address: str, location: str) -> str:
     return new
 
 
-def _certificates() -> ssl.SSLContext:
-    """The certificates of the system and those of certifi, because some Pythons do not find the system's."""
-    import certifi
+def _opener(address: str) -> urllib.request.OpenerDirector:
+    """An opener of http and https addresses that follows no redirects and knows no other protocols."""
+    opener = urllib.request.OpenerDirector()
+    opener.add_handler(urllib.request.ProxyHandler())
+    opener.add_handler(urllib.request.HTTPHandler())
+    if urlsplit(address).scheme == "https":
+        import certifi
 
-    context = ssl.create_default_context()
-    context.load_verify_locations(certifi.where())
-    return context
+        # The certificates of the system, and certifi's, because some Pythons do not find the system's.
+        context = ssl.create_default_context()
+        context.load_verify_locations(certifi.where())
+        opener.add_handler(urllib.request.HTTPSHandler(context=context))
+    return opener
 
 
 def _failed(url: str, why: str) -> InputError:
