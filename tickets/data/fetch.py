@@ -160,8 +160,7 @@ def _downloaded(download: Download, addresses: tuple[str, ...], scratch: Path, p
     problems: list[str] = []
     for number, address in enumerate(addresses):
         url = f"{address.rstrip('/')}/{download.file}"
-        (scratch / f"from-{number}").mkdir()
-        file = scratch / f"from-{number}" / download.file
+        file = scratch / f"from-{number}-{download.file}"
         try:
             with _bar(download, progress) as update:
                 transfer(url, file, download.size, limits, update)

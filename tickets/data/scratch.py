@@ -42,8 +42,8 @@ def scratch_folder(place: Path) -> Iterator[Path]:
         try:
             yield folder
         finally:
+            os.close(lock)  # first: with no descriptor left, nothing could be removed
             shutil.rmtree(folder, ignore_errors=True)
-            os.close(lock)
 
 
 def remove_left_over(place: Path) -> None:
@@ -126,7 +126,7 @@ def _ended_cleanly() -> Iterator[None]:
 
     def end(number: int, _frame: FrameType | None) -> None:
         for each in caught:  # a second signal does not interrupt the cleaning
-            signal.signal(each, signal.SIG_IGN)
+            signal.signal(each, lambda *_: None)
         raise _Ended(number)
 
     ended = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import http.client
 import ssl
 import threading
@@ -18,6 +19,7 @@ from tickets.errors import InputError
 from tickets.version import __version__
 
 _REDIRECTS = 5
+_OF_THIS_MACHINE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # errors that are not the server's
 _MOVED = (301, 302, 303, 307, 308)
 _AGAIN = "check the network and run the command again, or name a mirror with --base-url"
 
@@ -72,7 +74,7 @@ def transfer(url: str, target: Path, size: int, limits: Limits, update: Callable
     InputError
         If the file cannot be downloaded, has another size, or takes too long.
     OSError
-        If `target` cannot be written.
+        If `target` cannot be written, or this machine has no file descriptor or memory left.
     """
     # In a thread, because a server can keep a handshake or its headers going for ever, a byte at a time, and no
     # time-out of the socket ends that. A thread that is given up does not keep the process from ending.
@@ -133,6 +135,9 @@ def _pieces(url: str, size: int, stall_seconds: float) -> Iterator[bytes]:
     except InputError:
         raise
     except (OSError, http.client.HTTPException, ValueError) as error:
+        inner = getattr(error, "reason", error)
+        if isinstance(inner, OSError) and inner.errno in _OF_THIS_MACHINE:
+            raise inner from error
         raise _failed(url, _reason(error, stall_seconds)) from error
 
 
