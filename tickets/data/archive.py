@@ -61,15 +61,18 @@ class _Tape:
         self._left = at_most
         self._limit = at_most
         self._held = b""
+        self._at = 0  # where the unread bytes of `_held` begin
 
     def read(self, count: int) -> bytes:
         """The next `count` bytes; fewer at the end."""
-        while len(self._held) < count and (piece := next(self._pieces, b"")):
+        while len(self._held) - self._at < count and (piece := next(self._pieces, b"")):
             self._left -= len(piece)
             if self._left < 0:
                 raise InputError(f"cannot be unpacked (it has more than {self._limit:,} bytes)")
-            self._held += piece
-        taken, self._held = self._held[:count], self._held[count:]
+            self._held = self._held[self._at :] + piece
+            self._at = 0
+        taken = self._held[self._at : self._at + count]
+        self._at += len(taken)
         return taken
 
     def data(self, size: int) -> Iterator[bytes]:
