@@ -112,6 +112,14 @@ def expected(file: str, data: bytes) -> np.ndarray | None:
     return np.array(list(data), np.uint8).reshape(-1, RECORD) if good else None
 
 
+def labelled(file: str, label: int) -> bytes:
+    """The valid file with another last label, if it has labels."""
+    kind = file.removesuffix(".gz")
+    contents = bytearray(UNPACKED[kind])
+    contents[-RECORD if kind == BATCH else -1] = label
+    return gzip.compress(contents) if file.endswith(".gz") else bytes(contents)
+
+
 @pytest.mark.parametrize("file", [file for file in READERS if file != ARCHIVE])
 def test_any_content_is_read_exactly_or_refused(file: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("hostile") / file
@@ -119,7 +127,10 @@ def test_any_content_is_read_exactly_or_refused(file: str, tmp_path_factory: pyt
     @LITTLE
     @given(hostile(file))
     @example(VALID[file])
+    @example(VALID[file][:-4])  # of gzip data: the content is whole, its checksums are not
+    @example(VALID[file] + b"\0")
     @example(b"")
+    @example(labelled(file, 10))
     def check(data: bytes) -> None:
         path.write_bytes(data)
         wanted = expected(file, data)
@@ -336,13 +347,14 @@ def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path, make: Callab
 def test_a_folder_with_the_name_of_a_file_is_not_the_file(tmp_path: Path) -> None:
     """As in an archive of MNIST that is widely copied."""
     folder = tmp_path / "mnist"
+    names = [f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
+    for name in names:
+        (folder / name).mkdir(parents=True)
     with pytest.raises(InputError, match="4 files are missing"):
         mnist(tmp_path)
-    five = images(5) + bytes(5 * 784)
-    for name in ("train-images", "train-labels", "t10k-images", "t10k-labels"):
-        kind = "idx1" if "labels" in name else "idx3"
-        (folder / f"{name}-{kind}-ubyte").mkdir(parents=True)
-        (folder / f"{name}.{kind}-ubyte").write_bytes(VALID[LABELS] if "labels" in name else five)
+    for name in names:
+        content = VALID[LABELS] if "labels" in name else images(5) + bytes(5 * 784)
+        (folder / name.replace("-idx", ".idx")).write_bytes(content)
     assert mnist(tmp_path).train_labels.tolist() == [3, 0, 9, 1, 1]
 
 
