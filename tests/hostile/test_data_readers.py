@@ -164,6 +164,8 @@ def test_any_archive_is_unpacked_as_tarfile_does_or_refused(tmp_path: Path) -> N
         members = {"a" * 90 + "/" + "b" * 90: b"x" * 700} | {name: bytes([3]) * RECORD for name in MEMBERS}
         path.write_bytes(gzip.compress(tar_of(members, form)))
         assert members_of(path) == {name: bytes([3]) * RECORD for name in MEMBERS}
+    path.write_bytes(gzip.compress(bytes(member(b"linked", 999, b"2")) + TAR))  # a link has a size, and no data
+    assert members_of(path) == {name: bytes(RECORD) for name in MEMBERS}
 
 
 def member(name: bytes, size: int, kind: bytes = b"0", field: bytes | None = None) -> bytearray:
