@@ -5,62 +5,36 @@ import hashlib
 import io
 import os
 import tarfile
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from served_files import Server, serving
 
 from tickets.catalogue import DATA
 from tickets.data import cifar10, idx
-from tickets.data.downloads import DOWNLOADS, Download, Downloads
+from tickets.data.downloads import DOWNLOADS, Contents, Download, Downloads
 from tickets.data.fetch import fetch
-from tickets.errors import InputError
-
-
-class Server:
-    """What a test serves: the bytes of each file, or a behaviour; and what was asked for."""
-
-    def __init__(self) -> None:
-        self.files: dict[str, bytes] = {}
-        self.cut: set[str] = set()  # served with a length that the bytes do not reach
-        self.asked: list[str] = []
-        self.url = ""
+from tickets.errors import DiskError, InputError
 
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    served = Server()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            name = self.path.lstrip("/")
-            served.asked.append(name)
-            if name not in served.files:
-                self.send_error(404)
-                return
-            data = served.files[name]
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(data) + 10 * (name in served.cut)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        def log_message(self, *_arguments: object) -> None:
-            pass
-
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
-        served.url = f"http://127.0.0.1:{http.server_address[1]}"
-        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with serving() as served:
         yield served
-        http.shutdown()
-        thread.join()
 
 
 def md5(data: bytes) -> str:
     return hashlib.md5(data, usedforsecurity=False).hexdigest()
+
+
+def download_of(
+    file: str, data: bytes, contents: bytes | None = None, members: dict[str, int] | None = None
+) -> Download:
+    """The published file `file`: its bytes, and what they are unpacked."""
+    known = None if contents is None else Contents(len(contents), hashlib.sha256(contents).hexdigest())
+    return Download(file, md5(data), len(data), known, members)
 
 
 def tar_of(members: dict[str, bytes]) -> bytes:
@@ -79,17 +53,14 @@ def files_below(folder: Path) -> list[str]:
 
 CONTENTS = b"some images"
 FILE = gzip.compress(CONTENTS)
-ONE = {
-    "mnist": Downloads(("http://127.0.0.1:9/",), (Download("a.gz", md5(FILE), hashlib.sha256(CONTENTS).hexdigest()),))
-}
+ONE = {"mnist": Downloads(("http://127.0.0.1:9/",), (download_of("a.gz", FILE, CONTENTS),))}
 
 
 def test_files_are_fetched_checked_and_read(server: Server, tmp_path: Path, idx_contents: dict[str, bytes]) -> None:
     """All the way: what fetch leaves is what the reader takes."""
     server.files = {f"{file}.gz": gzip.compress(data) for file, data in idx_contents.items()}
     downloads = tuple(
-        Download(f"{file}.gz", md5(server.files[f"{file}.gz"]), hashlib.sha256(data).hexdigest())
-        for file, data in idx_contents.items()
+        download_of(f"{file}.gz", server.files[f"{file}.gz"], data) for file, data in idx_contents.items()
     )
     paths = fetch("mnist", tmp_path / "new" / "data", downloads={"mnist": Downloads((server.url + "/",), downloads)})
     assert paths == [tmp_path / "new" / "data" / "mnist" / f"{file}.gz" for file in idx.FILES]
@@ -101,7 +72,7 @@ def test_an_archive_is_unpacked_and_only_what_is_wanted(server: Server, tmp_path
     batches = {f"cifar-10-batches-bin/{file}": bytes([i]) + bytes(3072) for i, file in enumerate(cifar10.FILES)}
     archive = tar_of({"../evil": b"x", "/tmp/evil": b"x", "cifar-10-batches-bin/readme.html": b"x"} | batches)
     server.files = {"c.tar.gz": archive}
-    download = Download("c.tar.gz", md5(archive), members={name: len(data) for name, data in batches.items()})
+    download = download_of("c.tar.gz", archive, members={name: len(data) for name, data in batches.items()})
     sources = {"cifar10": Downloads((), (download,))}
     paths = fetch("cifar10", tmp_path, base_url=server.url, downloads=sources)
     assert [str(path.relative_to(tmp_path)) for path in paths] == [f"cifar10/{name}" for name in batches]
@@ -130,14 +101,17 @@ def link(name: str) -> bytes:
         (tar_of({"other.bin": b"1234"}), "c.tar.gz: the archive has no 'd/a.bin'"),
         (tar_of({"d/a.bin": b"123"}), "c.tar.gz: 'd/a.bin' is 3 bytes; must be a file of 4 bytes"),
         (link("d/a.bin"), "c.tar.gz: 'd/a.bin' is not a regular file; must be a file of 4 bytes"),
-        (b"no archive at all", "c.tar.gz: cannot be unpacked"),
-        (tar_of({"d/a.bin": b"1234"})[:60], "c.tar.gz: cannot be unpacked"),
+        (b"no archive at all", r"c.tar.gz: its gzip data is damaged \(incorrect header check\)"),
+        (gzip.compress(b"no archive at all"), r"c.tar.gz: cannot be unpacked \(it is no tar archive\)"),
+        (gzip.compress(bytes(range(1, 256)) * 9), r"c.tar.gz: cannot be unpacked \(it is no tar archive"),
+        (tar_of({"d/a.bin": b"1234"}) + b"x", "c.tar.gz: its gzip data ends after .* bytes, and other data follow"),
+        (tar_of({"d/a.bin": b"1234"})[:60], "c.tar.gz: its gzip data ends too early, after 60 bytes"),
     ],
-    ids=["other member", "too short", "link", "no archive", "cut off"],
+    ids=["other member", "too short", "link", "no gzip", "no archive", "no header", "followed", "cut off"],
 )
 def test_an_archive_that_is_not_as_expected(server: Server, tmp_path: Path, archive: bytes, message: str) -> None:
     server.files = {"c.tar.gz": archive}
-    sources = {"cifar10": Downloads((server.url,), (Download("c.tar.gz", md5(archive), members={"d/a.bin": 4}),))}
+    sources = {"cifar10": Downloads((server.url,), (download_of("c.tar.gz", archive, members={"d/a.bin": 4}),))}
     with pytest.raises(InputError, match=message):
         fetch("cifar10", tmp_path, downloads=sources)
     assert files_below(tmp_path) == []
@@ -174,7 +148,7 @@ def test_files_are_as_readable_as_the_umask_says(server: Server, tmp_path: Path)
 
 
 def test_another_file_than_the_published_one_leaves_nothing(server: Server, tmp_path: Path) -> None:
-    server.files = {"a.gz": FILE + b"x"}
+    server.files = {"a.gz": FILE[:-1] + b"x"}
     with pytest.raises(
         InputError, match=f"{server.url}/a.gz: the downloaded file is not the published one, whose MD5 is {md5(FILE)}"
     ):
@@ -185,9 +159,7 @@ def test_another_file_than_the_published_one_leaves_nothing(server: Server, tmp_
 def test_other_contents_leave_nothing(server: Server, tmp_path: Path) -> None:
     other = gzip.compress(b"other")
     server.files = {"a.gz": other}
-    source = Downloads(
-        (server.url, server.url + "/"), (Download("a.gz", md5(other), hashlib.sha256(CONTENTS).hexdigest()),)
-    )
+    source = Downloads((server.url, server.url + "/"), (download_of("a.gz", other, CONTENTS),))
     with pytest.raises(InputError, match=r"a.gz: its contents have SHA-256 d9298a10.*; must be "):
         fetch("mnist", tmp_path, downloads={"mnist": source})
     assert files_below(tmp_path) == []
@@ -240,13 +212,17 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
         fetch("mnist", tmp_path / "file", downloads=ONE)
 
 
-def test_a_full_disk(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_no_wrong_input(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_arguments: object) -> None:
         raise OSError(28, "No space left on device")
 
     server.files = {"a.gz": FILE}
-    monkeypatch.setattr("tickets.data.fetch.shutil.copyfile", full)
-    with pytest.raises(InputError, match=r"cannot be written \(No space left on device\); .* free some space"):
+    monkeypatch.setattr("tickets.data.fetch.os.fsync", full)
+    message = (
+        r"mnist/a\.gz: cannot be written \(No space left on device\); .* free some space, "
+        r"and run the command again"
+    )
+    with pytest.raises(DiskError, match=message):
         fetch("mnist", tmp_path, base_url=server.url, downloads=ONE)
     assert files_below(tmp_path) == []
 

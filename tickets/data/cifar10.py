@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tickets.data.augmentation import flip_and_crop
+from tickets.data.contents import Contents, Format
 from tickets.data.dataset import Dataset
 from tickets.data.files import NO_PICKLES, locate, read_all
 from tickets.errors import InputError
@@ -29,6 +30,8 @@ _UNREAD = {
 _SHAPE = (3, 32, 32)
 _RECORD = 1 + 3 * 32 * 32  # bytes
 _CLASSES = 10
+_BATCH = 10_000  # records of a published file: the most of a gzipped one
+FORMAT = Format(largest=10 * _BATCH * _RECORD, largest_gzipped=_BATCH * _RECORD)
 _MEAN = (0.4914, 0.4822, 0.4465)
 _DEVIATION = (0.2470, 0.2435, 0.2616)
 
@@ -37,7 +40,8 @@ def cifar10(folder: Path | None, augment: bool = False) -> Dataset:
     """CIFAR-10: (n, 3, 32, 32) float32, each channel normalised by the mean and deviation of the training set.
 
     Read from `<folder>/cifar10/cifar-10-batches-bin/`, `<folder>/cifar10/` or `<folder>/cifar-10-batches-bin/`, gzipped
-    or not, with as many examples as the files contain. `sha256` is the hash of the contents of the six files.
+    or not, with as many examples as the files contain: at most 100,000 in a file, or 10,000 if it is gzipped. `sha256`
+    is the hash of the contents of the six files.
 
     Parameters
     ----------
@@ -52,7 +56,7 @@ def cifar10(folder: Path | None, augment: bool = False) -> Dataset:
         If files are missing or damaged; the message names each of them.
     """
     paths = locate("cifar10", folder, FILES, _PLACES, unread=_UNREAD)
-    batches, sha256 = read_all("cifar10", folder, paths, _parse)
+    batches, sha256 = read_all("cifar10", folder, paths, lambda _: FORMAT, lambda _, contents: parse_records(contents))
     train, test = np.concatenate(batches[:-1]), batches[-1]
     return Dataset(
         "cifar10",
@@ -66,7 +70,7 @@ def cifar10(folder: Path | None, augment: bool = False) -> Dataset:
     )
 
 
-def parse_records(contents: bytes) -> np.ndarray:
+def parse_records(contents: Contents) -> np.ndarray:
     """The records of one file, (n, 3073) uint8: the label, then the red, green and blue planes, row by row.
 
     Parameters
@@ -90,10 +94,6 @@ def parse_records(contents: bytes) -> np.ndarray:
         found = records[wrong[0], 0]
         raise InputError(f"the label of record {wrong[0]} is {found} ({len(wrong)} such); labels must be 0 to 9")
     return records
-
-
-def _parse(_file: str, contents: bytes) -> np.ndarray:
-    return parse_records(contents)
 
 
 def _normalised(records: np.ndarray) -> Tensor:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import os
-import shutil
-import tarfile
-import tempfile
-import zlib
-from collections.abc import Iterator, Mapping
+import stat
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from tickets.catalogue import DATA
+from tickets.data.archive import unpack_members
+from tickets.data.contents import PIECE, Format, read
 from tickets.data.downloads import DOWNLOADS, Download, Downloads
-from tickets.data.files import read
-from tickets.errors import InputError, nearest
+from tickets.data.scratch import remove_left_over, scratch_folder
+from tickets.data.transfer import LIMITS, Limits, transfer
+from tickets.errors import DiskError, InputError, nearest
+from tickets.opening import open_regular
 
 
 def fetch(
@@ -26,11 +25,13 @@ def fetch(
     base_url: str | None = None,
     progress: bool = False,
     downloads: Mapping[str, Downloads] = DOWNLOADS,
+    limits: Limits = LIMITS,
 ) -> list[Path]:
     """Download data set `name` into `<folder>/<name>/`.
 
-    Existing files with the right checksums are kept. Every file is downloaded to a temporary place, verified, and then
-    renamed, so that a failure leaves no file that looks complete.
+    Existing files with the right checksums are kept. Every file is downloaded to a temporary folder, verified, and then
+    renamed, so that a failure leaves no file that looks complete. The temporary folder is removed when SIGTERM, SIGHUP
+    or Ctrl-C ends the process; what SIGKILL leaves is removed by the next call.
 
     Parameters
     ----------
@@ -44,6 +45,8 @@ def fetch(
         Whether to draw a progress bar on stderr.
     downloads
         The downloads of each data set.
+    limits
+        How long a download may take. Each has a known size, and no more bytes are read.
 
     Returns
     -------
@@ -53,29 +56,41 @@ def fetch(
     Raises
     ------
     InputError
-        If the name is unknown, no address can be reached, content does not match its checksum, or the folder is not
-        writable.
+        If the name is unknown, no address can be reached, or content does not match its size or checksum.
+    DiskError
+        If the folder is not writable, or the disk is full.
     """
     known = _known(name, downloads)
     if base_url is not None and not base_url.startswith(("http://", "https://")):
         raise InputError(f"base_url = {base_url!r}: must begin with http:// or https://")
     addresses = known.addresses if base_url is None else (base_url,)
     place = Path(folder) / name
-    paths: list[Path] = []
-    try:
+    with _told(place):
         place.mkdir(parents=True, exist_ok=True)
-        for download in known.downloads:
-            if not _complete(place, download):
-                with tempfile.TemporaryDirectory(prefix=".tmp-fetch-", dir=place) as scratch:
-                    archive = _downloaded(download, addresses, Path(scratch), progress)
-                    _install(archive, download, place, Path(scratch))
-            paths.extend(_outputs(place, download))
+        remove_left_over(place)
+    wanted = [download for download in known.downloads if not _complete(place, download)]
+    for download in wanted:
+        with _told(place / download.file), scratch_folder(place) as scratch:
+            file = _downloaded(download, addresses, scratch, progress, limits)
+            _install(file, download, place, scratch)
+    return [path for download in known.downloads for path in _outputs(place, download)]
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Raise InputError or DiskError, with the path and the remedy, for an OSError in the block."""
+    try:
+        yield
     except OSError as error:
-        raise InputError(
-            f"{place}: cannot be written ({error.strerror or error}); give another folder with --data, "
-            "or fix its permissions or free some space"
+        why = error.strerror or error
+        if isinstance(error, NotADirectoryError | FileExistsError | IsADirectoryError):
+            raise InputError(
+                f"{path}: cannot be written ({why}); give another folder with --data, or remove what is in the way"
+            ) from error
+        raise DiskError(
+            f"{path}: cannot be written ({why}); give another folder with --data, or fix its permissions or free some "
+            "space, and run the command again"
         ) from error
-    return paths
 
 
 def _known(name: str, downloads: Mapping[str, Downloads]) -> Downloads:
@@ -97,144 +112,106 @@ def _outputs(place: Path, download: Download) -> list[Path]:
 def _complete(place: Path, download: Download) -> bool:
     """Whether the files of a download exist and are correct."""
     if download.members is not None:
-        files = {place / member: size for member, size in download.members.items()}
-        return all(path.is_file() and path.stat().st_size == size for path, size in files.items())
+        return all(_has_size(place / member, size) for member, size in download.members.items())
     path = place / download.file
-    if not path.is_file():
-        return False
+    try:
+        if _md5(path, download.size) == download.md5:
+            return True
+    except (FileNotFoundError, InputError):
+        pass  # of another size, or not even a regular file
     # A file that was compressed again differs from the published one in its bytes, but not in its content.
-    if hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest() == download.md5:
-        return True
-    return download.contents_sha256 is not None and not _contents_problem(path, download)
+    return download.contents is not None and _contents_problem(path, download) is None
+
+
+def _has_size(path: Path, size: int) -> bool:
+    """Whether a path is a regular file of this size."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return False
+    return stat.S_ISREG(found.st_mode) and found.st_size == size
+
+
+def _md5(path: Path, size: int) -> str:
+    """The MD5 of a file of at most `size` bytes."""
+    total = hashlib.md5(usedforsecurity=False)
+    with open_regular(path, follow=True, at_most=size) as file:
+        while piece := file.read(PIECE):
+            total.update(piece)
+    return total.hexdigest()
 
 
 def _contents_problem(path: Path, download: Download) -> str | None:
-    """How the uncompressed content differs from its checksum, or None; None also if no checksum is known."""
-    if download.contents_sha256 is None:
+    """How the uncompressed content differs from the published one, or None; None also if that is unknown."""
+    wanted = download.contents
+    if wanted is None:
         return None
     try:
-        found = hashlib.sha256(read(path)).hexdigest()
+        found = hashlib.sha256(read(path, Format(wanted.size, wanted.size), gzipped=True)).hexdigest()
     except InputError as error:
-        return f"{download.file}: {error}"
-    if found == download.contents_sha256:
+        return str(error)
+    if found == wanted.sha256:
         return None
-    return f"{download.file}: its contents have SHA-256 {found}; must be {download.contents_sha256}"
+    return f"{download.file}: its contents have SHA-256 {found}; must be {wanted.sha256}"
 
 
-def _downloaded(download: Download, addresses: tuple[str, ...], scratch: Path, progress: bool) -> Path:
+def _downloaded(download: Download, addresses: tuple[str, ...], scratch: Path, progress: bool, limits: Limits) -> Path:
     """Download a file into `scratch` from the first address that has it with the published checksums."""
     problems: list[str] = []
-    for address in addresses:
+    for number, address in enumerate(addresses):
         url = f"{address.rstrip('/')}/{download.file}"
+        file = scratch / f"from-{number}-{download.file}"
         try:
-            archive = _retrieved(url, download, scratch, progress)
+            with _bar(download, progress) as update:
+                transfer(url, file, download.size, limits, update)
+        except DiskError:
+            raise
         except InputError as error:
             problems.extend(error.problems)
             continue
-        problem = _contents_problem(archive, download)
+        problem = _published_problem(file, download)
         if problem is None:
-            return archive
+            return file
         problems.append(f"{url}: {problem}")
-        archive.unlink()  # otherwise pooch would reuse it for the next address
+        file.unlink()
     raise InputError(problems)
 
 
-def _retrieved(url: str, download: Download, scratch: Path, progress: bool) -> Path:
-    """Download one file by pooch, which checks the MD5."""
-    try:
-        import pooch
-        import requests
-    except ModuleNotFoundError as error:
-        raise InputError(
-            f"downloading needs the package pooch ({error}); install it with `pip install pooch`"
-        ) from error
-    try:
-        with _quiet(pooch.get_logger()), _bar(download.file, progress) as bar:
-            downloader = pooch.HTTPDownloader(progressbar=bar, chunk_size=2**16)
-            file = pooch.retrieve(url, f"md5:{download.md5}", download.file, scratch, downloader=downloader)
-    except requests.exceptions.RequestException as error:  # before OSError, of which it is one
-        raise InputError(
-            f"{url}: the download failed ({error}); check the network and run the command again, "
-            "or name a mirror with --base-url"
-        ) from error
-    except ValueError as error:  # raised by pooch for a wrong checksum
-        raise InputError(
-            f"{url}: the downloaded file is not the published one, whose MD5 is {download.md5} ({error}); "
+def _published_problem(file: Path, download: Download) -> str | None:
+    """How a file differs from the published one, or None."""
+    found = _md5(file, download.size)
+    if found != download.md5:
+        return (
+            f"the downloaded file is not the published one, whose MD5 is {download.md5} (it has {found}); "
             "run the command again, or name a mirror with --base-url"
-        ) from error
-    return Path(file)
+        )
+    return _contents_problem(file, download)
 
 
-def _install(archive: Path, download: Download, place: Path, scratch: Path) -> None:
+def _install(file: Path, download: Download, place: Path, scratch: Path) -> None:
     """Put the verified file, or the wanted members of the verified archive, in their place."""
-    # Copied, not moved: the file of pooch is readable by its owner only, whatever the umask is.
-    staged = scratch / "staged"
     if download.members is None:
-        shutil.copyfile(archive, staged)
-        os.replace(staged, place / download.file)
-        return
-    try:
-        with tarfile.open(archive) as tar:
-            for member, size in download.members.items():
-                _unpack(tar, download.file, member, size, staged)
-                (place / member).parent.mkdir(parents=True, exist_ok=True)
-                os.replace(staged, place / member)
-    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise InputError(f"{download.file}: cannot be unpacked ({error})") from error
-
-
-def _unpack(tar: tarfile.TarFile, archive: str, member: str, size: int, target: Path) -> None:
-    """Extract one regular file of the archive to `target`; the paths in the archive are not used."""
-    try:
-        entry = tar.getmember(member)
-    except KeyError as error:
-        raise InputError(f"{archive}: the archive has no {member!r}") from error
-    contents = tar.extractfile(entry) if entry.isreg() else None
-    if contents is None or entry.size != size:
-        found = f"{entry.size:,} bytes" if entry.isreg() else "not a regular file"
-        raise InputError(f"{archive}: {member!r} is {found}; must be a file of {size:,} bytes")
-    with contents, target.open("wb") as file:
-        shutil.copyfileobj(contents, file)
+        staged = {download.file: file}
+    else:
+        staged = unpack_members(file, download.file, download.members, scratch)
+    for name, path in staged.items():
+        target = place / name
+        target.parent.mkdir(exist_ok=True)
+        with path.open("rb") as written:
+            os.fsync(written.fileno())  # or a power cut could leave the final name and no content
+        os.replace(path, target)
 
 
 @contextmanager
-def _quiet(logger: Any) -> Iterator[None]:
-    """Suppress the lines that pooch logs about every download."""
-    level = logger.level
-    logger.setLevel("WARNING")
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-
-
-@contextmanager
-def _bar(file: str, progress: bool) -> Iterator[Any]:
-    """A progress bar on stderr with pooch's interface, or False."""
+def _bar(download: Download, progress: bool) -> Iterator[Callable[[int], None]]:
+    """A progress bar on stderr, as the function that moves it on by a number of bytes."""
     if not progress:
-        yield False
+        yield lambda _count: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as drawn:
-        yield _Bar(drawn, file)
-
-
-class _Bar:
-    """A progress bar with pooch's interface (total, update, reset, close), drawn by rich."""
-
-    def __init__(self, drawn: Any, file: str) -> None:
-        self._drawn = drawn
-        self._task = drawn.add_task(file, total=None)
-        self.total = 0
-
-    def update(self, count: int) -> None:
-        self._drawn.update(self._task, total=self.total or None, advance=count)
-
-    def reset(self) -> None:
-        self._drawn.reset(self._task)
-
-    def close(self) -> None:
-        """Nothing to do: the bar ends with its context."""
+        task = drawn.add_task(download.file, total=download.size)
+        yield lambda count: drawn.advance(task, count)

@@ -6,6 +6,7 @@ size of each dimension as 4 bytes, then the bytes in C order.
 
 from __future__ import annotations
 
+import math
 import struct
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tickets.data.contents import Contents, Format, Promise
 from tickets.data.dataset import Dataset
 from tickets.data.files import NO_PICKLES, damaged, locate, read_all
 from tickets.errors import InputError
@@ -31,14 +33,16 @@ _SIDE = 28  # pixels
 _CLASSES = 10
 _IMAGES_MAGIC = 0x00000803
 _LABELS_MAGIC = 0x00000801
+_MOST = 1_000_000  # examples of a file
+_MOST_GZIPPED = 60_000  # examples of a gzipped file: the most that a published one has
 
 
 def mnist(folder: Path | None) -> Dataset:
     """MNIST (LeCun et al. 1998): (n, 1, 28, 28) float32, normalised by mean 0.1307 and standard deviation 0.3081.
 
     Read from `<folder>/mnist/` or torchvision's `<folder>/MNIST/raw/`, gzipped or not, with the original file names or
-    with a dot (`train-images.idx3-ubyte`). The files' headers give the number of examples. `sha256` is the hash of the
-    contents of the four files.
+    with a dot (`train-images.idx3-ubyte`). The files' headers give the number of examples: at most 1,000,000 in a file,
+    or 60,000 if it is gzipped. `sha256` is the hash of the contents of the four files.
 
     Parameters
     ----------
@@ -61,7 +65,7 @@ def fashion_mnist(folder: Path | None) -> Dataset:
     return _dataset("fashion_mnist", folder, mean=0.2860, deviation=0.3530)
 
 
-def parse_images(contents: bytes) -> np.ndarray:
+def parse_images(contents: Contents) -> np.ndarray:
     """The images of an IDX file, (n, 28, 28) uint8.
 
     Parameters
@@ -74,13 +78,10 @@ def parse_images(contents: bytes) -> np.ndarray:
     InputError
         If the file is not an IDX file of images of this size.
     """
-    count, rows, columns = _header(contents, _IMAGES_MAGIC, "an image file", dimensions=3)
-    if (rows, columns) != (_SIDE, _SIDE):
-        raise InputError(f"its images are {rows} x {columns}; they must be {_SIDE} x {_SIDE}")
-    return _body(contents, (count, rows, columns))
+    return _body(contents, _image_shape(contents))
 
 
-def parse_labels(contents: bytes) -> np.ndarray:
+def parse_labels(contents: Contents) -> np.ndarray:
     """The labels of an IDX file, (n,) uint8 in 0..9.
 
     Parameters
@@ -93,8 +94,7 @@ def parse_labels(contents: bytes) -> np.ndarray:
     InputError
         If the file is not an IDX file of labels, or a label is not 0 to 9.
     """
-    (count,) = _header(contents, _LABELS_MAGIC, "a label file", dimensions=1)
-    labels = _body(contents, (count,))
+    labels = _body(contents, _label_shape(contents))
     wrong = np.flatnonzero(labels >= _CLASSES)
     if len(wrong):
         raise InputError(f"label {wrong[0]} is {labels[wrong[0]]} ({len(wrong)} such); labels must be 0 to 9")
@@ -113,7 +113,7 @@ def _dataset(name: str, folder: Path | None, mean: float, deviation: float) -> D
         aliases=_DOTTED,
         unread=dict.fromkeys((processed, f"{name}/{processed}"), NO_PICKLES),
     )
-    arrays, sha256 = read_all(name, folder, paths, _parse)
+    arrays, sha256 = read_all(name, folder, paths, file_format, parse)
     problems = [
         f"{paths[images]} has {len(arrays[images])} images and {paths[labels]} has "
         f"{len(arrays[labels])} labels; the numbers must be equal"
@@ -133,7 +133,19 @@ def _dataset(name: str, folder: Path | None, mean: float, deviation: float) -> D
     )
 
 
-def _parse(file: str, contents: bytes) -> np.ndarray:
+def file_format(file: str) -> Format:
+    """How long the content of a file may be, by the name of the file."""
+    header, each, shape = (16, _SIDE * _SIDE, _image_shape) if "images" in file else (8, 1, _label_shape)
+    return Format(
+        largest=header + _MOST * each,
+        largest_gzipped=header + _MOST_GZIPPED * each,
+        header=header,
+        promise=lambda contents: _promise(shape(contents)),
+    )
+
+
+def parse(file: str, contents: Contents) -> np.ndarray:
+    """The images or the labels of a file, by the name of the file."""
     return parse_images(contents) if "images" in file else parse_labels(contents)
 
 
@@ -142,7 +154,20 @@ def _normalised(images: np.ndarray, mean: float, deviation: float) -> Tensor:
     return torch.from_numpy(images.astype(np.float32)).unsqueeze(1).div_(255).sub_(mean).div_(deviation)
 
 
-def _header(contents: bytes, magic: int, what: str, dimensions: int) -> tuple[int, ...]:
+def _image_shape(contents: Contents) -> tuple[int, ...]:
+    """The shape in the header of an image file, (n, 28, 28)."""
+    count, rows, columns = _header(contents, _IMAGES_MAGIC, "an image file", dimensions=3)
+    if (rows, columns) != (_SIDE, _SIDE):
+        raise InputError(f"its images are {rows} x {columns}; they must be {_SIDE} x {_SIDE}")
+    return count, rows, columns
+
+
+def _label_shape(contents: Contents) -> tuple[int, ...]:
+    """The shape in the header of a label file, (n,)."""
+    return _header(contents, _LABELS_MAGIC, "a label file", dimensions=1)
+
+
+def _header(contents: Contents, magic: int, what: str, dimensions: int) -> tuple[int, ...]:
     """Check the magic number and return the sizes in the header."""
     length = 4 * (1 + dimensions)
     if len(contents) < length:
@@ -154,13 +179,13 @@ def _header(contents: bytes, magic: int, what: str, dimensions: int) -> tuple[in
     return tuple(sizes)
 
 
-def _body(contents: bytes, shape: tuple[int, ...]) -> np.ndarray:
+def _promise(shape: tuple[int, ...]) -> Promise:
+    """The length of a file with data of this shape."""
+    length = 4 * (1 + len(shape)) + math.prod(shape)
+    return Promise(length, f"its header says {shape[0]:,} examples, which take {length:,}")
+
+
+def _body(contents: Contents, shape: tuple[int, ...]) -> np.ndarray:
     """The data after the header, which must have the length that the header gives."""
-    start = 4 * (1 + len(shape))
-    wanted = start + int(np.prod(shape, dtype=np.int64))
-    if len(contents) != wanted:
-        fault = "too short" if len(contents) < wanted else "too long"
-        raise InputError(
-            f"it is {fault}: {len(contents):,} bytes, but its header says {shape[0]:,} examples, which take {wanted:,}"
-        )
-    return np.frombuffer(contents, dtype=np.uint8, offset=start).reshape(shape)
+    _promise(shape).check(len(contents))
+    return np.frombuffer(contents, dtype=np.uint8, offset=4 * (1 + len(shape))).reshape(shape)
