@@ -63,6 +63,6 @@ def test_a_table_with_other_columns_is_found(campaign, cohort):
     pq.write_table(pq.read_table(path).drop_columns("seconds"), path)
     rehash(cohort / "round-001")
     ((where, what),) = told(campaign)
-    assert where == "round-001"
+    assert where == "round-001/rounds.parquet"
     assert "columns are" in what
     assert "seconds: double" in what

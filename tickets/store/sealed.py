@@ -21,6 +21,9 @@ LARGEST_JSON = 2**25  # bytes of a JSON file: some 100 times those of a large ca
 
 _BEGIN = b'{\n "sha256": "'
 _DIGITS = 64
+_CHANGED = (
+    "damaged or changed by hand: its content does not have the SHA-256 that it begins with; take it from a backup"
+)
 _TOML_SEAL = re.compile(rb"# SHA-256 of the lines below: ([0-9a-f]{64})\n")
 
 
@@ -61,14 +64,18 @@ def read_json(path: Path) -> dict[str, Any]:
         data = read_regular(path, at_most=LARGEST_JSON)
     except FileNotFoundError as error:
         raise InputError(f"{path}: cannot read this file ({error.strerror})") from error
+    sealed = data.startswith(_BEGIN)
+    if sealed and not _is_whole(data):
+        raise InputError(f"{path}: {_CHANGED}")
     try:
         value = parse_json(data)
     except ValueError as error:
         raise InputError(f"{path}: damaged, not JSON ({error}); take it from a backup") from error
     if not isinstance(value, dict):
         raise InputError(f"{path}: damaged, it is not a JSON object; take it from a backup")
-    if wrong := _seal_problem(data, value):
-        raise InputError(f"{path}: {wrong}; take it from a backup")
+    # Files of earlier versions have no hash, and begin with their schema.
+    if not sealed and (next(iter(value), None) != "schema" or "sha256" in value):
+        raise InputError(f"{path}: {_CHANGED}")
     found = value.get("schema")
     if type(found) is not int or found != SCHEMA_VERSION:
         raise InputError(
@@ -127,14 +134,9 @@ def shortened(value: object, at_most: int = 60) -> str:
     return text if len(text) <= at_most else f"{text[: at_most - 3]}..."
 
 
-def _seal_problem(data: bytes, value: Mapping[str, Any]) -> str | None:
-    if next(iter(value), None) == "schema" and "sha256" not in value:
-        return None  # of an earlier version
-    rest = data[len(_BEGIN) + _DIGITS :]
-    digits = data[len(_BEGIN) : len(_BEGIN) + _DIGITS]
-    if data.startswith(_BEGIN) and hashlib.sha256(rest).hexdigest().encode() == digits:
-        return None
-    return "damaged or changed by hand: its content does not have the SHA-256 that it begins with"
+def _is_whole(data: bytes) -> bool:
+    first, rest = len(_BEGIN), len(_BEGIN) + _DIGITS
+    return hashlib.sha256(data[rest:]).hexdigest().encode() == data[first:rest]
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
