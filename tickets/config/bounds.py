@@ -45,5 +45,5 @@ LENGTHS: Mapping[str, int] = {
 
 # Of error messages.
 PROBLEMS = 100  # lines; how many more there are is said
-WRONG_POINTS = 1000  # points of a sweep with an error; the points after these are not looked at
+WRONG_POINTS = 200  # points of a sweep with an error; of those after them, only the last is looked at
 NAME_SHOWN = 100  # characters of a key or a name

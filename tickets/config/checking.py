@@ -12,7 +12,7 @@ from pydantic_core import PydanticUndefined
 
 from tickets.config.bounds import PROBLEMS
 from tickets.config.chain_rules import with_rounds
-from tickets.config.messages import NAMED, SECTIONS, AsLine, Problem, problems_of, shown
+from tickets.config.messages import NAMED, SECTIONS, AsLine, Problem, count_of, problems_of, shown
 from tickets.config.rules import broken_rules, flat
 from tickets.config.schema import Run
 from tickets.config.types import as_table
@@ -37,8 +37,8 @@ def parse_run(table: Mapping[str, Any], as_line: AsLine = Problem.line) -> Run:
     Raises
     ------
     InputError
-        With every error, up to bounds.PROBLEMS of them: those of single keys, then those of keys that do not go together, as far as these can be
-        judged.
+        With every error, up to bounds.PROBLEMS of them: those of single keys, then those of keys that do not go
+        together, as far as these can be judged.
     """
     unbounded = [as_line(problem) for problem in itertools.islice(form_problems(table), PROBLEMS)]
     if unbounded:
@@ -47,7 +47,7 @@ def parse_run(table: Mapping[str, Any], as_line: AsLine = Problem.line) -> Run:
     try:
         return Run.model_validate(table)
     except ValidationError as error:
-        count = error.error_count()
+        count = count_of(error)
         found = list(itertools.islice(problems_of(error, table), PROBLEMS))
     if count > PROBLEMS:  # the rules would be judged by values that may be wrong
         lines = [as_line(_as_written(problem, table)) for problem in found]

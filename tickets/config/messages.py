@@ -110,10 +110,21 @@ def problems_of(error: ValidationError, table: Mapping[str, Any]) -> Iterator[Pr
     table
         What it was raised for.
     """
-    for details in error.errors(include_url=False):
-        # An empty location means a rule of rules.py, which is checked separately.
-        if details["loc"] and details["type"] != "default_factory_not_called":
-            yield _problem(details, table)
+    return (_problem(details, table) for details in _reported(error))
+
+
+def count_of(error: ValidationError) -> int:
+    """The number of `problems_of` an error."""
+    return len(_reported(error))
+
+
+def _reported(error: ValidationError) -> list[ErrorDetails]:
+    # An empty location means a rule of rules.py, which is checked separately.
+    return [
+        details
+        for details in error.errors(include_url=False)
+        if details["loc"] and details["type"] != "default_factory_not_called"
+    ]
 
 
 def _problem(details: ErrorDetails, table: Mapping[str, Any]) -> Problem:

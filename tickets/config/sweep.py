@@ -54,7 +54,7 @@ def runs_of(table: Mapping[str, Any], sweep: Sweep, as_line: AsLine = Problem.li
                 wrong.setdefault(line, []).append(point)
     if wrong:
         lines = [line if len(at) == tried else _in_sweep(line, at[0]) for line, at in wrong.items()]
-        raise InputError(first_of(lines, PROBLEMS))
+        raise InputError(first_of(lines, PROBLEMS + 1))  # the last may be the number of others, from parse_run
     same = [as_line(problem) for problem in itertools.islice(_same_runs(points, runs), PROBLEMS)]
     if same:
         raise InputError(same)

@@ -156,7 +156,8 @@ class ArmConfig(Named):
     @classmethod
     def is_own(cls, table: Mapping[str, Any]) -> bool:
         """Whether a table has a mask rule or a value rule of the user's."""
-        return table.get("name") not in ARMS and ("mask" in table or "values" in table)
+        name = table.get("name")  # of any type
+        return not (isinstance(name, str) and name in ARMS) and ("mask" in table or "values" in table)
 
     @property
     def entry(self) -> ArmEntry:
