@@ -82,8 +82,13 @@ def _with_defaults(table: Mapping[str, Any]) -> dict[str, Any]:
     for name, named in _LISTS.items():
         if isinstance(full[name], list | tuple):
             tables = [as_table(one) for one in full[name]]
-            full[name] = [{**_defaults(named), **one} if isinstance(one, Mapping) else one for one in tables]
+            full[name] = [{**_defaults(named), **_given(one)} if isinstance(one, Mapping) else one for one in tables]
     return full
+
+
+def _given(table: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of an arm or a probe that are given; None means that one is not."""
+    return {key: value for key, value in table.items() if value is not None}
 
 
 def _defaults(model: type[BaseModel]) -> dict[str, Any]:
