@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+_LONGEST = 200  # characters of a name with a suggestion
+
 
 class InputError(ValueError):
     """The input is wrong.
@@ -77,6 +79,25 @@ class Problems:
             raise kind(list(self._found)) from failed
 
 
+def first_of(problems: Sequence[str], most: int) -> list[str]:
+    """The first problems, and a line that says how many more there are.
+
+    Parameters
+    ----------
+    problems
+        The problems, one a line.
+    most
+        How many of them are kept.
+
+    Returns
+    -------
+    list of str
+        At most `most` of them, and the line about the others if there are any.
+    """
+    more = len(problems) - most
+    return [*problems[:most], *([f"and {more:,} more like these"] if more > 0 else [])]
+
+
 def nearest(name: str, allowed: Iterable[str]) -> str:
     """The end of an error message that suggests the nearest allowed name.
 
@@ -92,5 +113,7 @@ def nearest(name: str, allowed: Iterable[str]) -> str:
     str
         "; did you mean 'reinit'?", or "" if no name is near.
     """
+    if len(name) > _LONGEST:
+        return ""  # no name is so long, and the search takes time with the square of the length
     close = difflib.get_close_matches(name, list(allowed), n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else ""

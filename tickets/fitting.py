@@ -16,6 +16,7 @@ from tickets.errors import InputError
 from tickets.initial import initial_values
 from tickets.models import factory
 from tickets.models.chance import check_chance, draws_of
+from tickets.models.size import check_size
 from tickets.models.trainable import check_trainable
 from tickets.planting import without_ticket
 from tickets.probes import Context, Probe, probes_of
@@ -147,6 +148,8 @@ def fit(run: Run, source: Source) -> Fitted:
         problems += error.problems
     try:
         build = factory(run.model.name, run.model.options, shape, examples.classes)
+        if "widths" in run.model.options and run.model.name in MODELS:
+            check_size(build, run.model.options["widths"])
         with standard_state():  # the template's own values are never used, whatever its constructor draws
             module = build()
         check_trainable(module, run.model.name)

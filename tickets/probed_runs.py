@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from tickets.afterwards import is_measurable
 from tickets.code_hashes import named_functions
 from tickets.config import Run, parse_run
+from tickets.config.toml_text import toml_of
 from tickets.errors import InputError, Problems
 from tickets.probes import Probe, probes_of, record_of
 from tickets.store import (
@@ -160,8 +160,8 @@ def table_of_probe(name: ProbeName) -> dict[str, Any]:
     if not name.lstrip().startswith("{"):
         return {"name": name}
     try:
-        table = tomllib.loads(f"probe = {name}")["probe"]
-    except tomllib.TOMLDecodeError as error:
+        table = toml_of(f"probe = {name}")["probe"]
+    except InputError as error:
         raise InputError(
             f"probe {name}: not a TOML table ({error}); write '{{ name = \"sharpness\", examples = 500 }}'"
         ) from error

@@ -37,7 +37,7 @@ def test_list_has_the_options_of_each_name_with_their_defaults_and_what_is_allow
     assert said.startswith(
         f"mlp{' ' * (width - 5)}fully connected, ReLU; hidden layers of any widths\n"
         f'{" " * width}init = "pytorch"\n'
-        f"{' ' * width}widths = [100, 100]: a list of whole numbers, each at least 1\n"
+        f"{' ' * width}widths = [100, 100]: a list of whole numbers, each at least 1, at most 1,000,000\n"
         f"{' ' * width}dropout = 0.0: a number, at least 0 and less than 1\n"
         "lenet_300_100  "
     )
@@ -49,7 +49,7 @@ def test_list_has_the_options_of_each_name_with_their_defaults_and_what_is_allow
     assert "\n\nOptions of all but ticket:\n  label: " in arms
     keys = f"train = {{}}: a table of keys of [train]: {', '.join(OWN_KEYS)}"
     assert f"\n  {keys}\n\nOptions of reinit, shuffle, " in arms
-    assert ", edge_popup, small_dense:\n  draws = 1: a whole number, at least 1\n\n" in arms
+    assert ", edge_popup, small_dense:\n  draws = 1: a whole number, at least 1, at most 10,000\n\n" in arms
     assert ', repeat:\n  pruned = "zero": "zero", "initial" or "zero_if_shrunk"\n\n' in arms
     assert arms.endswith(", repeat, small_dense:\n  start: 0\n")
 

@@ -121,7 +121,7 @@ def test_elsewhere_than_on_a_terminal_a_table_is_whole_and_prose_one_line(capsys
 @pytest.mark.parametrize("width", WIDTHS)
 def test_prose_wraps_between_words_only(width):
     text = f"{PROSE}\nsecond paragraph: {PATH} [Errno 5] {PROSE}"
-    lines = printed(width, lambda console: say(console, text)).splitlines()
+    lines = printed(width, lambda console: [say(console, part) for part in text.splitlines()]).splitlines()
     assert " ".join(lines).split() == text.split()
     assert all(cell_len(line) <= width or " " not in line for line in lines)
     assert any(line.startswith("second") for line in lines)

@@ -207,7 +207,7 @@ PRUNE = some(
     conv_rate=SHARE,
     exclude=st.lists(TEXT),
 )
-AMOUNT = st.builds(lambda rate, rounds: ({"rate": rate}, rounds), SHARE, st.integers(0)) | st.builds(
+AMOUNT = st.builds(lambda rate, rounds: ({"rate": rate}, rounds), SHARE, st.integers(0, 10_000)) | st.builds(
     lambda density: ({"density": density}, 1), st.floats(0, 1, exclude_min=True)
 )
 SEEDS = st.lists(st.integers(0, 2**63 - 1), min_size=1, max_size=3, unique=True)

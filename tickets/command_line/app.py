@@ -5,9 +5,9 @@ Exit status: 0 success; 1 something failed or does not verify; 2 the input is wr
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
+import traceback
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,8 +15,9 @@ from typing import Annotated, Any
 import typer
 
 from tickets.catalogue import KINDS
+from tickets.command_line.printing import print_json, print_line, print_traceback
 from tickets.command_line.streams import close_streams, open_streams
-from tickets.errors import DiskError, InputError, nearest
+from tickets.errors import DiskError, InputError, first_of, nearest
 from tickets.plurals import counted
 from tickets.version import __version__
 
@@ -30,13 +31,15 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+_MOST_PROBLEMS = 200  # lines of errors that are printed
+
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A campaign's folder, or one run's folder in it.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        print(f"tickets {__version__}")
+        print_line(f"tickets {__version__}")
         raise typer.Exit
 
 
@@ -81,7 +84,7 @@ def run(
 
         folder, found = forecast(file, out=out, data=data, settings=settings or (), device=device, workers=workers)
         if as_json:
-            _print_json(as_records(found))
+            print_json(as_records(found))
         else:
             print_forecast(folder, found)
         return
@@ -107,13 +110,13 @@ def run(
         print_results(outcome.folder, outcome.runs)
     except KeyboardInterrupt:
         again = shlex.join(["tickets", *sys.argv[1:]])
-        print(f"interrupted; committed rounds are kept. To resume: {again}", file=sys.stderr)
+        print_line(f"interrupted; committed rounds are kept. To resume: {again}", error=True)
         raise typer.Exit(130) from None
     for run_id, why in outcome.failed.items():
-        print(f"{run_id}: failed: {why}", file=sys.stderr)
+        print_line(f"{run_id}: failed: {why}", error=True)
     if outcome.failed:
         some = f"{len(outcome.failed):,} of {counted(len(outcome.runs), 'run')} failed"
-        print(f"{some}; the same command tries {'it' if len(outcome.failed) == 1 else 'them'} again", file=sys.stderr)
+        print_line(f"{some}; the same command tries {'it' if len(outcome.failed) == 1 else 'them'} again", error=True)
         raise typer.Exit(1)
 
 
@@ -125,7 +128,7 @@ def status(folder: Folder, as_json: AsJson = False) -> None:
 
     found = read_status(folder)
     if as_json:
-        _print_json([asdict(one) for one in found])
+        print_json([asdict(one) for one in found])
     else:
         print_status(found)
     if any(one.state == "failed" for one in found):
@@ -252,7 +255,7 @@ def list_names(
     if kind is not None and kind not in KINDS:
         raise InputError(f"tickets list {kind}: must be one of {', '.join(KINDS)}{nearest(kind, KINDS)}")
     if as_json:
-        _print_json({each: records(each) for each in KINDS} if kind is None else records(kind))
+        print_json({each: records(each) for each in KINDS} if kind is None else records(kind))
     elif kind is None:
         print_kinds()
     else:
@@ -276,7 +279,7 @@ def fetch(
     if data is None:
         raise InputError("--data: where to put the data set; give --data DIR or set TICKETS_DATA")
     for path in download(name, data, base_url=base_url, progress=sys.stderr.isatty()):
-        print(path)
+        print_line(path)
 
 
 def main() -> None:
@@ -289,14 +292,20 @@ def main() -> None:
     try:
         app(prog_name="tickets")
     except InputError as error:
-        for problem in error.problems:
-            print(f"error: {problem}", file=sys.stderr)
+        for problem in first_of(error.problems, _MOST_PROBLEMS):
+            print_line(f"error: {problem}", error=True)
         status = 1 if isinstance(error, DiskError) else 2
     except SystemExit as ended:
         status = ended.code
+    except OSError as error:  # of whatever no command expected: the system refused
+        print_line(f"error: {_system_error(error)}", error=True)
+        status = 1
+    except Exception:  # a fault of this package
+        print_traceback(traceback.format_exc())
+        status = 1
     failure = close_streams(streams)
     if failure is not None and not status:
-        print(f"error: part of the output could not be written ({failure.strerror})", file=sys.stderr)
+        print_line(f"error: part of the output could not be written ({failure.strerror})", error=True)
         status = 1
     sys.exit(status)
 
@@ -306,5 +315,9 @@ def _exit_if(failed: bool) -> None:
         raise typer.Exit(1)
 
 
-def _print_json(content: Any) -> None:
-    print(json.dumps(content, indent=2))
+def _system_error(error: OSError) -> str:
+    """An error of the system in one line, with the file that it is about and what to do."""
+    named = [str(name) for name in (error.filename, error.filename2) if name is not None]
+    why = error.strerror or str(error) or type(error).__name__
+    about = f"{' -> '.join(named)}: {why}" if named else why
+    return f"{about}; check the file, its disk and its permissions, and run the same command again"

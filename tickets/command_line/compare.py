@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ import pandas as pd
 from tickets.analysis import compare, rules_of
 from tickets.command_line.comparison import print_choices, print_comparison
 from tickets.command_line.left_out import print_left_out
+from tickets.command_line.printing import print_json, print_line
 from tickets.command_line.tables import print_notes
 from tickets.errors import InputError
 from tickets.store import load
@@ -62,9 +61,9 @@ def compare_folder(folder: Path, metric: str, margin: float | None, tune: str | 
     compared = compare(rounds, metric, margin, rules=rules)
     for run in saved.runs:
         for line in () if run in damaged else saved.left_over(run):
-            print(f"{run}: {line}", file=sys.stderr if as_json else sys.stdout)
+            print_line(f"{run}: {line}", error=as_json)
     if as_json:
-        print(json.dumps(as_records(compared, None if tuned is None else tuned.chosen), indent=2))
+        print_json(as_records(compared, None if tuned is None else tuned.chosen))
     else:
         if tuned is not None and tune is not None:
             print_choices(tuned.chosen, tune, tuned.left_out)

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from tickets.command_line.printing import print_line
 from tickets.forecast import Forecast
 from tickets.plurals import counted
 
@@ -24,14 +25,14 @@ def print_forecast(folder: Path, found: Sequence[Forecast]) -> None:
     trainings, steps = sum(one.trainings for one in found), sum(one.steps for one in found)
     known = [one.seconds for one in found if one.seconds is not None]
     time = f", about {_duration(sum(known))}" if trainings and len(known) == len(found) else ""
-    print(
+    print_line(
         f"{counted(len(found), 'run')}, {counted(trainings, 'training')} and {counted(steps, 'training step')} to do"
         f"{time}; dry run: nothing is trained or written (folder: {folder})"
     )
     for one in found:
-        print(one.run)
+        print_line(one.run)
         for name, text in _lines(one):
-            print(f"  {name:<10} {text}")
+            print_line(f"  {name:<10} {text}")
 
 
 def as_records(found: Sequence[Forecast]) -> list[dict[str, Any]]:

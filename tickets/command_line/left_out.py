@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
+
+from tickets.command_line.printing import print_line
 
 
 def print_left_out(left_out: Mapping[str, str]) -> bool:
@@ -20,5 +21,5 @@ def print_left_out(left_out: Mapping[str, str]) -> bool:
         Whether there are any; the command then exits with status 1.
     """
     for run_id, why in left_out.items():
-        print(f"{run_id}: left out: {why}", file=sys.stderr)
+        print_line(f"{run_id}: left out: {why}", error=True)
     return bool(left_out)

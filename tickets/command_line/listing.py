@@ -60,7 +60,8 @@ def print_names(kind: str) -> None:
             elif option["default"] != _usual_default(found, key):
                 say(console, f"{'':<{width}}    {_given(key, option)}", indent=width + 6)
     for names in dict.fromkeys(shared.values()):
-        say(console, f"\nOptions of {_among(names, found)}:", indent=2)
+        console.print()
+        say(console, f"Options of {_among(names, found)}:", indent=2)
         for key in (key for key, having in shared.items() if having == names):
             allowed = next(record["options"][key]["allowed"] for record in found if key in record["options"])
             say(console, f"  {_given(key, {'default': _usual_default(found, key)})}: {allowed}", indent=4)
@@ -71,7 +72,8 @@ def print_kinds() -> None:
     console, width = make_console(), max(map(len, KINDS))
     for kind, table in KINDS.items():
         say(console, f"{kind:<{width}}  {', '.join(table)}", indent=width + 2)
-    say(console, "\n`tickets list KIND` prints a summary of each name, and its options.")
+    console.print()
+    say(console, "`tickets list KIND` prints a summary of each name, and its options.")
 
 
 def _shared(found: list[dict[str, Any]], named: type[Named]) -> dict[str, tuple[str, ...]]:

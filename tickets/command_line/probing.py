@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from tickets.command_line.printing import print_json, print_line
 from tickets.plurals import counted
 from tickets.probing import Probing, probe_folder
 from tickets.store.left_over import numbered
@@ -33,19 +32,19 @@ def measure_probes(
 
     def tell(one: Probing) -> None:
         if not as_json:
-            print(_line(one))
+            print_line(_line(one))
 
     outcome = probe_folder(folder, names, data=data, device=device, trust_code=trust_code, tell=tell)
     if as_json:
-        print(json.dumps([asdict(one) for one in outcome.measured], indent=2))
+        print_json([asdict(one) for one in outcome.measured])
     else:
         tables = dict.fromkeys(one.table for one in outcome.measured)
         for table in tables:
-            print(f'to read it: tickets.load("{folder}").probe("{table}")')
+            print_line(f'to read it: tickets.load("{folder}").probe("{table}")')
     for run in outcome.waiting:
-        print(f"{run}: no round is committed yet", file=sys.stderr)
+        print_line(f"{run}: no round is committed yet", error=True)
     for run, why in outcome.failed.items():
-        print(f"{run}: failed: {why}", file=sys.stderr)
+        print_line(f"{run}: failed: {why}", error=True)
     return bool(outcome.failed)
 
 

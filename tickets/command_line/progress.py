@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
+from tickets.command_line.printing import print_line
 from tickets.command_line.terminal import make_console, say
 from tickets.listener import Begun, Event, Listener, Note, RoundDone, Steps
 from tickets.plurals import counted
@@ -19,7 +20,8 @@ class Lines:
         """Print a line."""
         text = line(event)
         if text is not None:
-            print(f"{datetime.now().astimezone().isoformat(timespec='seconds')} {text}", flush=True)
+            print_line(f"{datetime.now().astimezone().isoformat(timespec='seconds')} {text}")
+            sys.stdout.flush()
 
 
 class Live:

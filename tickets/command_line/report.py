@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tickets.command_line.drawing import prepare_drawing
 from tickets.command_line.left_out import print_left_out
+from tickets.command_line.printing import print_line
 
 
 def write_report(folder: Path, out: Path | None, only: str | None) -> bool:
@@ -40,9 +41,9 @@ def write_report(folder: Path, out: Path | None, only: str | None) -> bool:
         files = make_figure(load(folder), only)
         write_files(target, files)
         for path in files:
-            print(target / path)
+            print_line(target / path)
         return False
     files, left_out = make_report(load(folder, skip_damaged=True))
     write_files(target, files)
-    print(target / PAGE)
+    print_line(target / PAGE)
     return print_left_out(left_out)

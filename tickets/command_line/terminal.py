@@ -11,29 +11,35 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Column, Table
 
+from tickets.command_line.printing import escaped
+
 _WIDEST = 100_000  # columns; no table is wider
 
 
 def make_console() -> Console:
     """A console for standard output, as wide as the terminal; for files and pipes so wide that no text is wrapped."""
     terminal = sys.stdout.isatty()
-    # Without markup: "[Errno 5] ..." would be read as a style.
-    return Console(highlight=False, markup=False, force_terminal=terminal, width=None if terminal else _WIDEST)
+    # Without markup and emoji: "[Errno 5] ..." would be read as a style, and ":bomb:" is a name.
+    return Console(
+        highlight=False, markup=False, emoji=False, force_terminal=terminal, width=None if terminal else _WIDEST
+    )
 
 
 def say(console: Console, text: str, indent: int = 0) -> None:
-    """Print text, wrapped between words on a terminal; in files and pipes each paragraph is one line.
+    """Print a paragraph, wrapped between words on a terminal; in files and pipes it is one line.
+
+    Control characters are escaped, and so are line breaks: they stand in names that somebody else has given.
 
     Parameters
     ----------
     console
         From `make_console`.
     text
-        One paragraph, or several with line breaks between them. Words wider than the terminal are not broken.
+        The paragraph. Words wider than the terminal are not broken.
     indent
         The number of spaces before each line of a paragraph except the first.
     """
-    lines = text.splitlines() or [""]
+    lines = [escaped(text)]
     if console.is_terminal:
         lines = [piece for line in lines for piece in wrapped(line, console.width, indent)]
     for line in lines:
@@ -118,10 +124,10 @@ def _columns(table: Table, columns: Sequence[int], framed: bool) -> Table:
         if framed
         else Table(title=table.title, box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     )
-    cells = {index: list(table.columns[index].cells) for index in columns}
+    cells = {index: [escaped(str(cell)) for cell in table.columns[index].cells] for index in columns}
     for index in columns:
         column = table.columns[index]
-        heading = str(column.header) if framed else _stacked(column)
+        heading = escaped(str(column.header)) if framed else _stacked(column)
         shown.add_column(heading, justify=column.justify, vertical="bottom", no_wrap=True)
     for place, row in enumerate(table.rows):
         shown.add_row(*(cells[index][place] for index in columns), end_section=row.end_section)
@@ -130,8 +136,8 @@ def _columns(table: Table, columns: Sequence[int], framed: bool) -> Table:
 
 def _stacked(column: Column) -> str:
     """A column's heading, wrapped between words to the width of its cells or of its longest word."""
-    heading = str(column.header)
-    texts = [*heading.split(), *map(str, column.cells)]
+    heading = escaped(str(column.header))
+    texts = [*heading.split(), *(escaped(str(cell)) for cell in column.cells)]
     return "\n".join(wrapped(heading, max(map(cell_len, texts), default=1)))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from tickets.analysis.labels import Label
 from tickets.analysis.messages import headline, paragraphs
 from tickets.analysis.rule import Rules, rule_for
 from tickets.command_line.left_out import print_left_out
+from tickets.command_line.printing import print_json
 from tickets.command_line.terminal import make_console, say, show_table
 from tickets.errors import InputError
 from tickets.store import load
@@ -63,7 +63,7 @@ def answer_claims(folder: Path, as_json: bool) -> bool:
     if damaged and found.empty:
         raise InputError(list(damaged.values()))
     if as_json:
-        print(json.dumps(records(found), indent=2))
+        print_json(records(found))
     else:
         print_claims(found, rules_of(saved))
     return print_left_out(damaged)

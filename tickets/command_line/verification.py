@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from tickets.command_line.printing import print_json, print_line
 from tickets.plurals import counted
 from tickets.store import Finding
 
@@ -32,12 +31,14 @@ def print_problems(folder: Path, problems: Sequence[Finding], notes: Sequence[Fi
         Whether to print JSON.
     """
     for note in notes:
-        print(f"note: {note.path}: {note.what}", file=sys.stderr if as_json else sys.stdout)
+        print_line(f"note: {note.path}: {note.what}", error=as_json)
     if as_json:
-        print(json.dumps([asdict(one) for one in problems], indent=2))
+        print_json([asdict(one) for one in problems])
         return
     for problem in problems:
-        print(f"{problem.path}: {problem.what}", file=sys.stderr)
+        print_line(f"{problem.path}: {problem.what}", error=True)
     if problems:
-        print(_REMEDY, file=sys.stderr)
-    print(f"{folder}: {counted(len(problems), 'problem')}" if problems else f"{folder}: all files are as committed")
+        print_line(_REMEDY, error=True)
+    print_line(
+        f"{folder}: {counted(len(problems), 'problem')}" if problems else f"{folder}: all files are as committed"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -9,11 +10,13 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticUndefined
 
+from tickets.config.bounds import PROBLEMS
 from tickets.config.chain_rules import with_rounds
-from tickets.config.messages import NAMED, SECTIONS, AsLine, Problem, problems_of, shown
+from tickets.config.messages import NAMED, SECTIONS, AsLine, Problem, count_of, problems_of, shown
 from tickets.config.rules import broken_rules, flat
 from tickets.config.schema import Run
 from tickets.config.types import as_table
+from tickets.config.untrusted import form_problems
 from tickets.errors import InputError
 
 _LISTS = {key: named for key, named in NAMED.items() if key in ("arms", "probes")}  # of tables that name a function
@@ -34,14 +37,21 @@ def parse_run(table: Mapping[str, Any], as_line: AsLine = Problem.line) -> Run:
     Raises
     ------
     InputError
-        With every error: those of single keys, then those of keys that do not go together, as far as these can be
-        judged.
+        With every error, up to bounds.PROBLEMS of them: those of single keys, then those of keys that do not go
+        together, as far as these can be judged.
     """
+    unbounded = [as_line(problem) for problem in itertools.islice(form_problems(table), PROBLEMS)]
+    if unbounded:
+        raise InputError(unbounded)
     table = with_rounds({key: _plain(value) for key, value in table.items()})
     try:
         return Run.model_validate(table)
     except ValidationError as error:
-        found = list(problems_of(error, table))
+        count = count_of(error)
+        found = list(itertools.islice(problems_of(error, table), PROBLEMS))
+    if count > PROBLEMS:  # the rules would be judged by values that may be wrong
+        lines = [as_line(_as_written(problem, table)) for problem in found]
+        raise InputError([*lines, f"and {count - len(lines):,} more errors like these"])
     written = flat(table)
     values = {
         key: value
@@ -72,8 +82,13 @@ def _with_defaults(table: Mapping[str, Any]) -> dict[str, Any]:
     for name, named in _LISTS.items():
         if isinstance(full[name], list | tuple):
             tables = [as_table(one) for one in full[name]]
-            full[name] = [{**_defaults(named), **one} if isinstance(one, Mapping) else one for one in tables]
+            full[name] = [{**_defaults(named), **_given(one)} if isinstance(one, Mapping) else one for one in tables]
     return full
+
+
+def _given(table: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of an arm or a probe that are given; None means that one is not."""
+    return {key: value for key, value in table.items() if value is not None}
 
 
 def _defaults(model: type[BaseModel]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ Each message names the key as the file has it, its value, what is allowed, and t
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from tickets.config.bounds import NAME_SHOWN
 from tickets.config.named import Named
 from tickets.config.own_train import FIXED_KEYS, OWN_KEYS
 from tickets.config.schema import Run
@@ -66,13 +68,30 @@ class Problem(NamedTuple):
 
     def line(self) -> str:
         """`train.steps = "many": must be a whole number, not a string`."""
-        return f"{self.key} = {self.value}: {self.sentence}" if self.value else f"{self.key}: {self.sentence}"
+        key = shortened(self.key)
+        return f"{key} = {self.value}: {self.sentence}" if self.value else f"{key}: {self.sentence}"
 
 
 def shown(value: Any, room: int = 60) -> str:
     """A value on one line, much as a campaign file has it, cut to `room` characters."""
     literal = isinstance(value, str | bool | list | tuple | dict)
-    return _cut(json.dumps(value, ensure_ascii=False, default=str) if literal else str(value), room)
+    return _cut(json.dumps(_first_of(value, room), ensure_ascii=False, default=str) if literal else str(value), room)
+
+
+def shortened(key: str) -> str:
+    """A key or a name as it is shown: cut, and with its length, if nobody would read it to its end."""
+    return key if len(key) <= NAME_SHOWN else f"{key[:NAME_SHOWN]}... ({len(key):,} characters)"
+
+
+def _first_of(value: Any, room: int) -> Any:
+    """As much of a value as `room` characters can show."""
+    if isinstance(value, str):
+        return value[: room + 1]
+    if isinstance(value, list | tuple):
+        return [_first_of(part, room) for part in value[:room]]
+    if isinstance(value, dict):
+        return {key[: room + 1]: _first_of(part, room) for key, part in itertools.islice(value.items(), room)}
+    return value
 
 
 def dotted(place: Place) -> str:
@@ -91,10 +110,21 @@ def problems_of(error: ValidationError, table: Mapping[str, Any]) -> Iterator[Pr
     table
         What it was raised for.
     """
-    for details in error.errors(include_url=False):
-        # An empty location means a rule of rules.py, which is checked separately.
-        if details["loc"] and details["type"] != "default_factory_not_called":
-            yield _problem(details, table)
+    return (_problem(details, table) for details in _reported(error))
+
+
+def count_of(error: ValidationError) -> int:
+    """The number of `problems_of` an error."""
+    return len(_reported(error))
+
+
+def _reported(error: ValidationError) -> list[ErrorDetails]:
+    # An empty location means a rule of rules.py, which is checked separately.
+    return [
+        details
+        for details in error.errors(include_url=False)
+        if details["loc"] and details["type"] != "default_factory_not_called"
+    ]
 
 
 def _problem(details: ErrorDetails, table: Mapping[str, Any]) -> Problem:
@@ -107,7 +137,7 @@ def _problem(details: ErrorDetails, table: Mapping[str, Any]) -> Problem:
     if kind == ILLEGAL:
         return Problem(key, shown(value), details["msg"])
     if kind == UNKNOWN:
-        return Problem(key, _cut(repr(value)), details["msg"])
+        return Problem(key, _cut(repr(_first_of(value, 60))), details["msg"])
     wanted = {
         "int_type": "a whole number",
         "float_type": "a number",

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-import tomllib
+import itertools
+import math
+import os
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tickets.config.messages import AsLine, Problem, shown
+from tickets.config.bounds import FILE_BYTES, PROBLEMS, RUNS
+from tickets.config.messages import AsLine, Problem, shortened, shown
 from tickets.config.schema import Campaign
 from tickets.config.settings import line_with_source, with_setting
-from tickets.config.sweep import read_sweep, runs_of
-from tickets.config.types import kind_of
+from tickets.config.sweep import first_point, read_sweep, runs_of
+from tickets.config.toml_text import toml_of
+from tickets.config.types import is_path, kind_of
+from tickets.config.untrusted import form_problems
 from tickets.errors import InputError, nearest
+from tickets.opening import read_regular
 
 
 def read_campaign(source: str | Path | Mapping[str, Any], settings: Sequence[str] = ()) -> Campaign:
@@ -63,13 +70,20 @@ def parse_campaign(table: Mapping[str, Any], as_line: AsLine = Problem.line) -> 
     Raises
     ------
     InputError
-        With every error in the table.
+        With every error in the table, up to bounds.PROBLEMS of them.
     """
+    unbounded = [as_line(problem) for problem in itertools.islice(form_problems(table), PROBLEMS)]
+    if unbounded:
+        raise InputError(unbounded)
     base = {key: value for key, value in table.items() if key not in ("sweep", "data_folder")}
     sweep, problems = read_sweep(table.get("sweep", {}))
+    if (count := math.prod(map(len, sweep.values()))) > RUNS:
+        each = " x ".join(f"{len(values):,} of {shortened(key)}" for key, values in sweep.items())
+        problems.append(Problem("sweep", "", f"has {count:,} points ({each}), a run each; must be at most {RUNS:,}"))
+        sweep = first_point(sweep)
     folder = table.get("data_folder")
-    if "data_folder" in table and not (isinstance(folder, str) and folder):
-        kind = "an empty one" if folder == "" else kind_of(folder)
+    if "data_folder" in table and not is_path(folder):
+        kind = "an empty one" if folder == "" else "one with NUL" if isinstance(folder, str) else kind_of(folder)
         problems.append(Problem("data_folder", shown(folder), f"must be a string, the path of a folder, not {kind}"))
     lines = [as_line(problem) for problem in problems]
     try:
@@ -82,24 +96,34 @@ def parse_campaign(table: Mapping[str, Any], as_line: AsLine = Problem.line) -> 
 
 
 def _table_in(path: Path) -> dict[str, Any]:
+    if not is_path(str(path)):
+        raise InputError(f"{str(path)!r}: no file has such a path")
     try:
-        content = path.read_bytes()
+        if stat.S_ISDIR(path.stat().st_mode):
+            raise InputError(f"{path}: is a folder; give a campaign file (.toml)")
     except FileNotFoundError:
-        beside = [file.name for file in path.parent.glob("*.toml")]
-        raise InputError(f"{path}: no such file{nearest(path.name, beside)}") from None
-    except IsADirectoryError:
-        raise InputError(f"{path}: is a folder; give a campaign file (.toml)") from None
+        raise InputError(f"{path}: no such file{nearest(path.name, _toml_files(path.parent))}") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    content = read_regular(path, follow=True, at_most=FILE_BYTES)
     try:
         # Some editors begin UTF-8 with a byte order mark, which TOML does not allow.
-        return tomllib.loads(content.decode("utf-8-sig"))
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise InputError(
             f"{path}: is not UTF-8 text (byte 0x{content[error.start]:02x} at line {line}); save it as UTF-8"
         ) from None
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path}: is not TOML: {error}") from None
-    except RecursionError:
-        raise InputError(f"{path}: is not a campaign file: its lists or tables are nested too deep") from None
+    try:
+        return toml_of(text)
+    except InputError as error:
+        raise InputError([f"{path}: {problem}" for problem in error.problems]) from None
+
+
+def _toml_files(folder: Path) -> list[str]:
+    """The campaign files in a folder, as far as its first thousand entries go."""
+    try:
+        with os.scandir(folder) as entries:
+            return [entry.name for entry in itertools.islice(entries, 1000) if entry.name.endswith(".toml")]
+    except OSError:
+        return []

@@ -14,6 +14,7 @@ from typing import Any
 
 from tickets.catalogue import ARMS, table_of
 from tickets.config.chain_rules import CHAIN_RULES, broken_probes
+from tickets.config.count_rules import broken_counts
 from tickets.config.own_train_rules import broken_own_train
 from tickets.config.pruned_rules import broken_pruned
 from tickets.config.rule import Broken, Rule, entry_at
@@ -202,6 +203,7 @@ def broken_rules(values: Mapping[str, Any]) -> Iterator[Broken]:
         sentence = rule.judge(*given)
         if sentence is not None:
             yield Broken(rule.keys[-1], sentence, rule.keys[:-1])
+    yield from broken_counts(values, places)
     yield from broken_scores(values, places)
     yield from broken_own_train(values, places, RULES)
     yield from broken_pruned(values, places)

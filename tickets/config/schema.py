@@ -22,12 +22,15 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from tickets.catalogue import STRATEGIES
+from tickets.config import bounds
 from tickets.config.chain_rules import LATER, with_rounds, without_effect, written_keys
 from tickets.config.named import written
 from tickets.config.rules import broken_rules, flat, pruned_share
 from tickets.config.tables import ArmConfig, DataConfig, ModelConfig, ProbeConfig, ScoreConfig
 from tickets.config.train import Section, TrainConfig
 from tickets.config.types import (
+    FROM_ONE,
+    FROM_ZERO,
     ILLEGAL,
     LIST,
     AddedLater,
@@ -40,6 +43,8 @@ from tickets.config.types import (
     Scope,
     Seed,
     Slug,
+    at_most,
+    is_path,
     legal,
     one_of,
 )
@@ -51,7 +56,9 @@ RewindName = Literal["weights", "learning_rate", "none"]
 Kept = Annotated[KeptName, one_of("choice", get_args(KeptName))]
 Strategy = Annotated[str, one_of("strategy", ("auto", *STRATEGIES))]
 RewindKind = Annotated[RewindName, one_of("kind", get_args(RewindName))]
-SavedRun = Annotated[str, legal("must be the path of a saved run, or of a campaign's folder that holds one run", bool)]
+SavedRun = Annotated[
+    str, legal("must be the path of a saved run, or of a campaign's folder that holds one run", is_path)
+]
 
 
 def _rate(checked: dict[str, Any]) -> float:
@@ -145,8 +152,11 @@ class ComputeConfig(Section):
     """How the networks are computed. At most the last bits of a ticket's numbers depend on it."""
 
     strategy: Strategy = "auto"
-    memory_gib: Positive | None = None  # GiB for one stack, > 0; none: a share of the free memory
-    threads: CountFromOne | None = None  # of the CPU, >= 1; none: PyTorch's default
+    # GiB for one stack, > 0; none: a share of the free memory
+    memory_gib: Annotated[Positive, at_most(bounds.MEMORY_GIB)] | None = None
+    threads: Annotated[int, FROM_ONE, at_most(bounds.THREADS)] | None = (
+        None  # of the CPU, >= 1; none: PyTorch's default
+    )
 
 
 def _default_arms() -> tuple[ArmConfig, ...]:
@@ -158,8 +168,8 @@ class Run(Section):
 
     name: Slug  # of the campaign and of its folder
     seed: Seed = 0  # 0 to 2**63 - 1
-    replicates: CountFromOne = 5  # >= 1
-    rounds: Count = 16  # after round 0, the dense one; >= 0
+    replicates: Annotated[int, FROM_ONE, at_most(bounds.REPLICATES)] = 5  # >= 1
+    rounds: Annotated[int, FROM_ZERO, at_most(bounds.ROUNDS)] = 16  # after round 0, the dense one; >= 0
     cohort_size: CountFromOne | None = None  # replicates that train in lockstep, >= 1; none: all of them
     data: DataConfig
     model: ModelConfig

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tickets.config.bounds import DEPTH
 from tickets.config.messages import Problem
 from tickets.config.rules import flat
 from tickets.config.sweep import flat_sweep, with_key
+from tickets.config.toml_text import toml_of
 from tickets.errors import InputError
 
 
@@ -25,6 +26,8 @@ def with_setting(table: Mapping[str, Any], setting: str) -> dict[str, Any]:
     first, _, rest = key.partition(".")
     if not equals or not all(key.split(".")):
         raise InputError(f"{_option(setting)}: must have the form key=value, e.g. --set train.steps=500")
+    if key.count(".") >= DEPTH:
+        raise InputError(f"{_option(setting)}: its key has too many parts; must be at most {DEPTH}")
     value = _toml_value(text)
     sweep = flat_sweep(table["sweep"]) if isinstance(table.get("sweep"), Mapping) else {}
     if first == "sweep" and rest:
@@ -99,8 +102,8 @@ def _holds(table: Mapping[str, Any], key: str) -> bool:
 
 def _toml_value(text: str) -> Any:
     try:
-        read = tomllib.loads(f"value = {text}")
-    except (tomllib.TOMLDecodeError, RecursionError):
+        read = toml_of(f"value = {text}")
+    except InputError:
         return text
     # Text with a line break can be TOML of several keys, which is not a value.
     return read["value"] if read.keys() == {"value"} else text

@@ -6,12 +6,13 @@ import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tickets.config.bounds import DEPTH, PROBLEMS, WRONG_POINTS
 from tickets.config.checking import parse_run
 from tickets.config.identity import IDENTITY_KEYS, run_id
-from tickets.config.messages import NAMED, SECTION_KEYS, TOP_KEYS, AsLine, Problem, dotted, shown
+from tickets.config.messages import NAMED, SECTION_KEYS, TOP_KEYS, AsLine, Problem, dotted, shortened, shown
 from tickets.config.schema import Run
 from tickets.config.types import as_table, kind_of
-from tickets.errors import InputError, nearest
+from tickets.errors import InputError, first_of, nearest
 
 Sweep = Mapping[str, tuple[Any, ...]]
 
@@ -39,18 +40,30 @@ def runs_of(table: Mapping[str, Any], sweep: Sweep, as_line: AsLine = Problem.li
     points = [dict(zip(sweep, values, strict=True)) for values in itertools.product(*sweep.values())]
     runs: list[Run] = []
     wrong: dict[str, list[dict[str, Any]]] = {}
+    tried = failed = 0
+    # Where many points are wrong, the last one stands for the rest.
     for point in points:
+        if failed >= WRONG_POINTS and point is not points[-1]:
+            continue
+        tried += 1
         try:
             runs.append(parse_run(_at(table, point, as_line), as_line))
         except InputError as error:
+            failed += 1
             for line in error.problems:
                 wrong.setdefault(line, []).append(point)
     if wrong:
-        raise InputError([line if len(at) == len(points) else _in_sweep(line, at[0]) for line, at in wrong.items()])
-    same = [as_line(problem) for problem in _same_runs(points, runs)]
+        lines = [line if len(at) == tried else _in_sweep(line, at[0]) for line, at in wrong.items()]
+        raise InputError(first_of(lines, PROBLEMS + 1))  # the last may be the number of others, from parse_run
+    same = [as_line(problem) for problem in itertools.islice(_same_runs(points, runs), PROBLEMS)]
     if same:
         raise InputError(same)
     return tuple(runs)
+
+
+def first_point(sweep: Sweep) -> dict[str, tuple[Any, ...]]:
+    """The sweep over its first point alone."""
+    return {key: values[:1] for key, values in sweep.items()}
 
 
 def read_sweep(written: Any) -> tuple[dict[str, tuple[Any, ...]], list[Problem]]:
@@ -122,6 +135,8 @@ def _flattened(written: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 def _wrong_key(key: str) -> str | None:
     sweepable = f"can be swept: {', '.join(sorted(IDENTITY_KEYS))}, and the keys in them"
+    if key.count(".") >= DEPTH:
+        return f"has too many parts; must be a key of at most {DEPTH} parts"
     known = (*TOP_KEYS, *SECTION_KEYS)
     first = key.partition(".")[0]
     if (key in known and first in IDENTITY_KEYS) or (all(key.split(".")) and key.startswith(_TABLES)):
@@ -151,4 +166,4 @@ def _in_sweep(line: str, point: Mapping[str, Any]) -> str:
 
 
 def _described(point: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key} = {shown(value)}" for key, value in point.items())
+    return ", ".join(f"{shortened(key)} = {shown(value)}" for key, value in point.items())

@@ -21,15 +21,18 @@ from tickets.catalogue import (
     arm_entry,
     table_of,
 )
+from tickets.config import bounds
 from tickets.config.named import Named, name_if_alone
 from tickets.config.own_train import NONE, Own, OwnTrain, own_train
 from tickets.config.types import (
+    FROM_ONE,
     AddedLater,
     CountFromOne,
     Label,
     OneOf,
     StartBiases,
     Target,
+    at_most,
     one_of,
 )
 
@@ -142,7 +145,8 @@ class ArmConfig(Named):
     }
 
     label: Label = Field(default_factory=_label)  # its name in tables, columns and keys of files; default: name
-    draws: CountFromOne = 1  # repetitions within a replicate, >= 1; 1 for arms that draw nothing at random
+    # Repetitions within a replicate, >= 1; 1 for arms that draw nothing at random.
+    draws: Annotated[int, FROM_ONE, at_most(bounds.DRAWS)] = 1
     mask: Target = ARMS["ticket"].mask  # the function that makes the masks; default: the round's masks
     values: Target = ARMS["ticket"].values  # the function that makes the values to start from; default: rewound
     role: Role = "control"  # "control" or "measurement"; only the arm of that name is the "ticket"
@@ -152,7 +156,8 @@ class ArmConfig(Named):
     @classmethod
     def is_own(cls, table: Mapping[str, Any]) -> bool:
         """Whether a table has a mask rule or a value rule of the user's."""
-        return table.get("name") not in ARMS and ("mask" in table or "values" in table)
+        name = table.get("name")  # of any type
+        return not (isinstance(name, str) and name in ARMS) and ("mask" in table or "values" in table)
 
     @property
     def entry(self) -> ArmEntry:

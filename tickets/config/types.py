@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
+from tickets.config import bounds
 from tickets.errors import nearest
 
 STRICT = ConfigDict(extra="forbid", strict=True, frozen=True)  # the configuration of every table
@@ -26,6 +27,8 @@ ILLEGAL = "illegal"  # the error type of a value of the right type that is not a
 UNKNOWN = "unknown"  # the error type of an unknown name
 
 _FINITE = "must be a finite number"  # every number is
+_MOST = f"must be at most {bounds.COUNT:,}"  # every count is
+_UNSAID = (_FINITE, _MOST)
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,7 @@ def described(annotation: Any) -> str:
         rules = [check for check in checks if isinstance(check, Legal)]
         if any(rule.short for rule in rules):
             return next(rule.short for rule in rules if rule.short)
-        sentences = [rule.sentence.removeprefix("must be ") for rule in rules if rule.sentence != _FINITE]
+        sentences = [rule.sentence.removeprefix("must be ") for rule in rules if rule.sentence not in _UNSAID]
         return ", ".join([described(arguments[0]), *sentences])
     if origin is tuple:
         word, comma, rule = described(arguments[0]).partition(", ")
@@ -147,6 +150,11 @@ def is_target(name: str) -> bool:
     return function.isidentifier() and all(part.isidentifier() for part in module.split("."))
 
 
+def is_path(name: object) -> bool:
+    """Whether the system can take a value as a path: text without the character NUL."""
+    return isinstance(name, str) and bool(name) and "\0" not in name
+
+
 def as_table(value: Any) -> Any:
     """A table with only a name for a plain string, which is short for it; any other value unchanged."""
     return {"name": value} if isinstance(value, str) else value
@@ -159,6 +167,13 @@ def is_option(value: object) -> bool:
     if isinstance(value, dict):
         return all(isinstance(key, str) and is_option(part) for key, part in value.items())
     return isinstance(value, bool | int | str) or (isinstance(value, float) and math.isfinite(value))
+
+
+def _has_64_bits(value: object) -> bool:
+    """Whether every whole number in an option is one of TOML and of every tensor and column."""
+    if isinstance(value, list | dict):
+        return all(map(_has_64_bits, value.values() if isinstance(value, dict) else value))
+    return not isinstance(value, int) or -(2**63) <= value < 2**63
 
 
 _Any = TypeVar("_Any")
@@ -177,10 +192,25 @@ Fraction = Annotated[Number, legal("must be between 0 and 1", lambda number: 0 <
 FractionBelowOne = Annotated[Number, legal("must be at least 0 and less than 1", lambda number: 0 <= number < 1)]
 PositiveFraction = Annotated[Number, legal("must be greater than 0 and at most 1", lambda number: 0 < number <= 1)]
 
-Count = Annotated[int, legal("must be at least 0", lambda number: number >= 0)]
-CountFromOne = Annotated[int, legal("must be at least 1", lambda number: number >= 1)]
-PointsOfALine = Annotated[int, legal("must be at least 3: both ends and what is between", lambda number: number >= 3)]
+
+def at_most(most: int) -> AfterValidator:
+    """A validator that raises an error for a number above `most`."""
+    return legal(f"must be at most {most:,}", lambda number: number <= most)
+
+
+FROM_ZERO = legal("must be at least 0", lambda number: number >= 0)
+FROM_ONE = legal("must be at least 1", lambda number: number >= 1)
+
+Count = Annotated[int, FROM_ZERO, at_most(bounds.COUNT)]
+CountFromOne = Annotated[int, FROM_ONE, at_most(bounds.COUNT)]
 CountsFromOne = Annotated[tuple[CountFromOne, ...], LIST]
+PointsOfALine = Annotated[
+    int,
+    legal("must be at least 3: both ends and what is between", lambda number: number >= 3),
+    at_most(bounds.POINTS),
+]
+Widths = Annotated[tuple[Annotated[int, FROM_ONE, at_most(bounds.WIDTH)], ...], LIST]
+MadeExamples = Annotated[int, FROM_ONE, at_most(bounds.MADE_EXAMPLES)]
 Seed = Annotated[int, legal("must be at least 0 and less than 2**63", lambda number: 0 <= number < 2**63)]
 Zero = Annotated[
     int, legal("must be 0: start = 0 gives the full schedule; no other start is offered", lambda n: n == 0, short="0")
@@ -229,6 +259,7 @@ Option = Annotated[
         "must be a string, a number, true or false, or a list or table of these (no dates, no nan or inf)",
         is_option,
     ),
+    legal("must be a whole number of at most 64 bits", _has_64_bits),
 ]
 
 NAME_LENGTH = 100  # leaves room in a folder's name (255 bytes on the usual file systems) for what tools add

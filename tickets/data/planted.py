@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from tickets.config.types import CountFromOne, Fraction, NotNegative, Seed
+from tickets.config.types import Fraction, MadeExamples, NotNegative, Seed
 from tickets.data.dataset import Dataset, digest
 
 BOUNDS = (0.2, 0.5, 0.7)  # of the squared radius, between the classes 0 | 1 | 2 | 3 of circle
@@ -20,7 +20,7 @@ _HEIGHTS = np.array([0.0, -0.02, -0.12, -0.4])
 Array = np.ndarray
 
 
-def circle(examples: CountFromOne = 9000, test: CountFromOne = 1000, noise: Fraction = 0.01, seed: Seed = 0) -> Dataset:
+def circle(examples: MadeExamples = 9000, test: MadeExamples = 1000, noise: Fraction = 0.01, seed: Seed = 0) -> Dataset:
     """Points of the plane in 4 classes, by their distance from the origin.
 
     Inputs are (n, 2), uniform on [-1, 1]^2. The class is the number of BOUNDS that x**2 + y**2 is above. With
@@ -51,7 +51,7 @@ def circle_classes(points: Array) -> Array:
 
 
 def relu(
-    examples: CountFromOne = 9000, test: CountFromOne = 1000, noise: NotNegative = 0.01, seed: Seed = 0
+    examples: MadeExamples = 9000, test: MadeExamples = 1000, noise: NotNegative = 0.01, seed: Seed = 0
 ) -> Dataset:
     """Regression of max(x, 0) for x uniform on [-1, 1]: one input, one output.
 
@@ -72,7 +72,7 @@ def relu(
 
 
 def helix(
-    examples: CountFromOne = 9000, test: CountFromOne = 1000, noise: NotNegative = 0.01, seed: Seed = 0
+    examples: MadeExamples = 9000, test: MadeExamples = 1000, noise: NotNegative = 0.01, seed: Seed = 0
 ) -> Dataset:
     """Regression of a point on a helix that widens: one input, x uniform on [-1, 1]; three outputs (`helix_points`).
 

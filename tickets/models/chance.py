@@ -139,7 +139,7 @@ def _states() -> dict[str, Any]:
     """The states of the global generators, as values that can be compared."""
     return {
         "torch": torch.default_generator.get_state().numpy().tobytes(),
-        "numpy": repr(np.random.get_state()),
+        "numpy": _of_numpy(np.random.get_state(legacy=True)),
         "python": random.getstate(),
     }
 
@@ -166,7 +166,16 @@ def _state(generator: Any) -> Any:
         return generator.get_state().numpy().tobytes()
     if isinstance(generator, np.random.Generator):
         return repr(generator.bit_generator.state)
-    return repr(generator.get_state()) if isinstance(generator, np.random.RandomState) else generator.getstate()
+    if isinstance(generator, np.random.RandomState):
+        return _of_numpy(generator.get_state(legacy=True))
+    return generator.getstate()
+
+
+def _of_numpy(state: Any) -> Any:
+    """The state of a RandomState (name, key, position, ...) with the key, an array, as bytes."""
+    if not isinstance(state, tuple):
+        return repr(state)  # another bit generator than MT19937
+    return (state[0], state[1].tobytes(), *state[2:])
 
 
 def _alike(one: Any, other: Any) -> bool:

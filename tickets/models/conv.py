@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from tickets.config.types import AddedLater, CountsFromOne, FractionBelowOne
+from tickets.config.types import AddedLater, FractionBelowOne, Widths
 from tickets.errors import InputError
 from tickets.models.dropout import rate_problems
 
@@ -23,7 +23,7 @@ def conv2(
     input_shape: Sequence[int],
     classes: int,
     dropout: FractionBelowOne = 0.0,
-    widths: AddedLater[CountsFromOne] = (64, 256, 256),
+    widths: AddedLater[Widths] = (64, 256, 256),
 ) -> nn.Sequential:
     """Conv-2: 2 convolutions, then 3 fully connected layers.
 
@@ -51,7 +51,7 @@ def conv4(
     input_shape: Sequence[int],
     classes: int,
     dropout: FractionBelowOne = 0.0,
-    widths: AddedLater[CountsFromOne] = (64, 128, 256, 256),
+    widths: AddedLater[Widths] = (64, 128, 256, 256),
 ) -> nn.Sequential:
     """Conv-4: 4 convolutions; parameters and errors as for `conv2`, with height and width multiples of 4."""
     return _conv("conv4", 2, input_shape, classes, dropout, widths)
@@ -61,7 +61,7 @@ def conv6(
     input_shape: Sequence[int],
     classes: int,
     dropout: FractionBelowOne = 0.0,
-    widths: AddedLater[CountsFromOne] = (64, 128, 256, 256, 256),
+    widths: AddedLater[Widths] = (64, 128, 256, 256, 256),
 ) -> nn.Sequential:
     """Conv-6: 6 convolutions; parameters and errors as for `conv2`, with height and width multiples of 8."""
     return _conv("conv6", 3, input_shape, classes, dropout, widths)

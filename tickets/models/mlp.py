@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from tickets.config.types import AddedLater, CountsFromOne, FractionBelowOne
+from tickets.config.types import AddedLater, FractionBelowOne, Widths
 from tickets.errors import InputError
 from tickets.models.dropout import rate_problems
 
@@ -17,7 +17,7 @@ from tickets.models.dropout import rate_problems
 def mlp(
     input_shape: Sequence[int],
     classes: int,
-    widths: CountsFromOne = (100, 100),
+    widths: Widths = (100, 100),
     dropout: AddedLater[FractionBelowOne] = 0.0,
 ) -> nn.Sequential:
     """Flatten, then Linear and ReLU for each hidden layer, then Linear.
