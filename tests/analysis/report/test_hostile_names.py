@@ -17,8 +17,8 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 OURS = {
     "html", "head", "meta", "title", "link", "style", "body", "header", "main", "footer", "nav", "section", "figure",
     "figcaption", "details", "summary", "script", "div", "p", "span", "strong", "h1", "h2", "h3", "ul", "li", "dl",
-    "dt", "dd", "a", "br", "pre", "code", "table", "caption", "thead", "tbody", "tr", "th", "td", "button", "svg", "defs",
-    "path", "g", "use", "text", "tspan", "clippath", "rect", "image",
+    "dt", "dd", "a", "br", "pre", "code", "table", "caption", "thead", "tbody", "tr", "th", "td", "button", "svg",
+    "defs", "path", "g", "use", "text", "tspan", "clippath", "rect", "image",
 }  # fmt: skip
 
 
