@@ -36,9 +36,9 @@ TEXT = [
     "combining e\u0301\u0301\u0301, 模型, 😀, \U000e0001",
     "_hidden",
     "id=\"x\" #1f2328 'DejaVu Sans', serif url(#a)",
-    "long" * 2500,
 ]
 NAMES = [*MARKUP, *TEXT]
+LONG = "long" * 2500
 STARTS = "".join(name for name in TEXT if name.isascii())  # tables of pandas have no lone surrogates
 RUNS = ["../../</script><script>alert(6)</script>", "..\\..\\</script>!<script>alert(6)?</script>"]  # one slug
 
@@ -67,7 +67,7 @@ class HostileSaved:
         """The content of run.json."""
         file = copy.deepcopy(self._saved.file(self._run))
         config = file["config"]
-        config["name"] = "".join(NAMES)
+        config["name"] = "".join([*NAMES, LONG])
         config["arms"] = [{"name": "ticket"}, {"name": "sign_constant", "label": "".join(MARKUP)}]
         config["model"]["init"] = {"name": NAMES[self.runs.index(run)], STARTS: "".join(MARKUP)}
         config["model"]["option"] = "".join(NAMES)

@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape
 
 import pandas as pd
 import pytest
-from hostile_names import NAMES
+from hostile_names import LONG, NAMES
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
@@ -23,7 +23,7 @@ from tickets.analysis.report.visible import visible
 ANY = st.one_of(
     st.text(st.characters(exclude_categories=[])),  # lone surrogates, too
     st.text("=+-@;\t\r\n\"',| x1\uff1d\uff0b\uff0d\uff20"),
-    st.sampled_from(NAMES),
+    st.sampled_from([*NAMES, LONG]),
 )
 FORMULA = tuple("=+-@\t\r\uff1d\uff0b\uff0d\uff20")
 
@@ -115,14 +115,14 @@ def drawn():
     def draw():
         figure = Figure(figsize=(5, 9))
         axes = figure.subplots()
-        short = [*short_names(NAMES).values()]
+        short = [*short_names([*NAMES, LONG]).values()]
         axes.set_yticks(range(len(short)), short)
         axes.set_title(short_title("".join(NAMES)))
         for place, name in enumerate(short):
             axes.text(1.1, place, name)
         return figure
 
-    return SimpleNamespace(figure=draw(), names=[*short_names(NAMES).values()])
+    return SimpleNamespace(figure=draw(), names=[*short_names([*NAMES, LONG]).values()])
 
 
 @pytest.mark.parametrize("to", [to_svg, lambda figure: to_inline_svg(figure, "a")], ids=["file", "in a page"])
