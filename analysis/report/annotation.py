@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.textpath import TextPath
 
 from .panels import GAP, WIDTH
+from .visible import visible
 
 _ROW = 0.2  # inches of a row of a legend
 
@@ -29,16 +32,16 @@ def room_for(texts: Iterable[str], size: float = 10) -> float:
         Font size, in points.
     """
     font = FontProperties(family="DejaVu Sans")
-    drawn = sorted({text for text in texts if text.strip()})
+    drawn = sorted({visible(text) for text in texts if text.strip()})
     widths = [TextPath((0, 0), text, size=size, prop=font).get_extents().width for text in drawn]
     return float(max(widths, default=0.0)) / 72 / WIDTH
 
 
 def short_names(names: Iterable[str], most: int = 36) -> dict[str, str]:
-    """Shorten names: {name: shortened name}.
+    """Shorten names, and make them visible, for a figure: {name: shortened name}.
 
     Letters are left out in the middle, at the end or at the beginning, whichever keeps different names different; if
-    none does, the names are unchanged.
+    none does, the names are cut at the end and numbered.
 
     Parameters
     ----------
@@ -47,7 +50,7 @@ def short_names(names: Iterable[str], most: int = 36) -> dict[str, str]:
     most : int
         The largest number of letters of a shortened name.
     """
-    every = list(dict.fromkeys(names))
+    seen = {name: visible(name) for name in names}
     half, rest = most // 2, most - most // 2 - 1
     cuts: Sequence[Callable[[str], str]] = (
         lambda name: f"{name[:half]}…{name[-rest:]}",
@@ -55,10 +58,29 @@ def short_names(names: Iterable[str], most: int = 36) -> dict[str, str]:
         lambda name: f"…{name[1 - most :]}",
     )
     for cut in cuts:
-        short = {name: name if len(name) <= most else cut(name) for name in every}
-        if len(set(short.values())) == len(every):
+        short = {name: text if len(text) <= most else cut(text) for name, text in seen.items()}
+        if len(set(short.values())) == len(seen):
             return short
-    return {name: name for name in every}
+    return _numbered(seen, most)
+
+
+def _numbered(seen: Mapping[str, str], most: int) -> dict[str, str]:
+    """Names of which the first letters are shown and, where they are too long or the same, a number."""
+    counts = Counter(seen.values())
+    short = {name: text for name, text in seen.items() if len(text) <= most and counts[text] == 1}
+    taken, numbers = set(short.values()), count(1)
+    for name, text in seen.items():
+        while name not in short:
+            mark = f"…{next(numbers)}"
+            if (cut := text[: max(most - len(mark), 0)] + mark) not in taken:
+                short[name] = cut
+                taken.add(cut)
+    return {name: short[name] for name in seen}
+
+
+def short_title(text: str, most: int = 60) -> str:
+    """A name as the title of a panel: in one visible line of at most so many letters."""
+    return short_names([text], most)[text]
 
 
 def label_ends(axes: Axes, ends: Sequence[tuple[str, float, float, str]]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tickets.store import Saved
 
@@ -139,7 +139,28 @@ class CampaignChapter:
     make: Callable[[Saved, Collection[str]], Chapter]
 
 
+_LONGEST = 100  # letters of a chapter's name; file systems allow 255 bytes
+_RESERVED = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?=\.|$)", re.IGNORECASE)
+"""Names that are devices under Windows, whatever their ending is."""
+
+
 def name_of(text: str) -> str:
-    """Text as the name of a chapter: letters, digits, `-`, `_` and `.`, a letter first."""
-    safe = re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip("-.") or "run"
-    return safe if safe[0].isalpha() else f"run-{safe}"
+    """Text as the name of a chapter: at most 100 letters, digits, `-`, `_` and `.`, a letter first, not reserved."""
+    safe = re.sub(r"[^A-Za-z0-9_.-]+", "-", text)[:_LONGEST].strip("-.") or "run"
+    # The page's other ids are a chapter's name and one of these.
+    safe = re.sub(r"-(?=(?:svg|figure|table|settings)(?:-|$))", "_", safe)
+    return safe if safe[0].isalpha() and not _RESERVED.match(safe) and safe != "runs" else f"run-{safe}"
+
+
+def told_apart(chapters: Sequence[Chapter]) -> list[Chapter]:
+    """Chapters with different names, also where a file system takes `A` for `a`: later ones are numbered."""
+    taken: set[str] = set()
+    made = []
+    for chapter in chapters:
+        name, number = chapter.name, 1
+        while name.lower() in taken:
+            number += 1
+            name = f"{chapter.name}.{number}"
+        taken.add(name.lower())
+        made.append(chapter if name == chapter.name else replace(chapter, name=name))
+    return made

@@ -10,6 +10,8 @@ from typing import Generic, TypeVar
 import pandas as pd
 from matplotlib.figure import Figure
 
+from tickets.errors import InputError
+
 T = TypeVar("T")
 
 
@@ -106,7 +108,7 @@ def plots_of(
     """
     plots, missing = [], []
     for record in records:
-        made = record.make(tables)
+        made = _made(record, tables)
         if isinstance(made, str):
             if not isinstance(made, NotMeasured):
                 missing.append(Missing(record.title, made))
@@ -116,6 +118,22 @@ def plots_of(
         code = "\n".join([head, *lines, made.code, save, ""])
         plots.append(Plot(record.name, made.title or record.title, replace(made, code=code)))
     return plots, missing
+
+
+def _made(record: FigureRecord[T], tables: T) -> Drawn | str:
+    """What a record makes; why it cannot be made of numbers that a figure was not written for."""
+    try:
+        return record.make(tables)
+    except InputError:
+        raise
+    except Exception as error:  # a saved run is anybody's: it must not end the report of all others
+        return f"it cannot be drawn of what is saved ({what_failed(error)})"
+
+
+def what_failed(error: Exception) -> str:
+    """An exception in a line."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text if len(text) <= 200 else text[:199] + '…'}"
 
 
 def head_of(campaign: str, imports: str = "report") -> str:

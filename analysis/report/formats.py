@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from io import BytesIO
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from .look import INK, styled
+from .visible import visible
 
 # A background of its own: the page that shows the figure need not be light or dark as the reader's system is.
 _STYLE = (
@@ -38,15 +40,21 @@ def to_inline_svg(figure: Figure, name: str) -> str:
     """
     svg = _svg(figure, name)
     svg = svg[svg.index("<svg") :]
-    svg = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', svg)
-    svg = re.sub(r'(url\(#|href="#)', rf"\g<1>{name}-", svg)
+
+    def own(tag: str) -> str:
+        tag = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', tag)
+        return re.sub(r'(url\(#|href="#)', rf"\g<1>{name}-", tag).replace(_FONT, "inherit")
+
+    svg = re.sub(r"\s*<metadata>.*?</metadata>", "", _in_tags(svg, own), flags=re.DOTALL)
+    svg = re.sub(r"\s*<style\b[^>]*>.*?</style>", "", svg, flags=re.DOTALL)  # the page has these rules once
     # The page sets its width, and has its text alternative beside it.
-    svg = re.sub(r'<svg\b[^>]*?viewBox="([^"]+)"[^>]*>', r'<svg viewBox="\1" aria-hidden="true">', svg, count=1)
-    return re.sub(r"\s*<metadata>.*?</metadata>", "", svg, flags=re.DOTALL).replace(_FONT, "inherit").strip()
+    return re.sub(
+        r'<svg\b[^>]*?viewBox="([^"]+)"[^>]*>', r'<svg viewBox="\1" aria-hidden="true">', svg, count=1
+    ).strip()
 
 
 def to_pdf(figure: Figure) -> bytes:
-    """A figure as a PDF file."""
+    """A figure as a PDF file. Letters that DejaVu Sans lacks are boxes; in SVG, the reader's fonts have them."""
     file = BytesIO()
     with styled():
         figure.savefig(file, format="pdf", metadata=dict.fromkeys(("CreationDate", "Creator", "Producer")))
@@ -57,5 +65,13 @@ def _svg(figure: Figure, salt: str) -> str:
     file = BytesIO()
     with styled(), mpl.rc_context({"svg.hashsalt": salt, "svg.fonttype": "none"}):
         figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    text = file.getvalue().decode().replace(INK, "currentColor")
-    return re.sub(r"'DejaVu Sans'(?:, [^;\"]+)?", _FONT, text)
+
+    def plain(tag: str) -> str:
+        return re.sub(r"'DejaVu Sans'(?:, [^;\"]+)?", _FONT, tag.replace(INK, "currentColor"))
+
+    return _in_tags(visible(file.getvalue().decode(), keep="\n"), plain)
+
+
+def _in_tags(svg: str, change: Callable[[str], str]) -> str:
+    """Change the tags of an SVG; the text between them, which are names, stays. matplotlib escapes each `<` and `>`."""
+    return re.sub(r"<[^>]*>", lambda tag: change(tag[0]), svg)

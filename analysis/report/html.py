@@ -16,6 +16,7 @@ from ..why_random import ABSENT
 from .chapter import Chapter
 from .formats import to_inline_svg
 from .table import cell
+from .visible import visible
 
 _MOST_OPEN = 4  # runs that are shown without a click
 
@@ -36,9 +37,6 @@ def html_of(campaign: str, of_campaign: Sequence[Chapter], runs: Sequence[Chapte
     """
     here = files(__package__ or __name__)
     style, script = ((here / name).read_text(encoding="utf-8") for name in ("page.css", "sort.js"))
-    # Nothing is fetched, and no script but this one runs, whatever the names in a campaign contain.
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-{digest}'"
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -46,7 +44,7 @@ def html_of(campaign: str, of_campaign: Sequence[Chapter], runs: Sequence[Chapte
     template = environment.from_string((here / "page.html.jinja").read_text(encoding="utf-8"))
     chapters = [*of_campaign, *runs]
     first = chapters[0] if of_campaign or len(runs) == 1 else None
-    return template.render(
+    page = template.render(
         campaign=campaign,
         question=chapters[0].question if chapters else "",
         first=first,
@@ -57,13 +55,29 @@ def html_of(campaign: str, of_campaign: Sequence[Chapter], runs: Sequence[Chapte
         folded=len(runs) > 1 and (bool(of_campaign) or len(runs) > _MOST_OPEN),
         left_out=dict(sorted(left_out.items())),
         drawn={
-            (chapter.name, plot.name): Markup(to_inline_svg(plot.drawn.figure, f"{chapter.name}-{plot.name}"))
+            (chapter.name, plot.name): Markup(to_inline_svg(plot.drawn.figure, f"{chapter.name}-svg-{plot.name}"))
             for chapter in chapters
             for plot in chapter.plots
         },
-        policy=policy,
+        policy=_policy(style, script),
         style=Markup(style),
         script=Markup(script),
+    )
+    return visible(page, keep="\n")
+
+
+def _policy(style: str, script: str) -> str:
+    """The Content-Security-Policy of the page: nothing is fetched or sent, and only its own style and script are used.
+
+    So it is whatever the names in a campaign contain. Figures have style attributes, which run nothing; browsers that
+    do not know style-src-elem allow other style elements, too.
+    """
+    style_hash, script_hash = (
+        base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, script)
+    )
+    return (
+        "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; style-src 'unsafe-inline'; "
+        f"style-src-elem 'sha256-{style_hash}'; script-src 'sha256-{script_hash}'"
     )
 
 

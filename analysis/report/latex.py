@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from .table import cell
+from .visible import visible
 
 _ESCAPES = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
@@ -58,7 +59,7 @@ def to_latex(data: pd.DataFrame) -> str:
 
 def escaped(text: str) -> str:
     """Text with LaTeX's special characters escaped, and with proper signs of numbers."""
-    text = " ".join("".join(letter for letter in text if letter.isprintable() or letter.isspace()).split())
+    text = visible(" ".join(text.split()))
     parts, end = [], 0
     for match in _IN_TEXT.finditer(text):
         parts += [_plain(text[end : match.start()]), _number(match.group())]

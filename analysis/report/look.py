@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -48,6 +49,7 @@ _STYLE: Mapping[str, Any] = {
     "savefig.facecolor": "none",
     "text.color": INK,
     "text.parse_math": False,  # names with dollar signs are not formulas
+    "text.usetex": False,
     "xtick.color": INK,
     "ytick.color": INK,
 }
@@ -65,11 +67,15 @@ class Look:
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """Context manager: matplotlib's defaults with this module's style; the caller's style is restored afterwards."""
+    """Context manager: matplotlib's defaults with this module's style; the caller's style is restored afterwards.
+
+    matplotlib does not warn of letters that DejaVu Sans lacks: a name may be in any script.
+    """
     # The backend is neither read nor set: reading it chooses one for the whole process.
     style: dict[Any, Any] = {key: value for key, value in mpl.rcParamsDefault.items() if not key.startswith("backend")}
     style.update(_STYLE)
-    with mpl.rc_context(style):
+    with mpl.rc_context(style), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font", UserWarning)
         yield
 
 

@@ -7,14 +7,16 @@ from collections.abc import Sequence
 from tickets.errors import InputError, nearest
 from tickets.store import Saved
 
-from .chapter import CampaignChapter, Chapter
-from .figure import Plot
+from ..text import listed
+from .chapter import CampaignChapter, Chapter, told_apart
+from .figure import Plot, what_failed
 from .figures import RUN_FIGURES
 from .formats import to_pdf, to_svg
 from .html import html_of
 from .latex import to_latex
 from .run_chapter import chapter_of_run
 from .table import Table, to_csv
+from .visible import visible
 from .why_random import WHY_RANDOM
 
 PAGE = "index.html"
@@ -53,16 +55,26 @@ def make_report(saved: Saved) -> tuple[dict[str, bytes], dict[str, str]]:
             left_out[run] = "no round is saved yet"
             continue
         try:
-            runs.append(chapter_of_run(saved, run))
+            runs.append(_run_chapter(saved, run))
         except InputError as error:
             left_out[run] = str(error)
     if not runs:
         raise InputError([f"{run}: {why}" for run, why in sorted(left_out.items())])
-    of_campaign = [kind.make(saved, left_out) for kind in CAMPAIGN_CHAPTERS if kind.lacking(saved, left_out) is None]
+    of_campaign = []
+    for kind in CAMPAIGN_CHAPTERS:
+        try:
+            if kind.lacking(saved, left_out) is None:
+                of_campaign.append(kind.make(saved, left_out))
+        except InputError:
+            raise
+        except Exception as error:  # as in `_run_chapter`
+            left_out[f"the chapter of the figures {listed(kind.figures)}"] = _cannot_be_reported(error)
     for chapter in of_campaign:
         left_out |= chapter.left_out
+    named = told_apart([*of_campaign, *runs])
+    of_campaign, runs = named[: len(of_campaign)], named[len(of_campaign) :]
     made = {PAGE: html_of(_campaign(saved, runs), of_campaign, runs, left_out).encode()}
-    for chapter in (*of_campaign, *runs):
+    for chapter in named:
         made |= files_of(chapter)
     return made, left_out
 
@@ -98,10 +110,23 @@ def make_figure(saved: Saved, name: str) -> dict[str, bytes]:
         why_not = "".join(f"{why}; " for kind, why in lacking.items() if name in kind.figures)
         raise InputError(f"--only = {name!r}: {why_not}there are {', '.join(known)}{nearest(name, known)}")
     made: dict[str, bytes] = {}
-    for run in saved.runs:
-        chapter = chapter_of_run(saved, run)
+    for chapter in told_apart([_run_chapter(saved, run) for run in saved.runs]):
         made |= _alone(chapter, name, f"{chapter.name}/" if len(saved.runs) > 1 else "")
     return made
+
+
+def _run_chapter(saved: Saved, run: str) -> Chapter:
+    """As `chapter_of_run`; whatever else a saved run makes fail is an `InputError`, too."""
+    try:
+        return chapter_of_run(saved, run)
+    except InputError:
+        raise
+    except Exception as error:  # a saved run is anybody's: it must not end the report of all others
+        raise InputError(_cannot_be_reported(error)) from error
+
+
+def _cannot_be_reported(error: Exception) -> str:
+    return f"what is saved cannot be reported ({what_failed(error)}); `tickets verify` says if it is damaged"
 
 
 def files_of(chapter: Chapter) -> dict[str, bytes]:
@@ -130,8 +155,8 @@ def _alone(chapter: Chapter, name: str, folder: str) -> dict[str, bytes]:
     return {
         f"{folder}{name}.svg": to_svg(drawn.figure).encode(),
         f"{folder}{name}.csv": to_csv(drawn.data).encode(),
-        f"{folder}{name}.txt": f"{drawn.description}\n".encode(),
-        f"{folder}verdict.txt": f"{chapter.text}\n".encode(),
+        f"{folder}{name}.txt": visible(f"{drawn.description}\n", keep="\n").encode(),
+        f"{folder}verdict.txt": visible(f"{chapter.text}\n", keep="\n").encode(),
     }
 
 

@@ -26,6 +26,7 @@ from .figures.planted import data_of, tables_of_planted
 from .run_data import RunData
 from .run_tables import detectable_difference, tables_of_run
 from .table import Table
+from .visible import visible
 
 QUESTION = "is there a winning ticket?"
 
@@ -194,7 +195,9 @@ def _configuration(file: Mapping[str, Any]) -> Table:
         **flat_config(file.get("fingerprint", {})),
         **flat_config(file.get("execution", {}), "execution."),
     }
-    rows = pd.DataFrame([(key, _text(value)) for key, value in every.items()], columns=["key", "value"])
+    rows = pd.DataFrame(
+        [(visible(key), visible(_text(value))) for key, value in every.items()], columns=["key", "value"]
+    )
     return Table("settings", "Configuration, data and machine", rows, "", rows)
 
 

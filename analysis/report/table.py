@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
+
+from .visible import visible
+
+# A spreadsheet takes a cell that begins with one of these, also in their wide forms, for a formula. One whose separator
+# is not the comma sees further cells behind a separator or a line break.
+_BEGINS_FORMULA = r"=+\-@\t\r\uff0b\uff0d\uff1d\uff20"
+_FORMULA = re.compile(rf"(?:^|(?<=[;|\t\r\n\v\f]))(\"*)(?=[{_BEGINS_FORMULA}])")
 
 
 @dataclass(frozen=True)
@@ -48,5 +57,21 @@ def cell(value: object) -> str:
 
 
 def to_csv(data: pd.DataFrame) -> str:
-    """A table as CSV, with every digit and without the index."""
-    return data.to_csv(index=False, lineterminator="\n")
+    """A table as CSV, with every digit and without the index. Text is text: see `csv_text`."""
+    safe = data.set_axis([csv_text(name) if isinstance(name, str) else name for name in data.columns], axis="columns")
+    for place in range(safe.shape[1]):
+        column = safe.iloc[:, place]
+        if not (pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_datetime64_any_dtype(column.dtype)):
+            texts = np.empty(len(column), dtype=object)
+            texts[:] = [csv_text(value) if isinstance(value, str) else value for value in column]
+            safe.isetitem(place, texts)
+    return safe.to_csv(index=False, lineterminator="\n")
+
+
+def csv_text(text: str) -> str:
+    """Text as a cell of a CSV file: not a formula, and without invisible characters other than line breaks.
+
+    A spreadsheet computes a cell that begins with `=`, `+`, `-`, `@`, a tab or a carriage return, even with commands of
+    the system. Such a cell gets a `'` before it, by which spreadsheets mark text. Numbers are not text.
+    """
+    return visible(_FORMULA.sub(r"\1'", text), keep="\n")

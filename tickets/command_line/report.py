@@ -29,7 +29,9 @@ def write_report(folder: Path, out: Path | None, only: str | None) -> bool:
     Raises
     ------
     InputError
-        If `folder` has no runs, or if `out` cannot be written to.
+        If `folder` has no runs, or if something is in the way of the report's folder.
+    DiskError
+        If the system refuses to write it.
     """
     prepare_drawing()
     from tickets.analysis.report import PAGE, make_figure, make_report
@@ -39,11 +41,12 @@ def write_report(folder: Path, out: Path | None, only: str | None) -> bool:
     target = folder / "report" if out is None else out
     if only is not None:
         files = make_figure(load(folder), only)
-        write_files(target, files)
+        write_files(target, files, follow=out is not None)
         for path in files:
             print_line(target / path)
         return False
     files, left_out = make_report(load(folder, skip_damaged=True))
-    write_files(target, files)
+    files[PAGE] = files.pop(PAGE)  # the last, so that it is never newer than what it names
+    write_files(target, files, follow=out is not None)
     print_line(target / PAGE)
     return print_left_out(left_out)

@@ -103,7 +103,7 @@ def describe_kept_pixels(data: pd.DataFrame) -> str:
 
 
 def _make(run: RunData) -> Drawn | str:
-    input_shape = run.file["data"]["input_shape"]
+    input_shape = [int(size) for size in run.file["data"]["input_shape"]]  # it is written into code
     why = why_no_pixels(run.masks, input_shape)
     if why:
         return why

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ...why_random import Study, geometry
-from ..annotation import room_for, short_names
+from ..annotation import room_for, short_names, short_title
 from ..figure import Drawn, FigureRecord
 from ..look import drawing
 from ..panels import stacked
@@ -35,7 +35,7 @@ def draw_layer_distances(data: pd.DataFrame) -> Figure:
     edges = (0.5, 2.0) if positive.empty else (float(positive.min().min()) / 1.6, float(positive.max().max()) * 1.3)
     for axes, setting in zip(grid, settings, strict=True):
         _draw(axes, data[data["setting"] == setting], edges)
-        axes.set_title(setting)
+        axes.set_title(short_title(setting))
         axes.set_xlabel("distance after / before (log scale)")
     return figure
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from tickets.store.derived import is_dense
 
 from ...why_random import MASKED, Study
-from ..annotation import label_ends, short_names
+from ..annotation import label_ends, short_names, short_title
 from ..figure import Drawn, FigureRecord
 from ..look import drawing
 from ..panels import stacked
@@ -72,7 +72,7 @@ def draw_distinct_units(data: pd.DataFrame) -> Figure:
     figure, grid = stacked([3.0] * len(settings), right=right_of(names.values(), 0.13))
     for axes, setting in zip(grid, settings, strict=True):
         here = data[data["setting"] == setting]
-        axes.set_title(setting)
+        axes.set_title(short_title(setting))
         axes.set_yscale("log")
         most = float(here[["distinct_most", "within_most"]].max().max())
         axes.set_ylim(0.8, most * 1.3)

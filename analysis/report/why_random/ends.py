@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ...why_random import Study
-from ..annotation import room_for, short_names
+from ..annotation import room_for, short_names, short_title
 from ..figure import Drawn, FigureRecord
 from ..look import drawing, nth_look
 from ..panels import stacked
@@ -63,7 +63,7 @@ def draw_distances_between_ends(data: pd.DataFrame) -> Figure:
     most = float(data["most"].max())
     for axes, setting in zip(grid, settings, strict=True):
         here = data[data["setting"] == setting]
-        axes.set_title(setting)
+        axes.set_title(short_title(setting))
         axes.set_xlim(0, 1.05 * most if most > 0 else 1)
         axes.set_ylim(len(labels[setting]) - 0.4, -0.6)
         axes.set_yticks(range(len(labels[setting])), [names[label] for label in labels[setting]], fontsize=_SIZE)

@@ -10,7 +10,7 @@ from tickets.store.derived import is_dense
 
 from ...intervals import paired_interval
 from ...why_random import Study
-from ..annotation import label_ends, short_names
+from ..annotation import label_ends, short_names, short_title
 from ..figure import Drawn, FigureRecord
 from ..look import drawing
 from ..panels import stacked
@@ -53,7 +53,7 @@ def draw_training_losses(data: pd.DataFrame) -> Figure:
     figure, grid = stacked([max(3.0, 0.22 * most)] * len(settings), 0.15, right_of(names.values(), 0.15))
     for axes, setting in zip(grid, settings, strict=True):
         here = data[data["setting"] == setting]
-        axes.set_title(setting)
+        axes.set_title(short_title(setting))
         axes.set_yscale("log")
         shown = here.loc[here["mean"] > 0, "mean"]
         if len(shown):

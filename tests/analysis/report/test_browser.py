@@ -11,9 +11,9 @@ from urllib.parse import unquote
 import pytest
 from tickets.analysis.report import PAGE, make_report
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no `chromium` on PATH")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no `chromium`, `chromium-browser` or `google-chrome` on PATH")
 
 # Runs beside the page's own script: sorts a table twice, then says what happened in the page's title.
 PROBE = """

@@ -100,7 +100,7 @@ def test_hostile_names_are_text(folder, tmp_path, page_of):
     path.write_text(json.dumps(file))
     files = make_report(tickets.load(tmp_path / "bad"))[0]
     page = page_of(files[PAGE].decode())
-    assert hostile in page.text
+    assert hostile.replace("\u202e", "\\u202e") in page.text
     assert page.open == []
     assert files[PAGE].count(b"<script>") == 1
     compile(next(data for path, data in files.items() if path.endswith(".py")), "figure.py", "exec")
@@ -118,6 +118,9 @@ def test_a_run_id_cannot_lead_out_of_the_folder(folder, tmp_path):
     assert name_of("../../x y") == "x-y"
     assert name_of("1.0") == "run-1.0"
     assert name_of("///") == "run"
+    assert name_of("nul.txt") == "run-nul.txt"
+    assert name_of("a-figure-accuracy") == "a_figure-accuracy"
+    assert len(name_of("x" * 10_000)) == 100
 
 
 def test_several_runs_are_sections_with_one_contents_list(report_of, page_of):
