@@ -39,6 +39,11 @@ class Placement:
         """The placement as JSON values, for the manifests of the rounds that are trained with it."""
         return {**_record(self.plan), "free_memory_bytes": self.free_memory}
 
+    def exceeds(self, at_most: int | None) -> bool:
+        """Whether more networks than `at_most` may train at once; False for None, which is no limit."""
+        plans = (self.plan, self.plan.pruned_initial)
+        return at_most is not None and any(plan.networks_at_once > at_most for plan in plans if plan is not None)
+
 
 def _record(plan: Plan) -> dict[str, Any]:
     nested = {} if plan.pruned_initial is None else {"pruned_initial": _record(plan.pruned_initial)}

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from tickets.catalogue import kind_of_stack
-from tickets.config import recipe_of
 from tickets.listener import Listener, Note
-from tickets.planning import Plan
 from tickets.plurals import counted
 from tickets.store import CohortPlan, Layout, append_event, cohort_folder, missing
 
@@ -90,20 +86,6 @@ def short_of_memory(networks: int) -> str:
     fewer = "a smaller compute.memory_gib, " if networks > 1 else ""
     only = " (compute.memory_gib has no effect on a single network)" if networks == 1 else ""
     return f"; what helps: {fewer}a smaller train.batch_size, fewer --workers, or more memory{only}"
-
-
-def networks_together(work: Work, plan: Plan) -> int:
-    """The most networks that train at once by a plan, in a round that the work lacks."""
-    arms, counts = {arm.label: arm for arm in work.run.arms}, [1]
-    for missed in work.cohort.rounds:
-        stacks: Counter[Any] = Counter()
-        for label, _ in missed.arms:
-            arm = arms[label]
-            stacks[kind_of_stack(arm.entry.pruned), recipe_of(work.run.train, arm), arm.entry.scaled] += 1
-        for (kind, _, _), count in stacks.items():
-            by = plan.for_pruned(kind)
-            counts.append(min(by.networks_at_once, count * len(work.cohort.replicates)))
-    return max(counts)
 
 
 def _still_missing(work: Work) -> CohortPlan:

@@ -10,7 +10,7 @@ import gc
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ from tickets.process_state import standard_state
 from tickets.ready import ReadyRun, ready_run
 from tickets.source import Source, load_source
 from tickets.store import CohortPlan, Layout, append_event, cohort_folder
-from tickets.tries import LAST_BITS, networks_together, next_try, say_again, short_of_memory, why_failed
+from tickets.tries import LAST_BITS, next_try, say_again, short_of_memory, why_failed
 from tickets.users_code import one_line, whole_traceback
 
 
@@ -143,17 +143,17 @@ class Trainer:
     ----------
     fitted
         Runs by id that are known to fit their data, and are not prepared anew.
-    placed
-        Is called before each try trains, with the work and the most networks that train at once.
+    begins
+        Is called before each stack of a round trains, with the work and the number of networks that train at once.
     """
 
     def __init__(
         self,
         fitted: Mapping[str, Fitted] | None = None,
-        placed: Callable[[Work, int], None] = lambda work, networks: None,
+        begins: Callable[[Work, int], None] = lambda work, networks: None,
     ) -> None:
         self._fitted = dict(fitted or {})
-        self._placed = placed
+        self._begins = begins
         self._ready: tuple[str, ReadyRun, Placement] | None = None
         self._source: tuple[object, Source] | None = None
 
@@ -186,15 +186,19 @@ class Trainer:
     ) -> _Failure | None:
         """Train what is missing; why that failed. The error itself, whose frames hold tensors, ends here."""
         networks = 0
+
+        def begins(count: int) -> None:
+            nonlocal networks
+            networks = count
+            self._begins(work, count)
+
         try:
             with importable(*work.modules), _working_in(work.working_folder):
                 ready, placement = self._prepared(work, plan, device)
-                networks = networks_together(work, placement.plan)
                 _note_fewer(work, placement, listener)
-                self._placed(work, networks)
                 made_with = {"fingerprint": here, "execution": placement.record()}
                 cohort = CohortWork(work.run, work.run_id, work.folder, work.cohort, made_with)
-                train_cohort(ready, cohort, lambda count: listener(Steps(count)), listener)
+                train_cohort(replace(ready, begins=begins), cohort, lambda count: listener(Steps(count)), listener)
         except KeyboardInterrupt:
             append_event(work.folder / Layout.LOG, {"event": "interrupted", "cohort": work.cohort.index})
             raise
@@ -213,8 +217,7 @@ class Trainer:
         # The lanes divide the threads among them; within a lane, kernels use its share.
         torch.set_num_threads(max(1, plan.threads // plan.lanes))
         name, at_most = work.run_id, work.networks_at_most
-        kept = self._ready is not None and self._ready[0] == name
-        if self._ready is None or not kept or (at_most and networks_together(work, self._ready[2].plan) > at_most):
+        if self._ready is None or self._ready[0] != name or self._ready[2].exceeds(at_most):
             self._ready = None  # frees the last run's tensors before those of the next one are made
             if name not in self._fitted:
                 fitted = fit(work.run, self._load(work))

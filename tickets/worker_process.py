@@ -200,10 +200,10 @@ def _work(pipe: Connection, lasting: bool) -> None:
     def send_event(event: Event) -> None:
         pipe.send(("event", event))
 
-    def send_placed(work: Work, networks: int) -> None:
-        pipe.send(("placed", (work, networks)))
+    def send_begun(work: Work, networks: int) -> None:
+        pipe.send(("begun", (work, networks)))
 
-    listener, trainer = Gathered(send_event), Trainer(placed=send_placed)
+    listener, trainer = Gathered(send_event), Trainer(begins=send_begun)
     pipe.send(("ready", None))
     while True:
         try:

@@ -131,7 +131,7 @@ def _train_all(pool: _Pool, works: Sequence[Work], listener: Listener) -> Iterat
             kind, content = worker.receive()
             if kind == "ready":
                 worker.ready, pool.unready = True, []
-            elif kind == "placed":
+            elif kind == "begun":
                 worker.work, worker.networks = content
             elif kind == "event":
                 worker.listener(content)
