@@ -47,7 +47,7 @@ class Killed(torch.nn.Module):
         super().__init__()
         self.layer, self.flag = torch.nn.Linear(64, 10), Path(flag)
     def forward(self, x):
-        if self.training and here(self.flag) and list(self.flag.parent.glob("out/*Killed*/cohort-000/round-000")):
+        if self.training and here(self.flag) and list(self.flag.parent.glob("out/*/cohort-000/round-000")):
             self.flag.unlink()
             os.kill(os.getpid(), signal.SIGKILL)
         return self.layer(x.flatten(1))
@@ -172,7 +172,7 @@ def test_a_full_disk_stops_every_process(campaign_file, command, module, flag, t
     model = {"name": f"{module('full', FULL)}:net", "flag": str(flag)}
     file = campaign_file(tmp_path, rounds=0, model=model, sweep={"seed": [0, 1]})
     said = command("run", file, "--out", tmp_path / "out", "--workers", "2")
-    assert said.code == 1
+    assert said.code == 2
     assert said.err.startswith("error: no space left in ")
     assert len(said.err.splitlines()) == 1
 
@@ -190,7 +190,7 @@ def test_processes_end_with_the_one_that_started_them(started, campaign_file, tm
     out = tmp_path / "out"
     file = campaign_file(tmp_path, train={"steps": 1_000_000}, rounds=0, sweep={"seed": [0, 1]})
     process = started("run", file, "--out", out, "--workers", "2")
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while len(list(out.glob("*/cohort-000/initial"))) < 2:
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -202,7 +202,7 @@ def test_processes_end_with_the_one_that_started_them(started, campaign_file, tm
     if sys.platform == "linux":
         workers[0].suspend()  # the kernel ends it all the same
     os.kill(process.pid, signal.SIGKILL)
-    _, errors = process.communicate(timeout=30)  # until the last of them has closed it
+    _, errors = process.communicate(timeout=120)  # until the last of them has closed it
     assert errors == ""
     while any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children):
         assert time.monotonic() < deadline
