@@ -23,6 +23,7 @@ from tickets.errors import InputError
 from tickets.last_lines import LastLines, place_of_crash
 from tickets.listener import Event, Gathered, Listener, Uncommitted
 from tickets.out_of_memory import oom_kills
+from tickets.plurals import counted
 from tickets.users_code import one_line
 from tickets.work import Trainer, Work
 
@@ -137,7 +138,7 @@ class Worker:
             return Death("its process was killed by SIGKILL (is there enough memory?)", lines, False, code)
         if now == self.kills:
             return Death("its process was killed by SIGKILL", lines, False, code)
-        at_once = f", with {self.networks:,} networks at once" if self.networks else ""
+        at_once = f", with {counted(self.networks, 'network')} at once" if self.networks else ""
         return Death(f"its process was killed by the kernel, which ran out of memory{at_once}", lines, True, code)
 
 
