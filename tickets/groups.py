@@ -226,11 +226,12 @@ def train_group(
     tick
         Called as steps are taken, with their number times that of the networks that took them.
     """
-    ready = group.narrower or ready
+    begins, ready = ready.begins, group.narrower or ready
     run, stack, plan = ready.run, group.stack(ready.parameters), ready.plan.for_pruned(group.pruned)
     has_ticket = any(entry.label.arm == "ticket" for entry in group.entries)
     seeds = [_seeds(run, entry, number) for entry in group.entries]
     at_once = min(len(stack), plan.networks_at_once)
+    begins(at_once)
     strategy, lanes, begun = plan.strategy_for(stack, ready.pixels), plan.lanes, begin
     if group.learning is not None:
         strategy, lanes = plan.learned_strategy, plan.learned_lanes(ready.workload)

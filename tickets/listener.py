@@ -37,7 +37,8 @@ class Steps:
     Parameters
     ----------
     count
-        The number of steps since the last such event, summed over the networks that took them.
+        The number of steps since the last such event, summed over the networks that took them. Negative where a try
+        has failed: that many are taken again.
     """
 
     count: int
@@ -126,6 +127,33 @@ class Gathered:
             if self._steps:
                 self._listener(Steps(self._steps))
             self._steps, self._sent = 0, time.monotonic()
+
+
+class Uncommitted:
+    """A listener that passes events on, and knows how many steps were taken since the last round was committed.
+
+    Parameters
+    ----------
+    listener
+        Receives the events.
+    """
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener, self._steps, self._lock = listener, 0, threading.Lock()
+
+    def __call__(self, event: Event) -> None:
+        """Pass an event on."""
+        with self._lock:
+            if isinstance(event, Steps):
+                self._steps += event.count
+            elif isinstance(event, RoundDone):
+                self._steps = 0
+        self._listener(event)
+
+    def take_back(self) -> None:
+        """Tell the listener that the steps since the last round are taken again."""
+        if self._steps:
+            self(Steps(-self._steps))
 
 
 def without_repeats(listener: Listener) -> Listener:

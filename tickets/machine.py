@@ -39,6 +39,11 @@ class Placement:
         """The placement as JSON values, for the manifests of the rounds that are trained with it."""
         return {**_record(self.plan), "free_memory_bytes": self.free_memory}
 
+    def exceeds(self, at_most: int | None) -> bool:
+        """Whether more networks than `at_most` may train at once; False for None, which is no limit."""
+        plans = (self.plan, self.plan.pruned_initial)
+        return at_most is not None and any(plan.networks_at_once > at_most for plan in plans if plan is not None)
+
 
 def _record(plan: Plan) -> dict[str, Any]:
     nested = {} if plan.pruned_initial is None else {"pruned_initial": _record(plan.pruned_initial)}
@@ -117,7 +122,7 @@ def with_threads_here(plan: Plan, wanted: int | None) -> Plan:
     return replace(plan, threads=threads, pruned_initial=nested)
 
 
-def place(fitted: Fitted, plan: Plan, device: torch.device) -> Placement:
+def place(fitted: Fitted, plan: Plan, device: torch.device, at_most: int | None = None) -> Placement:
     """A run's plan with as many networks at once as the free memory of this machine allows.
 
     A plan that fits into the memory that is free now stays as it is. For one that does not, the networks get half of
@@ -131,15 +136,26 @@ def place(fitted: Fitted, plan: Plan, device: torch.device) -> Placement:
         Its plan.
     device
         The device on which it trains.
+    at_most
+        The most networks at once, whatever the free memory.
 
     Returns
     -------
     Placement
     """
+    if at_most is not None:
+        plan = _limited(plan, at_most)
     if device.type == "cuda":
         torch.cuda.empty_cache()  # what this process has freed counts as free
     free = free_bytes(device)
     return Placement(_fitting(fitted, plan, device, free, "zero"), free)
+
+
+def _limited(plan: Plan, at_most: int) -> Plan:
+    """The plan, and the one that it includes, each with no more networks at once than `at_most`."""
+    nested = None if plan.pruned_initial is None else _limited(plan.pruned_initial, at_most)
+    count = min(plan.networks_at_once, at_most)
+    return replace(plan, networks_at_once=count, lanes=min(plan.lanes, count), pruned_initial=nested)
 
 
 def _fitting(fitted: Fitted, plan: Plan, device: torch.device, free: int, pruned: Pruned) -> Plan:

@@ -44,6 +44,8 @@ class ReadyRun:
         By hidden widths, the run with the narrower networks of the arm `small_dense`, as they are made.
     transfer
         Where its masks come from, if they are another run's.
+    begins
+        Is called before each stack trains, with the number of its networks that train at once.
     """
 
     fitted: Fitted
@@ -54,6 +56,7 @@ class ReadyRun:
     candidates: Candidates
     transfer: Transfer | None = None
     narrower: dict[tuple[int, ...], ReadyRun] = field(default_factory=dict)
+    begins: Callable[[int], None] = lambda networks: None
 
     @property
     def run(self) -> Run:

@@ -144,15 +144,15 @@ def _encodable(text: str) -> str:
 
 def _place(error: BaseException) -> str | None:
     """The last line of the user's own code, else of another installed package; None if there is neither."""
-    chain = list(_with_causes(error))
+    chain = list(with_causes(error))
     for is_meant in (is_users_file, _is_of_another_package):
         for one in chain:
             if isinstance(one, SyntaxError) and one.filename and is_meant(one.filename):
-                return f"{_shown(one.filename)}:{one.lineno}"
+                return f"{shown(one.filename)}:{one.lineno}"
             for frame in reversed(traceback.extract_tb(one.__traceback__)):
                 if is_meant(frame.filename):
                     within = "" if frame.name == "<module>" else f", in {frame.name}"
-                    return f"{_shown(frame.filename)}:{frame.lineno}{within}"
+                    return f"{shown(frame.filename)}:{frame.lineno}{within}"
     return None
 
 
@@ -163,8 +163,8 @@ def _is_of_another_package(name: str) -> bool:
     return bool(below) and below[0].partition(".")[0] not in _OURS
 
 
-def _with_causes(error: BaseException) -> Iterator[BaseException]:
-    """The exception, then the exceptions that caused it, each once."""
+def with_causes(error: BaseException) -> Iterator[BaseException]:
+    """An exception, then the exceptions that caused it, each once."""
     seen: set[int] = set()
     one: BaseException | None = error
     while one is not None and id(one) not in seen:
@@ -173,7 +173,7 @@ def _with_causes(error: BaseException) -> Iterator[BaseException]:
         one = one.__cause__ or (None if one.__suppress_context__ else one.__context__)
 
 
-def _shown(name: str) -> str:
+def shown(name: str) -> str:
     """A file's path, relative to the current folder if the file lies in it."""
     path = Path(name)
     try:

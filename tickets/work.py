@@ -6,10 +6,11 @@ campaign's folder and, where the run names them, the data folder and the user's 
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +23,18 @@ from tickets.errors import InputError, UserCodeError
 from tickets.fingerprint import changes, fingerprint
 from tickets.fitting import Fitted, fit
 from tickets.importing import importable
-from tickets.listener import Listener, Note, Steps
+from tickets.listener import Listener, Note, Steps, Uncommitted
 from tickets.machine import Placement, find_device, place, with_threads_here
 from tickets.network import check_same
+from tickets.out_of_memory import is_out_of_memory
 from tickets.planning import Plan
+from tickets.plurals import counted
 from tickets.process_state import standard_state
 from tickets.ready import ReadyRun, ready_run
 from tickets.source import Source, load_source
 from tickets.store import CohortPlan, Layout, append_event, cohort_folder
+from tickets.tries import LAST_BITS, next_try, say_again, short_of_memory, why_failed
 from tickets.users_code import one_line, whole_traceback
-
-_LAST_BITS = "rounds that are added may differ in the last bits"
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +68,10 @@ class Work:
         has no such folder trains where it is.
     modules
         The folders in which the user's own modules are found, beside those that Python searches.
+    networks_at_most
+        The most networks that may train at once, after a try that ran out of memory; None if the plan decides.
+    failures
+        Why each earlier try failed, in this start of the campaign.
     """
 
     run: Run
@@ -80,6 +86,8 @@ class Work:
     device: str
     working_folder: Path | None = None
     modules: tuple[Path, ...] = ()
+    networks_at_most: int | None = None
+    failures: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -91,6 +99,8 @@ def train(work: Work, listener: Listener) -> str | None:
     """Train a piece of work and commit its rounds to the campaign's folder.
 
     The run's data set is loaded, and its model built, for this one piece; a `Trainer` keeps both for the next piece.
+    Where memory runs out, what is missing is tried again with half as many networks at once, and once more with a
+    quarter.
 
     Parameters
     ----------
@@ -112,6 +122,20 @@ def train(work: Work, listener: Listener) -> str | None:
     return Trainer().train(work, listener)
 
 
+@dataclass(frozen=True)
+class _Failure:
+    """Why a try failed.
+
+    networks: how many trained at once if memory ran out, 0 if none did yet; otherwise None. short: why, for the reason
+    of a later try.
+    """
+
+    why: str
+    traceback: str
+    networks: int | None = None
+    short: str = ""
+
+
 class Trainer:
     """Trains pieces of work in this process, and keeps the last data set and run for the next piece.
 
@@ -119,10 +143,17 @@ class Trainer:
     ----------
     fitted
         Runs by id that are known to fit their data, and are not prepared anew.
+    begins
+        Is called before each stack of a round trains, with the work and the number of networks that train at once.
     """
 
-    def __init__(self, fitted: Mapping[str, Fitted] | None = None) -> None:
+    def __init__(
+        self,
+        fitted: Mapping[str, Fitted] | None = None,
+        begins: Callable[[Work, int], None] = lambda work, networks: None,
+    ) -> None:
         self._fitted = dict(fitted or {})
+        self._begins = begins
         self._ready: tuple[str, ReadyRun, Placement] | None = None
         self._source: tuple[object, Source] | None = None
 
@@ -135,37 +166,65 @@ class Trainer:
         here = fingerprint(device, plan.threads)
         append_event(log, {"event": "started", "cohort": index, "fingerprint": here})
         if changed := ", ".join(changes(work.fingerprint, here)):
-            listener(Note(f"{work.run_id}: began on another machine or with other packages ({changed}); {_LAST_BITS}"))
+            listener(Note(f"{work.run_id}: began on another machine or with other packages ({changed}); {LAST_BITS}"))
+        uncommitted = Uncommitted(listener)
+        while (failure := self._try(work, plan, device, here, uncommitted)) is not None:
+            again = next_try(work, failure.short, failure.networks) if failure.networks else None
+            if again is None:
+                why = why_failed(work, failure.why)
+                why += "" if failure.networks is None else short_of_memory(failure.networks)
+                append_event(log, {"event": "failed", "cohort": index, "why": why, "traceback": failure.traceback})
+                return why
+            say_again(again, failure.why, listener, traceback=failure.traceback)
+            uncommitted.take_back()
+            self._ready, work = None, again
+            gc.collect()  # lanes that ended with an error leave cycles that hold tensors
+        return None
+
+    def _try(
+        self, work: Work, plan: Plan, device: torch.device, here: Mapping[str, Any], listener: Listener
+    ) -> _Failure | None:
+        """Train what is missing; why that failed. The error itself, whose frames hold tensors, ends here."""
+        networks = 0
+
+        def begins(count: int) -> None:
+            nonlocal networks
+            networks = count
+            self._begins(work, count)
+
         try:
             with importable(*work.modules), _working_in(work.working_folder):
                 ready, placement = self._prepared(work, plan, device)
                 _note_fewer(work, placement, listener)
                 made_with = {"fingerprint": here, "execution": placement.record()}
                 cohort = CohortWork(work.run, work.run_id, work.folder, work.cohort, made_with)
-                train_cohort(ready, cohort, lambda count: listener(Steps(count)), listener)
+                train_cohort(replace(ready, begins=begins), cohort, lambda count: listener(Steps(count)), listener)
         except KeyboardInterrupt:
-            append_event(log, {"event": "interrupted", "cohort": index})
+            append_event(work.folder / Layout.LOG, {"event": "interrupted", "cohort": work.cohort.index})
             raise
-        except UserCodeError as error:
-            return _log_failure(log, index, error, error.problems[0])
-        except (InputError, BrokenPipeError):
-            raise  # the disk is full, or the reader of the output has gone: no failure of this run
-        except (Exception, SystemExit) as error:
-            return _log_failure(log, index, error, one_line(error))
+        except BaseException as error:
+            if isinstance(error, InputError | BrokenPipeError) and not isinstance(error, UserCodeError):
+                raise  # the disk is full, or the reader of the output has gone: no failure of this run
+            why = error.problems[0] if isinstance(error, UserCodeError) else one_line(error)
+            if not is_out_of_memory(error):
+                return _Failure(why, whole_traceback(error))
+            when = f"with {counted(networks, 'network')} at once" if networks else "before training began"
+            short = f"out of memory {when}"
+            return _Failure(f"{short}: {why}", whole_traceback(error), networks, short)
         return None
 
     def _prepared(self, work: Work, plan: Plan, device: torch.device) -> tuple[ReadyRun, Placement]:
         # The lanes divide the threads among them; within a lane, kernels use its share.
         torch.set_num_threads(max(1, plan.threads // plan.lanes))
-        name = work.run_id
-        if self._ready is None or self._ready[0] != name:
+        name, at_most = work.run_id, work.networks_at_most
+        if self._ready is None or self._ready[0] != name or self._ready[2].exceeds(at_most):
             self._ready = None  # frees the last run's tensors before those of the next one are made
             if name not in self._fitted:
                 fitted = fit(work.run, self._load(work))
                 check_data(work.folder, fitted.source, work.data_sha256)
                 check_same(work.began_with, fitted, f"{name}: model {fitted.run.model.name!r}")
                 self._fitted = {name: fitted}
-            placement = place(self._fitted[name], plan, device)
+            placement = place(self._fitted[name], plan, device, at_most)
             self._ready = name, ready_run(self._fitted[name], placement.plan, device), placement
         return self._ready[1:]
 
@@ -191,17 +250,13 @@ def _working_in(folder: Path | None) -> Iterator[None]:
 
 
 def _note_fewer(work: Work, placement: Placement, listener: Listener) -> None:
+    if work.networks_at_most is not None:  # which was said
+        return
     pairs = ((work.plan, placement.plan), (work.plan.pruned_initial, placement.plan.pruned_initial))
     fewer = [(plan.networks_at_once, here.networks_at_once) for plan, here in pairs if plan and here and plan != here]
     for began, here in fewer:
         if here < began:
             counts = f"networks trained at once: {here:,} here, {began:,} as planned when the run began"
             free = placement.free_memory / 2**30
-            listener(Note(f"{work.run_id}: {counts}; {free:.2g} GiB of memory are free; {_LAST_BITS}"))
+            listener(Note(f"{work.run_id}: {counts}; {free:.2g} GiB of memory are free; {LAST_BITS}"))
             return
-
-
-def _log_failure(log: Path, cohort: int, error: BaseException, why: str) -> str:
-    event = {"event": "failed", "cohort": cohort, "why": why, "traceback": whole_traceback(error)}
-    append_event(log, event)
-    return why

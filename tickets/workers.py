@@ -5,40 +5,20 @@ from __future__ import annotations
 import functools
 import multiprocessing
 import os
-import signal
 import sys
-import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from multiprocessing import resource_tracker
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
+from contextlib import contextmanager
+from multiprocessing.connection import wait
 from typing import Any
 
 from tickets.engines import Engine
 from tickets.errors import InputError
-from tickets.listener import Event, Gathered, Listener
-from tickets.work import Trainer, Work
-
-NAME = "tickets-worker"  # of the processes here
-UNGUARDED = 75  # the exit code of a process that was about to train while it imported the script that started it
-
-
-@dataclass
-class _Worker:
-    """A process, the pipe to it, and the index of the work that it trains."""
-
-    process: BaseProcess
-    pipe: Connection
-    work: int
-
-    def give(self, index: int, work: Work) -> None:
-        """Send it work. If the process is dead, the next read from its pipe fails."""
-        self.work = index
-        with suppress(OSError):
-            self.pipe.send(work)
+from tickets.listener import Listener
+from tickets.store import Layout, append_event
+from tickets.tries import TRIES, next_try, say_again, short_of_memory, why_failed
+from tickets.work import Work
+from tickets.worker_process import NAME, UNGUARDED, Death, Worker, end, interrupts_blocked
 
 
 @contextmanager
@@ -56,8 +36,8 @@ def process_pool(count: int) -> Iterator[Engine]:
     Yields
     ------
     Engine
-        Trains each piece of work in one of the processes. Work whose process dies has failed; the other processes go
-        on. It raises InputError as soon as a process meets what would stop every run (a full disk).
+        Trains each piece of work in one of the processes. A process that dies is replaced, and its work is tried again,
+        at most twice. It raises InputError as soon as a process meets what would stop every run (a full disk).
 
     Raises
     ------
@@ -69,19 +49,15 @@ def process_pool(count: int) -> Iterator[Engine]:
             f"workers = {count}: this is a worker of a multiprocessing.Pool, or another daemonic process, which may "
             "start no processes; give workers = 1 here, or use concurrent.futures.ProcessPoolExecutor around it"
         )
-    workers: list[_Worker] = []
+    pool = _Pool(count)
     try:
-        with _interrupts_blocked():
-            for _ in range(count):
-                workers.append(_start())
-        for worker in workers:
+        for _ in range(count):
+            pool.start()
+        for worker in pool.workers:
             _wait_until_ready(worker, count)
-        yield functools.partial(_train_all, workers)
+        yield functools.partial(_train_all, pool)
     finally:
-        for worker in workers:
-            worker.process.terminate()
-        for worker in workers:
-            worker.process.join()
+        end(pool.workers)
 
 
 def end_if_unguarded() -> None:
@@ -95,115 +71,130 @@ def end_if_unguarded() -> None:
         os._exit(UNGUARDED)
 
 
-def _train_all(
-    workers: Sequence[_Worker], works: Sequence[Work], listener: Listener
-) -> Iterator[tuple[Work, str | None]]:
-    """Give the work to the processes and pass on their events, until all of it is done or no process is left."""
-    pending = deque(range(len(works)))
-    busy: dict[Any, _Worker] = {}
-    for worker in workers[: len(works)]:
-        worker.give(pending[0], works[pending.popleft()])
-        busy[worker.pipe] = worker
-    while busy:
+class _Pool:
+    """Processes, and those that take the place of dead ones.
+
+    Attributes
+    ----------
+    workers
+        The processes that live, as far as is known.
+    unready
+        How processes ended before they were ready, since the last one that was. After a few of them no more are
+        started.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self.workers: list[Worker] = []
+        self.unready: list[Death] = []
+
+    def start(self) -> None:
+        """Start one more process."""
+        try:
+            with interrupts_blocked():
+                self.workers.append(Worker.start())
+        except OSError as error:
+            self.unready.append(Death(f"no process can be started ({error.strerror})", (), False, None))
+
+    def idle(self) -> Worker | None:
+        """A process without work, a new one if there may be one more; None if all are busy."""
+        while True:
+            found = next((worker for worker in self.workers if worker.work is None), None)
+            if found is not None or len(self.workers) >= self._count or len(self.unready) >= TRIES:
+                return found
+            self.start()
+
+    def buried(self, worker: Worker, death: Death) -> None:
+        """Take a dead process from the others."""
+        self.workers.remove(worker)
+        if not worker.ready:
+            self.unready.append(death)
+        for other in self.workers if death.out_of_memory else ():
+            other.kills = None if other.kills is None else other.kills + 1  # this kill was not theirs
+
+
+def _train_all(pool: _Pool, works: Sequence[Work], listener: Listener) -> Iterator[tuple[Work, str | None]]:
+    """Give the work to the processes and pass on their events, until all of it is done or no process can be started."""
+    pending, given = deque(works), {work.name: work for work in works}
+    while True:
+        while pending and (idle := pool.idle()) is not None:
+            work = pending.popleft()
+            if (why := idle.give(work, listener)) is not None:
+                yield given[work.name], why
+        busy: dict[Any, Worker] = {worker.pipe: worker for worker in pool.workers if worker.work is not None}
+        if not busy:
+            break
         for pipe in wait(list(busy)):
             worker = busy[pipe]
-            work = works[worker.work]
-            try:
-                kind, content = worker.pipe.recv()
-            except (EOFError, OSError):
-                worker.process.join()
-                del busy[pipe]
-                yield work, _exit_text(worker.process.exitcode)
-                continue
-            if kind == "event":
-                listener(content)
+            assert worker.work is not None
+            work = given[worker.work.name]
+            kind, content = worker.receive()
+            if kind == "ready":
+                worker.ready, pool.unready = True, []
+            elif kind == "begun":
+                worker.work, worker.networks = content
+            elif kind == "event":
+                worker.listener(content)
             elif kind == "stop":
-                raise InputError(content)
-            else:
-                if pending:
-                    worker.give(pending[0], works[pending.popleft()])
-                else:
-                    del busy[pipe]
+                raise content
+            elif kind == "ended":
+                worker.work = None
                 yield work, content
-    for index in pending:
-        yield works[index], "every process had died before this work began"
+            else:
+                pool.buried(worker, content)
+                tried = _after_death(worker, content, listener)
+                if isinstance(tried, str):
+                    yield work, tried
+                elif tried.cohort.rounds:
+                    pending.appendleft(tried)
+                else:  # it died after its last commit
+                    yield work, None
+    for work in pending:
+        last = pool.unready[-1]
+        why = why_failed(work, f"no process is left to train it: {last.why}")
+        yield given[work.name], _failed(work, why, last)
 
 
-@contextmanager
-def _interrupts_blocked() -> Iterator[None]:
-    """A block in which SIGINT waits. The processes that start in it never receive the signal.
-
-    Ctrl-C reaches every process of the terminal. The one that the user started ends the others, each of which would
-    otherwise print a traceback.
-    """
-    resource_tracker.ensure_running()  # as it starts, it unblocks the signals
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _start() -> _Worker:
-    # Spawned, not forked: a fork of a process whose libraries have started threads can hang. One pipe for each process,
-    # not one queue for all: a process that is killed while it holds the lock of a queue stops all the others.
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(theirs,), name=NAME, daemon=True)
-    process.start()
-    theirs.close()  # the process then has the only one, so that its death closes the pipe
-    return _Worker(process, ours, work=-1)
+def _after_death(worker: Worker, death: Death, listener: Listener) -> Work | str:
+    """The work of a dead process for its next try, or why it failed for good."""
+    work = worker.work
+    assert work is not None
+    if not worker.ready:
+        return work  # it never began
+    networks = worker.networks if death.out_of_memory else None
+    again = next_try(work, death.why, networks)
+    if again is None:
+        why = why_failed(work, death.why)
+        return _failed(work, why + (short_of_memory(worker.networks or 0) if death.out_of_memory else ""), death)
+    say_again(again, death.why, listener, **_last_lines(death))
+    worker.listener.take_back()
+    return again
 
 
-def _wait_until_ready(worker: _Worker, count: int) -> None:
-    try:
-        worker.pipe.recv()
-    except (EOFError, OSError):
-        worker.process.join()
-        code = worker.process.exitcode
-    else:
+def _failed(work: Work, why: str, death: Death) -> str:
+    """Write a failure to the run's log, with the last lines of the process."""
+    append_event(
+        work.folder / Layout.LOG, {"event": "failed", "cohort": work.cohort.index, "why": why, **_last_lines(death)}
+    )
+    return why
+
+
+def _last_lines(death: Death) -> dict[str, list[str]]:
+    return {"last_lines": list(death.lines)} if death.lines else {}
+
+
+def _wait_until_ready(worker: Worker, count: int) -> None:
+    kind, death = worker.receive()
+    if kind == "ready":
+        worker.ready = True
         return
     script = getattr(sys.modules["__main__"], "__file__", None) or "the script"
-    why = (
-        f"each process begins by importing {script}, and that trains as it is imported; "
-        if code == UNGUARDED
-        else f"{_exit_text(code)} before it was ready; if {script} trains as it is imported, "
-    )
+    written = "".join(f"\n    {line}" for line in death.lines)
+    if death.code == UNGUARDED:
+        why = f"each process begins by importing {script}, and that trains as it is imported; "
+    elif written:
+        why = f"{death.why} before it was ready; its last lines:{written}\nIf {script} trains as it is imported, "
+    else:
+        why = f"{death.why} before it was ready; if {script} trains as it is imported, "
     guard = 'guard its call:\n\n    if __name__ == "__main__":\n        tickets.run(...)\n'
     raise InputError(f"workers = {count}: {why}{guard}")
-
-
-def _exit_text(code: int | None) -> str:
-    """How a process ended, for a message."""
-    if code is None or code >= 0:
-        return f"its process ended with exit code {code}"
-    name = signal.Signals(-code).name
-    return f"its process was ended by {name}" + (" (is there enough memory?)" if name == "SIGKILL" else "")
-
-
-def _work(pipe: Connection) -> None:
-    """The main function of a process: train each piece of work that the pipe brings, until the process is ended."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-    def send_event(event: Event) -> None:
-        pipe.send(("event", event))
-
-    listener, trainer = Gathered(send_event), Trainer()
-    pipe.send(("ready", None))
-    while True:
-        work = pipe.recv()
-        try:
-            reason = trainer.train(work, listener)
-        except InputError as error:
-            pipe.send(("stop", error.problems))
-            return
-        listener.flush()
-        pipe.send(("ended", reason))
-
-
-def _end_with_parent() -> None:
-    # If the process that locked the campaign's folder is killed, this one must not go on writing to it.
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    wait([parent.sentinel])
-    os._exit(1)
