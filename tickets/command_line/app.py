@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -114,7 +113,7 @@ def status(folder: Folder, as_json: AsJson = False) -> None:
 
     found = read_status(folder)
     if as_json:
-        _print_json([asdict(one) for one in found])
+        _print_json(list(map(vars, found)))
     else:
         print_status(found)
     if any(one.state == "failed" for one in found):

@@ -64,7 +64,7 @@ class Tables:
 
     def probes(self) -> dict[str, list[str]]:
         """{table: the runs that have it}, for the table of every probe."""
-        found: dict[str, list[str]] = {}
+        found: dict[str, set[str]] = {}
         for run, folder in self._measured:
             try:
                 tables = probe_tables(self._committed.manifest(folder)["files"])
@@ -72,9 +72,7 @@ class Tables:
                 self._leave_out(run, error)
                 continue
             for table in tables:
-                runs = found.setdefault(table, [])
-                if run not in runs:
-                    runs.append(run)
+                found.setdefault(table, set()).add(run)
         return {table: sorted(runs) for table, runs in sorted(found.items())}
 
     def probe(self, name: str) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from tickets.config.named import added_later
 from tickets.config.own_train import inline
 from tickets.errors import InputError
 from tickets.store.layout import Layout, cohort_folders, round_folder, round_folders
-from tickets.store.reading import read_manifest
+from tickets.store.reading import Committed
 
 if TYPE_CHECKING:
     from tickets.config import Run
@@ -124,18 +124,39 @@ def missing(run: Run, folder: Path) -> tuple[CohortPlan, ...]:
     return plan(run, survey(folder))
 
 
-def survey(folder: Path) -> tuple[SavedCohort, ...]:
-    """What is committed in a run's folder, by its manifests alone; empty if the folder does not exist."""
+def survey(folder: Path, committed: Committed | None = None) -> tuple[SavedCohort, ...]:
+    """What is committed in a run's folder, by its manifests alone; empty if the folder does not exist.
+
+    Parameters
+    ----------
+    folder
+        The run's folder.
+    committed
+        A cache of its manifests; by default a new one.
+    """
     if not folder.is_dir():
         return ()
     # A cohort's initial values are committed first; a folder without them was left by an interrupted process.
     cohorts = [(index, cohort) for index, cohort in cohort_folders(folder) if (cohort / Layout.INITIAL).is_dir()]
-    return tuple(_surveyed(index, cohort) for index, cohort in cohorts)
+    committed = committed or Committed()
+    return tuple(_surveyed(index, cohort, committed) for index, cohort in cohorts)
 
 
-def plan(run: Run, saved: Sequence[SavedCohort]) -> tuple[CohortPlan, ...]:
-    """As `missing`, for committed cohorts that were read before: a pure function."""
-    conflicts = list(dict.fromkeys(_conflicts(run, saved)))
+def plan(
+    run: Run, saved: Sequence[SavedCohort], options: Mapping[str, Mapping[str, Any]] | None = None
+) -> tuple[CohortPlan, ...]:
+    """As `missing`, for committed cohorts that were read before: a pure function.
+
+    Parameters
+    ----------
+    run
+        The run, as the campaign file has it.
+    saved
+        Its committed cohorts.
+    options
+        What `arm_options` gives for its arms, if the caller has it.
+    """
+    conflicts = list(dict.fromkeys(_conflicts(arm_options(run.arms) if options is None else options, run, saved)))
     if conflicts:
         raise InputError(conflicts)
     wanted = set(range(run.replicates))
@@ -171,20 +192,31 @@ def arm_options(arms: Iterable[ArmConfig]) -> dict[str, dict[str, Any]]:
     return options
 
 
-def _surveyed(index: int, cohort: Path) -> SavedCohort:
-    replicates = tuple(read_manifest(cohort / Layout.INITIAL)["replicates"])
+def _surveyed(index: int, cohort: Path, committed: Committed) -> SavedCohort:
+    replicates = tuple(committed.manifest(cohort / Layout.INITIAL)["replicates"])
     manifests: dict[int, list[Mapping[str, Any]]] = {}
     parts: dict[int, int] = {}
-    for number, part, folder in round_folders(cohort):
-        manifests.setdefault(number, []).append(read_manifest(folder))
+    folders = round_folders(cohort)
+    holes = _holes(folders)
+    if any(round_folder(cohort, number).is_dir() for number in holes):
+        # They were committed while the folder was listed, which need not show two new names in their order.
+        folders = round_folders(cohort)
+        holes = _holes(folders)
+    for number in holes:
+        raise InputError(
+            f"{round_folder(cohort, number)}: missing, though later rounds or parts are there; "
+            "take it from a backup (`tickets verify` lists all damage)"
+        )
+    for number, part, folder in folders:
+        manifests.setdefault(number, []).append(committed.manifest(folder))
         parts[number] = part  # the folders are sorted by part, so that the last one remains
-    for number in range(max(manifests, default=-1) + 1):
-        if not round_folder(cohort, number).is_dir():
-            raise InputError(
-                f"{round_folder(cohort, number)}: missing, though later rounds or parts are there; "
-                "take it from a backup (`tickets verify` lists all damage)"
-            )
     return SavedCohort(index, replicates, {n: _surveyed_round(found, parts[n]) for n, found in manifests.items()})
+
+
+def _holes(folders: Sequence[tuple[int, int, Path]]) -> list[int]:
+    """The numbers of the rounds that have no part 0, though they or later ones have parts."""
+    whole = {number for number, part, _ in folders if part == 0}
+    return [number for number in range(max((number for number, *_ in folders), default=-1) + 1) if number not in whole]
 
 
 def _surveyed_round(manifests: Sequence[Mapping[str, Any]], parts: int) -> SavedRound:
@@ -218,13 +250,12 @@ def _free(taken: set[int], count: int) -> list[int]:
     return [index for index in range(count + len(taken)) if index not in taken][:count]
 
 
-def _conflicts(run: Run, saved: Sequence[SavedCohort]) -> Iterator[str]:
-    now = {arm: _whole(arm, options) for arm, options in arm_options(run.arms).items()}
+def _conflicts(options: Mapping[str, Mapping[str, Any]], run: Run, saved: Sequence[SavedCohort]) -> Iterator[str]:
     trained = ((arm, then) for cohort in saved for found in cohort.rounds.values() for arm, then in found.options)
     for arm, then in trained:
-        before, wanted = _whole(arm, then), now.get(arm)
-        if wanted is None:
+        if arm not in options or then == options[arm]:
             continue
+        before, wanted = _whole(arm, then), _whole(arm, options[arm])
         own = wanted["name"] not in ARMS
         for key in {**before, **wanted} if own else before:
             # Without rewinding every arm of the catalogue starts at step 0, with or without `start = 0`; but where

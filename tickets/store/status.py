@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from tickets.config import Run, parse_run
+from pydantic import TypeAdapter
+
+from tickets.config import ArmConfig, Run, RunParser
+from tickets.coverage import coverage_from_json
 from tickets.errors import InputError
+from tickets.store.index import FEWEST_RUNS, Index, signature
 from tickets.store.layout import Layout, run_folders
-from tickets.store.left_over import asked_runs, left_over, networks_of, runs_left_over
+from tickets.store.left_over import asked_runs, left_over_saved, runs_left_over
 from tickets.store.log import read_events
 from tickets.store.measured import unmeasured
-from tickets.store.plan import SavedCohort, plan, survey, wanted_arms
+from tickets.store.plan import SavedCohort, arm_options, plan, survey, wanted_arms
 from tickets.store.prunable import read_coverage
-from tickets.store.reading import read_json
+from tickets.store.reading import Committed, read_json
 
 State = Literal["done", "partial", "failed", "waiting"]
 
@@ -84,16 +89,25 @@ def status(folder: str | Path) -> list[RunStatus]:
     """
     folder = Path(folder)
     there = {path.name: path for path in run_folders(folder)}
-    asked = asked_runs(folder)
-    if not asked and not there:
+    file = folder / Layout.CAMPAIGN
+    campaign = file.read_bytes() if file.is_file() else None
+    many = len(there) >= FEWEST_RUNS
+    index = Index(folder, campaign, _checked) if many else None
+    reader = _Reader(folder, index)
+    names = reader.runs if index is None or index.asked is None else index.asked
+    if not names and not there:
         raise InputError(
             f"{folder}: neither {Layout.CAMPAIGN} nor a saved run in it; give a folder that `tickets run` wrote"
         )
-    statuses = [_status(name, run, there.get(name, folder / name), True) for name, run in asked.items()]
-    others = [_unasked(path) for name, path in there.items() if name not in asked]
+    found = [reader.asked(name, there.get(name, folder / name)) for name in names]
+    asked = set(names)
+    others = [reader.not_asked(path) for name, path in there.items() if name not in asked]
     if asked:
         others = [replace(one, left_over=[*runs_left_over([one.run], asked), *one.left_over]) for one in others]
-    return statuses + others
+    # The campaign file may have been replaced meanwhile, by a campaign that begins.
+    if index is not None and campaign == (file.read_bytes() if file.is_file() else None):
+        index.write(reader.known_names)
+    return found + others
 
 
 def failure(events: Sequence[Mapping[str, Any]]) -> str | None:
@@ -121,13 +135,83 @@ def failure(events: Sequence[Mapping[str, Any]]) -> str | None:
     return list(failures.values())[-1] if failures else None
 
 
-def _unasked(path: Path) -> RunStatus:
-    try:
-        file = read_json(path / Layout.RUN)
-        run = parse_run(file["config"])
-    except (InputError, KeyError) as error:
-        return _unusable(path.name, f"{path / Layout.RUN}: cannot be used ({error})", asked=False)
-    return _status(path.name, run, path, False)
+class _Reader:
+    """Reads the status of the runs of a campaign's folder.
+
+    Parameters
+    ----------
+    folder
+        The campaign's folder.
+    index
+        Its index, if it has one.
+    """
+
+    def __init__(self, folder: Path, index: Index | None) -> None:
+        self._folder, self._index = folder, index
+        self._parser = RunParser()
+        # {id of a run's arms: the arms, so that the id stays theirs, and `arm_options` of them}
+        self._options: dict[int, tuple[tuple[ArmConfig, ...], dict[str, dict[str, Any]]]] = {}
+
+    @cached_property
+    def runs(self) -> dict[str, Run]:
+        """The runs that campaign.toml asks for, by id."""
+        return asked_runs(self._folder)
+
+    @property
+    def known_names(self) -> list[str] | None:
+        """The names of `runs`, where they follow from campaign.toml alone."""
+        if self._index is not None and self._index.asked is not None:
+            return self._index.asked
+        own_data = any(":" in run.data.name for run in self.runs.values())  # the number of examples is in run.json
+        return None if own_data else list(self.runs)
+
+    def asked(self, name: str, path: Path) -> RunStatus:
+        """The status of a run that campaign.toml asks for."""
+        return self._indexed(path, lambda: self._status(name, self.runs[name], path, True))
+
+    def not_asked(self, path: Path) -> RunStatus:
+        """The status of another run, by its own configuration."""
+        return self._indexed(path, lambda: self._by_itself(path))
+
+    def _indexed(self, path: Path, read: Callable[[], RunStatus]) -> RunStatus:
+        if self._index is None:
+            return read()
+        known = self._index.find(path)
+        if known is not None:
+            return RunStatus(run=path.name, **known)
+        before = signature(path)
+        found = read()
+        self._index.keep(path, before, _without_run(found))
+        return found
+
+    def _by_itself(self, path: Path) -> RunStatus:
+        try:
+            run = self._parser.parse(read_json(path / Layout.RUN)["config"])
+        except (InputError, KeyError) as error:
+            return _unusable(path.name, f"{path / Layout.RUN}: cannot be used ({error})", asked=False)
+        return self._status(path.name, run, path, False)
+
+    def _status(self, name: str, run: Run, path: Path, asked: bool) -> RunStatus:
+        if id(run.arms) not in self._options:
+            self._options[id(run.arms)] = run.arms, arm_options(run.arms)
+        return _status(name, run, path, asked, self._options[id(run.arms)][1])
+
+
+def _checked(value: Any) -> dict[str, Any]:
+    """A status from an index, without the run's name; ValueError, TypeError or LookupError for anything else."""
+    one: RunStatus = _form().validate_python({**value, "run": ""})
+    if one.coverage is not None and coverage_from_json(one.coverage).as_json() != one.coverage:
+        raise ValueError("not the coverage of a run")
+    return _without_run(one)
+
+
+def _without_run(one: RunStatus) -> dict[str, Any]:
+    return {key: value for key, value in vars(one).items() if key != "run"}
+
+
+@cache
+def _form() -> TypeAdapter[RunStatus]:
+    return TypeAdapter(RunStatus)
 
 
 def _unusable(name: str, why: str, asked: bool, wanted: tuple[int, int, int] = (0, 0, 0)) -> RunStatus:
@@ -147,11 +231,12 @@ def _unusable(name: str, why: str, asked: bool, wanted: tuple[int, int, int] = (
     )
 
 
-def _status(name: str, run: Run, folder: Path, asked: bool) -> RunStatus:
+def _status(name: str, run: Run, folder: Path, asked: bool, options: Mapping[str, Mapping[str, Any]]) -> RunStatus:
     wanted = (run.rounds + 1, run.replicates, (run.rounds + 1) * run.replicates * len(wanted_arms(run)))
+    committed = Committed()
     try:
-        saved = survey(folder)
-        todo = plan(run, saved)
+        saved = survey(folder, committed)
+        todo = plan(run, saved, options)
     except InputError as error:
         return _unusable(name, str(error), asked, wanted)
     rounds, replicates, trainings = _done(run, saved)
@@ -172,8 +257,8 @@ def _status(name: str, run: Run, folder: Path, asked: bool) -> RunStatus:
         missing_arms=[arm.label for arm in run.arms if arm.label in late],
         asked=asked,
         coverage=_coverage(folder),
-        left_over=left_over(run, networks_of(saved)),
-        unmeasured=unmeasured(run, folder),
+        left_over=left_over_saved(run, saved),
+        unmeasured=unmeasured(run, folder, committed),
     )
 
 
