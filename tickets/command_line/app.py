@@ -6,6 +6,7 @@ Exit status: 0 success; 1 something failed or does not verify; 2 the input is wr
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -111,7 +112,7 @@ def status(folder: Folder, as_json: AsJson = False) -> None:
     from tickets.command_line.tables import print_status
     from tickets.store import status as read_status
 
-    found = read_status(folder)
+    found = read_status(folder, processes=min(os.cpu_count() or 1, 8))
     if as_json:
         _print_json(list(map(vars, found)))
     else:

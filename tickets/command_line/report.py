@@ -23,7 +23,7 @@ def write_report(folder: Path, out: Path | None, only: str | None) -> bool:
     Returns
     -------
     bool
-        Whether runs were left out, because they are damaged or have no round.
+        Whether runs were left out for another reason than that they have no round yet.
 
     Raises
     ------
@@ -31,7 +31,7 @@ def write_report(folder: Path, out: Path | None, only: str | None) -> bool:
         If `folder` has no runs, or if `out` cannot be written to.
     """
     prepare_drawing()
-    from tickets.analysis.report import PAGE, make_figure, make_report
+    from tickets.analysis.report import NO_ROUND, PAGE, make_figure, make_report
     from tickets.command_line.files import write_files
     from tickets.store import load
 
@@ -45,4 +45,5 @@ def write_report(folder: Path, out: Path | None, only: str | None) -> bool:
     files, left_out = make_report(load(folder, skip_damaged=True))
     write_files(target, files)
     print(target / PAGE)
-    return print_left_out(left_out)
+    print_left_out(left_out)
+    return any(why != NO_ROUND for why in left_out.values())

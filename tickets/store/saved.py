@@ -17,7 +17,7 @@ from tickets.errors import InputError, nearest
 from tickets.roles import arms_by_label, comparison_notes, keeps_trained, role, steps_before
 from tickets.store.configs import config_table
 from tickets.store.derived import with_derived, with_untrained
-from tickets.store.gathering import Tables
+from tickets.store.gathering import Parts, Tables
 from tickets.store.layout import Layout
 from tickets.store.left_over import Asked, Trained
 from tickets.store.prunable import read_coverage
@@ -45,8 +45,9 @@ class Saved:
         folders: Sequence[Path],
         runs: Mapping[str, Path],
         files: Mapping[str, Mapping[str, Any]],
-        left_out: Mapping[str, str] | None = None,
-        trust_code: bool | Collection[str] = False,
+        left_out: Mapping[str, str] | None,
+        trust_code: bool | Collection[str],
+        parts: Mapping[str, Parts | InputError],
     ) -> None:
         self.folders = tuple(folders)
         self.folder = self.folders[0]
@@ -54,6 +55,7 @@ class Saved:
         self._files = files  # {run id: the content of its run.json}
         self._left_out = None if left_out is None else dict(left_out)  # {run id: why}; None: damage is an error
         self._trust_code = {trust_code} if isinstance(trust_code, str) else trust_code
+        self._parts = parts  # {run id: its committed folders, or why they cannot be listed}
         self._committed = Committed()
         self._asked = Asked()
         self._measured: dict[str, pd.DataFrame] = {}  # tables of probes that were read, by name
@@ -256,7 +258,7 @@ class Saved:
     def _tables(self) -> Tables:
         configs = (self._files[run].get("config", {}) for run in self.runs)
         arms = list(dict.fromkeys(label for config in configs for label in arms_by_label(config)))
-        return Tables(self._committed, self._runs, self._left_out, arms, self._where)
+        return Tables(self._committed, self._parts, self._left_out, arms, self._where)
 
     @cached_property
     def _rounds(self) -> pd.DataFrame:
@@ -287,7 +289,7 @@ class Saved:
         return ", ".join(map(str, self.folders))
 
     def _one(self, run: str | None) -> str:
-        if run in self._runs:
+        if run is not None and run in self._runs:
             return run
         if run is None and len(self._runs) == 1:
             return self.runs[0]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -13,7 +14,8 @@ from pydantic import TypeAdapter
 from tickets.config import ArmConfig, Run, RunParser
 from tickets.coverage import coverage_from_json
 from tickets.errors import InputError
-from tickets.store.index import FEWEST_RUNS, Index, signature
+from tickets.store.forked import in_processes
+from tickets.store.index import FEWEST_RUNS, Index, Signature, signature
 from tickets.store.layout import Layout, run_folders
 from tickets.store.left_over import asked_runs, left_over_saved, runs_left_over
 from tickets.store.log import read_events
@@ -74,13 +76,17 @@ class RunStatus:
     unmeasured: list[str] = field(default_factory=list)
 
 
-def status(folder: str | Path) -> list[RunStatus]:
-    """The status of every run that a folder's campaign.toml asks for, then of other saved runs. Nothing is written.
+def status(folder: str | Path, processes: int = 1) -> list[RunStatus]:
+    """The status of every run that a folder's campaign.toml asks for, then of other saved runs.
+
+    Nothing is written, except that a folder of many runs gets an index; see `tickets.store.index`.
 
     Parameters
     ----------
     folder
         A campaign's folder or a run's.
+    processes
+        The most processes that read; see `in_processes`.
 
     Raises
     ------
@@ -88,26 +94,48 @@ def status(folder: str | Path) -> list[RunStatus]:
         If there is neither a campaign.toml nor a run.
     """
     folder = Path(folder)
-    there = {path.name: path for path in run_folders(folder)}
+    for _ in range(_TRIES - 1):
+        before = _campaign(folder)
+        try:
+            found = _read(folder, before, processes)
+        except InputError:
+            if _campaign(folder) == before:
+                raise
+            continue
+        if _campaign(folder) == before:
+            return found
+    return _read(folder, _campaign(folder), processes)
+
+
+_TRIES = 3  # while the campaign's file changes: it is not asking for what another file's campaign has trained since
+
+
+def _campaign(folder: Path) -> bytes | None:
+    """The content of a campaign's file; None if it cannot be read, which `asked_runs` reports."""
     file = folder / Layout.CAMPAIGN
-    campaign = file.read_bytes() if file.is_file() else None
-    many = len(there) >= FEWEST_RUNS
-    index = Index(folder, campaign, _checked) if many else None
+    with suppress(OSError):
+        return file.read_bytes() if file.is_file() else None
+    return None
+
+
+def _read(folder: Path, campaign: bytes | None, processes: int) -> list[RunStatus]:
+    there = {path.name: path for path in run_folders(folder)}
+    index = Index(folder, campaign, _checked) if len(there) >= FEWEST_RUNS else None
     reader = _Reader(folder, index)
     names = reader.runs if index is None or index.asked is None else index.asked
     if not names and not there:
         raise InputError(
             f"{folder}: neither {Layout.CAMPAIGN} nor a saved run in it; give a folder that `tickets run` wrote"
         )
-    found = [reader.asked(name, there.get(name, folder / name)) for name in names]
     asked = set(names)
-    others = [reader.not_asked(path) for name, path in there.items() if name not in asked]
-    if asked:
-        others = [replace(one, left_over=[*runs_left_over([one.run], asked), *one.left_over]) for one in others]
-    # The campaign file may have been replaced meanwhile, by a campaign that begins.
-    if index is not None and campaign == (file.read_bytes() if file.is_file() else None):
+    paths = [there.get(name, folder / name) for name in names] + [there[name] for name in there if name not in asked]
+    found = reader.read(paths, asked, processes)
+    if index is not None and _campaign(folder) == campaign:
         index.write(reader.known_names)
-    return found + others
+    return [
+        one if one.asked or not asked else replace(one, left_over=[*runs_left_over([one.run], asked), *one.left_over])
+        for one in found
+    ]
 
 
 def failure(events: Sequence[Mapping[str, Any]]) -> str | None:
@@ -165,26 +193,43 @@ class _Reader:
         own_data = any(":" in run.data.name for run in self.runs.values())  # the number of examples is in run.json
         return None if own_data else list(self.runs)
 
-    def asked(self, name: str, path: Path) -> RunStatus:
-        """The status of a run that campaign.toml asks for."""
-        return self._indexed(path, lambda: self._status(name, self.runs[name], path, True))
+    def read(self, paths: Sequence[Path], asked: Container[str], processes: int) -> list[RunStatus]:
+        """The status of each run, from the index where it has it.
 
-    def not_asked(self, path: Path) -> RunStatus:
-        """The status of another run, by its own configuration."""
-        return self._indexed(path, lambda: self._by_itself(path))
+        Parameters
+        ----------
+        paths
+            The folders of the runs; those of runs that wait need not exist.
+        asked
+            The names of those that campaign.toml asks for; others are measured by their own configuration.
+        processes
+            The most processes that read.
+        """
+        found: dict[Path, RunStatus] = {}
+        for path in paths:
+            known = None if self._index is None else self._index.find(path)
+            if known is not None:
+                found[path] = RunStatus(run=path.name, **known)
+        others = [path for path in paths if path not in found]
+        if any(path.name in asked for path in others):
+            # Here, once, and not in each process.
+            lacking = [path.name for path in others if path.name in asked and path.name not in self.runs]
+            if lacking:  # the names are from the index
+                raise InputError(f"{self._folder / Layout.CAMPAIGN}: was replaced while it was read; try again")
 
-    def _indexed(self, path: Path, read: Callable[[], RunStatus]) -> RunStatus:
-        if self._index is None:
-            return read()
-        known = self._index.find(path)
-        if known is not None:
-            return RunStatus(run=path.name, **known)
-        before = signature(path)
-        found = read()
-        self._index.keep(path, before, _without_run(found))
-        return found
+        def read(path: Path) -> tuple[Signature | None, RunStatus]:
+            before = None if self._index is None else signature(path)
+            one = self._status(path.name, self.runs[path.name], path, True) if path.name in asked else self._own(path)
+            return before, one
 
-    def _by_itself(self, path: Path) -> RunStatus:
+        for path, (before, one) in zip(others, in_processes(read, others, processes), strict=True):
+            found[path] = one
+            # The reason may name a path, which is another one where the folder was moved to.
+            if self._index is not None and str(self._folder) not in (one.why or ""):
+                self._index.keep(path, before, _without_run(one))
+        return [found[path] for path in paths]
+
+    def _own(self, path: Path) -> RunStatus:
         try:
             run = self._parser.parse(read_json(path / Layout.RUN)["config"])
         except (InputError, KeyError) as error:
