@@ -71,13 +71,17 @@ class Index:
     def __init__(self, folder: Path, campaign: bytes | None, checked: Callable[[Any], Json]) -> None:
         self.asked: list[str] | None = None
         self._path = folder / Layout.INDEX
-        self._campaign = None if campaign is None else hashlib.sha256(campaign).hexdigest()
+        # Also its inode and times: an index that was sent with a folder must not say what its campaign.toml asks for.
+        stamp = _stamp(folder / Layout.CAMPAIGN)
+        self._campaign = hashlib.sha256(repr((campaign, stamp)).encode()).hexdigest()
+        self._campaign_newest_ns = 0 if stamp is None else max(stamp[2:])
         self._started = time.monotonic()
         self._known: dict[str, tuple[str, tuple[str, ...], Json]] = {}
         self._kept: dict[str, tuple[Signature, Json]] = {}
         self._changed = False
         self._trusted_until_ns = 0
-        with suppress(InputError, OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
+        wrong = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+        with suppress(InputError, OSError, *wrong):
             self._read(checked)
 
     def find(self, run: Path) -> Json | None:
@@ -156,6 +160,8 @@ class Index:
         self._trusted_until_ns = written_ns - int(content["seconds"] * 1e9) - _TICK_NS
         places = [tuple(map(str, paths)) for paths in content["places"]]
         values = [checked(value) for value in content["values"]]
+        if self._campaign_newest_ns >= self._trusted_until_ns:
+            return
         known = {run: (digest, places[at], values[value]) for run, (digest, at, value) in content["runs"].items()}
         asked = content["asked"]
         self._known, self.asked = known, None if asked is None else list(map(str, asked))
@@ -182,16 +188,22 @@ def _signed(run: Path, places: tuple[str, ...]) -> Signature | None:
     stamps: list[tuple[int, ...] | None] = []
     newest = 0
     for place in ("", Layout.RUN, Layout.LOG, *places):
-        try:
-            found = os.stat(f"{run}/{place}")
-        except OSError:
-            if place == Layout.RUN:
-                return None
-            stamps.append(None)
-            continue
-        stamps.append((found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns))
-        newest = max(newest, found.st_mtime_ns, found.st_ctime_ns)
+        stamp = _stamp(f"{run}/{place}")
+        if stamp is not None:
+            newest = max(newest, *stamp[2:])
+        elif place == Layout.RUN:
+            return None
+        stamps.append(stamp)
     return Signature(places, hashlib.sha256(repr(stamps).encode()).hexdigest()[:32], newest)
+
+
+def _stamp(path: str | Path) -> tuple[int, int, int, int] | None:
+    """The inode, the size and the times of a file or folder; None if there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def _head(body: bytes) -> bytes:

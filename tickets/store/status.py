@@ -118,9 +118,9 @@ def _campaign(folder: Path) -> bytes | None:
     return None
 
 
-def _read(folder: Path, campaign: bytes | None, processes: int) -> list[RunStatus]:
+def _read(folder: Path, campaign: bytes | None, processes: int, with_index: bool = True) -> list[RunStatus]:
     there = {path.name: path for path in run_folders(folder)}
-    index = Index(folder, campaign, _checked) if len(there) >= FEWEST_RUNS else None
+    index = Index(folder, campaign, _checked) if with_index and len(there) >= FEWEST_RUNS else None
     reader = _Reader(folder, index)
     names = reader.runs if index is None or index.asked is None else index.asked
     if not names and not there:
@@ -130,6 +130,8 @@ def _read(folder: Path, campaign: bytes | None, processes: int) -> list[RunStatu
     asked = set(names)
     paths = [there.get(name, folder / name) for name in names] + [there[name] for name in there if name not in asked]
     found = reader.read(paths, asked, processes)
+    if found is None:
+        return _read(folder, campaign, processes, with_index=False)
     if index is not None and _campaign(folder) == campaign:
         index.write(reader.known_names)
     return [
@@ -193,8 +195,8 @@ class _Reader:
         own_data = any(":" in run.data.name for run in self.runs.values())  # the number of examples is in run.json
         return None if own_data else list(self.runs)
 
-    def read(self, paths: Sequence[Path], asked: Container[str], processes: int) -> list[RunStatus]:
-        """The status of each run, from the index where it has it.
+    def read(self, paths: Sequence[Path], asked: Container[str], processes: int) -> list[RunStatus] | None:
+        """The status of each run, from the index where it has it; None if the index names runs that are not asked for.
 
         Parameters
         ----------
@@ -211,11 +213,9 @@ class _Reader:
             if known is not None:
                 found[path] = RunStatus(run=path.name, **known)
         others = [path for path in paths if path not in found]
-        if any(path.name in asked for path in others):
-            # Here, once, and not in each process.
-            lacking = [path.name for path in others if path.name in asked and path.name not in self.runs]
-            if lacking:  # the names are from the index
-                raise InputError(f"{self._folder / Layout.CAMPAIGN}: was replaced while it was read; try again")
+        # campaign.toml is read here, and not in each process.
+        if any(path.name in asked and path.name not in self.runs for path in others):
+            return None
 
         def read(path: Path) -> tuple[Signature | None, RunStatus]:
             before = None if self._index is None else signature(path)
