@@ -27,7 +27,7 @@ from .figures.surviving import describe_surviving, draw_surviving, surviving
 from .formats import to_inline_svg, to_pdf, to_svg
 from .latex import to_latex
 from .masks import Masks, Values, read_initial, read_masks
-from .page import PAGE, make_figure, make_report
+from .page import NO_ROUND, PAGE, make_figure, make_report
 from .probed import Quantity, describe_probe_means, draw_probe_means, draw_probe_steps, probe_means, read_probe
 from .run_chapter import chapter_of_run
 from .run_data import RunData
@@ -43,6 +43,7 @@ __all__ = [
     "FLIPPED",
     "GRADIENTS",
     "NORM",
+    "NO_ROUND",
     "PAGE",
     "RUN_FIGURES",
     "SHARPNESS",

@@ -20,6 +20,8 @@ from .visible import visible
 from .why_random import WHY_RANDOM
 
 PAGE = "index.html"
+NO_ROUND = "no round is saved yet"
+"""Why a run is left out that has only begun, or waits: no failure."""
 
 CAMPAIGN_CHAPTERS: tuple[CampaignChapter, ...] = (WHY_RANDOM,)
 """The kinds of chapters about a whole campaign, in the order of the page."""
@@ -52,7 +54,7 @@ def make_report(saved: Saved) -> tuple[dict[str, bytes], dict[str, str]]:
         if run in left_out:
             continue
         if not (rounds["run"] == run).any():
-            left_out[run] = "no round is saved yet"
+            left_out[run] = NO_ROUND
             continue
         try:
             runs.append(_run_chapter(saved, run))

@@ -5,10 +5,10 @@ Exit status: 0 success; 1 something failed or does not verify; 2 the input is wr
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 import traceback
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -126,9 +126,9 @@ def status(folder: Folder, as_json: AsJson = False) -> None:
     from tickets.command_line.tables import print_status
     from tickets.store import status as read_status
 
-    found = read_status(folder)
+    found = read_status(folder, processes=min(os.cpu_count() or 1, 8))
     if as_json:
-        print_json([asdict(one) for one in found])
+        print_json(list(map(vars, found)))
     else:
         print_status(found)
     if any(one.state == "failed" for one in found):

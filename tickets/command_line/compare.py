@@ -53,6 +53,8 @@ def compare_folder(folder: Path, metric: str, margin: float | None, tune: str | 
     rounds, damaged, rules, tuned = saved.rounds, saved.damaged, rules_of(saved), None
     if damaged and rounds.empty:
         raise InputError(list(damaged.values()))
+    if rounds.empty:
+        raise InputError(f"{folder}: no round is saved yet; `tickets status` shows how far each run is")
     if tune is not None:
         from tickets.analysis.tuning import tune as tuned_by
 

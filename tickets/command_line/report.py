@@ -24,7 +24,7 @@ def write_report(folder: Path, out: Path | None, only: str | None) -> bool:
     Returns
     -------
     bool
-        Whether runs were left out, because they are damaged or have no round.
+        Whether runs were left out for another reason than that they have no round yet.
 
     Raises
     ------
@@ -34,7 +34,7 @@ def write_report(folder: Path, out: Path | None, only: str | None) -> bool:
         If the system refuses to write it.
     """
     prepare_drawing()
-    from tickets.analysis.report import PAGE, make_figure, make_report
+    from tickets.analysis.report import NO_ROUND, PAGE, make_figure, make_report
     from tickets.command_line.files import write_files
     from tickets.store import load
 
@@ -49,4 +49,5 @@ def write_report(folder: Path, out: Path | None, only: str | None) -> bool:
     files[PAGE] = files.pop(PAGE)  # the last, so that it is never newer than what it names
     write_files(target, files, follow=out is not None)
     print_line(target / PAGE)
-    return print_left_out(left_out)
+    print_left_out(left_out)
+    return any(why != NO_ROUND for why in left_out.values())

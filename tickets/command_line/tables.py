@@ -7,9 +7,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from tickets.analysis import rules_of, table, winning
 from tickets.command_line.terminal import make_console, say, show_table
-from tickets.command_line.verdict import print_verdict
 from tickets.coverage import Coverage, coverage_from_json
 from tickets.plurals import counted
 from tickets.store import RunStatus, Saved, load
@@ -25,6 +23,10 @@ def print_results(folder: Path, runs: Sequence[str]) -> None:
     runs
         The ids of the runs.
     """
+    # These import scipy, which `print_status` does without.
+    from tickets.analysis import rules_of, table, winning
+    from tickets.command_line.verdict import print_verdict
+
     saved = load(folder)
     console, rules = make_console(), rules_of(saved)
     for run in runs:

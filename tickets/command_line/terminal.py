@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Column, Table
 
+from tickets.command_line.long_tables import is_long, long_lines, with_widest_cells
 from tickets.command_line.printing import escaped
 
 _WIDEST = 100_000  # columns; no table is wider
@@ -143,9 +144,13 @@ def _stacked(column: Column) -> str:
 
 def _width(console: Console, table: Table) -> int:
     """The width of a table if no cell is cut off or wrapped."""
-    return Measurement.get(console, console.options.update(max_width=_WIDEST), table).maximum
+    measured = with_widest_cells(table) if is_long(table) else table
+    return Measurement.get(console, console.options.update(max_width=_WIDEST), measured).maximum
 
 
 def _print(console: Console, table: Table) -> None:
     table.width = _width(console, table)
-    console.print(table, crop=False)
+    if is_long(table):
+        console.file.writelines(f"{line}\n" for line in long_lines(console, table))
+    else:
+        console.print(table, crop=False)

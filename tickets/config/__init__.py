@@ -1,10 +1,11 @@
 """Campaign files: reading, checking, expanding into runs, naming runs, and writing back."""
 
 from tickets.config.checking import parse_run
-from tickets.config.identity import SCHEMA_VERSION, identity, run_id
+from tickets.config.identity import SCHEMA_VERSION, identity, run_id, run_ids
 from tickets.config.own_train import recipe_of
 from tickets.config.reading import parse_campaign, read_campaign
-from tickets.config.resolving import resolved, same_but_for_validation, with_validation
+from tickets.config.repeated import RunParser
+from tickets.config.resolving import resolved, with_validation
 from tickets.config.schema import (
     Campaign,
     ComputeConfig,
@@ -29,6 +30,7 @@ __all__ = [
     "PruneConfig",
     "RewindConfig",
     "Run",
+    "RunParser",
     "ScoreConfig",
     "StoreConfig",
     "TrainConfig",
@@ -39,7 +41,7 @@ __all__ = [
     "recipe_of",
     "resolved",
     "run_id",
-    "same_but_for_validation",
+    "run_ids",
     "to_toml",
     "with_validation",
 ]

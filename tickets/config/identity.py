@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tickets.config.schema import Run
@@ -40,7 +41,23 @@ def run_id(run: Run) -> str:
     The hash is the first 10 hexadecimal digits of the SHA-256 of `identity` as JSON with sorted keys and no spaces.
     Two runs have the same id only if their tickets are the same.
     """
-    text = json.dumps(identity(run), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return _named(run, identity(run))
+
+
+def run_ids(runs: Sequence[Run]) -> list[str]:
+    """The ids of several runs, as `run_id` gives them; runs that share all sections as objects are written once."""
+    known: dict[tuple[int, ...], dict[str, Any]] = {}
+    names = []
+    for run in runs:
+        sections = tuple(id(getattr(run, key)) for key in IDENTITY_KEYS if key != "seed")
+        if sections not in known:
+            known[sections] = identity(run)
+        names.append(_named(run, {**known[sections], "seed": run.seed}))
+    return names
+
+
+def _named(run: Run, decides: Mapping[str, Any]) -> str:
+    text = json.dumps(decides, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     digest = hashlib.sha256(text.encode("ascii")).hexdigest()[:10]
     train = run.train
     names = f"{_safe(run.data.name)}-{_safe(run.model.name)}-{train.optimizer}-{train.learning_rate:g}"

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from tickets.config.identity import identity
 from tickets.config.schema import Campaign, Run
 from tickets.config.types import as_table
 
@@ -36,11 +35,6 @@ def resolved(campaign: Campaign, runs: Sequence[Run]) -> Campaign:
         at = [[run for index, run in enumerate(runs) if index // stride % count == place] for place in range(count)]
         sweep["data"] = tuple(_written_out(value, own) for value, own in zip(sweep["data"], at, strict=True))
     return replace(campaign, runs=tuple(runs), sweep=sweep)
-
-
-def same_but_for_validation(one: Run, other: Run) -> bool:
-    """Whether two runs have the same identity apart from their numbers of validation examples."""
-    return identity(with_validation(one, None)) == identity(with_validation(other, None))
 
 
 def _written_out(value: Any, runs: Sequence[Run]) -> Any:

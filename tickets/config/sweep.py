@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tickets.config.bounds import DEPTH, PROBLEMS, WRONG_POINTS
-from tickets.config.checking import parse_run
-from tickets.config.identity import IDENTITY_KEYS, run_id
+from tickets.config.identity import IDENTITY_KEYS, run_ids
 from tickets.config.messages import NAMED, SECTION_KEYS, TOP_KEYS, AsLine, Problem, dotted, shortened, shown
+from tickets.config.repeated import RunParser
 from tickets.config.schema import Run
 from tickets.config.types import as_table, kind_of
 from tickets.errors import InputError, first_of, nearest
@@ -39,6 +39,7 @@ def runs_of(table: Mapping[str, Any], sweep: Sweep, as_line: AsLine = Problem.li
     """
     points = [dict(zip(sweep, values, strict=True)) for values in itertools.product(*sweep.values())]
     runs: list[Run] = []
+    parser = RunParser(as_line)
     wrong: dict[str, list[dict[str, Any]]] = {}
     tried = failed = 0
     # Where many points are wrong, the last one stands for the rest.
@@ -47,7 +48,7 @@ def runs_of(table: Mapping[str, Any], sweep: Sweep, as_line: AsLine = Problem.li
             continue
         tried += 1
         try:
-            runs.append(parse_run(_at(table, point, as_line), as_line))
+            runs.append(parser.parse(_at(table, point, as_line)))
         except InputError as error:
             failed += 1
             for line in error.problems:
@@ -152,8 +153,7 @@ def _wrong_key(key: str) -> str | None:
 
 def _same_runs(points: list[dict[str, Any]], runs: list[Run]) -> Iterator[Problem]:
     first: dict[str, dict[str, Any]] = {}
-    for point, run in zip(points, runs, strict=True):
-        name = run_id(run)
+    for point, name in zip(points, run_ids(runs), strict=True):
         if name in first:
             both = f"{_described(first[name])} and {_described(point)}"
             sentence = f"{both} do not make separate runs (both are {name}); leave one out"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -27,6 +28,36 @@ from tickets.store.tables import (
 )
 
 
+@dataclass(frozen=True)
+class Parts:
+    """The committed folders of a run that have tables, as they were at one moment.
+
+    Attributes
+    ----------
+    rounds
+        Every part of every round.
+    probes
+        The folders of tables that were measured of these afterwards.
+    """
+
+    rounds: tuple[Path, ...]
+    probes: tuple[Path, ...]
+
+
+def parts_of(run: Path) -> Parts:
+    """The committed folders of a run that have tables; InputError if a folder cannot be read."""
+    cohorts = [cohort for _, cohort in cohort_folders(run)]
+    rounds = {(cohort, number, part): folder for cohort in cohorts for number, part, folder in round_folders(cohort)}
+    # What was measured of a round that was committed since then is left out with it.
+    probes = [
+        folder
+        for cohort in cohorts
+        for number, part, _, folder in probes_folders(cohort)
+        if (cohort, number, part) in rounds
+    ]
+    return Parts(tuple(rounds.values()), tuple(probes))
+
+
 class Tables:
     """The tables of several runs.
 
@@ -35,7 +66,7 @@ class Tables:
     committed
         A cache of manifests.
     runs
-        {run id: its folder}.
+        {run id: its committed folders, or why they cannot be listed}.
     left_out
         {run id: why}. A run with a damaged file is added to it, and is left out of every table that is read later. None
         to raise an error instead.
@@ -48,7 +79,7 @@ class Tables:
     def __init__(
         self,
         committed: Committed,
-        runs: Mapping[str, Path],
+        runs: Mapping[str, Parts | InputError],
         left_out: MutableMapping[str, str] | None,
         arms: Sequence[str],
         where: str,
@@ -74,7 +105,7 @@ class Tables:
 
     def probes(self) -> dict[str, list[str]]:
         """{table: the runs that have it}, for the table of every probe."""
-        found: dict[str, list[str]] = {}
+        found: dict[str, set[str]] = {}
         for run, folder in self._measured:
             try:
                 tables = probe_tables(self._committed.manifest(folder)["files"])
@@ -82,9 +113,7 @@ class Tables:
                 self._leave_out(run, error)
                 continue
             for table in tables:
-                runs = found.setdefault(table, [])
-                if run not in runs:
-                    runs.append(run)
+                found.setdefault(table, set()).add(run)
         return {table: sorted(runs) for table, runs in sorted(found.items())}
 
     def probe(self, name: str) -> pd.DataFrame:
@@ -128,21 +157,21 @@ class Tables:
     @cached_property
     def _places(self) -> list[tuple[str, Path]]:
         """(run, folder) for every part of every committed round."""
-        return self._folders(lambda cohort: [folder for *_, folder in round_folders(cohort)])
+        return self._folders(lambda parts: parts.rounds)
 
     @cached_property
     def _measured(self) -> list[tuple[str, Path]]:
         """(run, folder) for every folder that may have tables of probes."""
-        return [*self._places, *self._folders(lambda cohort: [folder for *_, folder in probes_folders(cohort)])]
+        return [*self._places, *self._folders(lambda parts: parts.probes)]
 
-    def _folders(self, of_cohort: Callable[[Path], list[Path]]) -> list[tuple[str, Path]]:
-        """(run, folder) for every folder that `of_cohort` gives of a cohort's folder."""
+    def _folders(self, chosen: Callable[[Parts], Sequence[Path]]) -> list[tuple[str, Path]]:
+        """(run, folder) for every folder that `chosen` gives of a run's."""
         places: list[tuple[str, Path]] = []
-        for run, path in self._runs.items():
-            try:
-                places += [(run, folder) for _, cohort in cohort_folders(path) for folder in of_cohort(cohort)]
-            except InputError as error:
-                self._leave_out(run, error)
+        for run, parts in self._runs.items():
+            if isinstance(parts, InputError):
+                self._leave_out(run, parts)
+            else:
+                places += [(run, folder) for folder in chosen(parts)]
         return places
 
     def _read(

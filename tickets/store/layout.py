@@ -36,6 +36,8 @@ class Layout:
     # In the campaign folder.
     CAMPAIGN = "campaign.toml"
     LOCK = ".lock"
+    # Derived from the runs, for reading many of them; may be removed at any time.
+    INDEX = ".index"
     # In a run's folder.
     RUN = "run.json"
     LOG = "log.jsonl"

@@ -7,13 +7,14 @@ runs than before, the others therefore remain in every table, mean and compariso
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from tickets.config import Run, parse_run, read_campaign, run_id, same_but_for_validation
+from tickets.config import Run, RunParser, read_campaign, run_ids, with_validation
 from tickets.errors import InputError
 from tickets.store.layout import Layout, run_folders
-from tickets.store.plan import SavedCohort, wanted_arms
+from tickets.store.plan import Pair, SavedCohort, wanted_arms
 from tickets.store.reading import read_run
 
 
@@ -36,18 +37,35 @@ def left_over(run: Run, there: Iterable[Trained]) -> list[str]:
     there
         The trained networks.
     """
-    networks = set(there)
-    draws: dict[str, set[int]] = {}
-    for arm, draw in wanted_arms(run):
-        draws.setdefault(arm, set()).add(draw)
+    replicates, rounds, pairs = set(), set(), set()
+    for replicate, number, arm, draw in there:
+        replicates.add(replicate)
+        rounds.add(number)
+        pairs.add((arm, draw))
+    return _lines(run, replicates, rounds, pairs)
+
+
+def left_over_saved(run: Run, saved: Sequence[SavedCohort]) -> list[str]:
+    """As `left_over`, for all networks of committed cohorts."""
+    return _lines(
+        run,
+        {replicate for cohort in saved if cohort.rounds for replicate in cohort.replicates},
+        {number for cohort in saved for number in cohort.rounds},
+        {pair for cohort in saved for found in cohort.rounds.values() for pair in found.trained},
+    )
+
+
+def _lines(run: Run, replicates: set[int], rounds: set[int], pairs: set[Pair]) -> list[str]:
+    wanted = set(wanted_arms(run))
+    arms = {arm for arm, _ in wanted}
     beyond: dict[str, set[int]] = {}
-    for network in networks:
-        if network.arm in draws and network.draw not in draws[network.arm]:
-            beyond.setdefault(network.arm, set()).add(network.draw)
+    for arm, draw in pairs - wanted:
+        if arm in arms:
+            beyond.setdefault(arm, set()).add(draw)
     kinds = [
-        numbered("replicate", {network.replicate for network in networks if network.replicate >= run.replicates}),
-        numbered("round", {network.round for network in networks if network.round > run.rounds}),
-        _named("arm", {network.arm for network in networks} - draws.keys()),
+        numbered("replicate", {replicate for replicate in replicates if replicate >= run.replicates}),
+        numbered("round", {number for number in rounds if number > run.rounds}),
+        _named("arm", {arm for arm, _ in pairs} - arms),
         *(f"{numbered('draw', numbers)} of {arm}" for arm, numbers in sorted(beyond.items())),
     ]
     return [_said(kind) for kind in kinds if kind]
@@ -78,11 +96,13 @@ def asked_runs(folder: Path) -> dict[str, Run]:
     """
     file = folder / Layout.CAMPAIGN
     runs = read_campaign(file).runs if file.is_file() else ()
-    saved: list[Run] = []
     if any(run.data.validation is None for run in runs):
-        saved = [run for run in map(_saved, run_folders(folder)) if run is not None]
-    known = (next((one for one in saved if same_but_for_validation(run, one)), run) for run in runs)
-    return {run_id(run): run for run in known}
+        saved = _by_id_but_for_validation(folder)
+        alike = run_ids([with_validation(run, None) for run in runs])
+        runs = tuple(
+            saved.get(name, run) if run.data.validation is None else run for name, run in zip(alike, runs, strict=True)
+        )
+    return dict(zip(run_ids(runs), runs, strict=True))
 
 
 def runs_left_over(names: Iterable[str], asked: Collection[str]) -> list[str]:
@@ -91,31 +111,55 @@ def runs_left_over(names: Iterable[str], asked: Collection[str]) -> list[str]:
     return [_said(kind)] if kind else []
 
 
-def left_over_of(folder: Path, config: Mapping[str, object], there: Iterable[Trained]) -> list[str]:
-    """The lines of `left_over` and `runs_left_over` for one saved run.
+class Asked:
+    """What the campaign files of saved runs ask for; each file is read once."""
 
-    Parameters
-    ----------
-    folder
-        The run's folder.
-    config
-        The configuration in its run.json.
-    there
-        Its trained networks.
-    """
-    try:
-        asked = asked_runs(folder.parent)
-        lines = left_over(parse_run(config), there)
-    except InputError:
-        return []  # of another version or damaged, which `tickets status` reports
-    return [*(runs_left_over([folder.name], asked) if asked else []), *lines]
+    def __init__(self) -> None:
+        self._parser = RunParser()
+        self._files: dict[Path, dict[str, Run] | None] = {}
+
+    def left_over(self, folder: Path, config: Mapping[str, object], there: Iterable[Trained]) -> list[str]:
+        """The lines of `left_over` and `runs_left_over` for one saved run.
+
+        Parameters
+        ----------
+        folder
+            The run's folder.
+        config
+            The configuration in its run.json.
+        there
+            Its trained networks.
+        """
+        asked = self._in(folder.parent)
+        if asked is None:
+            return []  # of another version or damaged, which `tickets status` reports
+        try:
+            lines = left_over(self._parser.parse(config), there)
+        except InputError:
+            return []
+        return [*(runs_left_over([folder.name], asked) if asked else []), *lines]
+
+    def _in(self, folder: Path) -> dict[str, Run] | None:
+        """The runs that a campaign's folder asks for; None if they cannot be read."""
+        if folder not in self._files:
+            try:
+                self._files[folder] = asked_runs(folder)
+            except InputError:
+                self._files[folder] = None
+        return self._files[folder]
 
 
-def _saved(path: Path) -> Run | None:
-    try:
-        return parse_run(read_run(path)["config"])
-    except InputError:
-        return None
+def _by_id_but_for_validation(folder: Path) -> dict[str, Run]:
+    """The saved runs of a campaign's folder by the ids that they had with the default number of validation examples."""
+    parser = RunParser()
+    saved: list[Run] = []
+    for path in run_folders(folder):
+        with suppress(InputError):
+            saved.append(parser.parse(read_run(path)["config"]))
+    by_id: dict[str, Run] = {}
+    for name, run in zip(run_ids([with_validation(run, None) for run in saved]), saved, strict=True):
+        by_id.setdefault(name, run)
+    return by_id
 
 
 def _said(kind: str) -> str:

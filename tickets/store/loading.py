@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tickets.errors import InputError
+from tickets.store.gathering import Parts, parts_of
 from tickets.store.layout import Layout, run_folders
 from tickets.store.reading import read_run
 from tickets.store.saved import Saved
@@ -42,8 +43,14 @@ def load(
     if not folders:
         raise InputError("load([]): names no folder; give one or more that `tickets run` wrote")
     files: dict[Path, Mapping[str, Any]] = {}
+    parts: dict[Path, Parts | InputError] = {}
     left_out: dict[str, str] = {}
     for path in dict.fromkeys(path for one in folders for path in _run_folders(one)):
+        # First the rounds, then run.json, which a campaign that grows writes before the rounds of new arms.
+        try:
+            parts[path] = parts_of(path)
+        except InputError as error:
+            parts[path] = error
         try:
             files[path] = read_run(path)
         except InputError as error:
@@ -59,7 +66,8 @@ def load(
             raise InputError(_twice(run, runs[run], path, folders))
         runs.setdefault(run, path)
     named = {run: files[path] for run, path in runs.items()}
-    return Saved(folders, runs, named, left_out if skip_damaged else None, trust_code)
+    listed = {run: parts[path] for run, path in runs.items()}
+    return Saved(folders, runs, named, left_out if skip_damaged else None, trust_code, listed)
 
 
 def _run_folders(folder: Path) -> list[Path]:

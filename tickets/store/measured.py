@@ -12,7 +12,7 @@ import pyarrow as pa
 from tickets.errors import InputError, UserCodeError
 from tickets.store.layout import Layout, cohort_folders, probes_folders, round_folders
 from tickets.store.left_over import numbered
-from tickets.store.reading import Manifest, damaged, read_checked, read_manifest
+from tickets.store.reading import Committed, Manifest, damaged, read_checked
 from tickets.store.tables import LABELS, decode_probe_table, probe_tables, row_limit
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _ADVICE = (
 )
 
 
-def unmeasured(run: Run, folder: Path) -> list[str]:
+def unmeasured(run: Run, folder: Path, committed: Committed | None = None) -> list[str]:
     """A line for each probe whose table is missing in some of a run's committed rounds.
 
     Parameters
@@ -33,10 +33,14 @@ def unmeasured(run: Run, folder: Path) -> list[str]:
         The run, as the campaign file has it.
     folder
         The run's folder; it need not exist.
+    committed
+        A cache of its manifests; by default a new one.
     """
     lacking: dict[str, set[int]] = {probe.table: set() for probe in run.every_probe}
+    if not lacking:
+        return []
     there: dict[tuple[Path, int, int], set[str]] = {}
-    for place, manifest in _measured(folder):
+    for place, manifest in _measured(folder, committed):
         tables = there.setdefault((place.parent, manifest["round"], manifest["part"]), set())
         tables |= set(probe_tables(manifest["files"]))
     for (_, number, _), found in there.items():
@@ -149,10 +153,11 @@ def _kind_of(column: pd.Series[Any]) -> str:
     return "number" if pd.api.types.is_numeric_dtype(column.dtype) else "string"
 
 
-def _measured(folder: Path) -> Iterator[tuple[Path, Manifest]]:
+def _measured(folder: Path, committed: Committed | None = None) -> Iterator[tuple[Path, Manifest]]:
     """The folder and the manifest of every committed part of a round, then of the tables measured afterwards."""
+    committed = committed or Committed()
     for _, cohort in cohort_folders(folder) if folder.is_dir() else ():
         for _, _, place in round_folders(cohort):
-            yield place, read_manifest(place)
+            yield place, committed.manifest(place)
         for _, _, _, place in probes_folders(cohort):
-            yield place, read_manifest(place)
+            yield place, committed.manifest(place)

@@ -13,7 +13,7 @@ from tickets.config.named import added_later
 from tickets.config.own_train import inline
 from tickets.errors import InputError
 from tickets.store.layout import Layout, cohort_folders, round_folder, round_folders
-from tickets.store.reading import read_manifest
+from tickets.store.reading import Committed
 
 if TYPE_CHECKING:
     from tickets.config import Run
@@ -128,11 +128,18 @@ def missing(run: Run, folder: Path, gaps: bool = False) -> tuple[CohortPlan, ...
     InputError
         If an arm was trained there with other options, or (without `gaps`) if a round before the last is missing.
     """
-    return plan(run, survey(folder), gaps)
+    return plan(run, survey(folder), gaps=gaps)
 
 
-def survey(folder: Path) -> tuple[SavedCohort, ...]:
+def survey(folder: Path, committed: Committed | None = None) -> tuple[SavedCohort, ...]:
     """What is committed in a run's folder, by its manifests alone; empty if the folder does not exist.
+
+    Parameters
+    ----------
+    folder
+        The run's folder.
+    committed
+        A cache of its manifests; by default a new one.
 
     Raises
     ------
@@ -141,10 +148,10 @@ def survey(folder: Path) -> tuple[SavedCohort, ...]:
     """
     if not folder.is_dir():
         return ()
-    found = []
+    committed, found = committed or Committed(), []
     for index, cohort in cohort_folders(folder):
         if (cohort / Layout.INITIAL).is_dir():
-            found.append(_surveyed(index, cohort))
+            found.append(_surveyed(index, cohort, committed))
         elif round_folders(cohort) or (cohort / Layout.REWIND).exists():
             raise InputError(
                 f"{cohort / Layout.INITIAL}: missing, though rounds that began with it are there; take it from a "
@@ -154,9 +161,26 @@ def survey(folder: Path) -> tuple[SavedCohort, ...]:
     return tuple(found)
 
 
-def plan(run: Run, saved: Sequence[SavedCohort], gaps: bool = False) -> tuple[CohortPlan, ...]:
-    """As `missing`, for committed cohorts that were read before: a pure function."""
-    conflicts = list(dict.fromkeys(_conflicts(run, saved)))
+def plan(
+    run: Run,
+    saved: Sequence[SavedCohort],
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    gaps: bool = False,
+) -> tuple[CohortPlan, ...]:
+    """As `missing`, for committed cohorts that were read before: a pure function.
+
+    Parameters
+    ----------
+    run
+        The run, as the campaign file has it.
+    saved
+        Its committed cohorts.
+    options
+        What `arm_options` gives for its arms, if the caller has it.
+    gaps
+        See `missing`.
+    """
+    conflicts = list(dict.fromkeys(_conflicts(arm_options(run.arms) if options is None else options, run, saved)))
     for gap in [cohort.gap for cohort in saved if cohort.gap is not None and not gaps]:
         conflicts.append(
             f"{gap}: missing, though later rounds or parts are there; take it from a backup (`tickets verify` lists "
@@ -197,18 +221,29 @@ def arm_options(arms: Iterable[ArmConfig]) -> dict[str, dict[str, Any]]:
     return options
 
 
-def _surveyed(index: int, cohort: Path) -> SavedCohort:
-    replicates = tuple(read_manifest(cohort / Layout.INITIAL)["replicates"])
+def _surveyed(index: int, cohort: Path, committed: Committed) -> SavedCohort:
+    replicates = tuple(committed.manifest(cohort / Layout.INITIAL)["replicates"])
     manifests: dict[int, list[Mapping[str, Any]]] = {}
     parts: dict[int, int] = {}
-    for number, part, folder in round_folders(cohort):
-        manifests.setdefault(number, []).append(read_manifest(folder))
+    folders = round_folders(cohort)
+    holes = _holes(folders)
+    if any(round_folder(cohort, number).is_dir() for number in holes):
+        # They were committed while the folder was listed, which need not show two new names in their order.
+        folders = round_folders(cohort)
+        holes = _holes(folders)
+    for number, part, folder in folders:
+        manifests.setdefault(number, []).append(committed.manifest(folder))
         parts[number] = part  # the folders are sorted by part, so that the last one remains
-    lost = [number for number in range(max(manifests, default=-1) + 1) if not round_folder(cohort, number).is_dir()]
-    gap = round_folder(cohort, lost[0]) if lost else None
+    gap = round_folder(cohort, holes[0]) if holes else None
     # Parts of a round that is lost itself are not counted.
-    there = {number: _surveyed_round(found, parts[number]) for number, found in manifests.items() if number not in lost}
+    there = {number: _surveyed_round(one, parts[number]) for number, one in manifests.items() if number not in holes}
     return SavedCohort(index, replicates, there, gap)
+
+
+def _holes(folders: Sequence[tuple[int, int, Path]]) -> list[int]:
+    """The numbers of the rounds that have no part 0, though they or later ones have parts."""
+    whole = {number for number, part, _ in folders if part == 0}
+    return [number for number in range(max((number for number, *_ in folders), default=-1) + 1) if number not in whole]
 
 
 def _surveyed_round(manifests: Sequence[Mapping[str, Any]], parts: int) -> SavedRound:
@@ -242,13 +277,12 @@ def _free(taken: set[int], count: int) -> list[int]:
     return [index for index in range(count + len(taken)) if index not in taken][:count]
 
 
-def _conflicts(run: Run, saved: Sequence[SavedCohort]) -> Iterator[str]:
-    now = {arm: _whole(arm, options) for arm, options in arm_options(run.arms).items()}
+def _conflicts(options: Mapping[str, Mapping[str, Any]], run: Run, saved: Sequence[SavedCohort]) -> Iterator[str]:
     trained = ((arm, then) for cohort in saved for found in cohort.rounds.values() for arm, then in found.options)
     for arm, then in trained:
-        before, wanted = _whole(arm, then), now.get(arm)
-        if wanted is None:
+        if arm not in options or then == options[arm]:
             continue
+        before, wanted = _whole(arm, then), _whole(arm, options[arm])
         own = wanted["name"] not in ARMS
         for key in {**before, **wanted} if own else before:
             # Without rewinding every arm of the catalogue starts at step 0, with or without `start = 0`; but where

@@ -17,9 +17,9 @@ from tickets.errors import InputError, nearest
 from tickets.roles import arms_by_label, comparison_notes, keeps_trained, role, steps_before
 from tickets.store.configs import config_table
 from tickets.store.derived import with_derived, with_untrained
-from tickets.store.gathering import Tables
+from tickets.store.gathering import Parts, Tables
 from tickets.store.layout import Layout
-from tickets.store.left_over import Trained, left_over_of
+from tickets.store.left_over import Asked, Trained
 from tickets.store.prunable import read_coverage
 from tickets.store.reading import Committed, trusting_form
 from tickets.store.registered import rounds_seen
@@ -45,8 +45,9 @@ class Saved:
         folders: Sequence[Path],
         runs: Mapping[str, Path],
         files: Mapping[str, Mapping[str, Any]],
-        left_out: Mapping[str, str] | None = None,
-        trust_code: bool | Collection[str] = False,
+        left_out: Mapping[str, str] | None,
+        trust_code: bool | Collection[str],
+        parts: Mapping[str, Parts | InputError],
     ) -> None:
         self.folders = tuple(folders)
         self.folder = self.folders[0]
@@ -54,7 +55,9 @@ class Saved:
         self._files = files  # {run id: the content of its run.json}
         self._left_out = None if left_out is None else dict(left_out)  # {run id: why}; None: damage is an error
         self._trust_code = {trust_code} if isinstance(trust_code, str) else trust_code
+        self._parts = parts  # {run id: its committed folders, or why they cannot be listed}
         self._committed = Committed()
+        self._asked = Asked()
         self._measured: dict[str, pd.DataFrame] = {}  # tables of probes that were read, by name
 
     def __repr__(self) -> str:
@@ -202,9 +205,9 @@ class Saved:
             The run's id; may be left out if there is only one run.
         """
         run = self._one(run)
-        own = self._rounds[self._rounds["run"] == run]
-        there = (Trained(*map(_plain, key)) for key in own[list(Trained._fields)].itertuples(index=False))
-        return left_over_of(self._runs[run], self._files[run]["config"], there)
+        own = self._rounds[list(Trained._fields)].iloc[self._rows.get(run, [])]
+        there = (Trained(*map(_plain, key)) for key in own.itertuples(index=False))
+        return self._asked.left_over(self._runs[run], self._files[run]["config"], there)
 
     def file(self, run: str | None = None) -> dict[str, Any]:
         """The content of a run's run.json.
@@ -256,7 +259,7 @@ class Saved:
     def _tables(self) -> Tables:
         configs = (self._files[run].get("config", {}) for run in self.runs)
         arms = list(dict.fromkeys(label for config in configs for label in arms_by_label(config)))
-        return Tables(self._committed, self._runs, self._left_out, arms, self._where)
+        return Tables(self._committed, self._parts, self._left_out, arms, self._where)
 
     @cached_property
     def _rounds(self) -> pd.DataFrame:
@@ -267,6 +270,12 @@ class Saved:
         return with_untrained(
             with_derived(rounds, curves, untimed), curves, lambda run, arm: steps_before(self._files[run], arm) > 0
         )
+
+    @cached_property
+    def _rows(self) -> Mapping[Any, Any]:
+        """The positions of each run's rows in `rounds`."""
+        rows: Mapping[Any, Any] = self._rounds.groupby("run").indices
+        return rows
 
     @cached_property
     def _curves(self) -> pd.DataFrame:
@@ -281,12 +290,14 @@ class Saved:
         return ", ".join(map(str, self.folders))
 
     def _one(self, run: str | None) -> str:
+        if run is not None and run in self._runs:
+            return run
+        if run is None and len(self._runs) == 1:
+            return self.runs[0]
         there_are = f"there are {', '.join(self.runs)}"
-        if run is None and len(self._runs) > 1:
+        if run is None:
             raise InputError(f"{self._where}: say which run; {there_are}")
-        if run is not None and run not in self._runs:
-            raise InputError(f"run = {run!r}: not in {self._where}{nearest(run, self.runs)} ({there_are})")
-        return self.runs[0] if run is None else run
+        raise InputError(f"run = {run!r}: not in {self._where}{nearest(run, self.runs)} ({there_are})")
 
 
 def _plain(value: Any) -> Any:
