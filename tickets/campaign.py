@@ -17,11 +17,13 @@ from tickets.foreword import foreword
 from tickets.importing import current_folder, importable
 from tickets.listener import Begun, Listener, Note, without_repeats
 from tickets.plurals import counted
-from tickets.preparation import Prepared, module_folders, prepare
+from tickets.preparation import Prepared, module_folders, prepare, recorded_in
 from tickets.process_state import one_campaign_at_a_time
 from tickets.recording import record_campaign, record_changes, record_run
+from tickets.rivals import beside_others
 from tickets.store import (
     CohortPlan,
+    Permit,
     Saved,
     left_over,
     load,
@@ -145,35 +147,42 @@ def run_campaign(
     end_if_unguarded()
     folders = module_folders(campaign)
     with one_campaign_at_a_time(), importable(*folders):
-        ready = prepare(
-            campaign, out=out, data=data, settings=settings, device=device, workers=workers, keep_failures=True
-        )
-        return _train(ready, workers, engine, tuple(folders), without_repeats(listener))
+        told = without_repeats(listener)
+        while True:
+            ready = prepare(
+                campaign, out=out, data=data, settings=settings, device=device, workers=workers, keep_failures=True
+            )
+            outcome = _train(ready, workers, engine, tuple(folders), told)
+            if outcome is not None:
+                return outcome
 
 
 def _train(
     ready: Prepared, workers: int, engine: Engine | None, modules: tuple[Path, ...], listener: Listener
-) -> Outcome:
-    """Train what a prepared campaign lacks."""
+) -> Outcome | None:
+    """Train what a prepared campaign lacks; None if another process began it meanwhile, by plans of its own."""
     folder = ready.folder
     runs = {name: one.run for name, one in ready.fitted.items()}
     named = [function for one in runs.values() for function in named_functions(one.model_dump(mode="json"))]
     functions = tuple(dict.fromkeys(named))
     if functions:
         listener(Note(f"runs code of: {', '.join(where_from(functions))}"))
-    with _engine(ready, workers, engine) as chosen, lock(folder):
-        sweep_temporary(folder)
-        # Asked again under the lock: before it, another process may have added rounds.
-        todo = {name: missing(one, folder / name) for name, one in runs.items()}
-        for line in _added(folder, runs):
-            listener(Note(line))
-        record_campaign(folder, ready.campaign)
-        works = [work for name in runs for work in _works(ready, name, todo[name], modules, listener)]
+    with _engine(ready, workers, engine) as chosen:
+        with lock(folder) as lease:
+            sweep_temporary(folder, lease.check)
+            if recorded_in(folder) != ready.recorded:
+                return None
+            # Asked again under the lock: before it, another process may have added rounds.
+            todo = {name: missing(one, folder / name) for name, one in runs.items()}
+            for line in _added(folder, runs):
+                listener(Note(line))
+            record_campaign(folder, ready.campaign, lease.check)
+            works = [work for name in runs for work in _works(ready, name, todo[name], modules, lease.check, listener)]
         for line in (*_left_over(folder, runs), *foreword([ready.fitted[name] for name in runs if todo[name]])):
             listener(Note(line))
         steps = sum(steps_missing(work.cohort, ready.fitted[work.run_id].trial.starts) for work in works)
         listener(Begun(len(runs), steps, _rounds_done(runs, todo)))
-        failed = failures(chosen, works, listener)
+        failed = failures(beside_others(chosen), works, listener)
     return Outcome(folder, tuple(runs), failed, functions)
 
 
@@ -185,13 +194,18 @@ def _engine(ready: Prepared, workers: int, engine: Engine | None) -> AbstractCon
 
 
 def _works(
-    ready: Prepared, name: str, todo: Sequence[CohortPlan], modules: tuple[Path, ...], listener: Listener
+    ready: Prepared,
+    name: str,
+    todo: Sequence[CohortPlan],
+    modules: tuple[Path, ...],
+    permit: Permit,
+    listener: Listener,
 ) -> list[Work]:
     """Write a run's run.json; the pieces of work that the run lacks."""
     folder, fitted, plan, network = ready.folder / name, ready.fitted[name], ready.plans[name], ready.networks[name]
     here = fingerprint(ready.device, plan.threads)
     record_changes(folder, network, listener)
-    began = record_run(folder, fitted, plan, here, network, listener if todo else (lambda event: None))
+    began = record_run(folder, fitted, plan, here, network, listener if todo else (lambda event: None), permit)
     return [
         Work(
             run=fitted.run,

@@ -1,7 +1,7 @@
 """The store: writes campaigns and runs to disk and reads them back. Importing it does not import torch."""
 
 from tickets.store.arrays import expand, squeeze, unpack
-from tickets.store.commit import commit, replace_file, sweep_temporary
+from tickets.store.commit import Permit, commit, replace_file
 from tickets.store.ends import read_end_states
 from tickets.store.layout import (
     SCHEMA_VERSION,
@@ -12,9 +12,10 @@ from tickets.store.layout import (
     round_folders,
     run_folders,
 )
+from tickets.store.lease import HeldError, Lease, Watch, look_again_after, take, taken
 from tickets.store.left_over import left_over, networks_of, runs_left_over
 from tickets.store.loading import load
-from tickets.store.lock import lock
+from tickets.store.lock import at_work, lock, sweep_temporary
 from tickets.store.log import append_event, read_events
 from tickets.store.measured import check_measured, check_tables, unmeasured
 from tickets.store.plan import CohortPlan, RoundPlan, arm_options, missing, survey, wanted_arms
@@ -46,7 +47,10 @@ __all__ = [
     "CohortPlan",
     "Committed",
     "Finding",
+    "HeldError",
     "Layout",
+    "Lease",
+    "Permit",
     "RoundPlan",
     "RoundRecord",
     "RunStatus",
@@ -54,8 +58,10 @@ __all__ = [
     "Shrunk",
     "StoredNetwork",
     "Ticket",
+    "Watch",
     "append_event",
     "arm_options",
+    "at_work",
     "check_measured",
     "check_tables",
     "code_named",
@@ -66,6 +72,7 @@ __all__ = [
     "left_over",
     "load",
     "lock",
+    "look_again_after",
     "missing",
     "networks_of",
     "read_end_states",
@@ -92,6 +99,8 @@ __all__ = [
     "survey",
     "sweep_temporary",
     "tables_of",
+    "take",
+    "taken",
     "unmeasured",
     "unpack",
     "verify",

@@ -30,7 +30,6 @@ class Layout:
 
     # In the campaign folder.
     CAMPAIGN = "campaign.toml"
-    LOCK = ".lock"
     # In a run's folder.
     RUN = "run.json"
     LOG = "log.jsonl"
@@ -55,6 +54,10 @@ class Layout:
     MANIFEST = "manifest.json"
     # The prefix of temporary names; then follow the final name, "-" and 32 hexadecimal digits.
     TEMPORARY = ".tmp-"
+    # The prefix of lease files, in a campaign's and a cohort's folder; then follow 6 or more digits.
+    LEASE = ".lease-"
+    # The prefix of what was made under a lease that another process has taken over; then follow the name and a number.
+    SET_ASIDE = "set-aside-"
 
     TICKET = "ticket"
 
