@@ -70,7 +70,7 @@ def stop(at):
 def listener(event):
     if isinstance(event, Steps):
         done.append(event)
-        if len(done) > 30:
+        if len(done) > 8:
             stop("training")
             stop("killed")
 
@@ -121,6 +121,7 @@ def test_one_that_is_stopped_for_long_or_killed_is_taken_over_and_commits_nothin
             listener = watcher()
             tickets.run(file, out=out, listener=listener)
             assert any(f"cohort-000: process {process.pid} on " in line for line in listener.said)
+            assert any("cohort-000: its process has not renewed its lease" in line for line in listener.said)
             taken_over = of_kind(out, "started")[-1]
             assert (taken_over["process"], taken_over["generation"]) == (os.getpid(), 2)
             assert contents(out) == wanted
@@ -129,6 +130,7 @@ def test_one_that_is_stopped_for_long_or_killed_is_taken_over_and_commits_nothin
             aside = list(out.glob("*/cohort-000/set-aside-round-001-*"))
             # What was whole, or would have been, is set aside; what the other one found half written, it has removed.
             assert len(aside) == (1 if moment == "committing" else 0)
+            assert verify(out) == []
             for folder in aside:
                 assert json.loads((folder / "manifest.json").read_bytes())["round"] == 1
                 for path in folder.iterdir():
@@ -141,7 +143,6 @@ def test_one_that_is_stopped_for_long_or_killed_is_taken_over_and_commits_nothin
             assert len(trained(out)) == 2 * 2
             assert left_over(out) == []
             assert [one.state for one in status(out)] == ["done"]
-            assert verify(out) == []
         assert process.wait(timeout=300) == -signal.SIGKILL
     monkeypatch.setenv("TICKETS_LEASE_SECONDS", "80000")  # nobody waits for a process of this machine that has ended
     out = tmp_path / "killed"

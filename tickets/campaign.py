@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from tickets.plurals import counted
 from tickets.preparation import Prepared, module_folders, prepare, recorded_in
 from tickets.process_state import one_campaign_at_a_time
 from tickets.recording import record_campaign, record_changes, record_run
-from tickets.rivals import beside_others
+from tickets.rivals import beside_others, let_go
 from tickets.store import (
     CohortPlan,
     Permit,
@@ -167,8 +167,8 @@ def _train(
     functions = tuple(dict.fromkeys(named))
     if functions:
         listener(Note(f"runs code of: {', '.join(where_from(functions))}"))
-    with _engine(ready, workers, engine) as chosen:
-        with lock(folder) as lease:
+    with ExitStack() as afterwards, _engine(ready, workers, engine) as chosen:
+        with lock(folder, lambda text: listener(Note(text))) as lease:
             sweep_temporary(folder, lease.check)
             if recorded_in(folder) != ready.recorded:
                 return None
@@ -178,6 +178,7 @@ def _train(
                 listener(Note(line))
             record_campaign(folder, ready.campaign, lease.check)
             works = [work for name in runs for work in _works(ready, name, todo[name], modules, lease.check, listener)]
+        afterwards.callback(let_go, works)  # once the engine's processes have ended
         for line in (*_left_over(folder, runs), *foreword([ready.fitted[name] for name in runs if todo[name]])):
             listener(Note(line))
         steps = sum(steps_missing(work.cohort, ready.fitted[work.run_id].trial.starts) for work in works)

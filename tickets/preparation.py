@@ -81,12 +81,12 @@ class Prepared:
 
 
 def recorded_in(folder: Path) -> dict[str, object]:
-    """What tells whether another process has replaced a folder's campaign.toml or a run.json: each file's identity."""
+    """The size and time of a folder's campaign.toml and of each run.json, which differ once one is replaced."""
     files = [folder / Layout.CAMPAIGN]
     if folder.is_dir():
         files += [path / Layout.RUN for path in run_folders(folder)]
     found = {str(file): file.stat() for file in files if file.is_file()}
-    return {name: (one.st_ino, one.st_size, one.st_mtime_ns) for name, one in found.items()}
+    return {name: (one.st_size, one.st_mtime_ns) for name, one in found.items()}
 
 
 @standard_state()

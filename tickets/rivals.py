@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, nullcontext
+from contextlib import closing, nullcontext, suppress
 from dataclasses import replace
 from typing import Any
 
 from tickets.engines import Engine
+from tickets.errors import InputError
 from tickets.listener import Listener, Note
-from tickets.store import Watch, look_again_after
+from tickets.store import Watch, holder_of, look_again_after, take
 from tickets.work import Elsewhere, Work
 
 
@@ -40,14 +41,34 @@ def beside_others(engine: Engine) -> Engine:
                         yield result
                     else:
                         elsewhere.append(work)
-                        listener(Note(f"{work.name}: {result[1]}; this one goes on with it if that ends before"))
+                        listener(Note(f"{work.name}: {result[1]}; comes back to it later"))
             works = _free(elsewhere, watch)
             elsewhere = [work for work in elsewhere if work.name not in {one.name for one in works}]
+            for work in works:
+                if work.expired is not None:
+                    listener(Note(f"{work.name}: its process has not renewed its lease for long; takes it over"))
 
     # An error names the engine.
     shared.__module__ = getattr(engine, "__module__", None) or type(engine).__module__
     shared.__qualname__ = getattr(engine, "__qualname__", None) or type(engine).__qualname__
     return shared
+
+
+def let_go(works: Sequence[Work]) -> None:
+    """Remove the leases of processes of this machine that were ended while they trained, such as workers by Ctrl-C.
+
+    On this machine nobody would wait for them, but on others.
+
+    Parameters
+    ----------
+    works
+        The works that they were given.
+    """
+    for work in works:
+        with suppress(OSError, InputError):
+            holder = holder_of(work.cohort_folder)
+            if holder is not None and holder.has_ended:
+                take(work.cohort_folder).release()
 
 
 def _elsewhere(result: object) -> Work | None:

@@ -3,6 +3,7 @@
 from tickets.store.arrays import expand, squeeze, unpack
 from tickets.store.commit import Permit, commit, replace_file
 from tickets.store.ends import read_end_states
+from tickets.store.holder import Holder, holder_of
 from tickets.store.layout import (
     SCHEMA_VERSION,
     Layout,
@@ -48,6 +49,7 @@ __all__ = [
     "Committed",
     "Finding",
     "HeldError",
+    "Holder",
     "Layout",
     "Lease",
     "Permit",
@@ -69,6 +71,7 @@ __all__ = [
     "cohort_folders",
     "commit",
     "expand",
+    "holder_of",
     "left_over",
     "load",
     "lock",

@@ -10,7 +10,7 @@ process that was stopped would have kept all the others waiting.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -19,9 +19,11 @@ from tickets.store.commit import Permit, explained, sweep
 from tickets.store.layout import Layout, cohort_folders, run_folders
 from tickets.store.lease import HeldError, Lease, Watch, look_again_after, take
 
+_LONG = 20  # looks at the lock of another process before this one says that it waits: some seconds
+
 
 @contextmanager
-def lock(folder: Path) -> Iterator[Lease]:
+def lock(folder: Path, tell: Callable[[str], None] = lambda text: None) -> Iterator[Lease]:
     """Have a campaign's folder; waits for another process that has it, until that lets it go, ends or expires.
 
     A missing folder is created.
@@ -30,6 +32,8 @@ def lock(folder: Path) -> Iterator[Lease]:
     ----------
     folder
         The campaign's folder.
+    tell
+        Called with who has the lock, if this process waits for long.
 
     Raises
     ------
@@ -43,7 +47,7 @@ def lock(folder: Path) -> Iterator[Lease]:
     except OSError as error:
         cannot = InputError(f"{folder}: cannot be a campaign's folder ({error.strerror}); give another (--out)")
         raise explained(error, folder) or cannot from error
-    lease = _waited_for(folder)
+    lease = _waited_for(folder, tell)
     try:
         yield lease
     finally:
@@ -105,13 +109,15 @@ def at_work(folder: Path) -> HeldError | None:
     return None
 
 
-def _waited_for(folder: Path) -> Lease:
+def _waited_for(folder: Path, tell: Callable[[str], None]) -> Lease:
     watch, expired, looks = Watch(), None, 0
     while True:
         try:
             return take(folder, expired)
-        except HeldError:
+        except HeldError as held:
             looks += 1
+            if looks == _LONG:
+                tell(f"waits for {held.holder}, which writes {Layout.CAMPAIGN} and {Layout.RUN} in {folder}")
             time.sleep(look_again_after(looks))
             state, holder = watch.look(folder)
             expired = holder.mark if holder is not None and state == "expired" else None
