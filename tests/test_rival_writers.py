@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import contextmanager
 
 import psutil
 
@@ -94,6 +95,14 @@ for moment in ("training", "committing", "renaming", "killed"):
 """
 
 
+@contextmanager
+def closing_by(end):
+    try:
+        yield
+    finally:
+        end()
+
+
 def wait_until_stopped(process):
     found, deadline = psutil.Process(process.pid), time.monotonic() + 300
     while found.status() not in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE):
@@ -107,7 +116,10 @@ def test_one_that_is_stopped_for_long_or_killed_is_taken_over_and_commits_nothin
     file, seconds = campaign_file(tmp_path, **SHARED), 1
     monkeypatch.setenv("TICKETS_LEASE_SECONDS", str(seconds))
     given = [sys.executable, "-c", STOPPED, str(file), str(tmp_path)]
-    with subprocess.Popen(given, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with (
+        subprocess.Popen(given, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process,
+        closing_by(process.kill),  # one that is stopped would be waited for for ever
+    ):
         tickets.run(file, out=tmp_path / "alone")
         wanted = contents(tmp_path / "alone")
         for moment in ("training", "committing", "renaming"):
