@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import socket
 import struct
 
 import pytest
@@ -12,7 +13,7 @@ import tomli_w
 import torch
 
 import tickets
-from tickets.store import lock
+from tickets.store import taken
 
 IDX = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
@@ -225,11 +226,12 @@ def test_a_folder_that_may_not_be_written_to(refused, campaign_file, tmp_path, m
     assert "(--out)" in line
 
 
-def test_a_folder_where_another_process_is_at_work(command, campaign_file, done, tmp_path):
-    with lock(done):
-        said = command("run", campaign_file(tmp_path), "--out", done)
+def test_a_folder_where_another_process_trains_another_content(command, campaign_file, done, tmp_path):
+    with taken(next(done.glob("*/cohort-000"))):
+        said = command("run", campaign_file(tmp_path, rounds=3), "--out", done)
     assert said.code == 2
-    assert f"another `tickets run` (process {os.getpid()}) is at work in {done}" in said.err
+    who = f"process {os.getpid()} on {socket.gethostname()}"
+    assert f"another `tickets run` ({who}) is at work in {done}, with another content of the campaign" in said.err
 
 
 def test_arms_that_were_trained_with_another_value_are_said_for_every_run(refused, campaign_file, tmp_path):

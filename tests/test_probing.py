@@ -14,7 +14,7 @@ import torch
 
 import tickets
 from tickets.errors import InputError
-from tickets.store import lock, status, verify
+from tickets.store import status, taken, verify
 
 ARMS = ["ticket", "reinit", {"name": "random_mask", "pruned": "initial"}]
 NAMES = ["signs", "structure", {"name": "gradients", "examples": 50}, {"name": "sharpness", "examples": 30}]
@@ -204,13 +204,12 @@ def test_wrong_names_are_refused_at_once(trained, command, names, message):
 def test_it_refuses_a_folder_without_rounds_and_one_that_is_being_trained(folder, command, tmp_path):
     assert "no saved run in it" in command("probe", tmp_path, "structure").err
     there = folder("all")
-    with lock(there):
-        said = command("probe", there, "structure")
-    assert said.code == 2
-    assert f"is at work in {there}; wait until it ends, and run the same command again" in said.err
     run = of_run(there)
-    with lock(there):
-        assert "is at work in" in command("probe", run, "structure").err, "the campaign's lock, for a run's folder"
+    with taken(run / "cohort-000"):
+        said = command("probe", there, "structure")
+        assert said.code == 2
+        assert f"is at work in {run / 'cohort-000'}; wait until it ends, and run the same command again" in said.err
+        assert "is at work in" in command("probe", run, "structure").err
     for cohort in run.glob("cohort-*"):
         shutil.rmtree(cohort)
     assert "no round is committed yet" in command("probe", there, "structure").err

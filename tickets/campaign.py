@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,17 +12,21 @@ from tickets.code_hashes import named_functions, where_from
 from tickets.cohort import steps_missing
 from tickets.config import Campaign, Run
 from tickets.engines import Engine, failures, one_after_another
+from tickets.errors import InputError
 from tickets.fingerprint import fingerprint
 from tickets.foreword import foreword
 from tickets.importing import current_folder, importable
 from tickets.listener import Begun, Listener, Note, without_repeats
 from tickets.plurals import counted
-from tickets.preparation import Prepared, folder_of, module_folders, prepare, read_or_take
+from tickets.preparation import Prepared, folder_of, module_folders, prepare, read_or_take, recorded_in
 from tickets.process_state import one_campaign_at_a_time
 from tickets.recording import record_campaign, record_changes, record_run
+from tickets.rivals import beside_others, let_go
 from tickets.store import (
     CohortPlan,
+    Permit,
     Saved,
+    at_work,
     left_over,
     load,
     lock,
@@ -169,6 +173,8 @@ def run_campaign(
                 gaps=repair,
             )
             outcome = _train(ready, workers, engine, tuple(folders), listener, repair)
+            if outcome is None:
+                continue
             # On another machine a round that is trained again may have other last bits, and later ones no longer fit.
             if not repair or outcome.failed or not _repair(ready.folder, listener):
                 return outcome
@@ -178,7 +184,11 @@ def _repair(folder: Path, listener: Listener) -> bool:
     """Move what is damaged in a campaign's folder out of the way; whether there was anything."""
     if not folder.is_dir():
         return False
-    with lock(folder):
+    with lock(folder, lambda text: listener(Note(text))):
+        if (other := at_work(folder)) is not None:
+            raise InputError(
+                f"--repair: another `tickets run` ({other.holder}) is at work in {folder}; wait until it ends"
+            )
         lines = set_aside(folder)
     for line in lines:
         listener(Note(line))
@@ -187,29 +197,31 @@ def _repair(folder: Path, listener: Listener) -> bool:
 
 def _train(
     ready: Prepared, workers: int, engine: Engine | None, modules: tuple[Path, ...], listener: Listener, gaps: bool
-) -> Outcome:
-    """Train what a prepared campaign lacks."""
+) -> Outcome | None:
+    """Train what a prepared campaign lacks; None if another process began it meanwhile, by plans of its own."""
     folder = ready.folder
     runs = {name: one.run for name, one in ready.fitted.items()}
     named = [function for one in runs.values() for function in named_functions(one.model_dump(mode="json"))]
     functions = tuple(dict.fromkeys(named))
     if functions:
         listener(Note(f"runs code of: {', '.join(where_from(functions))}"))
-    with _engine(ready, workers, engine) as chosen, lock(folder):
-        sweep_temporary(folder)
-        # Asked again under the lock: before it, another process may have added rounds.
-        todo = {name: missing(one, folder / name, gaps) for name, one in runs.items()}
-        for line in _lost(folder, todo):
-            listener(Note(line))
-        for line in _added(folder, runs):
-            listener(Note(line))
-        record_campaign(folder, ready.campaign)
-        works = [work for name in runs for work in _works(ready, name, todo[name], modules, listener)]
+    with ExitStack() as afterwards, _engine(ready, workers, engine) as chosen:
+        with lock(folder, lambda text: listener(Note(text))) as lease:
+            sweep_temporary(folder, lease.check)
+            if recorded_in(folder) != ready.recorded:
+                return None
+            # Asked again under the lock: before it, another process may have added rounds.
+            todo = {name: missing(one, folder / name, gaps) for name, one in runs.items()}
+            for line in (*_lost(folder, todo), *_added(folder, runs)):
+                listener(Note(line))
+            record_campaign(folder, ready.campaign, lease.check)
+            works = [work for name in runs for work in _works(ready, name, todo[name], modules, lease.check, listener)]
+        afterwards.callback(let_go, works)  # once the engine's processes have ended
         for line in (*_left_over(folder, runs), *foreword([ready.fitted[name] for name in runs if todo[name]])):
             listener(Note(line))
         steps = sum(steps_missing(work.cohort, ready.fitted[work.run_id].trial.starts) for work in works)
         listener(Begun(len(runs), steps, _rounds_done(runs, todo)))
-        failed = failures(chosen, works, listener)
+        failed = failures(beside_others(chosen), works, listener)
     return Outcome(folder, tuple(runs), failed, functions)
 
 
@@ -221,13 +233,18 @@ def _engine(ready: Prepared, workers: int, engine: Engine | None) -> AbstractCon
 
 
 def _works(
-    ready: Prepared, name: str, todo: Sequence[CohortPlan], modules: tuple[Path, ...], listener: Listener
+    ready: Prepared,
+    name: str,
+    todo: Sequence[CohortPlan],
+    modules: tuple[Path, ...],
+    permit: Permit,
+    listener: Listener,
 ) -> list[Work]:
     """Write a run's run.json; the pieces of work that the run lacks."""
     folder, fitted, plan, network = ready.folder / name, ready.fitted[name], ready.plans[name], ready.networks[name]
     here = fingerprint(ready.device, plan.threads)
     record_changes(folder, network, listener)
-    began = record_run(folder, fitted, plan, here, network, listener if todo else (lambda event: None))
+    began = record_run(folder, fitted, plan, here, network, listener if todo else (lambda event: None), permit)
     return [
         Work(
             run=fitted.run,

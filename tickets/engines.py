@@ -133,7 +133,7 @@ def _name(engine: Engine) -> str:
 
 def _lacking(work: Work) -> str | None:
     """The first round of the work that is not committed, as "cohort-000, round 3"; None if all are."""
-    plans = [plan for plan in missing(work.run, work.folder) if plan.index == work.cohort.index]
+    plans = [plan for plan in missing(work.run, work.folder, gaps=True) if plan.index == work.cohort.index]
     return next((f"cohort {plan.index}, round {plan.rounds[0].number}" for plan in plans), None)
 
 

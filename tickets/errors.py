@@ -37,6 +37,10 @@ class DiskError(InputError):
     """
 
 
+class LeaseLostError(DiskError):
+    """Another process has taken over what this one was writing to, or has written it. Nothing of that is lost."""
+
+
 class UserCodeError(InputError):
     """A function of the user's failed. The exception that it raised is the cause (`__cause__`) of this one."""
 

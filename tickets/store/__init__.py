@@ -1,9 +1,10 @@
 """The store: writes campaigns and runs to disk and reads them back. Importing it does not import torch."""
 
 from tickets.store.arrays import expand, squeeze, unpack
-from tickets.store.commit import commit, replace_file, sweep_temporary
+from tickets.store.commit import Permit, commit, replace_file
 from tickets.store.ends import read_end_states
 from tickets.store.finding import Finding
+from tickets.store.holder import Holder, holder_of
 from tickets.store.layout import (
     SCHEMA_VERSION,
     Layout,
@@ -13,9 +14,10 @@ from tickets.store.layout import (
     round_folders,
     run_folders,
 )
+from tickets.store.lease import HeldError, Lease, Watch, look_again_after, take, taken
 from tickets.store.left_over import left_over, networks_of, runs_left_over
 from tickets.store.loading import load
-from tickets.store.lock import lock
+from tickets.store.lock import at_work, lock, sweep_temporary
 from tickets.store.log import append_event, read_events
 from tickets.store.measured import check_measured, check_tables, unmeasured
 from tickets.store.plan import CohortPlan, RoundPlan, arm_options, missing, survey, wanted_arms
@@ -49,7 +51,11 @@ __all__ = [
     "CohortPlan",
     "Committed",
     "Finding",
+    "HeldError",
+    "Holder",
     "Layout",
+    "Lease",
+    "Permit",
     "RoundPlan",
     "RoundRecord",
     "RunStatus",
@@ -57,8 +63,10 @@ __all__ = [
     "Shrunk",
     "StoredNetwork",
     "Ticket",
+    "Watch",
     "append_event",
     "arm_options",
+    "at_work",
     "check_measured",
     "check_tables",
     "check_whole",
@@ -66,9 +74,11 @@ __all__ = [
     "cohort_folders",
     "commit",
     "expand",
+    "holder_of",
     "left_over",
     "load",
     "lock",
+    "look_again_after",
     "missing",
     "networks_of",
     "notes_of",
@@ -97,6 +107,8 @@ __all__ = [
     "survey",
     "sweep_temporary",
     "tables_of",
+    "take",
+    "taken",
     "trusting_form",
     "unmeasured",
     "unpack",
