@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from tickets.code_hashes import named_functions, where_from
 from tickets.cohort import steps_missing
 from tickets.config import Campaign, Run
 from tickets.engines import Engine, failures, one_after_another
+from tickets.errors import DiskError, InputError
 from tickets.fingerprint import fingerprint
 from tickets.foreword import foreword
 from tickets.importing import current_folder, importable
@@ -22,7 +23,9 @@ from tickets.process_state import one_campaign_at_a_time
 from tickets.recording import record_campaign, record_changes, record_run
 from tickets.store import (
     CohortPlan,
+    Layout,
     Saved,
+    append_event,
     left_over,
     load,
     lock,
@@ -34,7 +37,7 @@ from tickets.store import (
     sweep_temporary,
     unmeasured,
 )
-from tickets.work import Work
+from tickets.work import Work, only_here
 from tickets.workers import end_if_unguarded, process_pool
 
 
@@ -162,18 +165,18 @@ def _train(
     if functions:
         listener(Note(f"runs code of: {', '.join(where_from(functions))}"))
     with _engine(ready, workers, engine) as chosen, lock(folder):
-        sweep_temporary(folder)
+        sweep_temporary(folder, lambda line: listener(Note(line)))
         # Asked again under the lock: before it, another process may have added rounds.
         todo = {name: missing(one, folder / name) for name, one in runs.items()}
         for line in _added(folder, runs):
             listener(Note(line))
         record_campaign(folder, ready.campaign)
-        works = [work for name in runs for work in _works(ready, name, todo[name], modules, listener)]
+        works, refused = _all_works(ready, todo, modules, listener)
         for line in (*_left_over(folder, runs), *foreword([ready.fitted[name] for name in runs if todo[name]])):
             listener(Note(line))
         steps = sum(steps_missing(work.cohort, ready.fitted[work.run_id].trial.starts) for work in works)
         listener(Begun(len(runs), steps, _rounds_done(runs, todo)))
-        failed = failures(chosen, works, listener)
+        failed = {**refused, **failures(chosen, works, listener)}
     return Outcome(folder, tuple(runs), failed, functions)
 
 
@@ -182,6 +185,22 @@ def _engine(ready: Prepared, workers: int, engine: Engine | None) -> AbstractCon
         return nullcontext(engine)
     processes = min(workers, sum(map(len, ready.todo.values())))
     return process_pool(processes) if processes > 1 else nullcontext(one_after_another(ready.fitted))
+
+
+def _all_works(
+    ready: Prepared, todo: Mapping[str, Sequence[CohortPlan]], modules: tuple[Path, ...], listener: Listener
+) -> tuple[list[Work], dict[str, str]]:
+    """(the pieces of work of all runs, why runs that cannot be written failed by run id)."""
+    works: list[Work] = []
+    refused: dict[str, str] = {}
+    for name in ready.fitted:
+        try:
+            works += _works(ready, name, todo[name], modules, listener)
+        except DiskError as error:
+            refused[name] = only_here(error, ready.folder)
+            with suppress(InputError):  # its log may be what cannot be written
+                append_event(ready.folder / name / Layout.LOG, {"event": "failed", "why": refused[name]})
+    return works, refused
 
 
 def _works(

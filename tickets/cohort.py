@@ -27,6 +27,7 @@ from tickets.store import (
     CohortPlan,
     Committed,
     Layout,
+    Permit,
     RoundPlan,
     RoundRecord,
     Shrunk,
@@ -56,6 +57,7 @@ class CohortWork:
     """A cohort, and what is missing of it.
 
     folder: the run's. made_with: JSON of where and how it trains ("fingerprint", "execution"), for each manifest.
+    permit: raises if nothing may be committed any more; asked right before each commit.
     """
 
     run: Run
@@ -63,6 +65,7 @@ class CohortWork:
     folder: Path
     cohort: CohortPlan
     made_with: Mapping[str, Any]
+    permit: Permit | None = None
 
 
 def train_cohort(
@@ -83,15 +86,17 @@ def train_cohort(
 
     Raises
     ------
+    DiskError
+        If the system refuses a write: the disk is full, ...
     InputError
-        If the disk is full, if a committed file is damaged, or if a rule asks for trained values that are not saved.
+        If a committed file is damaged, or if a rule asks for trained values that are not saved.
     UserCodeError
         If a function of the user's fails, or a probe's columns are not those of the rounds before.
     """
     folder = cohort_folder(work.folder, work.cohort.index)
     if not work.cohort.exists:
         starts = {replicate: first_chain(ready, replicate).theta0 for replicate in work.cohort.replicates}
-        write_initial(folder, {replicate: _arrays(values) for replicate, values in starts.items()})
+        write_initial(folder, {replicate: _arrays(values) for replicate, values in starts.items()}, work.permit)
     chains: Sequence[Chain] = ()
     shrunk = Shrunk(folder)
     for plan in work.cohort.rounds:
@@ -102,8 +107,8 @@ def train_cohort(
         result = train_round(ready, work.run_id, chains, plan.number, _wanted(work.run, plan), tick, earlier)
         check_tables(work.folder, result.tables, record_of(ready.probes))
         if plan.number == 0 and plan.part == 0 and work.run.rewind.restores:
-            _commit_rewind(folder, result.chains)
-        committed = write_round(folder, _record(work, plan, chains, result, ready.probes))
+            _commit_rewind(folder, result.chains, work.permit)
+        committed = write_round(folder, _record(work, plan, chains, result, ready.probes), work.permit)
         seconds = float(result.rounds["seconds"].sum())
         append_event(
             work.folder / Layout.LOG,
@@ -236,7 +241,7 @@ def _end_states(run: Run, chains: Sequence[Chain]) -> dict[int, Arrays]:
     return {chain.replicate: _arrays(_by_parameter(chain.optimizer)) for chain in chains}
 
 
-def _commit_rewind(folder: Path, chains: Sequence[Chain]) -> None:
+def _commit_rewind(folder: Path, chains: Sequence[Chain], permit: Permit | None) -> None:
     """Commit the values and optimizer states of the rewind step, unless an interrupted run already has."""
     if (folder / Layout.REWIND).exists():
         return
@@ -244,6 +249,7 @@ def _commit_rewind(folder: Path, chains: Sequence[Chain]) -> None:
         folder,
         {chain.replicate: _arrays(chain.rewound) for chain in chains},
         {chain.replicate: _arrays(_by_parameter(chain.optimizer)) for chain in chains},
+        permit,
     )
 
 

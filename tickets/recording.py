@@ -12,6 +12,7 @@ from tickets.continuing import read_if_saved
 from tickets.fitting import Fitted
 from tickets.listener import Listener, Note
 from tickets.network import Continued
+from tickets.opening import read_regular
 from tickets.planning import Plan
 from tickets.store import Layout, append_event, register, replace_file, rounds_committed, write_run
 from tickets.transfer import transfer_record
@@ -28,7 +29,11 @@ def record_campaign(folder: Path, campaign: Campaign) -> None:
         The campaign as resolved.
     """
     path, content = folder / Layout.CAMPAIGN, to_toml(campaign).encode()
-    if not path.is_file() or path.read_bytes() != content:
+    try:
+        same = read_regular(path) == content
+    except FileNotFoundError:
+        same = False
+    if not same:
         replace_file(path, content)
 
 

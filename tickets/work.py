@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import torch
 from tickets.cohort import CohortWork, train_cohort
 from tickets.config import Run
 from tickets.continuing import check_data
-from tickets.errors import InputError, UserCodeError
+from tickets.errors import DiskError, InputError, UserCodeError
 from tickets.fingerprint import changes, fingerprint
 from tickets.fitting import Fitted, fit
 from tickets.importing import importable
@@ -29,7 +29,16 @@ from tickets.planning import Plan
 from tickets.process_state import standard_state
 from tickets.ready import ReadyRun, ready_run
 from tickets.source import Source, load_source
-from tickets.store import CohortPlan, Layout, append_event, cohort_folder
+from tickets.store import (
+    CohortPlan,
+    Layout,
+    Permit,
+    append_event,
+    check_writable,
+    cohort_folder,
+    settle,
+    unmoved,
+)
 from tickets.users_code import one_line, whole_traceback
 
 _LAST_BITS = "rounds that are added may differ in the last bits"
@@ -107,7 +116,9 @@ def train(work: Work, listener: Listener) -> str | None:
     Raises
     ------
     InputError
-        For what would stop every run: a full disk, another data set, another network, a device that is not there.
+        For what would stop every run: another data set, another network, a device that is not there.
+    DiskError
+        If the campaign's folder cannot be written to: a full disk, ... Where only this work is refused, it has failed.
     """
     return Trainer().train(work, listener)
 
@@ -129,7 +140,21 @@ class Trainer:
     @standard_state()
     def train(self, work: Work, listener: Listener) -> str | None:
         """Train a piece of work; see the function `train`."""
+        try:
+            with unmoved(work.folder) as permit:
+                return self._train(work, permit, listener)
+        except DiskError as error:
+            log, index = work.folder / Layout.LOG, work.cohort.index
+            with suppress(InputError):
+                append_event(log, {"event": "failed", "cohort": index, "why": error.problems[0]})
+            return only_here(error, work.folder.parent)
+
+    def _train(self, work: Work, permit: Permit, listener: Listener) -> str | None:
         log, index = work.folder / Layout.LOG, work.cohort.index
+        cohort_there = cohort_folder(work.folder, index)
+        settle(work.folder, cohort_there)
+        # Asked before it trains, not after a round that then cannot be kept.
+        check_writable(cohort_there if work.cohort.exists else work.folder)
         device = find_device(work.device)
         plan = with_threads_here(work.plan, work.run.compute.threads)
         here = fingerprint(device, plan.threads)
@@ -141,15 +166,16 @@ class Trainer:
                 ready, placement = self._prepared(work, plan, device)
                 _note_fewer(work, placement, listener)
                 made_with = {"fingerprint": here, "execution": placement.record()}
-                cohort = CohortWork(work.run, work.run_id, work.folder, work.cohort, made_with)
+                cohort = CohortWork(work.run, work.run_id, work.folder, work.cohort, made_with, permit)
                 train_cohort(ready, cohort, lambda count: listener(Steps(count)), listener)
         except KeyboardInterrupt:
-            append_event(log, {"event": "interrupted", "cohort": index})
+            with suppress(InputError):  # Ctrl-C is what the caller must see, also on a full disk
+                append_event(log, {"event": "interrupted", "cohort": index})
             raise
         except UserCodeError as error:
             return _log_failure(log, index, error, error.problems[0])
         except (InputError, BrokenPipeError):
-            raise  # the disk is full, or the reader of the output has gone: no failure of this run
+            raise  # the disk refuses, or the reader of the output has gone: no fault of this run
         except (Exception, SystemExit) as error:
             return _log_failure(log, index, error, one_line(error))
         return None
@@ -174,6 +200,33 @@ class Trainer:
         if self._source is None or self._source[0] != config:
             self._source = config, load_source(config, work.data_folder)
         return self._source[1]
+
+
+def only_here(error: DiskError, campaign: Path) -> str:
+    """Why one run cannot be written, if the others of its campaign can.
+
+    Parameters
+    ----------
+    error
+        The error that the run met.
+    campaign
+        The campaign's folder. What the run could not write is tried there, by a file of the same size.
+
+    Returns
+    -------
+    str
+        The reason, in one line.
+
+    Raises
+    ------
+    DiskError
+        `error`, if the campaign's folder cannot be written to either: training on would be for nothing.
+    """
+    try:
+        check_writable(campaign, error.needed)
+    except DiskError:
+        raise error from None
+    return error.problems[0]
 
 
 @contextmanager

@@ -118,7 +118,7 @@ def _train_all(
             if kind == "event":
                 listener(content)
             elif kind == "stop":
-                raise InputError(content)
+                raise content
             else:
                 if pending:
                     worker.give(pending[0], works[pending.popleft()])
@@ -195,7 +195,7 @@ def _work(pipe: Connection) -> None:
         try:
             reason = trainer.train(work, listener)
         except InputError as error:
-            pipe.send(("stop", error.problems))
+            pipe.send(("stop", error))
             return
         listener.flush()
         pipe.send(("ended", reason))

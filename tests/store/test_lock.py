@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tickets.errors import InputError
+from tickets.errors import DiskError, InputError
 from tickets.store import lock
 
 HOLD = """
@@ -62,7 +62,7 @@ def test_a_folder_that_may_not_be_written_to_is_said(tmp_path, failing):
 
 
 def test_a_folder_that_cannot_be_made_is_said_so(tmp_path):
-    refused = pytest.raises(InputError, match=r"cannot be a campaign's folder \(.*\); give another \(--out\)")
+    refused = pytest.raises(DiskError, match=r"x/\.lock: cannot be written \(.*\); give a folder with a shorter path")
     with refused, lock(tmp_path / ("x" * 300)):
         pass
 
@@ -91,3 +91,37 @@ def test_a_file_system_without_locks_is_said_so_and_nothing_is_left_in_it(tmp_pa
     with pytest.raises(InputError), lock(folder):
         raise AssertionError("without a lock")
     assert [path.name for path in folder.iterdir()] == ["campaign.toml"]
+
+
+def test_a_lock_that_is_no_regular_file_is_neither_waited_for_nor_emptied(tmp_path):
+    path = tmp_path / ".lock"
+    os.mkfifo(path)
+    with pytest.raises(InputError, match=r"\.lock: is a FIFO, not a regular file; remove it"), lock(tmp_path):
+        raise AssertionError("locked")
+    path.unlink()
+    (tmp_path / "precious").write_text("precious")
+    path.symlink_to(tmp_path / "precious")
+    with pytest.raises(DiskError, match=r"\.lock: .*; a link stands where a file .*: move it away"), lock(tmp_path):
+        raise AssertionError("locked")
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(DiskError, match=r"\.lock: .*; a folder stands where a file belongs"), lock(tmp_path):
+        raise AssertionError("locked")
+    assert (tmp_path / "precious").read_text() == "precious"
+
+
+def test_who_holds_the_lock_is_no_reason_to_stop(tmp_path, failing):
+    full = OSError(errno.ENOSPC, "full")
+    for name in ("ftruncate", "pwrite"):
+        with failing(os, name, 1, full) as calls, lock(tmp_path):
+            assert calls == [1]
+    unknown = pytest.raises(InputError, match=r"process unknown")
+    with failing(os, "pread", 1, full), lock(tmp_path), unknown, lock(tmp_path):
+        raise AssertionError("two at once")
+
+
+def test_the_folders_that_a_lock_makes_are_synced(tmp_path, monkeypatch):
+    synced, real = [], os.fsync
+    monkeypatch.setattr(os, "fsync", lambda fd: (synced.append(os.readlink(f"/proc/self/fd/{fd}")), real(fd)))
+    with lock(tmp_path / "saved" / "campaign"):
+        assert synced == [str(tmp_path), str(tmp_path / "saved")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from tickets.errors import InputError
+from tickets.errors import DiskError, InputError
 from tickets.store import replace_file
 
 
@@ -22,11 +22,15 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
     Raises
     ------
     InputError
-        If there is a file in the place of a folder or a folder in the place of a file, if the disk is full, or if the
-        folder is not writable.
+        If there is a file in the place of a folder or a folder in the place of a file.
+    DiskError
+        If the disk is full, or if the folder is not writable.
     """
     for name, data in files.items():
         try:
             replace_file(folder / name, data)
-        except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
-            raise InputError(f"--out = {str(folder)!r}: {error.filename} is in the way; name another folder") from error
+        except DiskError as error:
+            cause = error.__cause__
+            if not isinstance(cause, NotADirectoryError | IsADirectoryError):
+                raise
+            raise InputError(f"--out = {str(folder)!r}: {cause.filename} is in the way; name another folder") from error

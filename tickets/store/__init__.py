@@ -1,7 +1,7 @@
 """The store: writes campaigns and runs to disk and reads them back. Importing it does not import torch."""
 
 from tickets.store.arrays import expand, squeeze, unpack
-from tickets.store.commit import commit, replace_file, sweep_temporary
+from tickets.store.commit import Permit, check_writable, commit, replace_file, settle, sweep_temporary
 from tickets.store.ends import read_end_states
 from tickets.store.layout import (
     SCHEMA_VERSION,
@@ -37,6 +37,7 @@ from tickets.store.status import RunStatus, status
 from tickets.store.stored_networks import StoredNetwork, read_networks, read_part
 from tickets.store.ticket import Ticket
 from tickets.store.ticket_values import read_trained
+from tickets.store.unmoved import unmoved
 from tickets.store.verify import Finding, code_named, verify
 from tickets.store.writing import write_initial, write_rewind, write_round, write_run
 
@@ -47,6 +48,7 @@ __all__ = [
     "Committed",
     "Finding",
     "Layout",
+    "Permit",
     "RoundPlan",
     "RoundRecord",
     "RunStatus",
@@ -58,6 +60,7 @@ __all__ = [
     "arm_options",
     "check_measured",
     "check_tables",
+    "check_writable",
     "code_named",
     "cohort_folder",
     "cohort_folders",
@@ -87,12 +90,14 @@ __all__ = [
     "rounds_committed",
     "run_folders",
     "runs_left_over",
+    "settle",
     "squeeze",
     "status",
     "survey",
     "sweep_temporary",
     "tables_of",
     "unmeasured",
+    "unmoved",
     "unpack",
     "verify",
     "wanted_arms",

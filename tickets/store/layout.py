@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tickets.catalogue import ARMS
 from tickets.config.identity import SCHEMA_VERSION
-from tickets.errors import InputError
+from tickets.errors import DiskError, InputError
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -128,4 +128,6 @@ def _folder_names(folder: Path) -> list[str]:
         with os.scandir(folder) as entries:
             return [entry.name for entry in entries if entry.is_dir()]
     except OSError as error:
-        raise InputError(f"{folder}: cannot read this folder ({error.strerror})") from error
+        # Without a folder of this name the input is wrong.
+        kind = InputError if isinstance(error, FileNotFoundError | NotADirectoryError) else DiskError
+        raise kind(f"{folder}: cannot read this folder ({error.strerror})") from error

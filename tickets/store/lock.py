@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tickets.errors import InputError
-from tickets.store.commit import explained
+from tickets.opening import kind_of
+from tickets.store.commit import make_folder
 from tickets.store.layout import Layout
+from tickets.store.refused import AGAIN, explained
 
 
 @contextmanager
@@ -29,24 +32,30 @@ def lock(folder: Path, remedy: str = ", or write to another folder (--out)") -> 
     Raises
     ------
     InputError
-        If another process holds the lock (without waiting for it), or if the file system does not support locks; then
-        the files and folders created here are removed.
+        If another process holds the lock (without waiting for it), if the lock is no regular file, or if the file
+        system does not support locks; then the files and folders created here are removed.
+    DiskError
+        If the system refuses: the disk is full or not writable, ...
     """
     path = folder / Layout.LOCK
     try:
         made = [part for part in (path, *path.parents) if not part.exists()]  # the deepest first
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        make_folder(folder)
+        # Not followed: a link could have another file emptied. O_NONBLOCK: opening a FIFO or a device does not wait.
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        descriptor = os.open(path, flags, 0o666)
     except OSError as error:
-        cannot = InputError(f"{folder}: cannot be a campaign's folder ({error.strerror}); give another (--out)")
-        raise explained(error, path) or cannot from error
+        raise explained(error, path) or error from error
     try:
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
+            raise InputError(f"{path}: is {kind_of(mode)}, not a regular file; remove it {AGAIN}")
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
             raise InputError(
-                f"another `tickets run` (process {holder}) is at work in {folder}; wait until it ends{remedy}"
+                f"another `tickets run` (process {_holder(descriptor)}) is at work in {folder}; wait until it ends"
+                f"{remedy}"
             ) from error
         except OSError as error:  # ENOSYS, EOPNOTSUPP, ENOLCK and others, by file system
             _remove(made)
@@ -54,13 +63,25 @@ def lock(folder: Path, remedy: str = ", or write to another folder (--out)") -> 
                 f"{folder}: lies on a file system that locks no files ({error.strerror}), as some NFS, Lustre and FUSE "
                 "mounts; write to a folder on another file system (--out), or have it mounted with flock"
             ) from error
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        _name_holder(descriptor, f"{os.getpid()}\n")
         yield
         # The file is not removed: a process that has it open would then lock a file without a name.
-        os.ftruncate(descriptor, 0)
+        _name_holder(descriptor, "")
     finally:
         os.close(descriptor)
+
+
+def _name_holder(descriptor: int, text: str) -> None:
+    """Write who holds the lock. It is only told to others, so that a full disk is no reason to stop here."""
+    with suppress(OSError):
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, text.encode(), 0)
+
+
+def _holder(descriptor: int) -> str:
+    with suppress(OSError):
+        return os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
+    return "unknown"
 
 
 def _remove(made: Sequence[Path]) -> None:

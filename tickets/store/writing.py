@@ -11,7 +11,7 @@ import numpy as np
 
 from tickets.density import density
 from tickets.store.arrays import Array, arm_key, encode, pack, squeeze
-from tickets.store.commit import Content, commit, json_bytes, replace_file
+from tickets.store.commit import Content, Permit, commit, json_bytes, replace_file
 from tickets.store.ends import encode_states
 from tickets.store.layout import SCHEMA_VERSION, Layout, keeps_counts, round_folder
 from tickets.store.own_models import wrong_network
@@ -60,7 +60,7 @@ def write_run(
     replace_file(run / Layout.RUN, json_bytes(content))
 
 
-def write_initial(cohort: Path, values: Mapping[int, Values]) -> Path:
+def write_initial(cohort: Path, values: Mapping[int, Values], permit: Permit | None = None) -> Path:
     """Commit a cohort's `initial/`, which defines the cohort's replicates, and return the folder.
 
     Parameters
@@ -69,11 +69,15 @@ def write_initial(cohort: Path, values: Mapping[int, Values]) -> Path:
         The cohort's folder.
     values
         {replicate: {name: values}}, for every parameter and buffer before training and pruning.
+    permit
+        Raises if it must not be committed; see `commit`.
     """
-    return _write_values(cohort / Layout.INITIAL, values, {})
+    return _write_values(cohort / Layout.INITIAL, values, {}, permit)
 
 
-def write_rewind(cohort: Path, values: Mapping[int, Values], optimizer: Mapping[int, Values]) -> Path:
+def write_rewind(
+    cohort: Path, values: Mapping[int, Values], optimizer: Mapping[int, Values], permit: Permit | None = None
+) -> Path:
     """Commit a cohort's `rewind/`, the values and the optimizer state at the rewind step, and return the folder.
 
     Parameters
@@ -84,11 +88,13 @@ def write_rewind(cohort: Path, values: Mapping[int, Values], optimizer: Mapping[
         {replicate: {name: values}}, for every parameter and buffer.
     optimizer
         {replicate: {"<parameter>/<state>": array}}.
+    permit
+        Raises if it must not be committed; see `commit`.
     """
-    return _write_values(cohort / Layout.REWIND, values, optimizer)
+    return _write_values(cohort / Layout.REWIND, values, optimizer, permit)
 
 
-def write_round(cohort: Path, record: RoundRecord) -> Path:
+def write_round(cohort: Path, record: RoundRecord, permit: Permit | None = None) -> Path:
     """Commit a round, or a part that is added to it later, and return the folder.
 
     Parameters
@@ -97,6 +103,8 @@ def write_round(cohort: Path, record: RoundRecord) -> Path:
         The cohort's folder.
     record
         The contents.
+    permit
+        Raises if it must not be committed; see `commit`.
 
     Raises
     ------
@@ -126,17 +134,19 @@ def write_round(cohort: Path, record: RoundRecord) -> Path:
     files[Layout.ROUNDS] = lambda: encode_table(record.rounds, ROUNDS)
     for name, table in record.tables.items():
         files[name + Layout.TABLE] = functools.partial(encode_probe_table, table)
-    commit(target, files, {**_manifest(record, masks), **record.extra})
+    commit(target, files, {**_manifest(record, masks), **record.extra}, permit)
     return target
 
 
-def _write_values(target: Path, values: Mapping[int, Values], optimizer: Mapping[int, Values]) -> Path:
+def _write_values(
+    target: Path, values: Mapping[int, Values], optimizer: Mapping[int, Values], permit: Permit | None
+) -> Path:
     if not values:
         raise ValueError(f"{target}: no replicates")
     files: dict[str, Content] = {Layout.VALUES: lambda: encode(_keyed(values), _shapes(_first(values.values())))}
     if optimizer:
         files[Layout.OPTIMIZER] = lambda: encode(_keyed(optimizer), {})
-    commit(target, files, {"kind": target.name, "replicates": sorted(values)})
+    commit(target, files, {"kind": target.name, "replicates": sorted(values)}, permit)
     return target
 
 
