@@ -73,14 +73,14 @@ class Fault:
         if name == "close":
             call()  # a descriptor is closed, whatever close says
         elif name == "write" and self.short:
-            return os.pwrite(
-                arguments[0], arguments[1][: len(arguments[1]) // 2], os.lseek(arguments[0], 0, os.SEEK_CUR)
-            )
+            part = arguments[1][: len(arguments[1]) // 2]
+            count = os.pwrite(arguments[0], part, os.lseek(arguments[0], 0, os.SEEK_CUR))
+            os.lseek(arguments[0], count, os.SEEK_CUR)
+            return count
         raise OSError(self.number, os.strerror(self.number), str(arguments[0]))
 
 
 _NAMES = """
-    ENOSPC EDQUOT EIO EACCES EPERM EROFS EMFILE ENFILE EFBIG ENAMETOOLONG ENOTDIR EISDIR ENOENT ESTALE ENODEV ENXIO
-    ETIMEDOUT ENOTCONN ENOMEM EBUSY ELOOP EREMOTEIO
+    ENOSPC EDQUOT EIO EACCES EPERM EROFS EMFILE ENFILE EFBIG ENAMETOOLONG ENOTDIR EISDIR ENOENT ESTALE ENODEV EREMOTEIO
 """
 REFUSALS = tuple(getattr(errno, name) for name in _NAMES.split())

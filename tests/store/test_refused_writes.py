@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 from played_campaign import SMALLEST, Checks, contents, play
+from quick_folders import quick_folder
 from stepped import REFUSALS, Fault, stepped
 
 from tickets.errors import DiskError
@@ -47,13 +48,23 @@ def refuse(campaign, fault, work=save):
     return fault.failed is not None
 
 
-@pytest.mark.parametrize("lasting", [False, True], ids=["once", "lasting"])
-@pytest.mark.parametrize("number", REFUSALS, ids=errno.errorcode.get)
-def test_a_refusal_at_any_step_leaves_all_or_nothing_and_the_next_start_goes_on(number, lasting, tmp_path):
+@pytest.fixture
+def memory(tmp_path):
+    with quick_folder(tmp_path) as folder:
+        yield folder
+
+
+LASTING = (errno.ENOSPC, errno.EIO, errno.EROFS)
+
+
+@pytest.mark.parametrize(
+    ("number", "lasting"), [*((number, False) for number in REFUSALS), *((number, True) for number in LASTING)]
+)
+def test_a_refusal_at_any_step_leaves_all_or_nothing_and_the_next_start_goes_on(number, lasting, memory):
     n = 0
     while True:
         n += 1
-        campaign = tmp_path / str(n)
+        campaign = memory / str(n)
         fault = Fault(n, number, lasting, short=bool(n % 2))
         if not refuse(campaign, fault):
             break
@@ -104,13 +115,13 @@ def test_each_reason_has_its_remedy(number, tmp_path):
         replace_file(tmp_path / "new" / "run.json", b"{}")
 
 
-def test_a_played_campaign_survives_a_refusal_at_any_step(tmp_path):
-    play(tmp_path / "whole", stages=SMALLEST)
-    whole, n = contents(tmp_path / "whole"), 0
+def test_a_played_campaign_survives_a_refusal_at_any_step(memory):
+    play(memory / "whole", stages=SMALLEST)
+    whole, n = contents(memory / "whole"), 0
     check = Checks(whole)
     while True:
         n += 1
-        campaign, acknowledged = tmp_path / str(n), []
+        campaign, acknowledged = memory / str(n), []
         fault = Fault(n, REFUSALS[n % len(REFUSALS)], lasting=bool(n % 2), short=bool(n % 3))
         if not refuse(campaign, fault, lambda folder: play(folder, acknowledged.append, SMALLEST)):  # noqa: B023
             break
@@ -134,7 +145,7 @@ def limited(kind, value):
         signal.signal(signal.SIGXFSZ, ignored)
 
 
-@pytest.mark.parametrize("size", [0, 10, 400, 600])
+@pytest.mark.parametrize("size", [0, 10, 299, 450])
 def test_a_limit_of_the_file_size(size, tmp_path):
     said = pytest.raises(DiskError, match=r"cannot be written \(File too large\); raise the limit of a file's size")
     with said, limited(resource.RLIMIT_FSIZE, size):

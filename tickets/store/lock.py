@@ -68,7 +68,8 @@ def lock(folder: Path, remedy: str = ", or write to another folder (--out)") -> 
         # The file is not removed: a process that has it open would then lock a file without a name.
         _name_holder(descriptor, "")
     finally:
-        os.close(descriptor)
+        with suppress(OSError):  # it is closed, whatever close says, and nothing of worth was written to it
+            os.close(descriptor)
 
 
 def _name_holder(descriptor: int, text: str) -> None:

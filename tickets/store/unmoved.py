@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tickets.errors import DiskError
@@ -53,4 +53,5 @@ def unmoved(folder: Path) -> Iterator[Callable[[], None]]:
     try:
         yield check
     finally:
-        os.close(descriptor)
+        with suppress(OSError):
+            os.close(descriptor)
