@@ -9,12 +9,13 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from tickets.errors import DiskError, InputError
 
 LARGEST = 2**40  # bytes; the limit for files without one of their own
+_CHUNK = 2**20
 
 _KINDS = {
     stat.S_IFIFO: "a FIFO",
@@ -27,7 +28,7 @@ _KINDS = {
 
 
 @contextmanager
-def open_regular(path: Path, *, follow: bool = False, at_most: int = LARGEST) -> Iterator[BinaryIO]:
+def open_regular(path: Path, *, follow: bool = False, at_most: int = LARGEST) -> Iterator[BufferedReader]:
     """Open a regular file for reading.
 
     Parameters
@@ -74,10 +75,12 @@ def read_regular(path: Path, *, follow: bool = False, at_most: int = LARGEST) ->
     """The content of a regular file; for the parameters and errors see `open_regular`."""
     with open_regular(path, follow=follow, at_most=at_most) as file:
         try:
-            data = file.read(at_most + 1)
+            data = file.read(os.fstat(file.fileno()).st_size + 1)  # a reader allocates what it is asked for
+            while len(data) <= at_most and (more := file.read(_CHUNK)):  # it has grown since it was opened
+                data += more
         except OSError as error:
             raise DiskError(f"{path}: cannot be read ({error.strerror}); {_AGAIN}") from error
-    if len(data) > at_most:  # it has grown since it was opened
+    if len(data) > at_most:
         raise InputError(f"{path}: has more than {at_most:,} bytes")
     return data
 
