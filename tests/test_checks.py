@@ -219,7 +219,7 @@ def test_a_folder_that_may_not_be_written_to(command, campaign_file, tmp_path, m
 
     file = campaign_file(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr("tickets.store.commit.os.mkdir", mkdir)
+        patch.setattr("os.mkdir", mkdir)
         said = command("run", file, "--out", tmp_path / "out")
     assert said.code == 1
     (line,) = said.err.splitlines()

@@ -135,7 +135,7 @@ def test_a_left_over_that_cannot_be_removed_is_a_note(tmp_path, file, monkeypatc
         raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), str(path))
 
     with monkeypatch.context() as patch:
-        patch.setattr("tickets.store.commit.shutil.rmtree", rmtree)
+        patch.setattr("shutil.rmtree", rmtree)
         run(file, out, lambda event: notes.append(event.text) if isinstance(event, Note) else None)
     said = f"{left_over}: left by an interrupted process, cannot be removed (Operation not permitted); it does no harm"
     assert said in notes
