@@ -214,15 +214,17 @@ def test_a_folder_that_is_a_file_or_below_one_or_has_no_possible_name(refused, c
     assert "give" in said[0]
 
 
-def test_a_folder_that_may_not_be_written_to(refused, campaign_file, tmp_path, monkeypatch):
+def test_a_folder_that_may_not_be_written_to(command, campaign_file, tmp_path, monkeypatch):
     def mkdir(*_, **__):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     file = campaign_file(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr("pathlib.Path.mkdir", mkdir)
-        (line,) = refused(file)
-    assert "permission denied" in line
+        patch.setattr("os.mkdir", mkdir)
+        said = command("run", file, "--out", tmp_path / "out")
+    assert said.code == 1
+    (line,) = said.err.splitlines()
+    assert line.startswith("error: permission denied in ")
     assert "(--out)" in line
 
 

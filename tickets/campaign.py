@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from tickets.code_hashes import named_functions, where_from
 from tickets.cohort import steps_missing
 from tickets.config import Campaign, Run
 from tickets.engines import Engine, failures, one_after_another
-from tickets.errors import InputError
+from tickets.errors import DiskError, InputError, LeaseLostError
 from tickets.fingerprint import fingerprint
 from tickets.foreword import foreword
 from tickets.importing import current_folder, importable
@@ -24,8 +24,10 @@ from tickets.recording import record_campaign, record_changes, record_run
 from tickets.rivals import beside_others, let_go
 from tickets.store import (
     CohortPlan,
+    Layout,
     Permit,
     Saved,
+    append_event,
     at_work,
     left_over,
     load,
@@ -40,7 +42,7 @@ from tickets.store import (
 )
 from tickets.store import repair as set_aside
 from tickets.store.history import lost_rounds
-from tickets.work import Work
+from tickets.work import Work, only_here
 from tickets.workers import end_if_unguarded, process_pool
 
 
@@ -207,7 +209,7 @@ def _train(
         listener(Note(f"runs code of: {', '.join(where_from(functions))}"))
     with ExitStack() as afterwards, _engine(ready, workers, engine) as chosen:
         with lock(folder, lambda text: listener(Note(text))) as lease:
-            sweep_temporary(folder, lease.check)
+            sweep_temporary(folder, lease.check, lambda line: listener(Note(line)))
             if recorded_in(folder) != ready.recorded:
                 return None
             # Asked again under the lock: before it, another process may have added rounds.
@@ -215,13 +217,13 @@ def _train(
             for line in (*_lost(folder, todo), *_added(folder, runs)):
                 listener(Note(line))
             record_campaign(folder, ready.campaign, lease.check)
-            works = [work for name in runs for work in _works(ready, name, todo[name], modules, lease.check, listener)]
+            works, refused = _all_works(ready, todo, modules, lease.check, listener)
         afterwards.callback(let_go, works)  # once the engine's processes have ended
         for line in (*_left_over(folder, runs), *foreword([ready.fitted[name] for name in runs if todo[name]])):
             listener(Note(line))
         steps = sum(steps_missing(work.cohort, ready.fitted[work.run_id].trial.starts) for work in works)
         listener(Begun(len(runs), steps, _rounds_done(runs, todo)))
-        failed = failures(beside_others(chosen), works, listener)
+        failed = {**refused, **failures(beside_others(chosen), works, listener)}
     return Outcome(folder, tuple(runs), failed, functions)
 
 
@@ -230,6 +232,28 @@ def _engine(ready: Prepared, workers: int, engine: Engine | None) -> AbstractCon
         return nullcontext(engine)
     processes = min(workers, sum(map(len, ready.todo.values())))
     return process_pool(processes) if processes > 1 else nullcontext(one_after_another(ready.fitted))
+
+
+def _all_works(
+    ready: Prepared,
+    todo: Mapping[str, Sequence[CohortPlan]],
+    modules: tuple[Path, ...],
+    permit: Permit,
+    listener: Listener,
+) -> tuple[list[Work], dict[str, str]]:
+    """(the pieces of work of all runs, why runs that cannot be written failed by run id)."""
+    works: list[Work] = []
+    refused: dict[str, str] = {}
+    for name in ready.fitted:
+        try:
+            works += _works(ready, name, todo[name], modules, permit, listener)
+        except LeaseLostError:
+            raise
+        except DiskError as error:
+            refused[name] = only_here(error, ready.folder)
+            with suppress(InputError):  # its log may be what cannot be written
+                append_event(ready.folder / name / Layout.LOG, {"event": "failed", "why": refused[name]})
+    return works, refused
 
 
 def _works(

@@ -27,7 +27,6 @@ from tickets.store import (
     CohortPlan,
     Committed,
     Layout,
-    Lease,
     Permit,
     RoundPlan,
     RoundRecord,
@@ -58,7 +57,8 @@ class CohortWork:
     """A cohort, and what is missing of it.
 
     folder: the run's. made_with: JSON of where and how it trains ("fingerprint", "execution"), for each manifest.
-    lease: the lease of the cohort's folder.
+    permit: asked immediately before each commit; raises if this process may not commit any more. by: who trains, for the
+    log.
     """
 
     run: Run
@@ -66,7 +66,8 @@ class CohortWork:
     folder: Path
     cohort: CohortPlan
     made_with: Mapping[str, Any]
-    lease: Lease
+    permit: Permit
+    by: Mapping[str, Any]
 
 
 def train_cohort(
@@ -89,12 +90,14 @@ def train_cohort(
     ------
     LeaseLostError
         If another process has taken the cohort over.
+    DiskError
+        If the system refuses a write: the disk is full, ...
     InputError
-        If the disk is full, if a committed file is damaged, or if a rule asks for trained values that are not saved.
+        If a committed file is damaged, or if a rule asks for trained values that are not saved.
     UserCodeError
         If a function of the user's fails, or a probe's columns are not those of the rounds before.
     """
-    folder, permit = cohort_folder(work.folder, work.cohort.index), work.lease.check
+    folder, permit = cohort_folder(work.folder, work.cohort.index), work.permit
     if not work.cohort.exists:
         starts = {replicate: first_chain(ready, replicate).theta0 for replicate in work.cohort.replicates}
         write_initial(folder, {replicate: _arrays(values) for replicate, values in starts.items()}, permit)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import torch
 from tickets.cohort import CohortWork, train_cohort
 from tickets.config import Run
 from tickets.continuing import check_data
-from tickets.errors import InputError, LeaseLostError, UserCodeError
+from tickets.errors import DiskError, InputError, LeaseLostError, UserCodeError
 from tickets.fingerprint import changes, fingerprint
 from tickets.fitting import Fitted, fit
 from tickets.importing import importable
@@ -32,7 +32,20 @@ from tickets.plurals import counted
 from tickets.process_state import standard_state
 from tickets.ready import ReadyRun, ready_run
 from tickets.source import Source, load_source
-from tickets.store import CohortPlan, HeldError, Layout, Lease, append_event, cohort_folder, missing, taken
+from tickets.store import (
+    CohortPlan,
+    HeldError,
+    Layout,
+    Lease,
+    Permit,
+    append_event,
+    check_writable,
+    cohort_folder,
+    missing,
+    settle,
+    taken,
+    unmoved,
+)
 from tickets.tries import LAST_BITS, next_try, say_again, short_of_memory, why_failed
 from tickets.users_code import one_line, whole_traceback
 
@@ -136,7 +149,9 @@ def train(work: Work, listener: Listener) -> str | None:
     Raises
     ------
     InputError
-        For what would stop every run: a full disk, another data set, another network, a device that is not there.
+        For what would stop every run: another data set, another network, a device that is not there.
+    DiskError
+        If the campaign's folder cannot be written to: a full disk, ... Where only this work is refused, it has failed.
     """
     return Trainer().train(work, listener)
 
@@ -180,19 +195,32 @@ class Trainer:
     def train(self, work: Work, listener: Listener) -> str | None:
         """Train a piece of work; see the function `train`."""
         try:
-            with taken(work.cohort_folder, work.expired) as lease:
+            with unmoved(work.folder) as there, taken(work.cohort_folder, work.expired) as lease:
                 todo = next(
                     (one for one in missing(work.run, work.folder, gaps=True) if one.index == work.cohort.index), None
                 )
-                return None if todo is None else self._train(replace(work, cohort=todo), lease, listener)
+                return None if todo is None else self._train(replace(work, cohort=todo), lease, there, listener)
         except HeldError as held:
             return Elsewhere(f"{held.holder} is training it")
         except LeaseLostError as lost:
             return Elsewhere(lost)
+        except DiskError as error:
+            with suppress(InputError):
+                append_event(
+                    work.folder / Layout.LOG,
+                    {"event": "failed", "cohort": work.cohort.index, "why": error.problems[0]},
+                )
+            return only_here(error, work.folder.parent)
 
-    def _train(self, work: Work, lease: Lease, listener: Listener) -> str | None:
-        """Train a piece of work whose cohort this process has, and log how that ended."""
+    def _train(self, work: Work, lease: Lease, there: Permit, listener: Listener) -> str | None:
+        """Train a piece of work whose cohort this process has, and log how that ended.
+
+        there: raises if the run's folder was moved.
+        """
         log, index = work.folder / Layout.LOG, work.cohort.index
+        settle(work.folder, work.cohort_folder)
+        # Asked before it trains, not after a round that then cannot be kept.
+        check_writable(work.cohort_folder)
         device = find_device(work.device)
         plan = with_threads_here(work.plan, work.run.compute.threads)
         here = fingerprint(device, plan.threads)
@@ -201,7 +229,7 @@ class Trainer:
             listener(Note(f"{work.run_id}: began on another machine or with other packages ({changed}); {LAST_BITS}"))
         uncommitted = Uncommitted(listener)
         try:
-            while (failure := self._try(work, lease, plan, device, here, uncommitted)) is not None:
+            while (failure := self._try(work, lease, there, plan, device, here, uncommitted)) is not None:
                 again = next_try(work, failure.short, failure.networks) if failure.networks else None
                 if again is None:
                     why = why_failed(work, failure.why)
@@ -219,7 +247,14 @@ class Trainer:
         return None
 
     def _try(
-        self, work: Work, lease: Lease, plan: Plan, device: torch.device, here: Mapping[str, Any], listener: Listener
+        self,
+        work: Work,
+        lease: Lease,
+        there: Permit,
+        plan: Plan,
+        device: torch.device,
+        here: Mapping[str, Any],
+        listener: Listener,
     ) -> _Failure | None:
         """Train what is missing; why that failed. The error itself, whose frames hold tensors, ends here."""
         networks = 0
@@ -228,6 +263,10 @@ class Trainer:
             nonlocal networks
             networks = count
             self._begins(work, count)
+
+        def permit() -> None:
+            there()
+            lease.check()
 
         def tick(count: int) -> None:
             lease.raise_if_lost()
@@ -238,14 +277,15 @@ class Trainer:
                 ready, placement = self._prepared(work, plan, device)
                 _note_fewer(work, placement, listener)
                 made_with = {"fingerprint": here, "execution": placement.record()}
-                cohort = CohortWork(work.run, work.run_id, work.folder, work.cohort, made_with, lease)
+                cohort = CohortWork(work.run, work.run_id, work.folder, work.cohort, made_with, permit, lease.record)
                 train_cohort(replace(ready, begins=begins), cohort, tick, listener)
         except KeyboardInterrupt:
-            append_event(work.folder / Layout.LOG, {"event": "interrupted", "cohort": work.cohort.index})
+            with suppress(InputError):  # Ctrl-C is what the caller must see, also on a full disk
+                append_event(work.folder / Layout.LOG, {"event": "interrupted", "cohort": work.cohort.index})
             raise
         except BaseException as error:
             if isinstance(error, InputError | BrokenPipeError) and not isinstance(error, UserCodeError):
-                raise  # the disk is full, or the reader of the output has gone: no failure of this run
+                raise  # the disk refuses, or the reader of the output has gone: no fault of this run
             why = error.problems[0] if isinstance(error, UserCodeError) else one_line(error)
             if not is_out_of_memory(error):
                 return _Failure(why, whole_traceback(error))
@@ -274,6 +314,33 @@ class Trainer:
         if self._source is None or self._source[0] != config:
             self._source = config, load_source(config, work.data_folder)
         return self._source[1]
+
+
+def only_here(error: DiskError, campaign: Path) -> str:
+    """Why one run cannot be written, if the others of its campaign can.
+
+    Parameters
+    ----------
+    error
+        The error that the run met.
+    campaign
+        The campaign's folder. What the run could not write is tried there, by a file of the same size.
+
+    Returns
+    -------
+    str
+        The reason, in one line.
+
+    Raises
+    ------
+    DiskError
+        `error`, if the campaign's folder cannot be written to either: training on would be for nothing.
+    """
+    try:
+        check_writable(campaign, error.needed)
+    except DiskError:
+        raise error from None
+    return error.problems[0]
 
 
 @contextmanager

@@ -35,6 +35,7 @@ def test_a_campaign_of_four_runs_in_four_states(campaign, example):
     (done, run), (partial, _), (failed, _), (waiting, _) = runs
     example.named(done).write(folder / done, run)
     example.named(partial).write(folder / partial, run.model_copy(update={"rounds": 0}))
+    (folder / failed).mkdir(exist_ok=True)
     write_initial(folder / failed / "cohort-000", {0: example.theta0(0)})
     append_event(folder / failed / "log.jsonl", {"event": "started", "cohort": 0})
     append_event(folder / failed / "log.jsonl", {"event": "failed", "cohort": 0, "why": "out of memory"})

@@ -1,7 +1,7 @@
 """The store: writes campaigns and runs to disk and reads them back. Importing it does not import torch."""
 
 from tickets.store.arrays import expand, squeeze, unpack
-from tickets.store.commit import Permit, commit, replace_file
+from tickets.store.commit import Permit, check_writable, commit, replace_file, settle
 from tickets.store.ends import read_end_states
 from tickets.store.finding import Finding
 from tickets.store.holder import Holder, holder_of
@@ -42,6 +42,7 @@ from tickets.store.status import RunStatus, status
 from tickets.store.stored_networks import StoredNetwork, read_networks, read_part
 from tickets.store.ticket import Ticket
 from tickets.store.ticket_values import read_trained
+from tickets.store.unmoved import unmoved
 from tickets.store.verify import notes_of, verify
 from tickets.store.writing import write_initial, write_rewind, write_round, write_run
 
@@ -70,6 +71,7 @@ __all__ = [
     "check_measured",
     "check_tables",
     "check_whole",
+    "check_writable",
     "cohort_folder",
     "cohort_folders",
     "commit",
@@ -102,6 +104,7 @@ __all__ = [
     "rounds_committed",
     "run_folders",
     "runs_left_over",
+    "settle",
     "squeeze",
     "status",
     "survey",
@@ -111,6 +114,7 @@ __all__ = [
     "taken",
     "trusting_form",
     "unmeasured",
+    "unmoved",
     "unpack",
     "verify",
     "wanted_arms",

@@ -183,5 +183,6 @@ def _folder_names(folder: Path) -> list[str]:
         with os.scandir(folder) as entries:
             return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
     except OSError as error:
+        # Without a folder of this name the input is wrong.
         kind = InputError if isinstance(error, FileNotFoundError | NotADirectoryError) else DiskError
         raise kind(f"{folder}: cannot read this folder ({error.strerror})") from error

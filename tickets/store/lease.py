@@ -28,9 +28,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tickets.errors import DiskError, InputError, LeaseLostError
-from tickets.store.commit import explained, make_folder, sweep
+from tickets.store.commit import make_folder, sweep
 from tickets.store.holder import LAST, LONGEST, Holder, encode, generations, here, holder_of, lease_file
 from tickets.store.layout import Layout
+from tickets.store.refused import explained
 
 SECONDS = 300.0  # without renewal, after which a lease has expired
 VARIABLE = "TICKETS_LEASE_SECONDS"  # of the environment: another number of seconds
@@ -177,7 +178,7 @@ def take(folder: Path, expired: str | None = None) -> Lease:
     """
     seconds = lease_seconds()
     try:
-        make_folder(folder)
+        make_folder(folder, parents=False)
         for _ in range(_TRIES):
             present = holder_of(folder)
             if present is not None and not present.has_ended and present.mark != expired:

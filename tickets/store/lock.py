@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tickets.errors import InputError
-from tickets.store.commit import Permit, explained, sweep
+from tickets.store.commit import Permit, make_folder, sweep
 from tickets.store.layout import Layout, cohort_folders, run_folders
 from tickets.store.lease import HeldError, Lease, Watch, look_again_after, take
+from tickets.store.refused import explained
 
 _LONG = 20  # looks at the lock of another process before this one says that it waits: some seconds
 
@@ -38,15 +38,13 @@ def lock(folder: Path, tell: Callable[[str], None] = lambda text: None) -> Itera
     Raises
     ------
     InputError
-        If the folder cannot be created.
     DiskError
-        If the lease file cannot be written.
+        If the folder cannot be created, or the lease file not written.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
     except OSError as error:
-        cannot = InputError(f"{folder}: cannot be a campaign's folder ({error.strerror}); give another (--out)")
-        raise explained(error, folder) or cannot from error
+        raise explained(error, folder) or error from error
     lease = _waited_for(folder, tell)
     try:
         yield lease
@@ -54,7 +52,7 @@ def lock(folder: Path, tell: Callable[[str], None] = lambda text: None) -> Itera
         lease.release()
 
 
-def sweep_temporary(folder: Path, permit: Permit) -> list[Path]:
+def sweep_temporary(folder: Path, permit: Permit, kept: Callable[[str], None] = lambda line: None) -> list[Path]:
     """Remove the temporary files of interrupted processes from a campaign's folder, its runs and their cohorts.
 
     Left alone are cohorts that another process has, since it may be writing them, and what other commands write into
@@ -66,19 +64,21 @@ def sweep_temporary(folder: Path, permit: Permit) -> list[Path]:
         The campaign's folder, which is locked.
     permit
         The `check` of the lock's lease.
+    kept
+        Is called with a line for each file or folder that cannot be removed. Readers ignore it.
 
     Returns
     -------
     list
         The paths that were removed.
     """
-    removed = sweep(folder, permit, Layout.CAMPAIGN)
+    removed = sweep(folder, permit, Layout.CAMPAIGN, kept=kept)
     runs = [entry for entry in folder.iterdir() if entry.is_dir() and not entry.is_symlink()]
     for run in sorted(runs):
-        removed += sweep(run, permit, Layout.RUN)
+        removed += sweep(run, permit, Layout.RUN, kept=kept)
         for _, cohort in cohort_folders(run):
             if any(entry.name.startswith(Layout.TEMPORARY) for entry in cohort.iterdir()):
-                removed += _sweep_cohort(cohort)
+                removed += _sweep_cohort(cohort, kept)
     return removed
 
 
@@ -123,11 +123,11 @@ def _waited_for(folder: Path, tell: Callable[[str], None]) -> Lease:
             expired = holder.mark if holder is not None and state == "expired" else None
 
 
-def _sweep_cohort(cohort: Path) -> list[Path]:
+def _sweep_cohort(cohort: Path, kept: Callable[[str], None]) -> list[Path]:
     with suppress(HeldError):
         lease = take(cohort)
         try:
-            return sweep(cohort, lease.check)
+            return sweep(cohort, lease.check, kept=kept)
         finally:
             lease.release()
     return []
