@@ -57,8 +57,8 @@ class CohortWork:
     """A cohort, and what is missing of it.
 
     folder: the run's. made_with: JSON of where and how it trains ("fingerprint", "execution"), for each manifest.
-    permit: asked immediately before each commit; raises if this process may not commit any more. by: who trains, for the
-    log.
+    permit: asked immediately before each commit; raises if this process may not commit any more. generation: that of
+    its lease of the cohort's folder.
     """
 
     run: Run
@@ -67,7 +67,7 @@ class CohortWork:
     cohort: CohortPlan
     made_with: Mapping[str, Any]
     permit: Permit
-    by: Mapping[str, Any]
+    generation: int
 
 
 def train_cohort(
@@ -124,7 +124,7 @@ def train_cohort(
                 "cohort": work.cohort.index,
                 "round": plan.number,
                 "part": plan.part,
-                "generation": work.lease.generation,
+                "generation": work.generation,
                 "seconds": round(seconds, 3),
                 "diverged": int(result.rounds["diverged"].sum()),
             },

@@ -277,7 +277,9 @@ class Trainer:
                 ready, placement = self._prepared(work, plan, device)
                 _note_fewer(work, placement, listener)
                 made_with = {"fingerprint": here, "execution": placement.record()}
-                cohort = CohortWork(work.run, work.run_id, work.folder, work.cohort, made_with, permit, lease.record)
+                cohort = CohortWork(
+                    work.run, work.run_id, work.folder, work.cohort, made_with, permit, lease.generation
+                )
                 train_cohort(replace(ready, begins=begins), cohort, tick, listener)
         except KeyboardInterrupt:
             with suppress(InputError):  # Ctrl-C is what the caller must see, also on a full disk
