@@ -34,6 +34,7 @@ from tickets.store import (
     sweep_temporary,
     unmeasured,
 )
+from tickets.store.checkpoint import sweep_checkpoints
 from tickets.work import Work
 from tickets.workers import end_if_unguarded, process_pool
 
@@ -165,6 +166,8 @@ def _train(
         sweep_temporary(folder)
         # Asked again under the lock: before it, another process may have added rounds.
         todo = {name: missing(one, folder / name) for name, one in runs.items()}
+        for name, plans in todo.items():
+            sweep_checkpoints(folder / name, [cohort.index for cohort in plans])
         for line in _added(folder, runs):
             listener(Note(line))
         record_campaign(folder, ready.campaign)

@@ -142,7 +142,9 @@ class Trainer:
                 _note_fewer(work, placement, listener)
                 made_with = {"fingerprint": here, "execution": placement.record()}
                 cohort = CohortWork(work.run, work.run_id, work.folder, work.cohort, made_with)
-                train_cohort(ready, cohort, lambda count: listener(Steps(count)), listener)
+                train_cohort(
+                    ready, cohort, lambda count: listener(Steps(count)), listener, lambda text: listener(Note(text))
+                )
         except KeyboardInterrupt:
             append_event(log, {"event": "interrupted", "cohort": index})
             raise

@@ -14,7 +14,7 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +83,7 @@ def commit(target: Path, files: Mapping[str, Content], manifest: Mapping[str, An
         raise
 
 
-def replace_file(path: Path, data: bytes) -> None:
+def replace_file(path: Path, data: bytes | Sequence[memoryview]) -> None:
     """Replace one file (run.json, campaign.toml) atomically. Missing parents are created.
 
     Parameters
@@ -91,7 +91,7 @@ def replace_file(path: Path, data: bytes) -> None:
     path
         The file.
     data
-        Its new content.
+        Its new content; a large one in several chunks.
 
     Raises
     ------
@@ -106,7 +106,7 @@ def replace_file(path: Path, data: bytes) -> None:
         _sync_folder(path.parent)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
-        if known := explained(error, path, len(data)):
+        if known := explained(error, path, _bytes_of(data)):
             raise known from error
         raise
 
@@ -189,10 +189,14 @@ def _make_folder(folder: Path) -> None:
     _sync_folder(folder.parent)
 
 
-def _write_new(path: Path, data: bytes) -> None:
+def _bytes_of(data: bytes | Sequence[memoryview]) -> int:
+    return len(data) if isinstance(data, bytes) else sum(chunk.nbytes for chunk in data)
+
+
+def _write_new(path: Path, data: bytes | Sequence[memoryview]) -> None:
     # Not with tempfile, whose files are readable by their owner only, whatever the umask is.
     with open(path, "xb") as file:
-        file.write(data)
+        file.writelines([data] if isinstance(data, bytes) else data)
         file.flush()
         os.fsync(file.fileno())
 
