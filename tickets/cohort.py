@@ -13,14 +13,13 @@ import torch
 from torch import Tensor
 
 from tickets.chains import Chain, first_chain, first_masks
-from tickets.checkpoint import RoundCheckpoint
-from tickets.code_hashes import named_functions, source_hashes
 from tickets.config import ArmConfig, RewindConfig, Run
 from tickets.density import density
 from tickets.listener import RoundDone
 from tickets.probes import Probe, record_of
 from tickets.probes.stored import Stored
 from tickets.ready import ReadyRun
+from tickets.resuming import Resuming
 from tickets.roles import ArmStart
 from tickets.rounds import Network, RoundResult, context_of, train_round
 from tickets.stack.networks import Tensors
@@ -101,13 +100,14 @@ def train_cohort(
         starts = {replicate: first_chain(ready, replicate).theta0 for replicate in work.cohort.replicates}
         write_initial(folder, {replicate: _arrays(values) for replicate, values in starts.items()})
     chains: Sequence[Chain] = ()
-    shrunk, sources = Shrunk(folder), source_hashes(named_functions(work.run.model_dump(mode="json")))
+    shrunk = Shrunk(folder)
+    resuming = Resuming(work.run, work.run_id, work.folder, work.cohort.index, work.made_with, ready.probes, note)
     for plan in work.cohort.rounds:
         if not chains:  # the first plan, or the one after a part, which has no ticket to go on from
             chains = _chains(ready, folder, plan.number)
         chains = [replace(chain, read_shrunk=_shrunk_reader(shrunk, plan.number, chain)) for chain in chains]
         earlier = Stored(folder, plan, context_of(ready)).networks
-        checkpoint = _checkpoint(work, plan, [chain.replicate for chain in chains], ready.probes, sources, note)
+        checkpoint = resuming.checkpoint_of(plan, [chain.replicate for chain in chains])
         arms = _wanted(work.run, plan)
         result = train_round(ready, work.run_id, chains, plan.number, arms, tick, earlier, checkpoint)
         check_tables(work.folder, result.tables, record_of(ready.probes))
@@ -131,35 +131,6 @@ def train_cohort(
         # Trained values are read from disk, as in a run that is resumed: the same bits, or the same error.
         files = Committed()
         chains = [replace(chain, read_trained=_reader(files, committed, chain.replicate)) for chain in result.chains]
-
-
-def _checkpoint(
-    work: CohortWork,
-    plan: RoundPlan,
-    replicates: Sequence[int],
-    probes: Sequence[Probe],
-    sources: Mapping[str, str],
-    note: Callable[[str], None],
-) -> RoundCheckpoint:
-    """That of a round, with what an interrupted process has left of it; the log says where it goes on."""
-    names = {"cohort": work.cohort.index, "round": plan.number, "part": plan.part}
-
-    def made_with() -> dict[str, Any]:
-        # The free memory decides nothing but the plan, which is there too.
-        plan = {key: value for key, value in work.made_with["execution"].items() if key != "free_memory_bytes"}
-        fingerprint = work.made_with["fingerprint"]
-        return {"fingerprint": fingerprint, "execution": plan, "sources": sources, "probes": record_of(probes)}
-
-    checkpoint = RoundCheckpoint(
-        cohort_folder(work.folder, work.cohort.index),
-        {"run": work.run_id, **names, "replicates": replicates, "arms": plan.arms},
-        made_with,
-        work.run.store.checkpoint_minutes,
-        note,
-    )
-    if checkpoint.resumed is not None:
-        append_event(work.folder / Layout.LOG, {"event": "resumed", **names, **checkpoint.resumed})
-    return checkpoint
 
 
 def steps_missing(cohort: CohortPlan, starts: Mapping[str, ArmStart]) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -256,7 +255,9 @@ def train_group(
     observe = None if group.narrower else probed.observer(labels, stack, last, learned=learned)
     mine = progress = None
     if checkpoint is not None:
-        mine = checkpoint.group(lambda: _start(group, stack, seeds, strategy, lanes, at_once, chunk, keep_step))
+        # All that decides the bits, but for the data, the code and the machine.
+        how = (group.recipe, group.learning, seeds, strategy, lanes, at_once, chunk, keep_step)
+        mine = checkpoint.group(lambda: digest({"how": repr(how), "stack": vars(stack)}))
         carrying = tickets if run.rewind.keeps_trained or keep_step is not None else []
         found = mine.finished(lambda tree: Finished.of_tree(tree, stack, last, carrying, learned))
         if found is not None:
@@ -284,30 +285,6 @@ def train_group(
     if mine is not None:
         mine.end(finished)
     return stack, finished
-
-
-def _start(
-    group: Group,
-    stack: Stack,
-    seeds: Sequence[NetworkSeeds],
-    strategy: str,
-    lanes: int,
-    networks_at_once: int,
-    chunk: int,
-    keep_step: int | None,
-) -> str:
-    """A digest of all that decides the bits of a group's training, but for the data, the code and the machine."""
-    how = {
-        "recipe": group.recipe.model_dump(mode="json"),
-        "learning": repr(group.learning),
-        "seeds": repr(list(seeds)),
-        "strategy": strategy,
-        "lanes": lanes,
-        "networks_at_once": networks_at_once,
-        "chunk": chunk,
-        "keep_step": keep_step,
-    }
-    return digest({"how": json.dumps(how), "stack": {**vars(stack)}})
 
 
 def _seeds(run: Run, entry: Entry, number: int) -> NetworkSeeds:

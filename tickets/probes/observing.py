@@ -99,7 +99,7 @@ def found_in(tree: Tree, tables: Iterable[str], networks: int) -> dict[str, Foun
 
 
 def _tree_of(column: np.ndarray) -> Tree:
-    return column.tolist() if column.dtype == object else torch.from_numpy(np.ascontiguousarray(column))
+    return column.tolist() if column.dtype == object else torch.from_numpy(np.array(column))
 
 
 def _columns_of(tree: Tree, networks: int) -> Columns:

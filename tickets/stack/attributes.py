@@ -51,6 +51,8 @@ def kept_elsewhere(module: nn.Module) -> dict[str, str]:
     for path, part in module.named_modules():
         for key, value in vars(part).items():
             if key not in _IN_STATE and key not in _UNLIKE:
+                if key in _OF_EVERY_MODULE and isinstance(value, Mapping):
+                    value = list(value.values())  # hooks, by numbers that count all hooks of the process
                 content = hashlib.sha256("\n".join(_content(value, named, set())).encode()).hexdigest()
                 found[f"{path}.{key}" if path else key] = content
     return found

@@ -74,7 +74,8 @@ def fitting_states(recipe: TrainConfig, parameters: Mapping[str, Tensor], states
         like = {key: parameters[name].new_empty(shape, device="cpu") for key, shape in shapes.items()}
         if "step" in like:
             like["step"] = like["step"].float()
-        found[name] = tensors_like(own, like) if own else {}
+        fitting = tensors_like(own, like) if own else {}
+        found[name] = {key: fitting[key] for key in own}  # in the optimizer's order
     return found
 
 

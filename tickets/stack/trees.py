@@ -134,6 +134,8 @@ def _encode_tensor(tensor: Tensor, buffers: list[memoryview]) -> Any:
         raise TypeError(f"a tensor of {tensor.dtype} ({tensor.layout}) cannot be saved")
     order = sorted(range(tensor.dim()), key=tensor.stride, reverse=True)
     flat = tensor.permute(order).resolve_conj().resolve_neg().to("cpu").reshape(-1)
+    if flat.stride(0) != 1:  # of a single number, which may have any
+        flat = flat.clone(memory_format=torch.contiguous_format)
     buffers.append(flat.view(torch.uint8).numpy().data)
     return {
         "tensor": len(buffers) - 1,
