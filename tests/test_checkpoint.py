@@ -7,6 +7,7 @@ import json
 import random
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -51,14 +52,14 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
         "probes": [f"{__name__}:remembers", "early_bird", "overlap"],
     },
     "plain, few": {
-        "model": NORM, "arms": ["ticket", "reinit"], "compute": {"strategy": "plain"},
+        "model": NORM, "arms": ["ticket", "reinit"],
         "train": {"evaluate_on": 5, "optimizer": "adamw", "weight_decay": 0.1},
     },
     "learned": {"arms": ["ticket", *LEARNED], "model": NORM},
     "groups": {"arms": PRUNED, "train": {"optimizer": "sgd", "momentum": 0.9, "learning_rate": 0.1}},
     "rewound": {"rewind": {"step": 5}, "arms": ["ticket", "reorder"]},
     "fine-tuned": {"rewind": {"kind": "none"}, "fine_tune": {"steps": 7}, "arms": ["ticket"]},
-    "narrower": {"arms": ["ticket", {"name": "small_dense"}]},
+    "narrower": {"rounds": 2, "arms": ["ticket", {"name": "small_dense"}]},
 }  # fmt: skip
 LATER = ("groups", "rewound", "fine-tuned", "narrower", "learned")  # also in round 1
 
@@ -117,6 +118,8 @@ class Round:
 
 def round_of(name: str, number: int = 0) -> Round:
     setting = setting_of(**{**SETTINGS[name], "compute": {"threads": 1, **SETTINGS[name].get("compute", {})}})
+    if name.startswith("plain"):  # the guard chooses it, for models that no other strategy trains
+        setting = replace(setting, plan=replace(setting.plan, strategy="plain", takes_over={}))
     chains = [first_chain(setting, replicate) for replicate in range(2)]
     one = Round(setting, chains, 0)
     return one if number == 0 else Round(setting, list(one.train(None).chains), 1)
@@ -158,7 +161,8 @@ def test_killed_at_random_steps_a_round_gives_the_same_bits(
     monkeypatch.setattr("os.fsync", lambda descriptor: None)  # nothing is cut off here
     one = round_of(name, number)
     wanted, draw = one.train(None), random.Random(f"{name} {number}")
-    found = one.killed_again_and_again(tmp_path, lambda: draw.randint(6, 16))
+    pieces = itertools.chain([5], iter(lambda: draw.randint(3, 8), None))  # 5: the first block of kernels is done
+    found = one.killed_again_and_again(tmp_path, lambda: next(pieces))
     assert one.notes == []
     assert len(one.resumed) >= 2
     assert any(one.resumed)
@@ -315,7 +319,7 @@ def test_a_damaged_one_is_not_used(
 ) -> None:
     folder, wanted, one = interrupted
     data = bytearray((folder / NAME).read_bytes())
-    data[len(data) // 2] ^= 1
+    data[-40] ^= 1
     (tmp_path / NAME).write_bytes(data)
     one.notes.clear()
     assert_same(wanted, one.train(one.checkpoint(tmp_path, 5.0)))
@@ -332,10 +336,11 @@ def test_a_disk_that_refuses_stops_no_training(
     wanted = one.train(None)
     monkeypatch.setattr("os.fsync", lambda _: (_ for _ in ()).throw(OSError(28, "full")))
     assert_same(wanted, one.train(one.checkpoint(tmp_path)))
-    assert set(one.notes) == {
-        "id: round 0: its checkpoint could not be written; the round goes on without: no space left in "
-        f"{tmp_path} to write {NAME} ({one.notes[0].rpartition(' (')[2]}"
-    }
+    (note,) = one.notes  # for one of many writes
+    assert note.startswith(
+        "id: round 0: its checkpoint could not be written; the round goes on without: "
+        f"no space left in {tmp_path} to write {NAME} ("
+    )
     assert list(tmp_path.iterdir()) == []
 
 

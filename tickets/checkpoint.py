@@ -65,6 +65,7 @@ class RoundCheckpoint:
         self._name = f"{key['run']}: round {key['round']}"
         self._groups: list[GroupCheckpoint] = []
         self._measurements: Measurements | None = None
+        self._failed = False  # to write
         self.resumed: dict[str, Any] | None = None
         self._saved = self._usable()
         self.interval = Interval(minutes * 60 if minutes > 0 else math.inf)
@@ -113,7 +114,9 @@ class RoundCheckpoint:
         try:
             write_checkpoint(self._folder, about, buffers)
         except (InputError, OSError) as error:
-            self._note(f"{self._name}: its checkpoint could not be written; the round goes on without: {error}")
+            if not self._failed:
+                self._note(f"{self._name}: its checkpoint could not be written; the round goes on without: {error}")
+            self._failed = True
 
     def remove(self) -> None:
         """Remove it, since the round is committed."""
@@ -178,9 +181,8 @@ class GroupCheckpoint:
         shards, seconds, finished = given(found, "shards", "seconds", "finished")
         if not isinstance(seconds, float) or not 0 <= seconds < math.inf:
             raise MisfitError("must have the seconds that it was trained")
-        if not isinstance(shards, dict) or not all(isinstance(tree, dict) for tree in shards.values()):
+        if not isinstance(shards, dict) or not all(map(_is_of_shard, shards.values())):
             raise MisfitError("must have its shards")
-        shards = {name: tree for name, tree in shards.items() if _is_of_shard(tree)}
         self._found, self.seconds = {"shards": shards, "finished": finished}, seconds
 
     def finished(self, of_tree: Callable[[Tree], Finished]) -> Finished | None:
@@ -234,6 +236,8 @@ class GroupCheckpoint:
 
 def _is_of_shard(tree: Tree) -> bool:
     """Whether a tree is of a shard that was trained, or is being trained."""
+    if not isinstance(tree, dict):
+        return False
     course = tree.get("course")
     return "result" in tree or (isinstance(course, dict) and isinstance(course.get("step"), int))
 

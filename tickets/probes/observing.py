@@ -9,6 +9,7 @@ import torch
 
 from tickets.probes.networks import Tensors
 from tickets.probes.rows import NETWORK, Columns
+from tickets.stack.shard import UnsaveableError
 from tickets.stack.trees import MisfitError, Tree, given, whole_number
 
 Observe = Callable[[slice, int, Tensors], None]
@@ -45,7 +46,16 @@ class Observer:
         self._observe(shard, step, values)
 
     def carried(self, shard: slice) -> Tree:
-        """What the probes carry of a shard; see Measured."""
+        """See Measured. Raises UnsaveableError for tensors that are more than their numbers."""
+        for table in self._tables:
+            carry = self._carries.get((table, shard.start), {})
+            if any(tensor.layout != torch.strided for tensor in carry.values()):
+                raise UnsaveableError(f"a tensor that the probe {table} carries is sparse; carry a dense one")
+            places = {tensor.untyped_storage().data_ptr() for tensor in carry.values() if tensor.numel()}
+            if len(places) < sum(tensor.numel() > 0 for tensor in carry.values()):
+                raise UnsaveableError(f"tensors that the probe {table} carries share their memory; carry clones")
+            if any(tensor.requires_grad for tensor in carry.values()):
+                raise UnsaveableError(f"a tensor that the probe {table} carries requires gradients; carry it detached")
         return {
             table: {
                 name: {"tensor": tensor, "here": tensor.device.type == self._device.type}

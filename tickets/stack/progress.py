@@ -49,7 +49,7 @@ class Measured(Protocol):
     """What is measured of a shard while it trains, as far as later measurements need it."""
 
     def carried(self, shard: slice) -> Tree:
-        """It, as a tree."""
+        """It, as a tree. Raises UnsaveableError if that cannot be."""
 
     def carry_on(self, shard: slice, tree: Tree) -> None:
         """Go on from it. Raises MisfitError, and changes nothing, if it is anything else."""
@@ -116,7 +116,7 @@ class Progress:
         return self._interval.is_over() and not self._refused and _name(shard) not in self._standing
 
     def take(self, shard: slice, networks: Tree, course: Tree) -> None:
-        """Take the state of a shard in training. Raises TypeError if something in it cannot be saved."""
+        """Take the state of a shard in training."""
         measured = None if self._measured is None else self._measured.carried(shard)
         standing = copied({"networks": networks, "measured": measured, "course": course})
         with self._lock:
@@ -145,10 +145,15 @@ class Progress:
         self._keeper.reject(f"networks {shard.start} to {shard.stop - 1}: {why}")
 
     def _write_if_complete(self) -> None:
-        if self._training <= self._standing.keys():
+        if not self._training <= self._standing.keys():
+            return
+        try:
             self._keeper.write({**self._found, **self._done, **self._standing}, self.seconds)
-            self._standing.clear()
-            self._interval.restart()
+        except TypeError as error:
+            self._refused = True
+            self._keeper.refuse(str(error))
+        self._standing.clear()
+        self._interval.restart()
 
 
 class Until:

@@ -130,7 +130,8 @@ def train(
     at_once = networks_at_once or len(start)
     lanes = min(lanes, at_once)
     shards = _shards(len(start), lanes, at_once)
-    evaluated = sorted(_evaluated(start.step, recipe))
+    measured = _evaluated(start.step, recipe)
+    evaluated = sorted(measured)
     stops = sorted({*evaluated, *([keep_step] if keep_step is not None and keep_step >= start.step else [])})
     stopped, turns, calls = threading.Event(), Turns(), Calls()
     few, task = some_of(examples, recipe.evaluate_on), task_of(recipe)
@@ -160,11 +161,11 @@ def train(
             done = Done.of_tree(found["result"], first, evaluated, keep_step, last, apart)
             tick((last - start.step) * networks)
             return done
-        state, measured, at = given(found, "networks", "measured", "course")
+        state, carried, at = given(found, "networks", "measured", "course")
         course = Course.of_tree(at, first, evaluated, keep_step, last, apart)
         ready = begin(first, seeds[shard], examples, recipe, where)
         ready.restore(state, course.step)
-        progress.measure_on(shard, measured)
+        progress.measure_on(shard, carried)
         tick((course.step - start.step) * networks)
         return ready, course
 
@@ -172,7 +173,7 @@ def train(
         assert progress is not None
         try:
             progress.take(shard, networks.state(), course.tree())
-        except (UnsaveableError, TypeError) as error:
+        except UnsaveableError as error:
             progress.refuse(str(error))
 
     def ended(done: Done, shard: slice) -> Done:
@@ -191,7 +192,7 @@ def train(
             for step, following in itertools.pairwise([*stops, recipe.steps]):
                 if step == keep_step and step >= course.step:
                     course.kept = networks.standing(step)
-                if step in evaluated and step >= course.step:
+                if step in measured and step >= course.step:
                     with lowered(recipe.precision, where):
                         whole = not apart or step in (start.step, recipe.steps)
                         rows.append(

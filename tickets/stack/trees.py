@@ -63,6 +63,8 @@ def encode(tree: Tree, buffers: list[memoryview]) -> Any:
     if isinstance(tree, Tensor):
         return _encode_tensor(tree, buffers)
     if isinstance(tree, Mapping):
+        if odd := [key for key in tree if not isinstance(key, str)]:
+            raise TypeError(f"a key {odd[0]!r} is no text and cannot be saved")
         return {f".{key}": encode(value, buffers) for key, value in tree.items()}
     if isinstance(tree, list | tuple):
         return [encode(value, buffers) for value in tree]
