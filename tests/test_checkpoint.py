@@ -234,6 +234,7 @@ def test_that_of_another_round_stays_where_it_is(changes: Any, tmp_path: Path) -
     one = round_of("rewound")
     killed(one, tmp_path)
     found = RoundCheckpoint(tmp_path, {**key(), **changes}, made_with(), 5.0, one.notes.append)
+    found.remove()
     assert (found.resumed, one.notes) == (None, [])
     assert (tmp_path / NAME).exists()
 

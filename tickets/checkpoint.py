@@ -66,6 +66,7 @@ class RoundCheckpoint:
         self._groups: list[GroupCheckpoint] = []
         self._measurements: Measurements | None = None
         self._failed = False  # to write
+        self._foreign = False  # whether what is on disk is of another round
         self.resumed: dict[str, Any] | None = None
         self._saved = self._usable()
         self.interval = Interval(minutes * 60 if minutes > 0 else math.inf)
@@ -113,14 +114,16 @@ class RoundCheckpoint:
         }
         try:
             write_checkpoint(self._folder, about, buffers)
+            self._foreign = False
         except (InputError, OSError) as error:
             if not self._failed:
                 self._note(f"{self._name}: its checkpoint could not be written; the round goes on without: {error}")
             self._failed = True
 
     def remove(self) -> None:
-        """Remove it, since the round is committed."""
-        remove_checkpoint(self._folder)
+        """Remove it, since the round is committed. One of another round stays."""
+        if not self._foreign:
+            remove_checkpoint(self._folder)
 
     def reject(self, why: str) -> None:
         """Use nothing more of what was found."""
@@ -138,8 +141,13 @@ class RoundCheckpoint:
         except DamagedCheckpointError as error:
             self.reject(str(error))
             return None
-        if saved is None or {name: saved.about.get(name) for name in self._key} != self._key:
-            return None  # of another round, or of other arms
+        if saved is None:
+            return None
+        if {name: saved.about.get(name) for name in self._key} != self._key:
+            self._foreign = (
+                True  # perhaps of a later round, which arms that were added to earlier ones have to wait for
+            )
+            return None
         before = saved.about.get("made_with")
         if differ := changes(before if isinstance(before, dict) else {}, _json(self._made_with())):
             self.reject(f"it was made by another machine, other packages, other code or another plan: {differ[0]}")

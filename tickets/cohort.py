@@ -47,6 +47,7 @@ from tickets.store import (
     write_rewind,
     write_round,
 )
+from tickets.store.checkpoint import remove_checkpoint
 from tickets.tasks import Scale
 
 Arrays = dict[str, np.ndarray]
@@ -131,6 +132,7 @@ def train_cohort(
         # Trained values are read from disk, as in a run that is resumed: the same bits, or the same error.
         files = Committed()
         chains = [replace(chain, read_trained=_reader(files, committed, chain.replicate)) for chain in result.chains]
+    remove_checkpoint(folder)  # of a process that was killed after a commit
 
 
 def steps_missing(cohort: CohortPlan, starts: Mapping[str, ArmStart]) -> int:
