@@ -41,6 +41,7 @@ from tickets.store import (
     unmeasured,
 )
 from tickets.store import repair as set_aside
+from tickets.store.checkpoint import sweep_checkpoints
 from tickets.store.history import lost_rounds
 from tickets.work import Work, only_here
 from tickets.workers import end_if_unguarded, process_pool
@@ -214,6 +215,8 @@ def _train(
                 return None
             # Asked again under the lock: before it, another process may have added rounds.
             todo = {name: missing(one, folder / name, gaps) for name, one in runs.items()}
+            for name, plans in todo.items():
+                sweep_checkpoints(folder / name, [cohort.index for cohort in plans])
             for line in (*_lost(folder, todo), *_added(folder, runs)):
                 listener(Note(line))
             record_campaign(folder, ready.campaign, lease.check)

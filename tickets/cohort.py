@@ -19,6 +19,7 @@ from tickets.listener import RoundDone
 from tickets.probes import Probe, record_of
 from tickets.probes.stored import Stored
 from tickets.ready import ReadyRun
+from tickets.resuming import Resuming
 from tickets.roles import ArmStart
 from tickets.rounds import Network, RoundResult, context_of, train_round
 from tickets.stack.networks import Tensors
@@ -47,6 +48,7 @@ from tickets.store import (
     write_rewind,
     write_round,
 )
+from tickets.store.checkpoint import remove_checkpoint
 from tickets.tasks import Scale
 
 Arrays = dict[str, np.ndarray]
@@ -71,7 +73,11 @@ class CohortWork:
 
 
 def train_cohort(
-    ready: ReadyRun, work: CohortWork, tick: Callable[[int], None], done: Callable[[RoundDone], None]
+    ready: ReadyRun,
+    work: CohortWork,
+    tick: Callable[[int], None],
+    done: Callable[[RoundDone], None],
+    note: Callable[[str], None] = lambda text: None,
 ) -> None:
     """Train and commit every round, arm and draw that is missing of a cohort.
 
@@ -85,6 +91,8 @@ def train_cohort(
         Called as steps are taken, with their number times that of the networks that took them.
     done
         Called after each commit.
+    note
+        Called with what a user should know of a checkpoint that cannot be used or written.
 
     Raises
     ------
@@ -104,6 +112,9 @@ def train_cohort(
     chains: Sequence[Chain] = ()
     following = -1  # the round that `chains` stand before
     shrunk = Shrunk(folder)
+    resuming = Resuming(
+        work.run, work.run_id, work.folder, work.cohort.index, work.made_with, ready.probes, permit, note
+    )
     for plan in work.cohort.rounds:
         # Else it is the first plan, it follows a part, which has no ticket to go on from, or it follows rounds that are
         # there already (a round before them was trained again).
@@ -111,11 +122,14 @@ def train_cohort(
             chains = _chains(ready, folder, plan.number)
         chains = [replace(chain, read_shrunk=_shrunk_reader(shrunk, plan.number, chain)) for chain in chains]
         earlier = Stored(folder, plan, context_of(ready)).networks
-        result = train_round(ready, work.run_id, chains, plan.number, _wanted(work.run, plan), tick, earlier)
+        checkpoint = resuming.checkpoint_of(plan, [chain.replicate for chain in chains])
+        arms = _wanted(work.run, plan)
+        result = train_round(ready, work.run_id, chains, plan.number, arms, tick, earlier, checkpoint)
         check_tables(work.folder, result.tables, record_of(ready.probes))
         if plan.number == 0 and plan.part == 0 and work.run.rewind.restores:
             _commit_rewind(folder, result.chains, permit)
         committed = write_round(folder, _record(work, plan, chains, result, ready.probes), permit)
+        checkpoint.remove()  # not before: a kill in between must cost nothing
         seconds = float(result.rounds["seconds"].sum())
         append_event(
             work.folder / Layout.LOG,
@@ -134,6 +148,7 @@ def train_cohort(
         files = Committed()
         chains = [replace(chain, read_trained=_reader(files, committed, chain.replicate)) for chain in result.chains]
         following = plan.number + 1
+    remove_checkpoint(folder)  # of a process that was killed after a commit
 
 
 def steps_missing(cohort: CohortPlan, starts: Mapping[str, ArmStart]) -> int:

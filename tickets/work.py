@@ -280,7 +280,7 @@ class Trainer:
                 cohort = CohortWork(
                     work.run, work.run_id, work.folder, work.cohort, made_with, permit, lease.generation
                 )
-                train_cohort(replace(ready, begins=begins), cohort, tick, listener)
+                train_cohort(replace(ready, begins=begins), cohort, tick, listener, lambda text: listener(Note(text)))
         except KeyboardInterrupt:
             with suppress(InputError):  # Ctrl-C is what the caller must see, also on a full disk
                 append_event(work.folder / Layout.LOG, {"event": "interrupted", "cohort": work.cohort.index})

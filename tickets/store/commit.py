@@ -98,7 +98,7 @@ def commit(
         raise
 
 
-def replace_file(path: Path, data: bytes, permit: Permit | None = None) -> None:
+def replace_file(path: Path, data: bytes | Sequence[memoryview], permit: Permit | None = None) -> None:
     """Replace one file (run.json, campaign.toml) atomically. Missing parents are created.
 
     Parameters
@@ -106,7 +106,7 @@ def replace_file(path: Path, data: bytes, permit: Permit | None = None) -> None:
     path
         The file.
     data
-        Its new content.
+        Its new content; a large one in several chunks.
     permit
         Asked immediately before the file is replaced; None where no other process writes it.
 
@@ -130,7 +130,7 @@ def replace_file(path: Path, data: bytes, permit: Permit | None = None) -> None:
             temporary.unlink()
         if permit is not None and isinstance(error, FileNotFoundError):
             permit()  # who has taken over has removed the temporary file
-        if known := explained(error, path, len(data)):
+        if known := explained(error, path, _bytes_of(data)):
             raise known from error
         raise
 
@@ -318,16 +318,21 @@ def _names(folder: Path) -> list[str]:
         raise explained(error, folder / "files") or error from error
 
 
-def _write_new(path: Path, data: bytes) -> None:
+def _bytes_of(data: bytes | Sequence[memoryview]) -> int:
+    return len(data) if isinstance(data, bytes) else sum(chunk.nbytes for chunk in data)
+
+
+def _write_new(path: Path, data: bytes | Sequence[memoryview]) -> None:
     # Not with tempfile, whose files are readable by their owner only, whatever the umask is.
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
-        left = memoryview(data)
-        while left:  # a write may take less than it was given; the next one says what hinders the rest
-            count = os.write(descriptor, left)
-            if count == 0:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            left = left[count:]
+        for chunk in [memoryview(data)] if isinstance(data, bytes) else data:
+            left = chunk.cast("B")
+            while left:  # a write may take less than it was given; the next one says what hinders the rest
+                count = os.write(descriptor, left)
+                if count == 0:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                left = left[count:]
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -43,6 +43,8 @@ class Layout:
     # In a cohort's folder.
     INITIAL = "initial"
     REWIND = "rewind"
+    # Of a round that is not committed yet; removed once it is.
+    CHECKPOINT = "checkpoint.safetensors"
     # In initial/ and rewind/.
     VALUES = "values.safetensors"
     # In rewind/, and in the rounds of a run that is fine-tuned.
