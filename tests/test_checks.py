@@ -11,6 +11,7 @@ import struct
 import pytest
 import tomli_w
 import torch
+from resealed import write_sealed
 
 import tickets
 from tickets.store import taken
@@ -186,7 +187,7 @@ def test_another_campaigns_folder(refused, campaign_file, done, tmp_path):
 
 def test_another_schema_version(refused, campaign_file, done, tmp_path):
     (file,) = done.glob("*/run.json")
-    file.write_text(json.dumps({**json.loads(file.read_bytes()), "schema": 99}))
+    write_sealed(file, {**json.loads(file.read_bytes()), "schema": 99})
     (line,) = refused(campaign_file(tmp_path))
     assert "schema 99, but this version of tickets reads schema 1; use the version that wrote it" in line
 

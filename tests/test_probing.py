@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from resealed import write_sealed
 
 import tickets
 from tickets.errors import InputError
@@ -305,7 +306,7 @@ def test_verify_finds_tables_that_do_not_belong(folder):
     ):
         manifest = cohort / "probes-001-000" / "manifest.json"
         whole = manifest.read_text()
-        manifest.write_text(json.dumps({**json.loads(whole), **change}))
+        write_sealed(manifest, {**json.loads(whole), **change})
         assert any(message in one.what for one in verify(there)), message
         manifest.write_text(whole)
     assert verify(there) == []
@@ -313,5 +314,5 @@ def test_verify_finds_tables_that_do_not_belong(folder):
     assert [one.what for one in verify(there)] == ["has the tables ['structure'], which probes-001-000 has too"]
     shutil.move(cohort / "probes-001-001", cohort / "probes-007-000")
     manifest = cohort / "probes-007-000" / "manifest.json"
-    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "round": 7}))
+    write_sealed(manifest, {**json.loads(manifest.read_text()), "round": 7})
     assert [one.what for one in verify(there)] == ["is of round-007, which is not committed"]
