@@ -156,14 +156,10 @@ INITS = st.one_of(
 )
 CUSTOM = st.builds(lambda options: {**options, "name": "my.own:f"}, st.dictionaries(KEYS, OPTIONS, max_size=3))
 NAMED = st.sampled_from(["mnist1d", "digits", "mnist", "cifar10", "my.own:f"])
-DATA = (
-    NAMED | st.builds(lambda name, more: {"name": name, **more}, NAMED, some(validation=st.integers(1, 10**9))) | CUSTOM
-)
+DATA = NAMED | st.builds(lambda name, more: {"name": name, **more}, NAMED, some(validation=st.integers(1, 99))) | CUSTOM
 MODEL = (
     st.sampled_from(["mlp", "lenet_300_100", "conv2", "resnet20", "my.own:f"])
-    | st.builds(
-        lambda more: {"name": "mlp", **more}, some(init=INITS, widths=st.lists(st.integers(1, 1000), max_size=3))
-    )
+    | st.builds(lambda more: {"name": "mlp", **more}, some(init=INITS, widths=st.lists(st.integers(1, 99), max_size=3)))
     | st.builds(lambda more: {"name": "conv4", **more}, some(init=INITS, dropout=st.floats(0, 0.99)))
     | CUSTOM
 )
