@@ -158,14 +158,16 @@ def _prepared(
         with problems.collected():
             # raises for arms that were trained with other options
             todo[name] = missing(one.run, folder / name, gaps)
-            if not gaps:
-                check_whole(folder / name, one.run.model_dump(mode="json"), todo[name])
             check_trained(folder / name, one, todo[name])
             check_transfer(folder / name, one, todo[name])
     sharing = max(1, min(workers, sum(map(len, todo.values()))))
     problems.raise_any()
     plans = plan_all(folder, fitted, placed, sharing, problems)
     networks = networks_all(folder, {name: fitted[name] for name in plans}, problems)
+    problems.raise_any()
+    for name, one in () if gaps else fitted.items():
+        with problems.collected():
+            check_whole(folder / name, one.run.model_dump(mode="json"), todo[name])
     problems.raise_any()
     trained = {name: plan for name, plan in plans.items() if todo[name]}
     plans |= guard_all(folder, trained, fitted, placed, sharing, problems)
