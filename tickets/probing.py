@@ -12,7 +12,6 @@ import torch
 from tickets.afterwards import Measured, measure_part
 from tickets.checks import find_data_folder
 from tickets.code_hashes import source_hashes
-from tickets.config import read_campaign
 from tickets.continuing import check_data, check_tensors, networks_all
 from tickets.errors import InputError, Problems, UserCodeError
 from tickets.failures import calling_code_of
@@ -34,6 +33,7 @@ from tickets.store import (
     load,
     lock,
     run_folders,
+    saved_campaign,
     sweep_temporary,
     write_tables,
 )
@@ -249,7 +249,8 @@ def _campaign_folder(folder: Path) -> Path:
 
 def _data_folder(data: str | Path | None, campaign: Path) -> Path | None:
     """The folder from which data sets are read, as for a run of the campaign."""
-    if (campaign / Layout.CAMPAIGN).is_file():
-        return find_data_folder(data, read_campaign(campaign / Layout.CAMPAIGN))
+    asked = saved_campaign(campaign)
+    if asked is not None:
+        return find_data_folder(data, asked)
     given = data or os.environ.get("TICKETS_DATA")
     return Path(given) if given else None

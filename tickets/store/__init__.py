@@ -13,7 +13,7 @@ from tickets.store.layout import (
     round_folders,
     run_folders,
 )
-from tickets.store.left_over import left_over, networks_of, runs_left_over
+from tickets.store.left_over import left_over, networks_of, runs_left_over, saved_campaign
 from tickets.store.loading import load
 from tickets.store.lock import lock
 from tickets.store.log import append_event, read_events
@@ -92,6 +92,7 @@ __all__ = [
     "rounds_committed",
     "run_folders",
     "runs_left_over",
+    "saved_campaign",
     "squeeze",
     "status",
     "survey",

@@ -36,7 +36,7 @@ def lock(folder: Path, remedy: str = ", or write to another folder (--out)") -> 
     try:
         made = [part for part in (path, *path.parents) if not part.exists()]  # the deepest first
         folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
     except OSError as error:
         cannot = InputError(f"{folder}: cannot be a campaign's folder ({error.strerror}); give another (--out)")
         raise explained(error, path) or cannot from error

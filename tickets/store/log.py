@@ -47,7 +47,7 @@ def append_event(log: Path, event: Mapping[str, Any]) -> None:
     """
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(log, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        descriptor = os.open(log, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
         try:
             torn = _torn(descriptor)
             line = _line(event, torn)
