@@ -12,7 +12,7 @@ INSTALLED := .venv/installed-$(BUILD)
 help:
 	@echo "make demo     a lottery-ticket campaign on MNIST-1D, about three minutes with the install"
 	@echo "make test     the tests, the linter and the type checker"
-	@echo "make torture  the slow proofs: a campaign killed at many points; how often a verdict is false"
+	@echo "make torture  the slow proofs: kills, power cuts (as root), how often a verdict is false"
 	@echo "make bench    timings of the trainer and its baselines; ARGS=... goes to pytest (tests/benchmarks/__init__.py)"
 	@echo "make clean    remove .venv and caches (saved runs stay)"
 

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from resealed import write_sealed
 from tiny_campaigns import VARIANTS, committed
 
 import tickets
@@ -129,7 +130,7 @@ def test_a_run_goes_on_as_it_began_unless_the_file_says_otherwise(campaign_file,
     # As if it had begun on another machine, with another plan.
     began["execution"]["networks_at_once"] = 3
     began["fingerprint"]["packages"]["numpy"] = "0.0.1"
-    run_json.write_text(json.dumps(began))
+    write_sealed(run_json, began)
     listener = grow(campaign_file(tmp_path, rounds=1), out, watcher)
     prunable, elsewhere = listener.said
     assert "began on another machine or with other packages (numpy 0.0.1, now " in elsewhere

@@ -5,14 +5,16 @@ from __future__ import annotations
 import errno
 import json
 import os
+import socket
 import struct
 
 import pytest
 import tomli_w
 import torch
+from resealed import write_sealed
 
 import tickets
-from tickets.store import lock
+from tickets.store import taken
 
 IDX = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
@@ -185,7 +187,7 @@ def test_another_campaigns_folder(refused, campaign_file, done, tmp_path):
 
 def test_another_schema_version(refused, campaign_file, done, tmp_path):
     (file,) = done.glob("*/run.json")
-    file.write_text(json.dumps({**json.loads(file.read_bytes()), "schema": 99}))
+    write_sealed(file, {**json.loads(file.read_bytes()), "schema": 99})
     (line,) = refused(campaign_file(tmp_path))
     assert "schema 99, but this version of tickets reads schema 1; use the version that wrote it" in line
 
@@ -213,23 +215,26 @@ def test_a_folder_that_is_a_file_or_below_one_or_has_no_possible_name(refused, c
     assert "give" in said[0]
 
 
-def test_a_folder_that_may_not_be_written_to(refused, campaign_file, tmp_path, monkeypatch):
+def test_a_folder_that_may_not_be_written_to(command, campaign_file, tmp_path, monkeypatch):
     def mkdir(*_, **__):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     file = campaign_file(tmp_path)
     with monkeypatch.context() as patch:
-        patch.setattr("pathlib.Path.mkdir", mkdir)
-        (line,) = refused(file)
-    assert "permission denied" in line
+        patch.setattr("os.mkdir", mkdir)
+        said = command("run", file, "--out", tmp_path / "out")
+    assert said.code == 1
+    (line,) = said.err.splitlines()
+    assert line.startswith("error: permission denied in ")
     assert "(--out)" in line
 
 
-def test_a_folder_where_another_process_is_at_work(command, campaign_file, done, tmp_path):
-    with lock(done):
-        said = command("run", campaign_file(tmp_path), "--out", done)
+def test_a_folder_where_another_process_trains_another_content(command, campaign_file, done, tmp_path):
+    with taken(next(done.glob("*/cohort-000"))):
+        said = command("run", campaign_file(tmp_path, rounds=3), "--out", done)
     assert said.code == 2
-    assert f"another `tickets run` (process {os.getpid()}) is at work in {done}" in said.err
+    who = f"process {os.getpid()} on {socket.gethostname()}"
+    assert f"another `tickets run` ({who}) is at work in {done}, with another content of the campaign" in said.err
 
 
 def test_arms_that_were_trained_with_another_value_are_said_for_every_run(refused, campaign_file, tmp_path):

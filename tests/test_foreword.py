@@ -6,6 +6,7 @@ import json
 
 import pytest
 from fitted_runs import fitted
+from resealed import write_sealed
 from tickets.analysis.report import make_report
 
 import tickets
@@ -91,7 +92,7 @@ def test_runs_saved_before_it_was_recorded_are_judged_by_their_files(read, comma
     file = json.loads(path.read_bytes())
     recorded = file.pop("coverage")
     assert file.pop("like_ticket") == []
-    path.write_text(json.dumps(file))
+    write_sealed(path, file)
     saved = tickets.load(read)
     assert saved.coverage().as_json() == recorded
     assert saved.notes() == [STEPS]
@@ -102,7 +103,7 @@ def test_a_run_of_which_nothing_is_committed_says_nothing(read):
     path = next(read.glob("*/run.json"))
     file = json.loads(path.read_bytes())
     del file["coverage"]
-    path.write_text(json.dumps(file))
+    write_sealed(path, file)
     next(read.glob("*/cohort-000")).rename(read / "elsewhere")
     assert tickets.load(read).coverage() is None
 

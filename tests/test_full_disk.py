@@ -1,4 +1,4 @@
-"""A full disk stops the command with status 2, and the same command goes on once there is space."""
+"""A full disk stops the command with status 1, and the same command goes on once there is space."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_a_full_disk_stops_the_command_and_more_space_lets_it_go_on(
     with monkeypatch.context() as patch:
         patch.setattr("os.fsync", fsync)
         said = command("run", file, "--out", out)
-    assert said.code == 2
+    assert said.code == 1
     (line,) = said.err.splitlines()
     assert line.startswith("error: no space left in ")
     assert "free some and run the same command to go on" in line
@@ -48,6 +48,6 @@ def test_a_log_that_cannot_be_written_for_lack_of_space(command, campaign_file, 
     with monkeypatch.context() as patch:
         patch.setattr("tickets.store.log.os.write", write)
         said = command("run", campaign_file(tmp_path), "--out", tmp_path / "out")
-    assert said.code == 2
+    assert said.code == 1
     assert "no space left" in said.err
     assert command("run", campaign_file(tmp_path), "--out", tmp_path / "out").code == 0

@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 import torch
+from resealed import write_sealed
 from torch import nn
 from wrong_shards import LINEAR, execution, going_wrong, tanh_net
 
@@ -60,7 +61,7 @@ def forget(folder) -> None:
     (file,) = folder.glob("*/run.json")
     content = json.loads(file.read_bytes())
     del content["execution"]["compared"]
-    file.write_text(json.dumps(content))
+    write_sealed(file, content)
 
 
 def test_an_earlier_run_goes_on_by_the_strategy_that_it_has(campaign_file, contents, tmp_path, monkeypatch) -> None:

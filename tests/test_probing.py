@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from resealed import write_sealed
 
 import tickets
 from tickets.errors import InputError
-from tickets.store import lock, status, verify
+from tickets.store import status, taken, verify
 
 ARMS = ["ticket", "reinit", {"name": "random_mask", "pruned": "initial"}]
 NAMES = ["signs", "structure", {"name": "gradients", "examples": 50}, {"name": "sharpness", "examples": 30}]
@@ -204,13 +205,12 @@ def test_wrong_names_are_refused_at_once(trained, command, names, message):
 def test_it_refuses_a_folder_without_rounds_and_one_that_is_being_trained(folder, command, tmp_path):
     assert "no saved run in it" in command("probe", tmp_path, "structure").err
     there = folder("all")
-    with lock(there):
-        said = command("probe", there, "structure")
-    assert said.code == 2
-    assert f"is at work in {there}; wait until it ends, and run the same command again" in said.err
     run = of_run(there)
-    with lock(there):
-        assert "is at work in" in command("probe", run, "structure").err, "the campaign's lock, for a run's folder"
+    with taken(run / "cohort-000"):
+        said = command("probe", there, "structure")
+        assert said.code == 2
+        assert f"is at work in {run / 'cohort-000'}; wait until it ends, and run the same command again" in said.err
+        assert "is at work in" in command("probe", run, "structure").err
     for cohort in run.glob("cohort-*"):
         shutil.rmtree(cohort)
     assert "no round is committed yet" in command("probe", there, "structure").err
@@ -306,7 +306,7 @@ def test_verify_finds_tables_that_do_not_belong(folder):
     ):
         manifest = cohort / "probes-001-000" / "manifest.json"
         whole = manifest.read_text()
-        manifest.write_text(json.dumps({**json.loads(whole), **change}))
+        write_sealed(manifest, {**json.loads(whole), **change})
         assert any(message in one.what for one in verify(there)), message
         manifest.write_text(whole)
     assert verify(there) == []
@@ -314,5 +314,5 @@ def test_verify_finds_tables_that_do_not_belong(folder):
     assert [one.what for one in verify(there)] == ["has the tables ['structure'], which probes-001-000 has too"]
     shutil.move(cohort / "probes-001-001", cohort / "probes-007-000")
     manifest = cohort / "probes-007-000" / "manifest.json"
-    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "round": 7}))
+    write_sealed(manifest, {**json.loads(manifest.read_text()), "round": 7})
     assert [one.what for one in verify(there)] == ["is of round-007, which is not committed"]

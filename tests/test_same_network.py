@@ -11,6 +11,7 @@ import uuid
 import numpy as np
 import pytest
 import torch
+from resealed import write_sealed
 from torch import nn
 
 import tickets
@@ -168,7 +169,7 @@ def test_other_initial_values_refuse_to_go_on_also_in_a_run_that_kept_no_outputs
     (folder,) = run_folders(out)
     table = json.loads((folder / "run.json").read_bytes())
     del table["began_with"]
-    (folder / "run.json").write_text(json.dumps(table))
+    write_sealed(folder / "run.json", table)
     code.edit(code.nets, old, new)
     with pytest.raises(InputError, match=rf"is not the network that this run began with: .*{what}"):
         tickets.run(campaign_file(tmp_path, model=code.model, rounds=1), out=out)
@@ -199,7 +200,7 @@ def test_what_else_is_in_run_json_stays(campaign_file, tmp_path):
     tickets.run(file, out=tmp_path / "out")
     (folder,) = run_folders(tmp_path / "out")
     table = json.loads((folder / "run.json").read_bytes())
-    (folder / "run.json").write_text(json.dumps({**table, "remark": [1, 2]}))
+    write_sealed(folder / "run.json", {**table, "remark": [1, 2]})
     tickets.run(file, out=tmp_path / "out", settings=["rounds=1"])
     after = json.loads((folder / "run.json").read_bytes())
     assert after.pop("remark") == [1, 2]
@@ -216,7 +217,7 @@ def test_a_damaged_record_is_said(damage, campaign_file, tmp_path):
     (folder,) = run_folders(tmp_path / "out")
     table = json.loads((folder / "run.json").read_bytes())
     table["began_with"] = {**table["began_with"], **damage} if "sources" in damage else damage
-    (folder / "run.json").write_text(json.dumps(table))
+    write_sealed(folder / "run.json", table)
     with pytest.raises(InputError, match=r"the record of its network in run\.json \(began_with\) is damaged"):
         tickets.run(file, out=tmp_path / "out")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,17 +12,23 @@ from tickets.code_hashes import named_functions, where_from
 from tickets.cohort import steps_missing
 from tickets.config import Campaign, Run
 from tickets.engines import Engine, failures, one_after_another
+from tickets.errors import DiskError, InputError, LeaseLostError
 from tickets.fingerprint import fingerprint
 from tickets.foreword import foreword
 from tickets.importing import current_folder, importable
 from tickets.listener import Begun, Listener, Note, without_repeats
 from tickets.plurals import counted
-from tickets.preparation import Prepared, folder_of, module_folders, prepare, read_or_take
+from tickets.preparation import Prepared, folder_of, module_folders, prepare, read_or_take, recorded_in
 from tickets.process_state import one_campaign_at_a_time
 from tickets.recording import record_campaign, record_changes, record_run
+from tickets.rivals import beside_others, let_go
 from tickets.store import (
     CohortPlan,
+    Layout,
+    Permit,
     Saved,
+    append_event,
+    at_work,
     left_over,
     load,
     lock,
@@ -35,8 +41,9 @@ from tickets.store import (
     unmeasured,
 )
 from tickets.store import repair as set_aside
+from tickets.store.checkpoint import sweep_checkpoints
 from tickets.store.history import lost_rounds
-from tickets.work import Work
+from tickets.work import Work, only_here
 from tickets.workers import end_if_unguarded, process_pool
 
 
@@ -169,6 +176,8 @@ def run_campaign(
                 gaps=repair,
             )
             outcome = _train(ready, workers, engine, tuple(folders), listener, repair)
+            if outcome is None:
+                continue
             # On another machine a round that is trained again may have other last bits, and later ones no longer fit.
             if not repair or outcome.failed or not _repair(ready.folder, listener):
                 return outcome
@@ -178,7 +187,11 @@ def _repair(folder: Path, listener: Listener) -> bool:
     """Move what is damaged in a campaign's folder out of the way; whether there was anything."""
     if not folder.is_dir():
         return False
-    with lock(folder):
+    with lock(folder, lambda text: listener(Note(text))):
+        if (other := at_work(folder)) is not None:
+            raise InputError(
+                f"--repair: another `tickets run` ({other.holder}) is at work in {folder}; wait until it ends"
+            )
         lines = set_aside(folder)
     for line in lines:
         listener(Note(line))
@@ -187,29 +200,33 @@ def _repair(folder: Path, listener: Listener) -> bool:
 
 def _train(
     ready: Prepared, workers: int, engine: Engine | None, modules: tuple[Path, ...], listener: Listener, gaps: bool
-) -> Outcome:
-    """Train what a prepared campaign lacks."""
+) -> Outcome | None:
+    """Train what a prepared campaign lacks; None if another process began it meanwhile, by plans of its own."""
     folder = ready.folder
     runs = {name: one.run for name, one in ready.fitted.items()}
     named = [function for one in runs.values() for function in named_functions(one.model_dump(mode="json"))]
     functions = tuple(dict.fromkeys(named))
     if functions:
         listener(Note(f"runs code of: {', '.join(where_from(functions))}"))
-    with _engine(ready, workers, engine) as chosen, lock(folder):
-        sweep_temporary(folder)
-        # Asked again under the lock: before it, another process may have added rounds.
-        todo = {name: missing(one, folder / name, gaps) for name, one in runs.items()}
-        for line in _lost(folder, todo):
-            listener(Note(line))
-        for line in _added(folder, runs):
-            listener(Note(line))
-        record_campaign(folder, ready.campaign)
-        works = [work for name in runs for work in _works(ready, name, todo[name], modules, listener)]
+    with ExitStack() as afterwards, _engine(ready, workers, engine) as chosen:
+        with lock(folder, lambda text: listener(Note(text))) as lease:
+            sweep_temporary(folder, lease.check, lambda line: listener(Note(line)))
+            if recorded_in(folder) != ready.recorded:
+                return None
+            # Asked again under the lock: before it, another process may have added rounds.
+            todo = {name: missing(one, folder / name, gaps) for name, one in runs.items()}
+            for name, plans in todo.items():
+                sweep_checkpoints(folder / name, [cohort.index for cohort in plans])
+            for line in (*_lost(folder, todo), *_added(folder, runs)):
+                listener(Note(line))
+            record_campaign(folder, ready.campaign, lease.check)
+            works, refused = _all_works(ready, todo, modules, lease.check, listener)
+        afterwards.callback(let_go, works)  # once the engine's processes have ended
         for line in (*_left_over(folder, runs), *foreword([ready.fitted[name] for name in runs if todo[name]])):
             listener(Note(line))
         steps = sum(steps_missing(work.cohort, ready.fitted[work.run_id].trial.starts) for work in works)
         listener(Begun(len(runs), steps, _rounds_done(runs, todo)))
-        failed = failures(chosen, works, listener)
+        failed = {**refused, **failures(beside_others(chosen), works, listener)}
     return Outcome(folder, tuple(runs), failed, functions)
 
 
@@ -220,14 +237,41 @@ def _engine(ready: Prepared, workers: int, engine: Engine | None) -> AbstractCon
     return process_pool(processes) if processes > 1 else nullcontext(one_after_another(ready.fitted))
 
 
+def _all_works(
+    ready: Prepared,
+    todo: Mapping[str, Sequence[CohortPlan]],
+    modules: tuple[Path, ...],
+    permit: Permit,
+    listener: Listener,
+) -> tuple[list[Work], dict[str, str]]:
+    """(the pieces of work of all runs, why runs that cannot be written failed by run id)."""
+    works: list[Work] = []
+    refused: dict[str, str] = {}
+    for name in ready.fitted:
+        try:
+            works += _works(ready, name, todo[name], modules, permit, listener)
+        except LeaseLostError:
+            raise
+        except DiskError as error:
+            refused[name] = only_here(error, ready.folder)
+            with suppress(InputError):  # its log may be what cannot be written
+                append_event(ready.folder / name / Layout.LOG, {"event": "failed", "why": refused[name]})
+    return works, refused
+
+
 def _works(
-    ready: Prepared, name: str, todo: Sequence[CohortPlan], modules: tuple[Path, ...], listener: Listener
+    ready: Prepared,
+    name: str,
+    todo: Sequence[CohortPlan],
+    modules: tuple[Path, ...],
+    permit: Permit,
+    listener: Listener,
 ) -> list[Work]:
     """Write a run's run.json; the pieces of work that the run lacks."""
     folder, fitted, plan, network = ready.folder / name, ready.fitted[name], ready.plans[name], ready.networks[name]
     here = fingerprint(ready.device, plan.threads)
     record_changes(folder, network, listener)
-    began = record_run(folder, fitted, plan, here, network, listener if todo else (lambda event: None))
+    began = record_run(folder, fitted, plan, here, network, listener if todo else (lambda event: None), permit)
     return [
         Work(
             run=fitted.run,

@@ -19,6 +19,7 @@ from tickets.listener import RoundDone
 from tickets.probes import Probe, record_of
 from tickets.probes.stored import Stored
 from tickets.ready import ReadyRun
+from tickets.resuming import Resuming
 from tickets.roles import ArmStart
 from tickets.rounds import Network, RoundResult, context_of, train_round
 from tickets.stack.networks import Tensors
@@ -27,6 +28,7 @@ from tickets.store import (
     CohortPlan,
     Committed,
     Layout,
+    Permit,
     RoundPlan,
     RoundRecord,
     Shrunk,
@@ -46,6 +48,7 @@ from tickets.store import (
     write_rewind,
     write_round,
 )
+from tickets.store.checkpoint import remove_checkpoint
 from tickets.tasks import Scale
 
 Arrays = dict[str, np.ndarray]
@@ -56,6 +59,8 @@ class CohortWork:
     """A cohort, and what is missing of it.
 
     folder: the run's. made_with: JSON of where and how it trains ("fingerprint", "execution"), for each manifest.
+    permit: asked immediately before each commit; raises if this process may not commit any more. generation: that of
+    its lease of the cohort's folder.
     """
 
     run: Run
@@ -63,10 +68,16 @@ class CohortWork:
     folder: Path
     cohort: CohortPlan
     made_with: Mapping[str, Any]
+    permit: Permit
+    generation: int
 
 
 def train_cohort(
-    ready: ReadyRun, work: CohortWork, tick: Callable[[int], None], done: Callable[[RoundDone], None]
+    ready: ReadyRun,
+    work: CohortWork,
+    tick: Callable[[int], None],
+    done: Callable[[RoundDone], None],
+    note: Callable[[str], None] = lambda text: None,
 ) -> None:
     """Train and commit every round, arm and draw that is missing of a cohort.
 
@@ -80,21 +91,30 @@ def train_cohort(
         Called as steps are taken, with their number times that of the networks that took them.
     done
         Called after each commit.
+    note
+        Called with what a user should know of a checkpoint that cannot be used or written.
 
     Raises
     ------
+    LeaseLostError
+        If another process has taken the cohort over.
+    DiskError
+        If the system refuses a write: the disk is full, ...
     InputError
-        If the disk is full, if a committed file is damaged, or if a rule asks for trained values that are not saved.
+        If a committed file is damaged, or if a rule asks for trained values that are not saved.
     UserCodeError
         If a function of the user's fails, or a probe's columns are not those of the rounds before.
     """
-    folder = cohort_folder(work.folder, work.cohort.index)
+    folder, permit = cohort_folder(work.folder, work.cohort.index), work.permit
     if not work.cohort.exists:
         starts = {replicate: first_chain(ready, replicate).theta0 for replicate in work.cohort.replicates}
-        write_initial(folder, {replicate: _arrays(values) for replicate, values in starts.items()})
+        write_initial(folder, {replicate: _arrays(values) for replicate, values in starts.items()}, permit)
     chains: Sequence[Chain] = ()
     following = -1  # the round that `chains` stand before
     shrunk = Shrunk(folder)
+    resuming = Resuming(
+        work.run, work.run_id, work.folder, work.cohort.index, work.made_with, ready.probes, permit, note
+    )
     for plan in work.cohort.rounds:
         # Else it is the first plan, it follows a part, which has no ticket to go on from, or it follows rounds that are
         # there already (a round before them was trained again).
@@ -102,11 +122,14 @@ def train_cohort(
             chains = _chains(ready, folder, plan.number)
         chains = [replace(chain, read_shrunk=_shrunk_reader(shrunk, plan.number, chain)) for chain in chains]
         earlier = Stored(folder, plan, context_of(ready)).networks
-        result = train_round(ready, work.run_id, chains, plan.number, _wanted(work.run, plan), tick, earlier)
+        checkpoint = resuming.checkpoint_of(plan, [chain.replicate for chain in chains])
+        arms = _wanted(work.run, plan)
+        result = train_round(ready, work.run_id, chains, plan.number, arms, tick, earlier, checkpoint)
         check_tables(work.folder, result.tables, record_of(ready.probes))
         if plan.number == 0 and plan.part == 0 and work.run.rewind.restores:
-            _commit_rewind(folder, result.chains)
-        committed = write_round(folder, _record(work, plan, chains, result, ready.probes))
+            _commit_rewind(folder, result.chains, permit)
+        committed = write_round(folder, _record(work, plan, chains, result, ready.probes), permit)
+        checkpoint.remove()  # not before: a kill in between must cost nothing
         seconds = float(result.rounds["seconds"].sum())
         append_event(
             work.folder / Layout.LOG,
@@ -115,6 +138,7 @@ def train_cohort(
                 "cohort": work.cohort.index,
                 "round": plan.number,
                 "part": plan.part,
+                "generation": work.generation,
                 "seconds": round(seconds, 3),
                 "diverged": int(result.rounds["diverged"].sum()),
             },
@@ -124,6 +148,7 @@ def train_cohort(
         files = Committed()
         chains = [replace(chain, read_trained=_reader(files, committed, chain.replicate)) for chain in result.chains]
         following = plan.number + 1
+    remove_checkpoint(folder)  # of a process that was killed after a commit
 
 
 def steps_missing(cohort: CohortPlan, starts: Mapping[str, ArmStart]) -> int:
@@ -240,7 +265,7 @@ def _end_states(run: Run, chains: Sequence[Chain]) -> dict[int, Arrays]:
     return {chain.replicate: _arrays(_by_parameter(chain.optimizer)) for chain in chains}
 
 
-def _commit_rewind(folder: Path, chains: Sequence[Chain]) -> None:
+def _commit_rewind(folder: Path, chains: Sequence[Chain], permit: Permit) -> None:
     """Commit the values and optimizer states of the rewind step, unless an interrupted run already has."""
     if (folder / Layout.REWIND).exists():
         return
@@ -248,6 +273,7 @@ def _commit_rewind(folder: Path, chains: Sequence[Chain]) -> None:
         folder,
         {chain.replicate: _arrays(chain.rewound) for chain in chains},
         {chain.replicate: _arrays(_by_parameter(chain.optimizer)) for chain in chains},
+        permit,
     )
 
 

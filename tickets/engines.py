@@ -7,7 +7,7 @@ likes, and yields each piece once with what `train` returned.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, nullcontext
+from contextlib import closing, nullcontext, suppress
 from typing import Any
 
 from tickets.errors import InputError
@@ -133,14 +133,19 @@ def _name(engine: Engine) -> str:
 
 def _lacking(work: Work) -> str | None:
     """The first round of the work that is not committed, as "cohort-000, round 3"; None if all are."""
-    plans = [plan for plan in missing(work.run, work.folder) if plan.index == work.cohort.index]
+    try:
+        plans = [plan for plan in missing(work.run, work.folder, gaps=True) if plan.index == work.cohort.index]
+    except InputError as error:
+        return f"what is saved cannot be read ({error.problems[0]}), so that cohort {work.cohort.index}"
     return next((f"cohort {plan.index}, round {plan.rounds[0].number}" for plan in plans), None)
 
 
 def _log_unless_logged(work: Work, why: str, error: BaseException | None) -> None:
     """Write a failure to the run's log, unless the process that trained the work has done so."""
     log, cohort = work.folder / Layout.LOG, work.cohort.index
-    last: dict[str, Any] = next((event for event in reversed(read_events(log)) if event.get("cohort") == cohort), {})
-    if (last.get("event"), last.get("why")) != ("failed", why):
-        trace = {} if error is None else {"traceback": whole_traceback(error)}
-        append_event(log, {"event": "failed", "cohort": cohort, "why": why, **trace})
+    with suppress(InputError):  # a log that cannot be written does not hide the reason, nor the other runs'
+        events = (event for event in reversed(read_events(log)) if event.get("cohort") == cohort)
+        last: dict[str, Any] = next(events, {})
+        if (last.get("event"), last.get("why")) != ("failed", why):
+            trace = {} if error is None else {"traceback": whole_traceback(error)}
+            append_event(log, {"event": "failed", "cohort": cohort, "why": why, **trace})

@@ -34,7 +34,25 @@ class DiskError(InputError):
     """The system refused a read or a write: a full disk, a missing permission, an error of the disk.
 
     The input is not wrong: the command line exits with status 1, and the same command goes on once the cause is gone.
+
+    Parameters
+    ----------
+    problems
+        As for InputError.
+    needed
+        The number of bytes for which there was no space; 0 if space was not the cause, or if it is unknown.
     """
+
+    def __init__(self, problems: Sequence[str] | str, needed: int = 0) -> None:
+        super().__init__(problems)
+        self.needed = needed
+
+    def __reduce__(self) -> tuple[type[DiskError], tuple[tuple[str, ...], int]]:  # type: ignore[override]
+        return type(self), (self.problems, self.needed)
+
+
+class LeaseLostError(DiskError):
+    """Another process has taken over what this one was writing to, or has written it. Nothing of that is lost."""
 
 
 class UserCodeError(InputError):
@@ -72,10 +90,13 @@ class Problems:
             With every problem, each once, in the order found.
         UserCodeError
             The same, if the user's code failed; its cause is the first such failure.
+        DiskError
+            The same, if nothing is wrong but that the system refused to read or write.
         """
         if self._found:
             failed = next((error for error in self._found.values() if isinstance(error, UserCodeError)), None)
-            kind = InputError if failed is None else UserCodeError
+            refused = all(isinstance(error, DiskError) for error in self._found.values())
+            kind = UserCodeError if failed is not None else DiskError if refused else InputError
             raise kind(list(self._found)) from failed
 
 

@@ -14,8 +14,10 @@ from tickets.arm_rules import apply_rules, rules_of
 from tickets.arms import Origin, Start
 from tickets.catalogue import Pruned, kind_of_stack
 from tickets.chains import Chain
+from tickets.checkpoint import RoundCheckpoint
 from tickets.config import ArmConfig, Run, TrainConfig, recipe_of
 from tickets.density import density
+from tickets.finished import Finished
 from tickets.learned.learning import Learning
 from tickets.learned.shard import begin_learned, mean_of_samples, start_stack
 from tickets.measures import Label
@@ -28,7 +30,8 @@ from tickets.seeds import stream
 from tickets.stack.feed import NetworkSeeds
 from tickets.stack.networks import Stack, Tensors, stack_networks
 from tickets.stack.strategies import begin, strategy_named
-from tickets.stack.training import Trained, train
+from tickets.stack.training import train
+from tickets.stack.trees import digest
 
 
 @dataclass(frozen=True)
@@ -209,8 +212,13 @@ def group(entries: Sequence[Entry], recipe: TrainConfig) -> list[Group]:
 
 @settings_kept()  # what a forward sets for the whole process ends with its training
 def train_group(
-    ready: ReadyRun, group: Group, number: int, probed: Measurements, tick: Callable[[int], None]
-) -> tuple[Stack, Trained]:
+    ready: ReadyRun,
+    group: Group,
+    number: int,
+    probed: Measurements,
+    tick: Callable[[int], None],
+    checkpoint: RoundCheckpoint | None = None,
+) -> tuple[Stack, Finished]:
     """The stack of a group before training, and what training it gives.
 
     Parameters
@@ -225,39 +233,59 @@ def train_group(
         The measurements of the round's probes.
     tick
         Called as steps are taken, with their number times that of the networks that took them.
+    checkpoint
+        That of the round; its groups are trained in their order.
     """
-    begins, ready = ready.begins, group.narrower or ready
+    begins, guess, ready = ready.begins, ready.scale.guess, group.narrower or ready
     run, stack, plan = ready.run, group.stack(ready.parameters), ready.plan.for_pruned(group.pruned)
-    has_ticket = any(entry.label.arm == "ticket" for entry in group.entries)
+    tickets = [place for place, entry in enumerate(group.entries) if entry.label.arm == "ticket"]
     seeds = [_seeds(run, entry, number) for entry in group.entries]
-    at_once = min(len(stack), plan.networks_at_once)
-    begins(at_once)
     strategy, lanes, begun = plan.strategy_for(stack, ready.pixels), plan.lanes, begin
     if group.learning is not None:
         strategy, lanes = plan.learned_strategy, plan.learned_lanes(ready.workload)
         begun = functools.partial(begin_learned, plan.has_own_modules, group.learning)
     torch.set_num_threads(max(1, plan.threads // lanes))  # a plan of another rule may have other lanes
-    return stack, train(
+    workload = replace(ready.workload, recipe=group.recipe)
+    chunk = strategy_named(strategy).chunk(workload, min(len(stack), plan.networks_at_once))
+    learned, last = group.learning is not None, group.recipe.steps
+    at_once = 1 if learned and plan.has_own_modules else plan.networks_at_once
+    begins(min(len(stack), at_once))
+    keep_step = run.rewind.step if number == 0 and run.rewind.restores and tickets else None
+    # Probes compare networks of one architecture.
+    labels = [entry.label for entry in group.entries]
+    observe = None if group.narrower else probed.observer(labels, stack, last, learned=learned)
+    mine = progress = None
+    if checkpoint is not None:
+        # All that decides the bits, but for the data, the code and the machine.
+        how = (group.recipe, group.learning, seeds, strategy, lanes, at_once, chunk, keep_step)
+        mine = checkpoint.group(lambda: digest({"how": repr(how), "stack": vars(stack)}))
+        carrying = tickets if run.rewind.keeps_trained or keep_step is not None else []
+        found = mine.finished(lambda tree: Finished.of_tree(tree, stack, last, carrying, learned))
+        if found is not None:
+            tick((last - stack.step) * len(stack))
+            return stack, found
+        progress = mine.progress(observe)
+    trained = train(
         functools.partial(begun, strategy, replace(ready.workload, pruned=group.pruned)),
         stack,
         seeds,
         ready.examples,
         group.recipe,
         lanes=lanes,
-        networks_at_once=1 if group.learning is not None and plan.has_own_modules else plan.networks_at_once,
-        chunk=strategy_named(strategy).chunk(replace(ready.workload, recipe=group.recipe), at_once),
-        keep_step=run.rewind.step if number == 0 and run.rewind.restores and has_ticket else None,
-        # Probes compare networks of one architecture.
-        observe=None
-        if group.narrower
-        else probed.observer(
-            [entry.label for entry in group.entries], stack, group.recipe.steps, learned=group.learning is not None
-        ),
+        networks_at_once=at_once,
+        chunk=chunk,
+        keep_step=keep_step,
+        observe=observe,
         observe_alone=probed.alone,
         between=mean_of_samples(group.learning),
         device=ready.device,
         tick=tick,
+        progress=progress,
     )
+    finished = Finished.of(trained, run, guess, tickets, learned)
+    if mine is not None:
+        mine.end(finished)
+    return stack, finished
 
 
 def _seeds(run: Run, entry: Entry, number: int) -> NetworkSeeds:

@@ -20,7 +20,7 @@ from tickets.machine import find_device
 from tickets.network import Continued
 from tickets.planning import Plan
 from tickets.process_state import standard_state
-from tickets.store import CohortPlan, check_whole, missing
+from tickets.store import CohortPlan, Layout, check_whole, missing, run_folders
 from tickets.transfer import check_transfer
 
 DEFAULT_FOLDER = Path("runs/saved")
@@ -65,6 +65,8 @@ class Prepared:
         What run.json keeps of each run's network, by run id.
     todo
         What each run lacks, by run id.
+    recorded
+        What the folder's campaign.toml and run.json files were when they were read; see `recorded_in`.
     """
 
     campaign: Campaign
@@ -75,6 +77,16 @@ class Prepared:
     plans: Mapping[str, Plan]
     networks: Mapping[str, Continued]
     todo: Mapping[str, tuple[CohortPlan, ...]]
+    recorded: Mapping[str, object]
+
+
+def recorded_in(folder: Path) -> dict[str, object]:
+    """The size and time of a folder's campaign.toml and of each run.json, which differ once one is replaced."""
+    files = [folder / Layout.CAMPAIGN]
+    if folder.is_dir():
+        files += [path / Layout.RUN for path in run_folders(folder)]
+    found = {str(file): file.stat() for file in files if file.is_file()}
+    return {name: (one.st_size, one.st_mtime_ns) for name, one in found.items()}
 
 
 @standard_state()
@@ -136,6 +148,7 @@ def _prepared(
     assert isinstance(campaign, Campaign)
     folder = folder_of(campaign, out)
     data_folder = find_data_folder(data, campaign)
+    recorded = recorded_in(folder)
     with problems.collected():
         check_folder(folder, campaign)
     campaign, fitted = fit_all(campaign, folder, data_folder, problems)
@@ -157,7 +170,7 @@ def _prepared(
     trained = {name: plan for name, plan in plans.items() if todo[name]}
     plans |= guard_all(folder, trained, fitted, placed, sharing, problems)
     problems.raise_any()
-    return Prepared(campaign, folder, data_folder, placed, fitted, plans, networks, todo)
+    return Prepared(campaign, folder, data_folder, placed, fitted, plans, networks, todo, recorded)
 
 
 def folder_of(campaign: Campaign, out: str | Path | None) -> Path:

@@ -31,10 +31,10 @@ from tickets.store import (
     check_measured,
     check_tables,
     load,
-    lock,
     run_folders,
     saved_campaign,
-    sweep_temporary,
+    tables_of,
+    taken,
     write_tables,
 )
 
@@ -158,10 +158,8 @@ def probe_folder(
     with (
         one_campaign_at_a_time(),
         importable(*current_folder()),
-        lock(campaign, remedy=", and run the same command again"),
         standard_state(),
     ):
-        sweep_temporary(campaign)
         saved, waiting = surveyed(paths, tables, trusted)
         fitted = _fitted([one for one in saved if any(one.todo.values())], _data_folder(data, campaign))
         measured: list[Probing] = []
@@ -214,10 +212,13 @@ def _measure(saved: SavedRun, fitted: Fitted | None, device: torch.device) -> It
     for one in fitted.probes:
         found: dict[Place, Measured] = {}
         for place in saved.todo[one.table]:
-            measured = measure_part(ready, saved.name, place.cohort, place.number, place.part, one)
-            record = record_of([one])
-            check_tables(saved.folder, {one.table: measured.table}, record)
-            write_tables(place.cohort, place.number, place.part, {one.table: measured.table}, record, **made_with)
+            with taken(place.cohort) as lease:
+                if one.table in tables_of(place.cohort, place.number, place.part):
+                    continue  # another process has measured it meanwhile
+                measured = measure_part(ready, saved.name, place.cohort, place.number, place.part, one)
+                made, record = {one.table: measured.table}, record_of([one])
+                check_tables(saved.folder, made, record)
+                write_tables(place.cohort, place.number, place.part, made, record, permit=lease.check, **made_with)
             found[place] = measured
         yield _probing(saved, one, found)
 

@@ -9,33 +9,57 @@ from typing import Any
 
 from tickets.config import Campaign, to_toml
 from tickets.continuing import read_if_saved
+from tickets.errors import InputError
 from tickets.fitting import Fitted
 from tickets.listener import Listener, Note
 from tickets.network import Continued
 from tickets.opening import read_regular
 from tickets.planning import Plan
-from tickets.store import Layout, append_event, register, replace_file, rounds_committed, write_run
+from tickets.store import (
+    Layout,
+    Permit,
+    append_event,
+    at_work,
+    register,
+    replace_file,
+    rounds_committed,
+    write_run,
+)
 from tickets.store.sealed import sealed_toml
 from tickets.transfer import transfer_record
 
 
-def record_campaign(folder: Path, campaign: Campaign) -> None:
+def record_campaign(folder: Path, campaign: Campaign, permit: Permit) -> None:
     """Write campaign.toml, unless it has the same content already.
 
     Parameters
     ----------
     folder
-        The campaign's folder.
+        The campaign's folder, which is locked.
     campaign
         The campaign as resolved.
+    permit
+        The `check` of the lock's lease.
+
+    Raises
+    ------
+    InputError
+        If another process trains the campaign with another content.
     """
     path, content = folder / Layout.CAMPAIGN, sealed_toml(to_toml(campaign))
     try:
-        same = read_regular(path) == content
+        there = read_regular(path)
     except FileNotFoundError:
-        same = False
-    if not same:
-        replace_file(path, content)
+        there = None
+    if there == content:
+        return
+    # Files of earlier versions, and those that were damaged, may have the same content in another form.
+    if there is not None and (other := at_work(folder)) is not None:
+        raise InputError(
+            f"another `tickets run` ({other.holder}) is at work in {folder}, with another content of the campaign "
+            f"({Layout.CAMPAIGN} there); wait until it ends, or write to another folder (--out)"
+        )
+    replace_file(path, content, permit)
 
 
 def record_changes(folder: Path, network: Continued, listener: Listener) -> None:
@@ -56,7 +80,13 @@ def record_changes(folder: Path, network: Continued, listener: Listener) -> None
 
 
 def record_run(
-    folder: Path, fitted: Fitted, plan: Plan, fingerprint: Mapping[str, Any], network: Continued, listener: Listener
+    folder: Path,
+    fitted: Fitted,
+    plan: Plan,
+    fingerprint: Mapping[str, Any],
+    network: Continued,
+    listener: Listener,
+    permit: Permit,
 ) -> Mapping[str, Any]:
     """Write a run's run.json, if what it says has changed.
 
@@ -74,6 +104,8 @@ def record_run(
         The network that it began with.
     listener
         Receives a note for each strategy that was passed over.
+    permit
+        The `check` of the lease of the campaign's folder, which is locked.
 
     Returns
     -------
@@ -106,7 +138,7 @@ def record_run(
     if {**there, **content} != there:
         for strategy in (plan.compared or {}).get("passed_over", ()):
             listener(Note(f"{folder.name}: passed over, since a plain PyTorch loop differs: {strategy}"))
-        write_run(folder, folder.name, **{**there, **content})
+        write_run(folder, folder.name, permit=permit, **{**there, **content})
     found: Mapping[str, Any] = content["fingerprint"]
     return found
 

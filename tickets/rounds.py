@@ -11,18 +11,18 @@ import pandas as pd
 
 from tickets.candidate import Ends
 from tickets.chains import Chain
+from tickets.checkpoint import RoundCheckpoint
 from tickets.config import ArmConfig
+from tickets.finished import Finished
 from tickets.groups import Group, enter, group, train_group
-from tickets.measures import Label, curve_rows, diverged, round_rows
+from tickets.measures import Label, curve_rows, round_rows
 from tickets.probes import Context, Networks, Probe
 from tickets.probes.measuring import Earlier, Measurements
 from tickets.ready import ReadyRun
-from tickets.rewinding import carried
 from tickets.selection import next_masks
 from tickets.shrunk import shrunk_after
 from tickets.stack.memory import evaluation_chunk
 from tickets.stack.networks import Stack, Tensors
-from tickets.stack.training import Trained
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,7 @@ def train_round(
     arms: Sequence[tuple[ArmConfig, int]],
     tick: Callable[[int], None] = lambda networks: None,
     earlier: Earlier = lambda round, trained: None,
+    checkpoint: RoundCheckpoint | None = None,
 ) -> RoundResult:
     """Train the given arms and draws of one round for all replicates in lockstep.
 
@@ -99,12 +100,16 @@ def train_round(
         Called as steps are taken, with their number times that of the networks that took them.
     earlier
         What the run's probes get of earlier rounds; see `Networks.earlier`.
+    checkpoint
+        The round's; None to save nothing while it trains.
     """
     entries = [enter(ready, chain, number, arm, draw) for chain in chains for arm, draw in arms]
     groups = group(entries, ready.run.train)
     theta0 = {chain.replicate: chain.theta0 for chain in chains}
     probed = measurements_of(ready, run, number, theta0, earlier, ready.probes)
-    outcomes = [_outcome(ready, run, one, *train_group(ready, one, number, probed, tick)) for one in groups]
+    if checkpoint is not None:
+        checkpoint.measure(probed, len(entries))
+    outcomes = [_outcome(run, one, *train_group(ready, one, number, probed, tick, checkpoint)) for one in groups]
     networks = tuple(network for outcome in outcomes for network in outcome.networks)
     if measured := [network for network in networks if network.model is None]:  # of one architecture
         probed.afterwards(measured)
@@ -222,37 +227,28 @@ def measurements_of(
     return Measurements(run, probes, context_of(ready), earlier, after)
 
 
-def _outcome(ready: ReadyRun, run: str, group: Group, start: Stack, outcome: Trained) -> _Outcome:
+def _outcome(run: str, group: Group, start: Stack, finished: Finished) -> _Outcome:
     """The rows and the networks of a group."""
     labels = [entry.label for entry in group.entries]
-    lost = diverged(outcome.curves, outcome.stack, ready.scale.guess)
-    lost |= np.array([entry.chain.diverged for entry in group.entries])
-    learned = group.learning is not None
-    networks = tuple(
-        Network(entry.label, *_masked(entry.mask, start, outcome.stack, index, learned), entry.model)
-        for index, entry in enumerate(group.entries)
-    )
-    kept = {}
-    for index, entry in enumerate(group.entries):
-        if entry.label.arm == "ticket":
-            following = carried(ready.run, networks[index].trained, outcome.stack, outcome.kept, index)
-            if following is not None:
-                kept[entry.chain.replicate] = following
+    lost = finished.lost | np.array([entry.chain.diverged for entry in group.entries])
     return _Outcome(
-        networks=networks,
-        curves=curve_rows(run, labels, outcome.curves),
-        rounds=round_rows(run, labels, outcome.curves, lost, outcome.seconds),
-        at_rewind=kept,
+        networks=tuple(
+            Network(entry.label, *_masked(entry.mask, start, finished, index), entry.model)
+            for index, entry in enumerate(group.entries)
+        ),
+        curves=curve_rows(run, labels, finished.curves),
+        rounds=round_rows(run, labels, finished.curves, lost, finished.seconds),
+        at_rewind={group.entries[place].chain.replicate: one for place, one in finished.carried.items()},
     )
 
 
-def _masked(mask: Tensors, start: Stack, trained: Stack, index: int, learned: bool) -> tuple[Tensors, Tensors, Tensors]:
+def _masked(mask: Tensors, start: Stack, finished: Finished, index: int) -> tuple[Tensors, Tensors, Tensors]:
     """A network's mask, and its values before and after training.
 
     A learned mask is known after training alone, and so are the values that it leaves. Both are then of that network:
     its weights are what they were, and its normalisation statistics those that it is evaluated with.
     """
-    if not learned:
-        return mask, start.network(index), trained.network(index)
-    masks = {name: tensor[index].to("cpu", copy=True) for name, tensor in trained.masks.items()}
-    return masks, trained.network(index), trained.network(index)
+    trained = finished.values[index]
+    if finished.masks is None:
+        return mask, start.network(index), trained
+    return finished.masks[index], {name: tensor.clone() for name, tensor in trained.items()}, trained

@@ -92,5 +92,5 @@ def _still_missing(work: Work) -> CohortPlan:
     """What is missing of the work's cohort now."""
     if not (cohort_folder(work.folder, work.cohort.index) / Layout.INITIAL).is_dir():
         return work.cohort  # whose replicates other work must not get
-    plans = [plan for plan in missing(work.run, work.folder) if plan.index == work.cohort.index]
+    plans = [plan for plan in missing(work.run, work.folder, gaps=True) if plan.index == work.cohort.index]
     return plans[0] if plans else replace(work.cohort, exists=True, rounds=())

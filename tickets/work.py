@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import torch
 from tickets.cohort import CohortWork, train_cohort
 from tickets.config import Run
 from tickets.continuing import check_data
-from tickets.errors import InputError, UserCodeError
+from tickets.errors import DiskError, InputError, LeaseLostError, UserCodeError
 from tickets.fingerprint import changes, fingerprint
 from tickets.fitting import Fitted, fit
 from tickets.importing import importable
@@ -32,9 +32,29 @@ from tickets.plurals import counted
 from tickets.process_state import standard_state
 from tickets.ready import ReadyRun, ready_run
 from tickets.source import Source, load_source
-from tickets.store import CohortPlan, Layout, append_event, cohort_folder
+from tickets.store import (
+    CohortPlan,
+    HeldError,
+    Layout,
+    Lease,
+    Permit,
+    append_event,
+    check_writable,
+    cohort_folder,
+    missing,
+    settle,
+    taken,
+    unmoved,
+)
 from tickets.tries import LAST_BITS, next_try, say_again, short_of_memory, why_failed
 from tickets.users_code import one_line, whole_traceback
+
+
+class Elsewhere(str):
+    """In place of why a piece of work failed: it has not failed, since another process has its cohort.
+
+    The text says who. An engine yields it like any other reason, and gets the work again once the cohort is free.
+    """
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +92,8 @@ class Work:
         The most networks that may train at once, after a try that ran out of memory; None if the plan decides.
     failures
         Why each earlier try failed, in this start of the campaign.
+    expired
+        The mark of another process's lease of the cohort, if it was watched until it had expired.
     """
 
     run: Run
@@ -88,15 +110,24 @@ class Work:
     modules: tuple[Path, ...] = ()
     networks_at_most: int | None = None
     failures: tuple[str, ...] = ()
+    expired: str | None = None
+
+    @property
+    def cohort_folder(self) -> Path:
+        """The folder of the cohort."""
+        return cohort_folder(self.folder, self.cohort.index)
 
     @property
     def name(self) -> str:
         """The run's id and the cohort's folder: "digits-mlp-adam-1a2b3c4d/cohort-000". Unique within a campaign."""
-        return f"{self.run_id}/{cohort_folder(self.folder, self.cohort.index).name}"
+        return f"{self.run_id}/{self.cohort_folder.name}"
 
 
 def train(work: Work, listener: Listener) -> str | None:
     """Train a piece of work and commit its rounds to the campaign's folder.
+
+    This process takes the lease of the cohort, works out again what the cohort lacks, and trains that. Any number of
+    processes may be given the same work: one at a time trains it, and what is committed is not trained again.
 
     The run's data set is loaded, and its model built, for this one piece; a `Trainer` keeps both for the next piece.
     Where memory runs out, what is missing is tried again with half as many networks at once, and once more with a
@@ -112,12 +143,15 @@ def train(work: Work, listener: Listener) -> str | None:
     Returns
     -------
     str or None
-        Why the run failed, in one line; None if it did not. The log of the run has the traceback.
+        Why the run failed, in one line; None if it did not. The log of the run has the traceback. An `Elsewhere` if
+        another process has the cohort, or has taken it over: this one does not wait for it.
 
     Raises
     ------
     InputError
-        For what would stop every run: a full disk, another data set, another network, a device that is not there.
+        For what would stop every run: another data set, another network, a device that is not there.
+    DiskError
+        If the campaign's folder cannot be written to: a full disk, ... Where only this work is refused, it has failed.
     """
     return Trainer().train(work, listener)
 
@@ -160,29 +194,67 @@ class Trainer:
     @standard_state()
     def train(self, work: Work, listener: Listener) -> str | None:
         """Train a piece of work; see the function `train`."""
+        try:
+            with unmoved(work.folder) as there, taken(work.cohort_folder, work.expired) as lease:
+                todo = next(
+                    (one for one in missing(work.run, work.folder, gaps=True) if one.index == work.cohort.index), None
+                )
+                return None if todo is None else self._train(replace(work, cohort=todo), lease, there, listener)
+        except HeldError as held:
+            return Elsewhere(f"{held.holder} is training it")
+        except LeaseLostError as lost:
+            return Elsewhere(lost)
+        except DiskError as error:
+            with suppress(InputError):
+                append_event(
+                    work.folder / Layout.LOG,
+                    {"event": "failed", "cohort": work.cohort.index, "why": error.problems[0]},
+                )
+            return only_here(error, work.folder.parent)
+
+    def _train(self, work: Work, lease: Lease, there: Permit, listener: Listener) -> str | None:
+        """Train a piece of work whose cohort this process has, and log how that ended.
+
+        there: raises if the run's folder was moved.
+        """
         log, index = work.folder / Layout.LOG, work.cohort.index
+        settle(work.folder, work.cohort_folder)
+        # Asked before it trains, not after a round that then cannot be kept.
+        check_writable(work.cohort_folder)
         device = find_device(work.device)
         plan = with_threads_here(work.plan, work.run.compute.threads)
         here = fingerprint(device, plan.threads)
-        append_event(log, {"event": "started", "cohort": index, "fingerprint": here})
+        append_event(log, {"event": "started", "cohort": index, **lease.record, "fingerprint": here})
         if changed := ", ".join(changes(work.fingerprint, here)):
             listener(Note(f"{work.run_id}: began on another machine or with other packages ({changed}); {LAST_BITS}"))
         uncommitted = Uncommitted(listener)
-        while (failure := self._try(work, plan, device, here, uncommitted)) is not None:
-            again = next_try(work, failure.short, failure.networks) if failure.networks else None
-            if again is None:
-                why = why_failed(work, failure.why)
-                why += "" if failure.networks is None else short_of_memory(failure.networks)
-                append_event(log, {"event": "failed", "cohort": index, "why": why, "traceback": failure.traceback})
-                return why
-            say_again(again, failure.why, listener, traceback=failure.traceback)
-            uncommitted.take_back()
-            self._ready, work = None, again
-            gc.collect()  # lanes that ended with an error leave cycles that hold tensors
+        try:
+            while (failure := self._try(work, lease, there, plan, device, here, uncommitted)) is not None:
+                again = next_try(work, failure.short, failure.networks) if failure.networks else None
+                if again is None:
+                    why = why_failed(work, failure.why)
+                    why += "" if failure.networks is None else short_of_memory(failure.networks)
+                    append_event(log, {"event": "failed", "cohort": index, "why": why, "traceback": failure.traceback})
+                    return why
+                say_again(again, failure.why, listener, traceback=failure.traceback)
+                uncommitted.take_back()
+                self._ready, work = None, again
+                gc.collect()  # lanes that ended with an error leave cycles that hold tensors
+        except LeaseLostError as lost:
+            append_event(log, {"event": "lost", "cohort": index, **lease.record, "why": str(lost)})
+            listener(Note(f"{work.name}: stops here, and nothing is lost: {lost}"))
+            return Elsewhere(lost)
         return None
 
     def _try(
-        self, work: Work, plan: Plan, device: torch.device, here: Mapping[str, Any], listener: Listener
+        self,
+        work: Work,
+        lease: Lease,
+        there: Permit,
+        plan: Plan,
+        device: torch.device,
+        here: Mapping[str, Any],
+        listener: Listener,
     ) -> _Failure | None:
         """Train what is missing; why that failed. The error itself, whose frames hold tensors, ends here."""
         networks = 0
@@ -192,19 +264,30 @@ class Trainer:
             networks = count
             self._begins(work, count)
 
+        def permit() -> None:
+            there()
+            lease.check()
+
+        def tick(count: int) -> None:
+            lease.raise_if_lost()
+            listener(Steps(count))
+
         try:
             with importable(*work.modules), _working_in(work.working_folder):
                 ready, placement = self._prepared(work, plan, device)
                 _note_fewer(work, placement, listener)
                 made_with = {"fingerprint": here, "execution": placement.record()}
-                cohort = CohortWork(work.run, work.run_id, work.folder, work.cohort, made_with)
-                train_cohort(replace(ready, begins=begins), cohort, lambda count: listener(Steps(count)), listener)
+                cohort = CohortWork(
+                    work.run, work.run_id, work.folder, work.cohort, made_with, permit, lease.generation
+                )
+                train_cohort(replace(ready, begins=begins), cohort, tick, listener, lambda text: listener(Note(text)))
         except KeyboardInterrupt:
-            append_event(work.folder / Layout.LOG, {"event": "interrupted", "cohort": work.cohort.index})
+            with suppress(InputError):  # Ctrl-C is what the caller must see, also on a full disk
+                append_event(work.folder / Layout.LOG, {"event": "interrupted", "cohort": work.cohort.index})
             raise
         except BaseException as error:
             if isinstance(error, InputError | BrokenPipeError) and not isinstance(error, UserCodeError):
-                raise  # the disk is full, or the reader of the output has gone: no failure of this run
+                raise  # the disk refuses, or the reader of the output has gone: no fault of this run
             why = error.problems[0] if isinstance(error, UserCodeError) else one_line(error)
             if not is_out_of_memory(error):
                 return _Failure(why, whole_traceback(error))
@@ -233,6 +316,33 @@ class Trainer:
         if self._source is None or self._source[0] != config:
             self._source = config, load_source(config, work.data_folder)
         return self._source[1]
+
+
+def only_here(error: DiskError, campaign: Path) -> str:
+    """Why one run cannot be written, if the others of its campaign can.
+
+    Parameters
+    ----------
+    error
+        The error that the run met.
+    campaign
+        The campaign's folder. What the run could not write is tried there, by a file of the same size.
+
+    Returns
+    -------
+    str
+        The reason, in one line.
+
+    Raises
+    ------
+    DiskError
+        `error`, if the campaign's folder cannot be written to either: training on would be for nothing.
+    """
+    try:
+        check_writable(campaign, error.needed)
+    except DiskError:
+        raise error from None
+    return error.problems[0]
 
 
 @contextmanager

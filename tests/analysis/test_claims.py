@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from resealed import write_sealed
 from tickets.analysis import rules_of, winning
 from tickets.analysis.claims import COLUMNS, claims
 from tickets.analysis.messages import paragraphs
@@ -64,5 +65,5 @@ def test_a_run_that_was_saved_before_rules_were_recorded_has_seen_all_its_rounds
     path = tmp_path / "out" / saved.runs[0] / "run.json"
     file = json.loads(path.read_text())
     del file["registered"], file["config"]["verdict"]
-    path.write_text(json.dumps(file))
+    write_sealed(path, file)
     assert claims(tickets.load(tmp_path / "out"))["registered"].tolist() == ["after 3 rounds"]

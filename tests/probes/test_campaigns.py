@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from resealed import write_sealed
 
 import tickets
 from tickets.errors import InputError
@@ -63,7 +64,7 @@ def damage(folder: Path, change) -> None:
     path = folder / "manifest.json"
     manifest = json.loads(path.read_text())
     change(manifest)
-    path.write_text(json.dumps(manifest))
+    write_sealed(path, manifest)
 
 
 def test_tables_are_files_of_the_round_that_the_manifest_names(campaign_file, tmp_path, probes):

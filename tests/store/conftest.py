@@ -125,6 +125,7 @@ class Example:
 
     def write_cohort(self, folder: Path, run: Run, replicates: Sequence[int], index: int = 0, rounds: int = 3) -> Path:
         cohort = cohort_folder(folder, index)
+        folder.mkdir(parents=True, exist_ok=True)  # as write_run leaves it
         write_initial(cohort, {r: self.theta0(r) for r in replicates})
         if run.rewind.step:
             state = {r: {"1.weight/exp_avg": np.full((4, 3), r, np.float32), "step": np.array(7)} for r in replicates}

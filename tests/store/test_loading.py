@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from tickets.errors import InputError
-from tickets.store import load, write_run
+from tickets.store import load
 
 
 def test_folders_without_a_run_are_refused(tmp_path):
@@ -20,7 +20,7 @@ def test_folders_without_a_run_are_refused(tmp_path):
 
 def test_two_folders_with_one_run_are_refused(tmp_path, example):
     for name in ("one", "two"):
-        write_run(tmp_path / name, "same", {}, {}, {}, {})
+        example.named("same").write(tmp_path / name)
     with pytest.raises(InputError, match="one and two both hold run same; move one of them away"):
         load(tmp_path)
 

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import subprocess
 import sys
+import threading
+import uuid
 
 import pytest
 
-from tickets.errors import InputError
-from tickets.store import lock
+from tickets.errors import DiskError, InputError
+from tickets.store import at_work, lock, sweep_temporary, take, taken
+from tickets.store.holder import encode
 
 HOLD = """
 import sys
@@ -21,73 +23,102 @@ with lock(Path(sys.argv[1])):
 """
 
 
-def test_a_second_process_is_told_who_holds_the_lock_and_gets_it_when_that_ends(tmp_path):
-    folder = tmp_path / "campaign"
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as holder:
+def test_a_second_one_waits_until_the_first_lets_go(tmp_path):
+    folder, entered = tmp_path / "saved" / "campaign", threading.Event()
+
+    def enter():
+        with lock(folder):
+            entered.set()
+
+    with lock(folder):
+        assert [path.name for path in folder.iterdir()] == [".lease-000001"]
+        second = threading.Thread(target=enter)
+        second.start()
+        assert not entered.wait(0.3)
+    assert entered.wait(30)
+    second.join()
+    assert list(folder.iterdir()) == []
+
+
+def test_the_lock_of_a_process_that_is_killed_is_free_at_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("TICKETS_LEASE_SECONDS", "80000")
+    command = [sys.executable, "-c", HOLD, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
-        with (
-            pytest.raises(
-                InputError, match=rf"another `tickets run` \(process {holder.pid}\) is at work in .*campaign"
-            ),
-            lock(folder),
-        ):
-            raise AssertionError("two at once")
-        holder.kill()  # the lock goes with the process, however that ends
-    with lock(folder):
-        assert (folder / ".lock").read_text() == f"{os.getpid()}\n"
+        holder.kill()  # and nobody has waited for it: it is a zombie
+        with lock(tmp_path) as lease:
+            assert lease.generation == 2
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_lock_is_free_after_an_error_and_can_be_taken_again(tmp_path):
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt), lock(tmp_path):
             raise KeyboardInterrupt
-    with lock(tmp_path), pytest.raises(InputError, match=f"process {os.getpid()}"), lock(tmp_path):
-        raise AssertionError("two at once")
     with lock(tmp_path):
         pass
-    assert (tmp_path / ".lock").read_text() == ""
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_may_not_be_written_to_is_said(tmp_path, failing):
-    error = PermissionError(errno.EACCES, "Permission denied")
-    with (
-        failing(os, "open", 1, error),
-        pytest.raises(InputError, match=r"permission denied in .* to write \.lock; make"),
-        lock(tmp_path),
-    ):
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (errno.EACCES, r"permission denied in .* to write \.lease-000001; make"),
+        (errno.EIO, r"cannot write a lease file here \(Input/output error\); check the disk"),
+    ],
+)
+def test_a_folder_that_may_not_be_written_to_is_said(tmp_path, monkeypatch, code, message):
+    real = os.open
+
+    def refusing(path, *args, **options):
+        if ".lease-" in str(path):
+            raise OSError(code, os.strerror(code))
+        return real(path, *args, **options)
+
+    monkeypatch.setattr(os, "open", refusing)
+    with pytest.raises(InputError, match=message), lock(tmp_path):
         pass
 
 
 def test_a_folder_that_cannot_be_made_is_said_so(tmp_path):
-    refused = pytest.raises(InputError, match=r"cannot be a campaign's folder \(.*\); give another \(--out\)")
+    refused = pytest.raises(DiskError, match=r"x: cannot be written \(.*\); give a folder with a shorter path")
     with refused, lock(tmp_path / ("x" * 300)):
         pass
 
 
-CODES = ["ENOSYS", "EOPNOTSUPP", "ENOTSUP", "ENOLCK", "EINVAL", "EIO", "ESTALE", "EPERM"]
+def test_the_sweep_leaves_what_another_process_is_writing(tmp_path):
+    mine, others = tmp_path / "run" / "cohort-000", tmp_path / "run" / "cohort-001"
+    for cohort in (mine, others):
+        (cohort / f".tmp-round-000-{uuid.uuid4().hex}").mkdir(parents=True)
+    with lock(tmp_path) as lease:
+        other = take(others)
+        removed = sweep_temporary(tmp_path, lease.check)
+        assert [path.parent for path in removed] == [mine]
+        assert list(mine.iterdir()) == []
+        other.release()
+        assert [path.parent for path in sweep_temporary(tmp_path, lease.check)] == [others]
 
 
-@pytest.mark.parametrize("code", CODES)
-def test_a_file_system_without_locks_is_said_so_and_nothing_is_left_in_it(tmp_path, monkeypatch, code):
-    number = getattr(errno, code)
-
-    def flock(descriptor, operation):
-        raise OSError(number, os.strerror(number))
-
-    monkeypatch.setattr(fcntl, "flock", flock)
-    folder = tmp_path / "saved" / "campaign"
-    said = f"{folder}: lies on a file system that locks no files \\({os.strerror(number)}\\)"
-    with (
-        pytest.raises(InputError, match=rf"^{said}.*; write to a folder on another file system \(--out\)"),
-        lock(folder),
-    ):
-        raise AssertionError("without a lock")
-    assert list(tmp_path.iterdir()) == []
-    folder.mkdir(parents=True)
-    (folder / "campaign.toml").touch()
-    with pytest.raises(InputError), lock(folder):
-        raise AssertionError("without a lock")
-    assert [path.name for path in folder.iterdir()] == ["campaign.toml"]
+def test_who_is_at_work_in_a_campaign(tmp_path, monkeypatch):
+    monkeypatch.setenv("TICKETS_LEASE_SECONDS", "0.5")
+    cohort = tmp_path / "run" / "cohort-000"
+    cohort.mkdir(parents=True)
+    (tmp_path / "run" / "run.json").touch()
+    assert at_work(tmp_path) is None
+    with taken(cohort):
+        found = at_work(tmp_path)
+        assert found is not None
+        assert found.holder.process == os.getpid()
+    elsewhere = cohort / ".lease-000007"
+    monkeypatch.setattr("tickets.store.holder.here", lambda: ("node-7", None, None))
+    content = [encode("1" * 32, 0.5, beat) for beat in range(2)]
+    monkeypatch.undo()
+    monkeypatch.setenv("TICKETS_LEASE_SECONDS", "0.5")
+    elsewhere.write_bytes(content[0])
+    assert at_work(tmp_path) is None, "it was not renewed for as long as the lease lasts"
+    later = threading.Timer(0.2, lambda: elsewhere.write_bytes(content[1]))
+    later.start()
+    found = at_work(tmp_path)
+    later.join()
+    assert str(found and found.holder) == f"process {os.getpid()} on node-7"

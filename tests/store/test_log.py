@@ -1,18 +1,19 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tickets.errors import InputError
+from tickets.errors import DiskError, InputError
 from tickets.store import append_event, read_events
 from tickets.store.log import read_lines
 
 
 def test_an_event_is_one_line_with_the_time_in_utc(tmp_path):
-    log = tmp_path / "run" / "log.jsonl"
+    log = tmp_path / "log.jsonl"
     append_event(log, {"event": "round", "round": 3, "text": "é\n"})
     (line,) = log.read_bytes().splitlines()
     event = json.loads(line)
@@ -50,7 +51,7 @@ def test_a_log_that_is_not_there_is_empty_and_one_that_cannot_be_read_is_said(tm
 
 def test_a_full_disk_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "write", lambda descriptor, data: len(data) - 1)
-    with pytest.raises(InputError, match=r"no space left in .* to write log.jsonl"):
+    with pytest.raises(DiskError, match=r"no space left in .* to write log.jsonl"):
         append_event(tmp_path / "log.jsonl", {"event": "a"})
 
 
@@ -90,3 +91,51 @@ def test_events_of_another_form_are_passed_over(tmp_path):
     log = tmp_path / "log.jsonl"
     log.write_bytes(b'{"time": "", "event": "round", "cohort": []}\n' + b"[" * 100_000 + b"\n5\n{}\n")
     assert read_events(log) == [{}]
+
+
+def test_the_rest_of_a_short_write_says_why_it_was_short(tmp_path, monkeypatch):
+    real, calls = os.write, []
+
+    def write(descriptor, data):
+        calls.append(len(data))
+        if len(calls) == 2:
+            raise OSError(errno.EFBIG, "large")
+        return real(descriptor, data[:5])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", write)
+        with pytest.raises(DiskError, match=r"log\.jsonl: cannot be written .*ulimit -f"):
+            append_event(tmp_path / "log.jsonl", {"event": "a"})
+    append_event(tmp_path / "log.jsonl", {"event": "b"})
+    assert [event["event"] for event in read_events(tmp_path / "log.jsonl")] == ["b"]
+
+
+def test_a_log_is_synced_and_so_is_its_name(tmp_path, monkeypatch):
+    synced, real = [], os.fsync
+    monkeypatch.setattr(os, "fsync", lambda fd: (synced.append(os.readlink(f"/proc/self/fd/{fd}")), real(fd)))
+    for _ in range(2):
+        append_event(tmp_path / "log.jsonl", {"event": "a"})
+    log = str(tmp_path / "log.jsonl")
+    assert synced == [log, str(tmp_path), log]
+
+
+def test_what_is_no_regular_file_is_neither_waited_for_nor_written_to(tmp_path):
+    log = tmp_path / "log.jsonl"
+    os.mkfifo(log)
+    with pytest.raises(InputError, match=r"log\.jsonl: is a FIFO, not a regular file; move it away"):
+        append_event(log, {"event": "a"})
+    log.unlink()
+    log.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(DiskError, match=r"a link stands where a file or folder belongs"):
+        append_event(log, {"event": "a"})
+    log.unlink()
+    log.mkdir()
+    with pytest.raises(DiskError, match=r"a folder stands where a file belongs"):
+        append_event(log, {"event": "a"})
+    assert [path.name for path in tmp_path.iterdir()] == ["log.jsonl"]
+
+
+def test_a_run_that_was_removed_is_not_made_again(tmp_path):
+    with pytest.raises(DiskError, match=r"log\.jsonl: .*; if it was moved or renamed, move it back"):
+        append_event(tmp_path / "run" / "log.jsonl", {"event": "a"})
+    assert list(tmp_path.iterdir()) == []

@@ -7,9 +7,10 @@ import json
 
 import numpy as np
 import pytest
+from resealed import write_sealed
 
 import tickets
-from tickets.store import Committed, Layout, read_networks, read_trained, verify, wanted_arms, write_round
+from tickets.store import Committed, Layout, append_event, read_networks, read_trained, verify, wanted_arms, write_round
 from tickets.store.arrays import decode
 
 MINE = {"name": "mine", "mask": "my.rules:f", "values": "my.rules:g"}
@@ -49,16 +50,17 @@ def saved_run(example, tmp_path, run):
     folder = example.write(tmp_path / example.run_id, run.model_copy(update={"rounds": -1}))  # no round yet
     for number in (0, 1):
         write_round(folder / "cohort-000", record(example, run, number))
-    (folder / "run.json").write_bytes(
-        json.dumps({**json.loads((folder / "run.json").read_bytes()), "config": run.model_dump(mode="json")}).encode()
-    )
+    path = folder / "run.json"
+    write_sealed(path, {**json.loads(path.read_bytes()), "config": run.model_dump(mode="json")})
+    for number in (0, 1):
+        append_event(folder / "log.jsonl", {"event": "round", "cohort": 0, "round": number, "part": 0})
     return folder
 
 
 def rewritten(folder, change):
     manifest = json.loads((folder / "manifest.json").read_bytes())
     change(manifest)
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    write_sealed(folder / "manifest.json", manifest)
 
 
 def test_own_masks_are_in_the_masks_file_and_the_manifest_says_what_arms_are(saved_run):

@@ -9,6 +9,7 @@ import pytest
 import tickets
 from tickets.errors import InputError
 from tickets.store import load, write_round, write_run
+from tickets.store.sealed import sealed_json
 from tickets.store.tables import CURVES, ROUNDS, UNITS
 
 
@@ -226,20 +227,22 @@ def test_damage_is_found_before_a_file_is_used(saved_run):
 def test_folders_without_a_good_manifest_are_refused(saved_run):
     path = saved_run / "cohort-000" / "round-001" / "manifest.json"
     manifest = json.loads(path.read_text())
-    for text, message in [
+    del manifest["sha256"]
+    for data, message in [
         (
-            json.dumps({**manifest, "schema": 2}),
+            sealed_json({**manifest, "schema": 2}),
             r"manifest.json: schema 2, but this version of tickets reads schema 1",
         ),
-        (path.read_text()[:-5], r"manifest.json: damaged, not JSON"),
-        (json.dumps([]), r"manifest.json: schema None, but"),
-        (json.dumps({**manifest, "files": None}), r"manifest.json: damaged, it lacks files"),
+        (path.read_bytes()[:-5], r"manifest.json: damaged or changed by hand"),
+        (b"{", r"manifest.json: damaged, not JSON"),
+        (b"[]", r"manifest.json: damaged, it is not a JSON object"),
+        (sealed_json({**manifest, "files": None}), r"manifest.json: damaged, files: "),
         (None, r"round-001: no manifest.json, so this folder was not committed"),
     ]:
-        path.write_text(text) if text is not None else path.unlink()
+        path.write_bytes(data) if data is not None else path.unlink()
         with pytest.raises(InputError, match=message):
             _ = load(saved_run).rounds
-    (saved_run / "run.json").write_text(json.dumps({"schema": 7}))
+    (saved_run / "run.json").write_bytes(sealed_json({"schema": 7}))
     with pytest.raises(InputError, match=r"run.json: schema 7, but this version of tickets reads schema 1; use the"):
         load(saved_run)
 

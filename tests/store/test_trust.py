@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from resealed import write_sealed
 
 import tickets
 from tickets.errors import InputError
@@ -41,7 +42,7 @@ def forge(out, **model):
     (folder,) = run_folders(out)
     table = json.loads((folder / "run.json").read_bytes())
     table["config"]["model"] = model
-    (folder / "run.json").write_text(json.dumps(table))
+    write_sealed(folder / "run.json", table)
     return folder
 
 
@@ -104,7 +105,7 @@ def test_a_run_that_the_campaign_does_not_name_is_not_trusted_by_running_it(save
     foreign = forge(saved, name=name)
     foreign.rename(foreign.with_name("foreign"))
     table = json.loads((saved / "foreign" / "run.json").read_bytes())
-    (saved / "foreign" / "run.json").write_text(json.dumps({**table, "run": "foreign"}))
+    write_sealed(saved / "foreign" / "run.json", {**table, "run": "foreign"})
     returned = tickets.run(campaign_file(tmp_path, rounds=0), out=saved)
     with pytest.raises(InputError, match="trust_code"):
         returned.ticket(0, 0, run="foreign").build()

@@ -91,7 +91,9 @@ def test_a_missing_folder_is_found(campaign, cohort, name):
 def test_a_damaged_run_file_is_found(campaign, example):
     path = campaign / example.run_id / "run.json"
     path.write_text(path.read_text()[:-3])
-    assert [(problem.path, problem.what[:17]) for problem in verify(campaign)] == [(str(path), "damaged, not JSON")]
+    assert [(problem.path, problem.what[:26]) for problem in verify(campaign)] == [
+        (str(path), "damaged or changed by hand")
+    ]
 
 
 def test_manifests_of_another_place_are_found(campaign, cohort):
@@ -101,6 +103,11 @@ def test_manifests_of_another_place_are_found(campaign, cohort):
     rehash(cohort / "rewind", kind="initial")
     assert ("rewind/manifest.json", "is the manifest of initial") in told(campaign)
     rehash(cohort / "round-000", replicates=[0, 1, 2])
+    found = dict(told(campaign))
+    assert found["round-000/manifest.json"] == "damaged, density: is not of the replicates [0, 1, 2]"
+    three = {"0": 1.0, "1": 1.0, "2": 1.0}
+    counts = {replicate: {"1.weight": 12, "3.weight": 8} for replicate in three}
+    rehash(cohort / "round-000", replicates=[0, 1, 2], density=three, surviving=counts)
     assert ("round-000/manifest.json", "replicates [0, 1, 2], but the cohort's are [0, 1]") in told(campaign)
 
 

@@ -1,77 +1,63 @@
-"""A campaign that is killed again and again, wherever it happens to be, ends up bit for bit as if it never was."""
+"""Campaigns that are killed again and again, wherever they happen to be, end up bit for bit as if they never were."""
 
 from __future__ import annotations
 
-import random
-import signal
+import os
 import subprocess
 import sys
 import time
-from collections import Counter
+from pathlib import Path
 
 import pytest
+from quick_folders import quick_folder
 
-import tickets
-from tickets.store import read_events, run_folders, status, verify
+from tickets.store import status, verify
 
-KILLS = 25
-SHORTEST_S, LONGEST_S = 0.3, 2.0  # from the start of the work, which takes so long to warm up, to the kill
+# The number of kills, over all kinds; `TICKETS_KILLS=200 make torture` for a quicker look.
+KILLS = int(os.environ.get("TICKETS_KILLS", "2000"))
+
+OWN_MODEL = """
+from torch import nn
+def net():
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 12), nn.BatchNorm1d(12), nn.ReLU(), nn.Linear(12, 10))
+"""
+REWIND = {"rewind": {"step": 5}, "train": {"optimizer": "sgd", "momentum": 0.9, "learning_rate": 0.1}}
+COMMON = {"rounds": 2, "replicates": 2, "train": {"steps": 10, "evaluate_every": 5}}
+# Stages of a campaign, how many processes train, and the share of all kills.
+KINDS = {
+    "rewinding, a cohort for each replicate": ([{**REWIND, "cohort_size": 1}], 1, 0.3),
+    "an own model with batch norm": ([{**REWIND, "model": {"name": "OWN"}}], 1, 0.25),
+    "growing": (
+        [{"rounds": 1, "arms": ["ticket"]}, {"rounds": 2, "arms": ["ticket", {"name": "reinit", "draws": 2}]}],
+        1,
+        0.25,
+    ),
+    "probes": ([{"probes": ["signs", "overlap"], "store": {"trained": "all"}}], 1, 0.15),
+    "two workers": ([{"cohort_size": 1}], 2, 0.05),
+}
 
 
 @pytest.mark.torture
-def test_a_campaign_killed_at_random_moments_gives_the_same_bits(campaign_file, contents, tmp_path):
-    file = campaign_file(
-        tmp_path,
-        rounds=4,
-        cohort_size=1,
-        rewind={"step": 5},
-        # Little training and much to write, so that many a kill meets a commit.
-        model={"name": "mlp", "widths": [200, 200]},
-        train={"steps": 25, "evaluate_every": 25},
-        arms=["ticket", {"name": "reinit", "draws": 2}, "random_mask", {"name": "constant", "start": 0}],
-    )
-    tickets.run(file, out=tmp_path / "whole")
-    wanted = contents(tmp_path / "whole")
-    rng, kills, folders = random.Random(0), 0, [tmp_path / "out-0"]
-    left_over: Counter[str] = Counter()
-    rounds = []
-    while kills < KILLS:
-        out = folders[-1]
-        if start_and_kill(file, out, rng.uniform(SHORTEST_S, LONGEST_S)):
-            kills += 1
-            left_over.update(path.name.rpartition("-")[0] for path in out.rglob(".tmp-*"))
-            rounds.append(len(list(out.glob("*/cohort-*/round-*"))))
-        else:
-            folders.append(tmp_path / f"out-{len(folders)}")
-        if out.exists() and run_folders(out):
-            assert verify(out) == []
-    tickets.run(file, out=folders[-1])
-    for out in folders:
-        assert contents(out) == wanted
-        assert not list(out.rglob(".tmp-*"))
-        assert [one.state for one in status(out)] == ["done"]
-        assert verify(out) == []
-    # Kills that all came before or after the work would prove nothing.
-    assert len(set(rounds)) > 3
-    print(f"{kills} kills, at {rounds} committed rounds; of {len(folders)} campaigns; half-written: {dict(left_over)}")
-
-
-def start_and_kill(file, out, delay):
-    """Go on with the campaign and kill it `delay` seconds after it begins to work; False if it ended before."""
-    before = started(out)
-    command = [sys.executable, "-m", "tickets", "run", str(file), "--out", str(out)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while started(out) == before and process.poll() is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-    time.sleep(delay)
-    process.send_signal(signal.SIGKILL)
-    code = process.wait()
-    assert code in (0, -signal.SIGKILL)
-    return code != 0
-
-
-def started(out):
-    """How often work was begun."""
-    return sum(event["event"] == "started" for log in out.glob("*/log.jsonl") for event in read_events(log))
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_campaign_killed_at_random_moments_gives_the_same_bits(kind, campaign_file, contents, module, tmp_path):
+    stages, workers, share = KINDS[kind]
+    own = module("nets", OWN_MODEL)
+    files = []
+    for number, changes in enumerate(stages):
+        table = {**COMMON, **changes, "train": {**COMMON["train"], **changes.get("train", {})}}
+        if table.get("model") == {"name": "OWN"}:
+            table["model"] = f"{own}:net"
+        files.append(campaign_file(tmp_path / str(number), **table))
+    script, kills = Path(__file__).with_name("campaign_killer.py"), max(1, round(KILLS * share))
+    with quick_folder(tmp_path) as folder:
+        command = [sys.executable, script, Path(__file__).parents[1], folder, kills, workers, 1, *files]
+        began = time.monotonic()
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        print(f"\n{kind}: {done.stdout.strip()}; {time.monotonic() - began:.0f} s")
+        wanted = contents(folder / "whole")
+        for campaign in folder.glob("campaign-*"):
+            assert contents(campaign) == wanted
+            assert not list(campaign.rglob(".tmp-*"))
+            assert [one.state for one in status(campaign)] == ["done"]
+            assert verify(campaign) == []

@@ -138,6 +138,8 @@ class StoreConfig(Section):
 
     trained: Kept = "ticket"  # the arms whose trained values are saved
     units: bool = False  # the probe "units"; `probes` is the newer key
+    # Between two checkpoints of a round that is being trained, >= 0; shorter rounds have none. 0: no checkpoints.
+    checkpoint_minutes: AddedLater[NotNegative] = 5.0
 
 
 class VerdictConfig(Section):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -16,14 +15,16 @@ from tickets.learned.execution import MaskLearning
 from tickets.learned.learning import Learning
 from tickets.random_state import seed_generators, untouched_generators
 from tickets.seeds import stream
+from tickets.stack.attributes import changed_in, kept_elsewhere
 from tickets.stack.evaluation import Logits, evaluate
 from tickets.stack.feed import NetworkSeeds
 from tickets.stack.looped import Looped
 from tickets.stack.networks import Stack, Tensors, stack_networks
-from tickets.stack.shard import Shard
+from tickets.stack.shard import Shard, Stopped, UnsaveableError
 from tickets.stack.stepwise import Stepwise
 from tickets.stack.strategies import strategy_named
 from tickets.stack.training import Between
+from tickets.stack.trees import Tree
 from tickets.stack.vectorised import Vectorised
 from tickets.stack.workload import Workload
 from tickets.tasks import Task
@@ -43,6 +44,7 @@ class LearnedMasks:
         start: Stack,
         seeds: Sequence[NetworkSeeds],
         examples: Examples,
+        own_module: bool = False,
     ) -> None:
         """Parameters
         ----------
@@ -54,6 +56,8 @@ class LearnedMasks:
             How the masks are learned.
         workload, start, seeds, examples
             As for `Strategy.begin`; for `start` see `start_stack`.
+        own_module
+            Whether the module may keep something of a network outside of its parameters and buffers.
         """
         device, scores = workload.device, start.optimizer[SCORE]
         self._start, self._networks, self._step = start, len(start), start.step
@@ -64,6 +68,8 @@ class LearnedMasks:
             parameter.requires_grad_(name in scores)
         loss = workload.task.loss
         execution = Vectorised(module, loss) if vectorises else Looped(module, loss)
+        self._module = execution.module if own_module else None
+        self._began_with = kept_elsewhere(execution.module) if own_module else {}
         saved = [stream(noise, "supermask_saved") for noise in self._noise]
         self._learning = MaskLearning(execution, fixed, counts, learning, saved)
         unlearned = {name: tensor for name, tensor in start.parameters.items() if name not in scores}
@@ -74,13 +80,14 @@ class LearnedMasks:
         free = any(bool((count % start.masks[name][0].numel() != 0).any()) for name, count in counts.items())
         self._changes = free or any(True for _ in module.buffers())
 
-    def advance(self, first: int, last: int, tick: Callable[[int], None], stopped: threading.Event) -> None:
+    def advance(self, first: int, last: int, tick: Callable[[int], None], stopped: Stopped) -> int:
         """See Shard.advance."""
         if self._changes:
-            self._stepwise.advance(first, last, tick, stopped)
+            self._step = self._stepwise.advance(first, last, tick, stopped)
         else:
             tick((last - first) * self._networks)
-        self._step = last
+            self._step = last
+        return self._step
 
     def logits(self, x: Tensor) -> Tensor:
         """See Shard.logits: of the networks with the masks that would be saved now."""
@@ -107,6 +114,20 @@ class LearnedMasks:
             optimizer={},
             step=step,
         ).to(torch.device("cpu"))
+
+    def state(self) -> Tree:
+        """See Shard.state: of the scores, and of what is trained beside them."""
+        now = {} if self._module is None else kept_elsewhere(self._module)
+        if changed := changed_in([self._began_with, now]):
+            raise UnsaveableError(
+                f"{', '.join(changed)} of the model changes as it trains, and is neither a parameter nor a buffer"
+            )
+        return self._stepwise.state()
+
+    def restore(self, state: Tree, step: int) -> None:
+        """See Shard.restore."""
+        self._stepwise.restore(state, step)
+        self._step = step
 
 
 def mean_of_samples(learning: Learning | None) -> Between | None:
@@ -195,4 +216,4 @@ def begin_learned(
             module = workload.build().to(device)
     else:
         module = copy.deepcopy(workload.anatomy.module)
-    return LearnedMasks(module, strategy == "vectorised", learning, workload, start, seeds, examples)
+    return LearnedMasks(module, strategy == "vectorised", learning, workload, start, seeds, examples, own_modules)

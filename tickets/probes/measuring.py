@@ -13,14 +13,15 @@ from tickets.errors import UserCodeError
 from tickets.measures import Label
 from tickets.probes.lent import Lent
 from tickets.probes.networks import Context, Networks, Tensors, stacked
+from tickets.probes.observing import Found, Observer, found_in, tree_of
 from tickets.probes.probe import Probe
 from tickets.probes.rows import NETWORK, Columns, differing, joined, kinds_of
 from tickets.rewinding import position
 from tickets.stack.networks import Stack
+from tickets.stack.trees import Tree
 
 Earlier = Callable[[int, bool], Networks | None]
 NextMasks = Callable[[Networks, int], Mapping[str, torch.Tensor]]
-Observe = Callable[[slice, int, Tensors], None]
 
 
 class TrainedNetwork(Protocol):
@@ -67,7 +68,7 @@ class Measurements:
         self._at_steps = [probe for probe in probes if probe.at_steps]
         self._afterwards = [probe for probe in probes if not probe.at_steps]
         self._labels: list[Label] = []  # of every network that was trained, stack after stack
-        self._found: dict[str, dict[tuple[int, int], Columns]] = {probe.table: {} for probe in probes}
+        self._found: dict[str, Found] = {probe.table: {} for probe in probes}
         self._probes = {probe.table: probe for probe in probes}
 
     @property
@@ -75,7 +76,7 @@ class Measurements:
         """Whether a probe is called in training beside which no other network may be trained."""
         return any(probe.alone for probe in self._at_steps)
 
-    def observer(self, labels: Sequence[Label], start: Stack, last: int, learned: bool = False) -> Observe | None:
+    def observer(self, labels: Sequence[Label], start: Stack, last: int, learned: bool = False) -> Observer | None:
         """What a training is to call with its networks at each evaluated step; None if no probe asks for it.
 
         Parameters
@@ -111,7 +112,15 @@ class Measurements:
                 networks = self._networks(tuple(labels[part]), step, values, *begun[part.start], carry)
                 self._keep(probe, networks, first + part.start)
 
-        return observe
+        return Observer(observe, carries, [probe.table for probe in self._at_steps], self._context.device)
+
+    def tree(self) -> Tree:
+        """What has been measured of the round so far, for a checkpoint."""
+        return tree_of(self._found)
+
+    def restore(self, tree: Tree, networks: int) -> None:
+        """Go on from what `tree` gave. Raises MisfitError if it is anything else. networks: how many the round has."""
+        self._found = found_in(tree, self._found, networks)
 
     def afterwards(self, networks: Sequence[TrainedNetwork]) -> None:
         """Measure the networks of the whole round once it has been trained.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence, Set
+from types import CellType, FunctionType, MethodType
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,8 @@ from torch import Tensor, nn
 SMALL = 100  # items of a container, nested ones included
 DEPTH = 5  # of nested containers
 _OF_EVERY_MODULE = frozenset(vars(nn.Module()))
+_IN_STATE = frozenset({"_parameters", "_buffers", "_modules"})
+_UNLIKE = frozenset({"training"})  # an evaluation leaves it off, and every step sets it
 
 
 def plain_attributes(module: nn.Module) -> dict[str, str]:
@@ -29,6 +33,64 @@ def plain_attributes(module: nn.Module) -> dict[str, str]:
             if key not in _OF_EVERY_MODULE and (items := _items(value)) is not None and items <= SMALL:
                 found[f"{path}.{key}" if path else key] = _text(value)
     return found
+
+
+def kept_elsewhere(module: nn.Module) -> dict[str, str]:
+    """Everything that a module and its submodules keep outside of parameters and buffers, whatever it is.
+
+    Unlike `plain_attributes` it reads tensors and containers of any size, objects, hooks and what functions enclose.
+
+    Returns
+    -------
+    dict
+        By dotted name, a digest; equal content gives equal digests.
+    """
+    named = {id(one): f"its {name}" for name, one in [*module.named_parameters(), *module.named_buffers()]}
+    named |= {id(part): f"its {path}" for path, part in module.named_modules()}
+    found = {}
+    for path, part in module.named_modules():
+        for key, value in vars(part).items():
+            if key not in _IN_STATE and key not in _UNLIKE:
+                if key in _OF_EVERY_MODULE and isinstance(value, Mapping):
+                    value = list(value.values())  # hooks, by numbers that count all hooks of the process
+                content = hashlib.sha256("\n".join(_content(value, named, set())).encode()).hexdigest()
+                found[f"{path}.{key}" if path else key] = content
+    return found
+
+
+def _content(value: Any, named: Mapping[int, str], within: set[int]) -> Iterator[str]:
+    """Texts of an object and all that it contains. named: by identity, what is known. within: what it is part of."""
+    if id(value) in named:
+        yield named[id(value)]
+    elif id(value) in within:
+        yield "itself"
+    elif isinstance(value, Tensor):
+        yield from (str(value.dtype), str(value.shape), repr(value.detach().cpu().reshape(-1).tolist()))
+    elif isinstance(value, np.ndarray):
+        yield from (str(value.dtype), str(value.shape), repr(value.reshape(-1).tolist()))
+    elif value is None or isinstance(value, bool | int | float | complex | str | bytes | np.generic | type):
+        yield repr(value)
+    else:
+        yield type(value).__qualname__
+        parts = [_content(part, named, within | {id(value)}) for part in _parts(value)]
+        yield from (text for part in parts for text in part)
+
+
+def _parts(value: Any) -> list[Any]:
+    if isinstance(value, Mapping):
+        return [*value.keys(), *value.values()]
+    if isinstance(value, Set):
+        return sorted(value, key=repr)
+    if isinstance(value, Sequence):
+        return list(value)
+    if isinstance(value, nn.Module):  # one that is not registered
+        return [vars(value)[key] for key in sorted(vars(value)) if key not in _UNLIKE]
+    if isinstance(value, MethodType):
+        return [value.__self__, value.__func__.__qualname__]
+    if isinstance(value, FunctionType):
+        cells = [cell.cell_contents for cell in value.__closure__ or () if cell != CellType()]
+        return [value.__qualname__, value.__defaults__, *cells]
+    return [part for pair in sorted(getattr(value, "__dict__", {}).items()) for part in pair]
 
 
 def changed_in(seen: Sequence[Mapping[str, str]]) -> tuple[str, ...]:

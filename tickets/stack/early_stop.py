@@ -15,6 +15,7 @@ from torch import Tensor
 from tickets.data import Examples
 from tickets.data.dataset import fixed_permutation
 from tickets.stack.networks import Stack
+from tickets.stack.trees import MisfitError, Tree, given, tensor_like, tensors_like
 
 
 def some_of(examples: Examples, count: int | None) -> Examples | None:
@@ -60,6 +61,34 @@ class EarlyStop:
         self._lowest = torch.full((networks,), math.inf, dtype=torch.float64)
         self._seen = 0
         self._stood: Stack | None = None  # every network as it was at its step, where that was not evaluated on all
+
+    def tree(self) -> Tree:
+        """What `of_tree` is given."""
+        stood = self._stood
+        values = None if stood is None else {"parameters": stood.parameters, "buffers": stood.buffers}
+        return {"places": self.places, "lowest": self._lowest, "stood": values}
+
+    @classmethod
+    def of_tree(cls, tree: Tree, start: Stack, seen: int) -> EarlyStop:
+        """The inverse of `tree`. Raises MisfitError if it is not of these networks.
+
+        start: the networks before training. seen: how many steps it has seen.
+        """
+        places, lowest, stood = given(tree, "places", "lowest", "stood")
+        early = cls(len(start))
+        early.places = tensor_like(places, torch.int64, (len(start),)).clone()
+        early._lowest = tensor_like(lowest, torch.float64, (len(start),)).clone()
+        early._seen = seen
+        if bool(((early.places < 0) | (early.places >= max(1, early._seen))).any()):
+            raise MisfitError(f"early stopping must be at one of {early._seen} steps")
+        if stood is not None:
+            parameters, buffers = given(stood, "parameters", "buffers")
+            found = Stack(
+                tensors_like(parameters, start.parameters), tensors_like(buffers, start.buffers), {}, {}, start.step
+            )
+            # They are evaluated, and not trained: their optimizer does not matter.
+            early._stood = replace(found.to(torch.device("cpu")), masks=start.masks, pruned_values=start.pruned_values)
+        return early
 
     def see(self, losses: Tensor, standing: Callable[[], Stack] | None) -> None:
         """Take the losses of the next evaluated step.

@@ -40,6 +40,7 @@ class Looped:
         """
         self._loss = loss
         self._module = copy.deepcopy(module)
+        self.module = self._module  # what computes
         self._parameters = dict(self._module.named_parameters())
         self._buffers = BuffersOf(self._module)
         self._gradients: Tensors = {}

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from tickets.config import TrainConfig
-from tickets.stack.networks import Unreached
+from tickets.stack.networks import Tensors, Unreached
+from tickets.stack.trees import MisfitError, Tree, given, tensors_like
 
 
 def state_names(recipe: TrainConfig) -> tuple[str, ...]:
@@ -57,6 +58,44 @@ def optimizer_state(optimizer: torch.optim.Optimizer, parameters: Mapping[str, T
     return state
 
 
+def own_states(optimizer: torch.optim.Optimizer, parameters: Mapping[str, Tensor]) -> dict[str, Tensors]:
+    """The optimizer's states as it has them, by parameter and state; {} for a parameter that no loss has reached."""
+    return {
+        name: {key: value for key, value in optimizer.state.get(parameter, {}).items() if isinstance(value, Tensor)}
+        for name, parameter in parameters.items()
+    }
+
+
+def fitting_states(recipe: TrainConfig, parameters: Mapping[str, Tensor], states: Tree) -> dict[str, Tensors]:
+    """What `own_states` gave. Raises MisfitError if it is not of these parameters."""
+    found, names = {}, state_names(recipe)
+    for name, own in zip(parameters, given(states, *parameters), strict=True):
+        shapes = {key: () if key == "step" else parameters[name].shape for key in names}
+        like = {key: parameters[name].new_empty(shape, device="cpu") for key, shape in shapes.items()}
+        if "step" in like:
+            like["step"] = like["step"].float()
+        fitting = tensors_like(own, like) if own else {}
+        found[name] = {key: fitting[key] for key in own}  # in the optimizer's order
+    return found
+
+
+def put_states(
+    optimizer: torch.optim.Optimizer, parameters: Mapping[str, Tensor], states: Mapping[str, Tensors]
+) -> None:
+    """Have an optimizer that has taken no step go on from copies of `own_states`."""
+    with torch.no_grad():
+        for name, own in states.items():
+            if own:
+                optimizer.state[parameters[name]] = _state_of(optimizer, parameters[name], own)
+
+
+def _state_of(optimizer: torch.optim.Optimizer, parameter: Tensor, own: Tensors) -> dict[str, Tensor]:
+    # A plain optimizer counts its steps on the CPU, one that is fused or recorded beside the parameter.
+    beside = any(optimizer.defaults.get(option) for option in ("fused", "capturable"))
+    count = parameter.device if beside else torch.device("cpu")
+    return {key: value.to(count if key == "step" else parameter.device, copy=True) for key, value in own.items()}
+
+
 class OnePerNetwork:
     """An optimizer for each network of a stack, where the losses of some reach a parameter and those of others do not.
 
@@ -72,7 +111,7 @@ class OnePerNetwork:
         networks: Sequence[int],
     ) -> None:
         """As make_optimizer; networks: of the stack, all of them, in order."""
-        self._parameters = parameters
+        self._recipe, self._parameters = recipe, parameters
         self._leaves = [
             {name: parameter.detach()[index].requires_grad_() for name, parameter in parameters.items()}
             for index in networks
@@ -99,6 +138,18 @@ class OnePerNetwork:
     def state(self) -> dict[str, dict[str, Tensor]]:
         """As `Stack.optimizer` holds it."""
         return stack_states(self._optimizers, self._leaves)
+
+    def own_states(self) -> list[dict[str, Tensors]]:
+        """Each network's `own_states`."""
+        return [own_states(*pair) for pair in zip(self._optimizers, self._leaves, strict=True)]
+
+    def restore(self, states: Tree) -> None:
+        """Go on from what `own_states` gave. Raises MisfitError, and changes nothing, if it is not of these."""
+        if not isinstance(states, list) or len(states) != len(self._leaves):
+            raise MisfitError(f"must be the states of {len(self._leaves)} optimizers")
+        fitting = [fitting_states(self._recipe, *pair) for pair in zip(self._leaves, states, strict=True)]
+        for optimizer, leaves, own in zip(self._optimizers, self._leaves, fitting, strict=True):
+            put_states(optimizer, leaves, own)
 
 
 def stack_states(

@@ -5,7 +5,7 @@ All other strategies are compared with it (see guard.py), and it trains what non
 
 from __future__ import annotations
 
-import threading
+import functools
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
@@ -14,12 +14,14 @@ from torch import Tensor, nn
 from tickets.config import TrainConfig
 from tickets.data import Examples
 from tickets.random_state import seed_generators, untouched_generators
-from tickets.stack.attributes import plain_attributes
+from tickets.stack.attributes import changed_in, kept_elsewhere, plain_attributes
 from tickets.stack.feed import Feed, NetworkSeeds
 from tickets.stack.looped import EVALUATION_SEED, generators, seed_noise
 from tickets.stack.networks import Stack, Tensors, hold_pruned
-from tickets.stack.optimizers import set_learning_rate, stack_states
+from tickets.stack.optimizers import fitting_states, own_states, put_states, set_learning_rate, stack_states
 from tickets.stack.schedules import learning_rate
+from tickets.stack.shard import Stopped, UnsaveableError
+from tickets.stack.trees import MisfitError, Tree, given, tensors_like
 from tickets.tasks import Loss, task_of
 
 
@@ -43,20 +45,22 @@ class Plain:
         """
         stack = start.to(device)
         self._recipe, self._device = recipe, device
+        self._new_module = functools.partial(_built, build, build_seed)
         self._feed = Feed(seeds, examples, recipe, device)
         self._networks = [_Network(build, build_seed, stack, index, recipe) for index in range(len(stack))]
 
-    def advance(self, first: int, last: int, tick: Callable[[int], None], stopped: threading.Event) -> None:
+    def advance(self, first: int, last: int, tick: Callable[[int], None], stopped: Stopped) -> int:
         """See Shard.advance."""
         for step in range(first, last):
             if stopped.is_set():
-                break
+                return step
             x, y = self._feed.batch(step)
             with generators(self._device):
                 for index, network in enumerate(self._networks):
                     seed_noise(self._feed.noise(step, index), self._device)
                     network.step(x[index], y[index], learning_rate(self._recipe, step))
             tick(len(self._networks))
+        return last
 
     @torch.no_grad()
     def logits(self, x: Tensor) -> Tensor:
@@ -93,6 +97,33 @@ class Plain:
             step=step,
         ).to(torch.device("cpu"))
 
+    def state(self) -> Tree:
+        """See Shard.state."""
+        new = kept_elsewhere(self._new_module())
+        for network in self._networks:
+            if changed := changed_in([new, kept_elsewhere(network.module)]):
+                raise UnsaveableError(
+                    f"{', '.join(changed)} of the model changes as it trains, and is neither a parameter nor a buffer"
+                )
+        return [
+            {"values": network.values(), "optimizer": own_states(network.optimizer, network.trained)}
+            for network in self._networks
+        ]
+
+    def restore(self, state: Tree, step: int) -> None:
+        """See Shard.restore."""
+        if not isinstance(state, list) or len(state) != len(self._networks):
+            raise MisfitError(f"must be the states of {len(self._networks)} networks")
+        found = []
+        for network, its in zip(self._networks, state, strict=True):
+            values, optimizer = given(its, "values", "optimizer")
+            states = fitting_states(self._recipe, network.trained, optimizer)
+            found.append((tensors_like(values, network.values()), states))
+        for network, (values, states) in zip(self._networks, found, strict=True):
+            put_states(network.optimizer, network.trained, states)
+            for name, tensor in _tensors(network.module).items():
+                tensor.data.copy_(values[name])
+
 
 class _Network:
     """One module and its optimizer. trained: its parameters by name, without the frozen ones. reached: by a loss."""
@@ -101,9 +132,7 @@ class _Network:
         self, build: Callable[[], nn.Module], build_seed: int, stack: Stack, index: int, recipe: TrainConfig
     ) -> None:
         self._loss: Loss = task_of(recipe).loss
-        with untouched_generators():
-            seed_generators(build_seed)
-            self.module = build().to(next(iter(stack.parameters.values())).device)
+        self.module = _built(build, build_seed).to(next(iter(stack.parameters.values())).device)
         given = {name: tensor[index] for name, tensor in {**stack.parameters, **stack.buffers}.items()}
         self._shapes = {name: (tensor.shape, tensor.dtype) for name, tensor in given.items()}
         self.masks = {name: mask[index] for name, mask in stack.masks.items()}
@@ -154,6 +183,12 @@ class _Network:
                 "trained; parameters and buffers must be there from the beginning, and keep their types and shapes"
             )
         return values
+
+
+def _built(build: Callable[[], nn.Module], seed: int) -> nn.Module:
+    with untouched_generators():
+        seed_generators(seed)
+        return build()
 
 
 def _stacked(networks: Sequence[Tensors]) -> Tensors:

@@ -6,7 +6,6 @@ the processor's cache, and its numbers do not depend on the other networks of th
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -24,6 +23,8 @@ from tickets.stack.networks import Stack, Tensors
 from tickets.stack.optimizers import state_names
 from tickets.stack.rows import RowLayout, lay_out_chain
 from tickets.stack.schedules import learning_rate
+from tickets.stack.shard import Stopped
+from tickets.stack.trees import MisfitError, Tree, given, tensors_like, whole_number
 from tickets.stack.wiring import Bools, Wiring, wire
 
 Array = npt.NDArray[Any]
@@ -62,13 +63,13 @@ class Sparse:
             for order in range(len(self._feed.orders))
         ]
 
-    def advance(self, first: int, last: int, tick: Callable[[int], None], stopped: threading.Event) -> None:
+    def advance(self, first: int, last: int, tick: Callable[[int], None], stopped: Stopped) -> int:
         """See Shard.advance."""
         step_bytes = self._itemsize * self._layout.given_rows * self._recipe.batch_size
         block = min(max(1, BLOCK_BYTES // step_bytes), MOST_STEPS)
         for begin in range(first, last, block):
             if stopped.is_set():
-                break
+                return begin
             steps = range(begin, min(begin + block, last))
             rates = np.array([learning_rate(self._recipe, step) for step in steps])
             for (examples, places, labels), networks in zip(self._feed.batches(steps), self._by_order, strict=True):
@@ -76,7 +77,8 @@ class Sparse:
                 for network in networks:
                     network.train(tiles, labels.numpy(), self._recipe, rates, self._room)
                     tick(len(steps))
-        self._has_state |= last > first
+            self._has_state = True
+        return last
 
     def _tiles(self, examples: Tensor, places: Tensor) -> Array:
         """The batches of examples at these places (steps, batch), as kernels.take_steps reads them."""
@@ -110,6 +112,27 @@ class Sparse:
             optimizer["step"] = {name: taken.clone() for name in optimizer[names[0]]}
         masks = {name: mask.clone() for name, mask in self._masks.items()}
         return Stack(self.parameters(), {}, masks, optimizer, step)
+
+    def state(self) -> Tree:
+        """See Shard.state: of the surviving weights alone."""
+        networks = [{**network.arrays, "taken": network.taken} for network in self._networks]
+        return {"networks": networks, "has_state": self._has_state}
+
+    def restore(self, state: Tree, step: int) -> None:
+        """See Shard.restore."""
+        networks, has_state = given(state, "networks", "has_state")
+        if not isinstance(networks, list) or len(networks) != len(self._networks) or not isinstance(has_state, bool):
+            raise MisfitError(f"must be the states of {len(self._networks)} networks")
+        found = []
+        for mine, its in zip(self._networks, networks, strict=True):
+            *arrays, taken = given(its, *mine.arrays, "taken")
+            whole_number(taken, 0, step)
+            found.append((tensors_like(dict(zip(mine.arrays, arrays, strict=True)), mine.arrays), taken))
+        for mine, (tensors, taken) in zip(self._networks, found, strict=True):
+            for name, tensor in mine.arrays.items():
+                tensor.copy_(tensors[name])
+            mine.taken = taken
+        self._has_state = has_state
 
     def _whole(self, networks: Sequence[Mapping[str, Array]]) -> Tensors:
         """Whole tensors, (R, *shape), of each network's own."""
@@ -182,6 +205,17 @@ class _Network:
             given=room.of("given", layout.flat_rows * self._tile),
             given_slopes=room.of("given slopes", layout.flat_rows * self._tile),
         )
+
+    @property
+    def arrays(self) -> Tensors:
+        """All numbers that training changes, but for the number of steps taken; in the same memory."""
+        numbers = {
+            "weights": self._weights,
+            "biases": self._biases,
+            "weight_moments": self._weight_moments,
+            "bias_moments": self._bias_moments,
+        }
+        return {name: torch.from_numpy(array) for name, array in numbers.items()}
 
     @property
     def values(self) -> dict[str, Array]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import threading
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
@@ -15,8 +14,18 @@ from tickets.stack.execution import Execution
 from tickets.stack.feed import Feed, NetworkSeeds
 from tickets.stack.memory import Sizes
 from tickets.stack.networks import Noise, Stack, Tensors, hold_pruned
-from tickets.stack.optimizers import OnePerNetwork, make_optimizer, optimizer_state, set_learning_rate
+from tickets.stack.optimizers import (
+    OnePerNetwork,
+    fitting_states,
+    make_optimizer,
+    optimizer_state,
+    own_states,
+    put_states,
+    set_learning_rate,
+)
 from tickets.stack.schedules import learning_rate
+from tickets.stack.shard import Stopped
+from tickets.stack.trees import MisfitError, Tree, given, tensors_like
 
 BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 
@@ -55,13 +64,14 @@ class Stepwise:
             self._optimizer = make_optimizer(recipe, self._parameters, stack.optimizer)
         self._feed = Feed(seeds, examples, recipe, device)
 
-    def advance(self, first: int, last: int, tick: Callable[[int], None], stopped: threading.Event) -> None:
+    def advance(self, first: int, last: int, tick: Callable[[int], None], stopped: Stopped) -> int:
         """See Shard.advance."""
         for step in range(first, last):
             if stopped.is_set():
-                break
+                return step
             self._take(step)
             tick(self._networks)
+        return last
 
     def _take(self, step: int) -> None:
         """One step of every network."""
@@ -103,6 +113,32 @@ class Stepwise:
         state = optimizer_state(self._optimizer, self._parameters) if apart is None else apart.state()
         stack = Stack(self._parameters, self._buffers, self._masks, state, step, self._pruned_values)
         return stack.to(torch.device("cpu"))
+
+    def state(self) -> Tree:
+        """See Shard.state."""
+        apart = self._apart
+        return {
+            "parameters": self._parameters,
+            "buffers": self._buffers,
+            "optimizer": own_states(self._optimizer, self._parameters) if apart is None else apart.own_states(),
+        }
+
+    def restore(self, state: Tree, step: int) -> None:
+        """See Shard.restore."""
+        parameters, buffers, optimizer = given(state, "parameters", "buffers", "optimizer")
+        parameters, buffers = tensors_like(parameters, self._parameters), tensors_like(buffers, self._buffers)
+        if isinstance(optimizer, list):  # each network has its own
+            apart = OnePerNetwork(self._recipe, self._parameters, {}, range(self._networks))
+            apart.restore(optimizer)
+            self._apart = apart
+        elif self._apart is None:
+            put_states(self._optimizer, self._parameters, fitting_states(self._recipe, self._parameters, optimizer))
+        else:
+            raise MisfitError("must be the states of an optimizer for each network")
+        with torch.no_grad():
+            for mine, found in ((self._parameters, parameters), (self._buffers, buffers)):
+                for name, tensor in mine.items():
+                    tensor.copy_(found[name])
 
 
 def stepwise_bytes(sizes: Sizes) -> int:

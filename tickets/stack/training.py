@@ -18,12 +18,15 @@ from tickets.config import TrainConfig
 from tickets.data import Examples
 from tickets.random_state import untouched_generators
 from tickets.stack.calls import Calls
-from tickets.stack.early_stop import EarlyStop, some_of
+from tickets.stack.course import Course, Done
+from tickets.stack.early_stop import some_of
 from tickets.stack.evaluation import METRICS, Curves, Logits, evaluate
 from tickets.stack.feed import NetworkSeeds
 from tickets.stack.networks import Stack, Tensors, join
 from tickets.stack.precision import lowered, products
-from tickets.stack.shard import Shard
+from tickets.stack.progress import Progress, Until
+from tickets.stack.shard import Shard, UnsaveableError
+from tickets.stack.trees import MisfitError, Tree, given
 from tickets.stack.turns import Turns
 from tickets.tasks import Task, task_of
 
@@ -71,6 +74,7 @@ def train(
     between: Between | None = None,
     device: torch.device | None = None,
     tick: Callable[[int], None] = lambda networks: None,
+    progress: Progress | None = None,
 ) -> Trained:
     """Train every network of a stack from `start.step` to `recipe.steps`.
 
@@ -110,6 +114,8 @@ def train(
     tick
         Called as steps are taken, with the number of steps times that of the networks that took them, from the thread
         that took them.
+    progress
+        Is given the state of each shard in training whenever it asks, and gives those of an earlier process.
 
     Notes
     -----
@@ -124,7 +130,8 @@ def train(
     at_once = networks_at_once or len(start)
     lanes = min(lanes, at_once)
     shards = _shards(len(start), lanes, at_once)
-    evaluated = _evaluated(start.step, recipe)
+    measured = _evaluated(start.step, recipe)
+    evaluated = sorted(measured)
     stops = sorted({*evaluated, *([keep_step] if keep_step is not None and keep_step >= start.step else [])})
     stopped, turns, calls = threading.Event(), Turns(), Calls()
     few, task = some_of(examples, recipe.evaluate_on), task_of(recipe)
@@ -138,16 +145,54 @@ def train(
     def again(stack: Stack, shard: slice) -> Logits:
         return begin(stack, seeds[shard], examples, recipe, where).logits
 
-    @turns.shared()
-    def train_shard(shard: slice) -> _Done:
-        kept, rows = None, []
-        early = EarlyStop(shard.stop - shard.start)
+    def begun(shard: slice) -> tuple[Shard, Course] | Done:
+        """Networks ready to train, before their training or where an earlier process left them; or its result."""
+        found = None if progress is None else progress.begin(shard)
+        if progress is not None and found is not None:
+            try:
+                return goes_on(progress, found, shard)
+            except MisfitError as error:
+                progress.reject(shard, str(error))
+        return begin(start[shard], seeds[shard], examples, recipe, where), Course.of(start[shard])
+
+    def goes_on(progress: Progress, found: Tree, shard: slice) -> tuple[Shard, Course] | Done:
+        first, last, networks = start[shard], recipe.steps, shard.stop - shard.start
+        if isinstance(found, dict) and "result" in found:
+            done = Done.of_tree(found["result"], first, evaluated, keep_step, last, apart)
+            tick((last - start.step) * networks)
+            return done
+        state, carried, at = given(found, "networks", "measured", "course")
+        course = Course.of_tree(at, first, evaluated, keep_step, last, apart)
+        ready = begin(first, seeds[shard], examples, recipe, where)
+        ready.restore(state, course.step)
+        progress.measure_on(shard, carried)
+        tick((course.step - start.step) * networks)
+        return ready, course
+
+    def save(networks: Shard, course: Course, shard: slice) -> None:
+        assert progress is not None
         try:
-            networks = begin(start[shard], seeds[shard], examples, recipe, where)
+            progress.take(shard, networks.state(), course.tree())
+        except UnsaveableError as error:
+            progress.refuse(str(error))
+
+    def ended(done: Done, shard: slice) -> Done:
+        if progress is not None and not stopped.is_set():
+            progress.end(shard, done.tree(start[shard]))
+        return done
+
+    @turns.shared()
+    def train_shard(shard: slice) -> Done:
+        try:
+            ready = begun(shard)
+            if isinstance(ready, Done):
+                return ended(ready, shard)
+            networks, course = ready
+            early, rows = course.early, course.rows
             for step, following in itertools.pairwise([*stops, recipe.steps]):
-                if step == keep_step:
-                    kept = networks.standing(step)
-                if step in evaluated:
+                if step == keep_step and step >= course.step:
+                    course.kept = networks.standing(step)
+                if step in measured and step >= course.step:
                     with lowered(recipe.precision, where):
                         whole = not apart or step in (start.step, recipe.steps)
                         rows.append(
@@ -164,15 +209,19 @@ def train(
                                 calls.ask(seen)
                         else:
                             seen()
-                with lowered(recipe.precision, where):
-                    networks.advance(step, following, tick, stopped)
+                while course.step < following and not stopped.is_set():
+                    until = stopped if progress is None else Until(stopped, progress, shard)
+                    with lowered(recipe.precision, where):
+                        course.step = networks.advance(course.step, following, tick, until)
+                    if progress is not None and progress.is_due(shard) and not stopped.is_set():
+                        save(networks, course, shard)
                 if stopped.is_set():
                     break
             score = torch.empty(0)
             if apart and not stopped.is_set():
                 with lowered(recipe.precision, where):
                     score = early.whole(rows, lambda stack: evaluate(task, again(stack, shard), examples, chunk))
-            return _Done(networks.standing(recipe.steps), rows, kept, early.places, score)
+            return ended(Done(networks.standing(recipe.steps), rows, course.kept, early.places, score), shard)
         except BaseException:
             stopped.set()  # this exception is raised only once the shards before this one have ended
             raise
@@ -192,13 +241,13 @@ def train(
     return Trained(
         stack=join([shard.stack for shard in done]),
         curves=Curves(
-            torch.tensor(sorted(evaluated)),
+            torch.tensor(evaluated),
             torch.cat([torch.stack(shard.rows) for shard in done], 1),
             torch.cat([shard.early_stop for shard in done]) if apart else None,
             torch.cat([shard.early_score for shard in done]) if apart else None,
         ),
         kept=join(kept) if kept else None,
-        seconds=time.perf_counter() - began,
+        seconds=time.perf_counter() - began if progress is None else progress.seconds,
     )
 
 
@@ -207,20 +256,6 @@ def _shards(networks: int, lanes: int, at_once: int) -> list[slice]:
     count = min(networks, math.ceil(networks / at_once) * min(lanes, at_once))
     bounds = [networks * index // count for index in range(count + 1)]
     return [slice(first, last) for first, last in itertools.pairwise(bounds)]
-
-
-@dataclass(frozen=True)
-class _Done:
-    """The result of a shard of R networks. rows, measured: by evaluated step. early_stop: (R,) places among the steps.
-
-    early_score: (R, 6), the metrics on all examples at that step.
-    """
-
-    stack: Stack
-    rows: list[Tensor]
-    kept: Stack | None
-    early_stop: Tensor
-    early_score: Tensor
 
 
 def _evaluated(first: int, recipe: TrainConfig) -> set[int]:

@@ -20,6 +20,7 @@ class Vectorised:
     def __init__(self, module: nn.Module, loss: Loss) -> None:
         """loss: the mean loss of one network, from (outputs, targets) of a batch."""
         self._module, self._loss = copy.deepcopy(module), loss
+        self.module = self._module  # what computes
         self._buffers = BuffersOf(self._module)
         self._given: Tensors = {}
         if self._buffers.names:

@@ -1,9 +1,10 @@
 """The store: writes campaigns and runs to disk and reads them back. Importing it does not import torch."""
 
 from tickets.store.arrays import expand, squeeze, unpack
-from tickets.store.commit import commit, replace_file, sweep_temporary
+from tickets.store.commit import Permit, check_writable, commit, replace_file, settle
 from tickets.store.ends import read_end_states
 from tickets.store.finding import Finding
+from tickets.store.holder import Holder, holder_of
 from tickets.store.layout import (
     SCHEMA_VERSION,
     Layout,
@@ -13,9 +14,10 @@ from tickets.store.layout import (
     round_folders,
     run_folders,
 )
+from tickets.store.lease import HeldError, Lease, Watch, look_again_after, take, taken
 from tickets.store.left_over import left_over, networks_of, runs_left_over, saved_campaign
 from tickets.store.loading import load
-from tickets.store.lock import lock
+from tickets.store.lock import at_work, lock, sweep_temporary
 from tickets.store.log import append_event, read_events
 from tickets.store.measured import check_measured, check_tables, unmeasured
 from tickets.store.plan import CohortPlan, RoundPlan, arm_options, missing, survey, wanted_arms
@@ -40,6 +42,7 @@ from tickets.store.status import RunStatus, status
 from tickets.store.stored_networks import StoredNetwork, read_networks, read_part
 from tickets.store.ticket import Ticket
 from tickets.store.ticket_values import read_trained
+from tickets.store.unmoved import unmoved
 from tickets.store.verify import notes_of, verify
 from tickets.store.writing import write_initial, write_rewind, write_round, write_run
 
@@ -49,7 +52,11 @@ __all__ = [
     "CohortPlan",
     "Committed",
     "Finding",
+    "HeldError",
+    "Holder",
     "Layout",
+    "Lease",
+    "Permit",
     "RoundPlan",
     "RoundRecord",
     "RunStatus",
@@ -57,18 +64,23 @@ __all__ = [
     "Shrunk",
     "StoredNetwork",
     "Ticket",
+    "Watch",
     "append_event",
     "arm_options",
+    "at_work",
     "check_measured",
     "check_tables",
     "check_whole",
+    "check_writable",
     "cohort_folder",
     "cohort_folders",
     "commit",
     "expand",
+    "holder_of",
     "left_over",
     "load",
     "lock",
+    "look_again_after",
     "missing",
     "networks_of",
     "notes_of",
@@ -93,13 +105,17 @@ __all__ = [
     "run_folders",
     "runs_left_over",
     "saved_campaign",
+    "settle",
     "squeeze",
     "status",
     "survey",
     "sweep_temporary",
     "tables_of",
+    "take",
+    "taken",
     "trusting_form",
     "unmeasured",
+    "unmoved",
     "unpack",
     "verify",
     "wanted_arms",

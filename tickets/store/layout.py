@@ -35,7 +35,6 @@ class Layout:
 
     # In the campaign folder.
     CAMPAIGN = "campaign.toml"
-    LOCK = ".lock"
     # Derived from the runs, for reading many of them; may be removed at any time.
     INDEX = ".index"
     # In a run's folder.
@@ -44,6 +43,8 @@ class Layout:
     # In a cohort's folder.
     INITIAL = "initial"
     REWIND = "rewind"
+    # Of a round that is not committed yet; removed once it is.
+    CHECKPOINT = "checkpoint.safetensors"
     # In initial/ and rewind/.
     VALUES = "values.safetensors"
     # In rewind/, and in the rounds of a run that is fine-tuned.
@@ -64,8 +65,10 @@ class Layout:
     CHECKPOINT = "checkpoint.safetensors"
     # The prefix of temporary names; then follow the final name, "-" and 32 hexadecimal digits.
     TEMPORARY = ".tmp-"
-
-    # The prefix of damaged or outdated folders that were moved out of the way; readers pass over them.
+    # The prefix of lease files, in a campaign's and a cohort's folder; then follow 6 or more digits.
+    LEASE = ".lease-"
+    # The prefix of what was moved out of the way: damaged folders, and those that were made under a lease that another
+    # process has taken over. Then follow the name, "-" and 8 hexadecimal digits. Readers pass over them.
     SET_ASIDE = "set-aside-"
 
     TICKET = "ticket"
@@ -182,5 +185,6 @@ def _folder_names(folder: Path) -> list[str]:
         with os.scandir(folder) as entries:
             return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
     except OSError as error:
+        # Without a folder of this name the input is wrong.
         kind = InputError if isinstance(error, FileNotFoundError | NotADirectoryError) else DiskError
         raise kind(f"{folder}: cannot read this folder ({error.strerror})") from error

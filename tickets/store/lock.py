@@ -1,70 +1,133 @@
-"""The lock of a campaign folder: one process at a time writes to it."""
+"""The lock of a campaign folder: one process at a time writes its campaign.toml and its runs' run.json files.
+
+The lock is the lease of the campaign's folder. A process has it while it writes what it is going to train, and lets it
+go before it trains: several processes train one campaign side by side, each cohort under a lease of its own.
+
+Before, the lock was an flock for as long as the campaign ran. Network file systems are without flock or fake it, and a
+process that was stopped would have kept all the others waiting.
+"""
 
 from __future__ import annotations
 
-import fcntl
-import os
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tickets.errors import InputError
-from tickets.store.commit import explained
-from tickets.store.layout import Layout
+from tickets.store.commit import Permit, make_folder, sweep
+from tickets.store.layout import Layout, cohort_folders, run_folders
+from tickets.store.lease import HeldError, Lease, Watch, look_again_after, take
+from tickets.store.refused import explained
+
+_LONG = 20  # looks at the lock of another process before this one says that it waits: some seconds
 
 
 @contextmanager
-def lock(folder: Path, remedy: str = ", or write to another folder (--out)") -> Iterator[None]:
-    """Hold the lock of a campaign's folder, the file `.lock`, which contains the process id.
+def lock(folder: Path, tell: Callable[[str], None] = lambda text: None) -> Iterator[Lease]:
+    """Have a campaign's folder; waits for another process that has it, until that lets it go, ends or expires.
 
-    A missing folder is created. The operating system releases the lock when the process ends for any reason.
+    A missing folder is created.
 
     Parameters
     ----------
     folder
         The campaign's folder.
-    remedy
-        What may be done instead of waiting, for the error.
+    tell
+        Called with who has the lock, if this process waits for long.
 
     Raises
     ------
     InputError
-        If another process holds the lock (without waiting for it), or if the file system does not support locks; then
-        the files and folders created here are removed.
+    DiskError
+        If the folder cannot be created, or the lease file not written.
     """
-    path = folder / Layout.LOCK
     try:
-        made = [part for part in (path, *path.parents) if not part.exists()]  # the deepest first
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+        make_folder(folder)
     except OSError as error:
-        cannot = InputError(f"{folder}: cannot be a campaign's folder ({error.strerror}); give another (--out)")
-        raise explained(error, path) or cannot from error
+        raise explained(error, folder) or error from error
+    lease = _waited_for(folder, tell)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
-            raise InputError(
-                f"another `tickets run` (process {holder}) is at work in {folder}; wait until it ends{remedy}"
-            ) from error
-        except OSError as error:  # ENOSYS, EOPNOTSUPP, ENOLCK and others, by file system
-            _remove(made)
-            raise InputError(
-                f"{folder}: lies on a file system that locks no files ({error.strerror}), as some NFS, Lustre and FUSE "
-                "mounts; write to a folder on another file system (--out), or have it mounted with flock"
-            ) from error
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        yield
-        # The file is not removed: a process that has it open would then lock a file without a name.
-        os.ftruncate(descriptor, 0)
+        yield lease
     finally:
-        os.close(descriptor)
+        lease.release()
 
 
-def _remove(made: Sequence[Path]) -> None:
-    """Remove the lock file and the empty folders that were created for it."""
-    with suppress(OSError):
-        for part in made:
-            part.rmdir() if part.is_dir() else part.unlink()
+def sweep_temporary(folder: Path, permit: Permit, kept: Callable[[str], None] = lambda line: None) -> list[Path]:
+    """Remove the temporary files of interrupted processes from a campaign's folder, its runs and their cohorts.
+
+    Left alone are cohorts that another process has, since it may be writing them, and what other commands write into
+    the folder, such as a report.
+
+    Parameters
+    ----------
+    folder
+        The campaign's folder, which is locked.
+    permit
+        The `check` of the lock's lease.
+    kept
+        Is called with a line for each file or folder that cannot be removed. Readers ignore it.
+
+    Returns
+    -------
+    list
+        The paths that were removed.
+    """
+    removed = sweep(folder, permit, Layout.CAMPAIGN, kept=kept)
+    runs = [entry for entry in folder.iterdir() if entry.is_dir() and not entry.is_symlink()]
+    for run in sorted(runs):
+        removed += sweep(run, permit, Layout.RUN, kept=kept)
+        for _, cohort in cohort_folders(run):
+            if any(entry.name.startswith(Layout.TEMPORARY) for entry in cohort.iterdir()):
+                removed += _sweep_cohort(cohort, kept)
+    return removed
+
+
+def at_work(folder: Path) -> HeldError | None:
+    """A process that trains a cohort of a campaign, if there is one.
+
+    A lease of another machine is watched, for up to the time in which it would expire, to see whether it is renewed.
+
+    Parameters
+    ----------
+    folder
+        The campaign's folder.
+    """
+    watch, first, looks = Watch(), dict[Path, str](), 0
+    held = [cohort for run in run_folders(folder) for _, cohort in cohort_folders(run)]
+    while held:
+        looks += 1
+        still = []
+        for cohort in held:
+            state, holder = watch.look(cohort)
+            if state == "held" and holder is not None:
+                if holder.is_at_work_here or first.setdefault(cohort, holder.mark) != holder.mark:
+                    return HeldError(cohort, holder)
+                still.append(cohort)
+        held = still
+        if held:
+            time.sleep(look_again_after(looks))
+    return None
+
+
+def _waited_for(folder: Path, tell: Callable[[str], None]) -> Lease:
+    watch, expired, looks = Watch(), None, 0
+    while True:
+        try:
+            return take(folder, expired)
+        except HeldError as held:
+            looks += 1
+            if looks == _LONG:
+                tell(f"waits for {held.holder}, which writes {Layout.CAMPAIGN} and {Layout.RUN} in {folder}")
+            time.sleep(look_again_after(looks))
+            state, holder = watch.look(folder)
+            expired = holder.mark if holder is not None and state == "expired" else None
+
+
+def _sweep_cohort(cohort: Path, kept: Callable[[str], None]) -> list[Path]:
+    with suppress(HeldError):
+        lease = take(cohort)
+        try:
+            return sweep(cohort, lease.check, kept=kept)
+        finally:
+            lease.release()
+    return []

@@ -10,14 +10,17 @@ import errno
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tickets.opening import read_regular
-from tickets.store.commit import explained
+from tickets.errors import InputError
+from tickets.opening import kind_of, read_regular
+from tickets.store.commit import sync_folder
+from tickets.store.refused import AGAIN, explained
 from tickets.store.sealed import parse_json
 
 LARGEST_LOG = 2**30  # bytes
@@ -28,10 +31,10 @@ _EARLIER = b'{"time": "'
 
 
 def append_event(log: Path, event: Mapping[str, Any]) -> None:
-    """Append one line to a log: a check value, the UTC time as "time", and the event.
+    """Append one line to a log and sync it to the disk: a check value, the UTC time as "time", and the event.
 
     If a crash left the last line incomplete, the event starts a new line, and has the length of the incomplete one as
-    "torn".
+    "torn". The run's folder must be there: one that was removed or moved away is not made again.
 
     Parameters
     ----------
@@ -43,24 +46,40 @@ def append_event(log: Path, event: Mapping[str, Any]) -> None:
     Raises
     ------
     InputError
-        If the disk is full.
+        If the file is no regular file.
+    DiskError
+        If the system refuses: the disk is full or not writable, ...
     """
+    # O_NONBLOCK: a FIFO of this name does not make it wait for a reader.
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    line = _line(event, 0)
     try:
-        log.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(log, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+        descriptor = os.open(log, flags, 0o666)
         try:
-            torn = _torn(descriptor)
-            line = _line(event, torn)
-            # A single write: with O_APPEND the lines of two processes never mix.
-            whole = b"\n" + line if torn else line
-            if os.write(descriptor, whole) < len(whole):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode):
+                raise InputError(f"{log}: is {kind_of(found.st_mode)}, not a regular file; move it away {AGAIN}")
+            size = found.st_size
+            if torn := _torn(descriptor):
+                line = b"\n" + _line(event, torn)
+            _write(descriptor, line)
+            os.fsync(descriptor)
         finally:
             os.close(descriptor)
+        if size == 0:
+            sync_folder(log.parent)
     except OSError as error:
-        if known := explained(error, log, len(json.dumps(event))):
-            raise known from error
-        raise
+        raise explained(error, log, len(line)) or error from error
+
+
+def _write(descriptor: int, line: bytes) -> None:
+    # A single write: with O_APPEND the lines of two processes never mix. After a short one, the next says why.
+    count = os.write(descriptor, line)
+    while 0 < count < len(line):
+        line = line[count:]
+        count = os.write(descriptor, line)
+    if count == 0:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def read_events(log: Path) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from tickets.errors import InputError
-from tickets.store.commit import commit
+from tickets.store.commit import Permit, commit
 from tickets.store.layout import Layout, probes_folder, probes_folders, round_folder
 from tickets.store.reading import Manifest, identity_of, read_manifest
 from tickets.store.tables import encode_probe_table, probe_tables
@@ -25,6 +25,8 @@ def write_tables(
     part: int,
     tables: Mapping[str, pd.DataFrame],
     probes: Mapping[str, Mapping[str, Any]],
+    *,
+    permit: Permit | None = None,
     **more: Any,
 ) -> Path:
     """Commit tables that were measured of a committed part of a round, and return their folder.
@@ -39,6 +41,8 @@ def write_tables(
         {file name without ".parquet": table}.
     probes
         {table: {"name", "options"}}.
+    permit
+        See `commit`.
     **more
         Further fields of the manifest, as JSON values.
     """
@@ -55,7 +59,7 @@ def write_tables(
         "probes": {name: {**probes[name], "rows": len(table)} for name, table in tables.items()},
         **more,
     }
-    commit(target, files, manifest)
+    commit(target, files, manifest, permit)
     return target
 
 

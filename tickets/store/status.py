@@ -156,6 +156,8 @@ def failure(events: Sequence[Mapping[str, Any]]) -> str | None:
     failures: dict[object, str] = {}
     for event in events:
         cohort = event.get("cohort")
+        if event.get("event") == "lost":
+            continue  # by a process that was stopped for long; what others did since is what counts
         if event.get("event") == "failed":
             failures.pop(cohort, None)
             failures[cohort] = str(event.get("why", "no reason given"))

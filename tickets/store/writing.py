@@ -11,7 +11,7 @@ import numpy as np
 
 from tickets.density import density
 from tickets.store.arrays import Array, arm_key, encode, pack, squeeze
-from tickets.store.commit import Content, commit, replace_file
+from tickets.store.commit import Content, Permit, commit, replace_file
 from tickets.store.ends import encode_states
 from tickets.store.layout import SCHEMA_VERSION, Layout, keeps_counts, round_folder
 from tickets.store.own_models import wrong_network
@@ -28,6 +28,8 @@ def write_run(
     data: Mapping[str, Any],
     fingerprint: Mapping[str, Any],
     execution: Mapping[str, Any],
+    *,
+    permit: Permit | None = None,
     **more: Any,
 ) -> None:
     """Write or replace a run's run.json.
@@ -46,6 +48,8 @@ def write_run(
         The versions of packages, and the hardware.
     execution
         How the run's networks are computed.
+    permit
+        See `commit`.
     **more
         Further fields, as JSON values.
     """
@@ -58,10 +62,10 @@ def write_run(
         "execution": execution,
         **more,
     }
-    replace_file(run / Layout.RUN, sealed_json(content))
+    replace_file(run / Layout.RUN, sealed_json(content), permit)
 
 
-def write_initial(cohort: Path, values: Mapping[int, Values]) -> Path:
+def write_initial(cohort: Path, values: Mapping[int, Values], permit: Permit | None = None) -> Path:
     """Commit a cohort's `initial/`, which defines the cohort's replicates, and return the folder.
 
     Parameters
@@ -70,11 +74,15 @@ def write_initial(cohort: Path, values: Mapping[int, Values]) -> Path:
         The cohort's folder.
     values
         {replicate: {name: values}}, for every parameter and buffer before training and pruning.
+    permit
+        See `commit`.
     """
-    return _write_values(cohort / Layout.INITIAL, values, {})
+    return _write_values(cohort / Layout.INITIAL, values, {}, permit)
 
 
-def write_rewind(cohort: Path, values: Mapping[int, Values], optimizer: Mapping[int, Values]) -> Path:
+def write_rewind(
+    cohort: Path, values: Mapping[int, Values], optimizer: Mapping[int, Values], permit: Permit | None = None
+) -> Path:
     """Commit a cohort's `rewind/`, the values and the optimizer state at the rewind step, and return the folder.
 
     Parameters
@@ -85,11 +93,13 @@ def write_rewind(cohort: Path, values: Mapping[int, Values], optimizer: Mapping[
         {replicate: {name: values}}, for every parameter and buffer.
     optimizer
         {replicate: {"<parameter>/<state>": array}}.
+    permit
+        See `commit`.
     """
-    return _write_values(cohort / Layout.REWIND, values, optimizer)
+    return _write_values(cohort / Layout.REWIND, values, optimizer, permit)
 
 
-def write_round(cohort: Path, record: RoundRecord) -> Path:
+def write_round(cohort: Path, record: RoundRecord, permit: Permit | None = None) -> Path:
     """Commit a round, or a part that is added to it later, and return the folder.
 
     Parameters
@@ -98,6 +108,8 @@ def write_round(cohort: Path, record: RoundRecord) -> Path:
         The cohort's folder.
     record
         The contents.
+    permit
+        See `commit`.
 
     Raises
     ------
@@ -128,17 +140,19 @@ def write_round(cohort: Path, record: RoundRecord) -> Path:
     for name, table in record.tables.items():
         files[name + Layout.TABLE] = functools.partial(encode_probe_table, table)
     rows = {Layout.CURVES: len(record.curves), Layout.ROUNDS: len(record.rounds)}
-    commit(target, files, {**identity_of(target), **_manifest(record, masks), "rows": rows, **record.extra})
+    commit(target, files, {**identity_of(target), **_manifest(record, masks), "rows": rows, **record.extra}, permit)
     return target
 
 
-def _write_values(target: Path, values: Mapping[int, Values], optimizer: Mapping[int, Values]) -> Path:
+def _write_values(
+    target: Path, values: Mapping[int, Values], optimizer: Mapping[int, Values], permit: Permit | None
+) -> Path:
     if not values:
         raise ValueError(f"{target}: no replicates")
     files: dict[str, Content] = {Layout.VALUES: lambda: encode(_keyed(values), _shapes(_first(values.values())))}
     if optimizer:
         files[Layout.OPTIMIZER] = lambda: encode(_keyed(optimizer), {})
-    commit(target, files, {**identity_of(target), "kind": target.name, "replicates": sorted(values)})
+    commit(target, files, {**identity_of(target), "kind": target.name, "replicates": sorted(values)}, permit)
     return target
 
 

@@ -6,6 +6,7 @@ import shutil
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from resealed import write_sealed
 from tickets.analysis import report
 from tickets.analysis.report import Drawn, FigureRecord, Missing, Point, RunData, Summary, chapter_of_run, plots_of
 from tickets.analysis.report.chapter import name_of
@@ -73,7 +74,7 @@ def test_names_are_safe_in_paths_and_links(text, name):
 def test_a_run_without_accuracies_is_shown_by_what_it_has(folder, tmp_path, measured, title, code):
     shutil.copytree(folder, tmp_path / "tiny")
     (path,) = (tmp_path / "tiny").glob("*/run.json")
-    path.write_text(json.dumps({**json.loads(path.read_text()), "accuracy": measured}))
+    write_sealed(path, {**json.loads(path.read_text()), "accuracy": measured})
     saved = tickets.load(tmp_path / "tiny")
     (run,) = saved.runs
     first, _, curves, *_ = chapter_of_run(saved, run).plots

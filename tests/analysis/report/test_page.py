@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
+from resealed import write_sealed
 from tickets.analysis import winning
 from tickets.analysis.messages import headline, paragraphs
 from tickets.analysis.report import PAGE, chapter_of_run, make_figure, make_report
@@ -97,7 +98,7 @@ def test_hostile_names_are_text(folder, tmp_path, page_of):
     (path,) = (tmp_path / "bad").glob("*/run.json")
     file = json.loads(path.read_text())
     file["config"]["name"] = file["config"]["model"]["name"] = file["fingerprint"]["device"] = hostile
-    path.write_text(json.dumps(file))
+    write_sealed(path, file)
     files = make_report(tickets.load(tmp_path / "bad"))[0]
     page = page_of(files[PAGE].decode())
     assert hostile.replace("\u202e", "\\u202e") in page.text

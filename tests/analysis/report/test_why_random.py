@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 import pytest
+from resealed import write_sealed
 from scipy import stats
 from tickets.analysis import report
 from tickets.analysis.report import PAGE, WHY_FIGURES, chapter_of, make_figure
@@ -237,7 +238,7 @@ def test_hostile_names_are_text(two_starts, tmp_path, page_of):
     for path in (tmp_path / "bad").glob("*/run.json"):
         file = json.loads(path.read_text())
         file["config"]["name"] = file["config"]["data"]["name"] = hostile
-        path.write_text(json.dumps(file))
+        write_sealed(path, file)
     saved = tickets.load(tmp_path / "bad")
     chapter = chapter_of(saved)
     html = html_of(hostile, [chapter], [], {})
