@@ -35,6 +35,7 @@ from tickets.store import (
     saved_campaign,
     tables_of,
     taken,
+    trusting_form,
     write_tables,
 )
 
@@ -201,10 +202,11 @@ def _measure(saved: SavedRun, fitted: Fitted | None, device: torch.device) -> It
         for one in saved.probes:
             yield _probing(saved, one, {})
         return
-    plan = with_threads_here(Plan.of_record(saved.file["execution"]), saved.run.compute.threads)
-    threads = max(1, plan.threads // plan.lanes)
-    torch.set_num_threads(threads)
-    ready = ready_run(fitted, plan, device)
+    with trusting_form(saved.folder / Layout.RUN):
+        plan = with_threads_here(Plan.of_record(saved.file["execution"]), saved.run.compute.threads)
+        threads = max(1, plan.threads // plan.lanes)
+        torch.set_num_threads(threads)
+        ready = ready_run(fitted, plan, device)
     made_with = {
         "fingerprint": fingerprint(device, threads),
         "sources": source_hashes([one.name for one in fitted.probes if not one.is_own]),
