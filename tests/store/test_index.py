@@ -73,7 +73,7 @@ def reads_nothing(monkeypatch):
     def fail(*_):
         raise AssertionError("read")
 
-    for name in ("survey", "read_json", "read_events", "asked_runs"):
+    for name in ("survey", "read_run", "read_events", "asked_runs"):
         monkeypatch.setattr(MODULE, name, fail)
 
 
