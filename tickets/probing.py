@@ -25,11 +25,14 @@ from tickets.probes import Probe, record_of
 from tickets.process_state import one_campaign_at_a_time, standard_state
 from tickets.ready import ready_run
 from tickets.source import Source, load_source
+from tickets.stack.strategies import strategy_named
 from tickets.store import (
     Layout,
     Saved,
+    check_cohorts,
     check_measured,
     check_tables,
+    cohort_folders,
     load,
     run_folders,
     saved_campaign,
@@ -186,6 +189,7 @@ def _fitted(saved: Sequence[SavedRun], data_folder: Path | None) -> dict[str, Fi
             if key not in sources:
                 sources[key] = load_source(one.run.data, data_folder)
             found = fit(one.run, sources[key])
+            _check_whole(one)
             check_data(one.folder, found.source, one.file["data"]["sha256"])
             check_tensors(one.folder, found)
             columns = {probe.table: probe.columns for probe in found.probes}
@@ -196,6 +200,14 @@ def _fitted(saved: Sequence[SavedRun], data_folder: Path | None) -> dict[str, Fi
     return fitted
 
 
+def _check_whole(saved: SavedRun) -> None:
+    """Raise InputError if a cohort of which something is to be measured is not as it was committed."""
+    wanted = {place.cohort for places in saved.todo.values() for place in places}
+    numbers = {index for index, cohort in cohort_folders(saved.folder) if cohort in wanted}
+    advice = "nothing is measured of damaged rounds: take them from a backup (`tickets verify` lists all damage)"
+    check_cohorts(saved.folder, saved.file["config"], numbers, advice)
+
+
 def _measure(saved: SavedRun, fitted: Fitted | None, device: torch.device) -> Iterator[Probing]:
     """Measure what a run lacks and commit it, a part of a round at a time."""
     if fitted is None:
@@ -204,9 +216,11 @@ def _measure(saved: SavedRun, fitted: Fitted | None, device: torch.device) -> It
         return
     with trusting_form(saved.folder / Layout.RUN):
         plan = with_threads_here(Plan.of_record(saved.file["execution"]), saved.run.compute.threads)
-        threads = max(1, plan.threads // plan.lanes)
-        torch.set_num_threads(threads)
-        ready = ready_run(fitted, plan, device)
+        for strategy in plan.strategies:
+            strategy_named(strategy)
+    threads = max(1, plan.threads // plan.lanes)
+    torch.set_num_threads(threads)
+    ready = ready_run(fitted, plan, device)
     made_with = {
         "fingerprint": fingerprint(device, threads),
         "sources": source_hashes([one.name for one in fitted.probes if not one.is_own]),

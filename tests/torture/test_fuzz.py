@@ -1,4 +1,4 @@
-"""A million inputs, over every reader of files that somebody else may have written: a result or the toolkit's own error.
+"""A million inputs, over every reader of files of somebody else's: each is read, or refused by the toolkit's own error.
 
 `pip install "tickets[fuzz]"` brings atheris, which is guided by the coverage of the code. Without it the inputs come
 from a seeded generator of mutations.

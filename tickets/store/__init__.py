@@ -35,7 +35,7 @@ from tickets.store.reading import (
 )
 from tickets.store.records import ArmRecord, RoundRecord
 from tickets.store.registered import register, rounds_committed
-from tickets.store.repair import check_whole, repair
+from tickets.store.repair import check_cohorts, check_whole, repair
 from tickets.store.saved import Saved
 from tickets.store.shrunk import Shrunk
 from tickets.store.status import RunStatus, status
@@ -68,6 +68,7 @@ __all__ = [
     "append_event",
     "arm_options",
     "at_work",
+    "check_cohorts",
     "check_measured",
     "check_tables",
     "check_whole",
