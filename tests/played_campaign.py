@@ -60,8 +60,8 @@ def play(campaign: Path, acknowledge: Callable[[str], None] = lambda name: None,
         The configurations of the run, one after another.
     """
     run = campaign / EXAMPLE.run_id
-    with lock(campaign):
-        sweep_temporary(campaign)
+    with lock(campaign) as lease:
+        sweep_temporary(campaign, lease.check)
         for stage in stages:
             if not (run / Layout.RUN).exists():
                 about = {"sha256": "0" * 64, "input_shape": [3], "classes": 2}
@@ -91,8 +91,9 @@ def _play_cohort(campaign: Path, run: Path, stage: Any, cohort: Any, acknowledge
 
 
 def contents(campaign: Path) -> dict[str, bytes]:
-    """Every file of a campaign's folder but the lock and the logs, which hold the time."""
-    files = [path for path in campaign.rglob("*") if path.is_file() and path.name not in (Layout.LOCK, Layout.LOG)]
+    """Every file of a campaign's folder but the leases and the logs, which hold the time."""
+    files = [path for path in campaign.rglob("*") if path.is_file() and path.name != Layout.LOG]
+    files = [path for path in files if not path.name.startswith(Layout.LEASE)]
     return {str(path.relative_to(campaign)): path.read_bytes() for path in files}
 
 

@@ -58,7 +58,7 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "learned": {"arms": ["ticket", *LEARNED], "model": NORM},
     "groups": {"arms": PRUNED, "train": {"optimizer": "sgd", "momentum": 0.9, "learning_rate": 0.1}},
     "rewound": {"rewind": {"step": 5}, "arms": ["ticket", "reorder"]},
-    "fine-tuned": {"rewind": {"kind": "none"}, "fine_tune": {"steps": 7}, "arms": ["ticket"]},
+    "fine-tuned": {"rewind": {"kind": "none"}, "fine_tune": {"steps": 20}, "arms": ["ticket"]},
     "narrower": {"rounds": 2, "arms": ["ticket", {"name": "small_dense"}]},
 }  # fmt: skip
 LATER = ("groups", "rewound", "fine-tuned", "narrower", "learned")  # also in round 1

@@ -156,22 +156,22 @@ INITS = st.one_of(
 )
 CUSTOM = st.builds(lambda options: {**options, "name": "my.own:f"}, st.dictionaries(KEYS, OPTIONS, max_size=3))
 NAMED = st.sampled_from(["mnist1d", "digits", "mnist", "cifar10", "my.own:f"])
-DATA = NAMED | st.builds(lambda name, more: {"name": name, **more}, NAMED, some(validation=st.integers(1))) | CUSTOM
+DATA = NAMED | st.builds(lambda name, more: {"name": name, **more}, NAMED, some(validation=st.integers(1, 99))) | CUSTOM
 MODEL = (
     st.sampled_from(["mlp", "lenet_300_100", "conv2", "resnet20", "my.own:f"])
-    | st.builds(lambda more: {"name": "mlp", **more}, some(init=INITS, widths=st.lists(st.integers(1), max_size=3)))
+    | st.builds(lambda more: {"name": "mlp", **more}, some(init=INITS, widths=st.lists(st.integers(1, 99), max_size=3)))
     | st.builds(lambda more: {"name": "conv4", **more}, some(init=INITS, dropout=st.floats(0, 0.99)))
     | CUSTOM
 )
 ARM_KEYS = ("name", "label", "draws", "mask", "values", "role", "pruned")
 CONTROLS = st.one_of(
     st.just("random_mask"),
-    st.builds(lambda more: {"name": "reinit", **more}, some(draws=st.integers(1), start=st.just(0))),
+    st.builds(lambda more: {"name": "reinit", **more}, some(draws=st.integers(1, 5), start=st.just(0))),
     st.builds(lambda more: {"name": "constant", **more}, some(value=FINITE)),
     st.builds(
         lambda options, more: {**options, "name": "mine", **more, "values": "my.own:f"},
         st.dictionaries(KEYS.filter(lambda key: key not in ARM_KEYS), OPTIONS, max_size=3),
-        some(mask=st.just("a:b"), role=st.just("measurement"), pruned=st.just("initial"), draws=st.integers(1)),
+        some(mask=st.just("a:b"), role=st.just("measurement"), pruned=st.just("initial"), draws=st.integers(1, 5)),
     ),
 )
 ARMS = st.builds(
@@ -191,10 +191,10 @@ TRAIN = st.builds(
         weight_decay=SHARE,
         label_smoothing=st.floats(0, 0.99),
         class_weights=st.lists(st.floats(0, 9, exclude_min=True), max_size=3),
-        batch_size=st.integers(1),
+        batch_size=st.integers(1, 10**9),
         steps=st.integers(100, 1000),
-        evaluate_every=st.integers(1),
-        evaluate_on=st.none() | st.integers(1),
+        evaluate_every=st.integers(1, 10**9),
+        evaluate_on=st.none() | st.integers(1, 10**9),
         warmup_steps=st.integers(0, 100),
     ),
     OPTIMIZERS,
@@ -219,8 +219,8 @@ def campaign_files(draw: st.DrawFn) -> dict[str, Any]:
     amount, rounds = draw(AMOUNT)
     rest = some(
         seed=st.integers(0, 2**63 - 1),
-        replicates=st.integers(1),
-        cohort_size=st.integers(1),
+        replicates=st.integers(1, 50),
+        cohort_size=st.integers(1, 10**5),
         arms=ARMS,
         probes=st.lists(st.just("units") | CUSTOM, unique_by=lambda probe: isinstance(probe, str), max_size=2),
         data_folder=TEXT.filter(bool),
@@ -230,7 +230,7 @@ def campaign_files(draw: st.DrawFn) -> dict[str, Any]:
         compute=some(
             strategy=st.sampled_from(["auto", "layered", "vectorised", "looped"]),
             memory_gib=st.floats(0, 99, exclude_min=True),
-            threads=st.integers(1),
+            threads=st.integers(1, 64),
         ),
         sweep=st.fixed_dictionaries({}, optional={"seed": SEEDS, "data.validation": VALIDATIONS}),
     )

@@ -5,6 +5,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -31,11 +32,13 @@ def names(folder):
 
 def test_a_commit_writes_the_files_and_a_manifest_of_them(tmp_path):
     (tmp_path / "x" / "y").mkdir(parents=True)
-    commit(tmp_path / "x" / "y" / "round-000", FILES, {"kind": "round", "replicates": [0]})
-    folder = tmp_path / "x" / "y" / "round-000"
+    commit(tmp_path / "x" / "y" / "thing-000", FILES, {"kind": "round", "replicates": [0]})
+    folder = tmp_path / "x" / "y" / "thing-000"
     assert names(folder) == ["a.bin", "b.bin", "manifest.json"]
     assert (folder / "b.bin").read_bytes() == b"12345"
-    assert json.loads((folder / "manifest.json").read_text()) == {
+    content = json.loads((folder / "manifest.json").read_text())
+    assert re.fullmatch("[0-9a-f]{64}", content.pop("sha256"))
+    assert content == {
         "schema": 1,
         "kind": "round",
         "replicates": [0],
@@ -44,7 +47,7 @@ def test_a_commit_writes_the_files_and_a_manifest_of_them(tmp_path):
             "b.bin": {"bytes": 5, "sha256": hashlib.sha256(b"12345").hexdigest()},
         },
     }
-    assert names(folder.parent) == ["round-000"]
+    assert names(folder.parent) == ["thing-000"]
 
 
 def test_files_and_folders_are_as_readable_as_the_umask_says(tmp_path):
@@ -60,31 +63,31 @@ def test_files_and_folders_are_as_readable_as_the_umask_says(tmp_path):
 
 @pytest.mark.parametrize("filled", [True, False])
 def test_what_is_committed_is_never_changed(tmp_path, filled):
-    target = tmp_path / "round-000"
+    target = tmp_path / "thing-000"
     target.mkdir()
     if filled:
         (target / "mine").write_text("mine")
-    with pytest.raises(FileExistsError, match=r"round-000 exists already, and committed folders are never changed"):
+    with pytest.raises(FileExistsError, match=r"thing-000 exists already, and committed folders are never changed"):
         commit(target, FILES, {})
     assert names(target) == (["mine"] if filled else [])
-    assert names(tmp_path) == ["round-000"]
+    assert names(tmp_path) == ["thing-000"]
 
 
 def test_no_file_is_written_over_another(tmp_path):
     with pytest.raises(FileExistsError, match=r"manifest\.json"):
-        commit(tmp_path / "round-000", {"manifest.json": b"mine"}, {})
+        commit(tmp_path / "thing-000", {"manifest.json": b"mine"}, {})
     assert names(tmp_path) == []
 
 
 def test_a_folder_that_appears_meanwhile_is_not_replaced(tmp_path):
     def slow() -> bytes:
-        (tmp_path / "round-000").mkdir()
+        (tmp_path / "thing-000").mkdir()
         return b""
 
     with pytest.raises(FileExistsError, match="exists already"):
-        commit(tmp_path / "round-000", {"a": slow}, {})
-    assert names(tmp_path) == ["round-000"]
-    assert not names(tmp_path / "round-000")
+        commit(tmp_path / "thing-000", {"a": slow}, {})
+    assert names(tmp_path) == ["thing-000"]
+    assert not names(tmp_path / "thing-000")
 
 
 def test_everything_is_synced_before_the_name_is_there_and_the_parent_after(tmp_path, monkeypatch):
@@ -116,16 +119,16 @@ def test_a_crash_at_any_step_leaves_nothing_or_all(tmp_path, monkeypatch, failin
         folder = tmp_path / f"cohort-{n:03d}"
         folder.mkdir()
         with failing(target, name, n, error) as calls, contextlib.suppress(KeyboardInterrupt, DiskError):
-            commit(folder / "round-000", FILES, {"kind": "x", "replicates": []})
+            commit(folder / "thing-000", FILES, {"kind": "x", "replicates": []})
         if calls[0] < n:
             break
         there = names(folder)
         left_over = [entry for entry in there if entry.startswith(".tmp-")]
         assert len(left_over) <= (0 if cleaned else 1)
-        assert [entry for entry in there if entry not in left_over] in ([], ["round-000"])
-        if "round-000" in there:
-            assert sorted(read_manifest(folder / "round-000")["files"]) == ["a.bin", "b.bin"]
-            assert (folder / "round-000" / "b.bin").read_bytes() == b"12345"
+        assert [entry for entry in there if entry not in left_over] in ([], ["thing-000"])
+        if "thing-000" in there:
+            assert sorted(read_manifest(folder / "thing-000")["files"]) == ["a.bin", "b.bin"]
+            assert (folder / "thing-000" / "b.bin").read_bytes() == b"12345"
     assert n > 1
 
 
@@ -136,19 +139,19 @@ def test_a_killed_process_leaves_what_the_sweep_removes(tmp_path):
         from tickets.store import commit
         commit(Path(sys.argv[1]), {"a": b"a", "b": lambda: os._exit(9)}, {})
     """
-    target = tmp_path / "run" / "cohort-000" / "round-000"
+    target = tmp_path / "run" / "cohort-000" / "thing-000"
     target.parent.mkdir(parents=True)
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(program), str(target)], check=False)
     assert done.returncode == 9
     (left_over,) = names(target.parent)
-    assert left_over.startswith(".tmp-round-000-")
+    assert left_over.startswith(".tmp-thing-000-")
     assert sweep(tmp_path) == [target.parent / left_over]
     assert names(target.parent) == []
 
 
 def test_the_sweep_takes_only_what_a_commit_made_up(tmp_path):
     token = "0123456789abcdef" * 2
-    stays = [".tmp-notes", f"notes-{token}", "round-000", ".tmp-round-000", f"deep/er/still/.tmp-x-{token}"]
+    stays = [".tmp-notes", f"notes-{token}", "thing-000", ".tmp-thing-000", f"deep/er/still/.tmp-x-{token}"]
     stays += [f"report/.tmp-index.html-{token}"]  # of another command, which may be at work
     goes = [
         f".tmp-campaign.toml-{token}",
@@ -168,12 +171,12 @@ def test_the_sweep_takes_only_what_a_commit_made_up(tmp_path):
     [
         (
             errno.ENOSPC,
-            r"no space left in .*cohort-000 to write round-000 \(1.0 MB or more\); free some and run the",
+            r"no space left in .*cohort-000 to write thing-000 \(1.0 MB or more\); free some and run the",
         ),
         (errno.EDQUOT, r"disk quota is used up in .*; free some and run the same command to go on"),
         (
             errno.EACCES,
-            r"permission denied in .*cohort-000 to write round-000 .*; make it writable .*\(--out\)",
+            r"permission denied in .*cohort-000 to write thing-000 .*; make it writable .*\(--out\)",
         ),
         (errno.EROFS, r"the file system is read-only in .*; make it writable"),
     ],
@@ -182,7 +185,7 @@ def test_a_full_or_closed_disk_is_said_with_the_mend(tmp_path, failing, number, 
     full = OSError(number, os.strerror(number))
     (tmp_path / "cohort-000").mkdir()
     with failing(os, "fsync", 2, full), pytest.raises(DiskError, match=message):
-        commit(tmp_path / "cohort-000" / "round-000", {"a": bytes(400_000), "b": bytes(600_000)}, {})
+        commit(tmp_path / "cohort-000" / "thing-000", {"a": bytes(400_000), "b": bytes(600_000)}, {})
     assert names(tmp_path / "cohort-000") == []
 
 

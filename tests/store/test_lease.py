@@ -326,7 +326,7 @@ def rival(tmp_path):
             take_over.generation = lease.generation
             if take_over.commits:
                 commit(
-                    tmp_path / "round-000", {**FILES, "c.bin": b"rival"}, {"kind": "x", "replicates": []}, lease.check
+                    tmp_path / "thing-000", {**FILES, "c.bin": b"rival"}, {"kind": "x", "replicates": []}, lease.check
                 )
 
     take_over.commits = True
@@ -360,14 +360,14 @@ def test_nothing_is_committed_under_an_old_lease_wherever_its_process_was_stoppe
         rival()
     more = {"c.bin": stopped} if when == "while it writes" else {}
     with pytest.raises(LeaseLostError, match=r"the lease of this process is gone"):
-        commit(tmp_path / "round-000", {**FILES, **more}, MANIFEST, permit)
+        commit(tmp_path / "thing-000", {**FILES, **more}, MANIFEST, permit)
     there = names(tmp_path)
-    aside = [name for name in there if name.startswith("set-aside-round-000-")]
+    aside = [name for name in there if name.startswith("set-aside-thing-000-")]
     # What the rival had found half written, it has removed.
     assert len(aside) == (1 if when == "before" else 0)
-    assert [name for name in there if name not in aside] == (["round-000"] if commits else [])
+    assert [name for name in there if name not in aside] == (["thing-000"] if commits else [])
     assert all(files(tmp_path / name) == set(FILES) for name in aside)
-    assert not commits or "c.bin" in files(tmp_path / "round-000")
+    assert not commits or "c.bin" in files(tmp_path / "thing-000")
     lease.release()
 
 
@@ -395,10 +395,10 @@ def test_no_file_is_replaced_under_an_old_lease(tmp_path, when):
 
 
 def test_a_target_that_is_there_under_a_valid_lease_is_no_rivals(tmp_path):
-    (tmp_path / "round-000").mkdir()
+    (tmp_path / "thing-000").mkdir()
     with taken(tmp_path) as lease, pytest.raises(FileExistsError, match="exists already"):
-        commit(tmp_path / "round-000", FILES, {}, lease.check)
-    assert names(tmp_path) == ["round-000"]
+        commit(tmp_path / "thing-000", FILES, {}, lease.check)
+    assert names(tmp_path) == ["thing-000"]
 
 
 def test_who_has_lost_a_folder_removes_nothing_that_the_next_one_writes(tmp_path):
@@ -406,7 +406,7 @@ def test_who_has_lost_a_folder_removes_nothing_that_the_next_one_writes(tmp_path
 
     old = take(tmp_path)
     new = take(tmp_path, expired=holder_of(tmp_path).mark)
-    (tmp_path / f".tmp-round-000-{'0' * 32}").mkdir()
+    (tmp_path / f".tmp-thing-000-{'0' * 32}").mkdir()
     with pytest.raises(LeaseLostError):
         sweep(tmp_path, old.check)
     assert len(names(tmp_path)) == 2

@@ -22,8 +22,8 @@ FILES = {"a.bin": b"abc" * 100, "b.bin": b"12345" * 100}
 
 def save(campaign):
     """A campaign's folder, a run.json, a commit and an event: each way in which the store writes."""
-    with lock(campaign):
-        sweep_temporary(campaign)
+    with lock(campaign) as lease:
+        sweep_temporary(campaign, lease.check)
         replace_file(campaign / "run" / "run.json", b"new")
         if not (campaign / "run" / "cohort-000" / "initial").exists():
             commit(campaign / "run" / "cohort-000" / "initial", FILES, {"kind": "x", "replicates": []})
@@ -162,7 +162,7 @@ def test_a_limit_of_open_files(tmp_path):
         said = pytest.raises(DiskError, match=r"Too many open files\); raise the limit of open files")
         with said, limited(resource.RLIMIT_NOFILE, spare):
             replace_file(tmp_path / "campaign" / "run.json", b"{}")
-    assert names(tmp_path / "campaign") == [".lock"]
+    assert names(tmp_path / "campaign") == []
 
 
 @pytest.fixture

@@ -192,7 +192,8 @@ def test_an_arm_that_was_not_trained_is_said_with_what_was(saved, arm, draw, mes
 
 def test_a_run_without_rounds_has_empty_tables_of_the_right_types(tmp_path, example):
     run = example.config()
-    write_run(tmp_path / "run", "run", run.model_dump(mode="json"), {}, {}, {})
+    data = {"sha256": "0" * 64, "input_shape": [3], "classes": 2}
+    write_run(tmp_path / "run", "run", run.model_dump(mode="json"), data, {}, {})
     saved = load(tmp_path)
     assert len(saved.rounds) == len(saved.curves) == 0
     assert list(saved.rounds.columns) == [*ROUNDS.names, "last_step", "steps_to_dense_loss", "untrained_test_accuracy"]

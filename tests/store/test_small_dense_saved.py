@@ -162,7 +162,7 @@ def test_it_can_be_added_to_a_run_that_is_there(campaign: Callable[..., Path]) -
         (lambda entry: entry["shapes"].update({"1.weight": [2, 64]}), "is (3, 64), but the manifest says (2, 64)"),
         (lambda entry: entry["shapes"].pop("1.bias"), "1.bias is (3,), but the manifest says missing"),
         (lambda entry: entry["shapes"].update(more=[1]), "more is missing, but the manifest says (1,)"),
-        (lambda entry: entry.pop("shapes"), "do not have the layout of saved runs (TypeError"),
+        (lambda entry: entry.pop("shapes"), "do not have the layout of saved runs (KeyError('shapes'))"),
         (lambda entry: entry.pop("model"), "1.weight is (3, 64), but must be"),
     ],
 )  # fmt: skip

@@ -106,6 +106,8 @@ def test_a_run_that_the_campaign_does_not_name_is_not_trusted_by_running_it(save
     foreign.rename(foreign.with_name("foreign"))
     table = json.loads((saved / "foreign" / "run.json").read_bytes())
     write_sealed(saved / "foreign" / "run.json", {**table, "run": "foreign"})
+    for path in (saved / "foreign").glob("*/*/manifest.json"):
+        write_sealed(path, {**json.loads(path.read_bytes()), "run": "foreign"})
     returned = tickets.run(campaign_file(tmp_path, rounds=0), out=saved)
     with pytest.raises(InputError, match="trust_code"):
         returned.ticket(0, 0, run="foreign").build()
@@ -121,17 +123,19 @@ def test_no_command_that_reads_calls_it(reader, saved, loud, command):
     assert not any(mark.exists() for mark in marks)
 
 
-def test_verify_notes_it_and_finds_no_problem(saved, loud, command):
+def test_verify_notes_it_and_says_that_the_id_is_anothers(saved, loud, command):
     name, _ = loud
     assert notes_of(saved) == []
     folder = forge(saved, name=name)
-    assert verify(saved) == []
+    (problem,) = verify(saved)
+    assert "its settings are those of run " in problem.what
     (note,) = notes_of(saved)
     assert note.what == f"names code that is not part of tickets: {name}; it was not called"
-    assert (said := command("verify", saved)).code == 0
-    assert said.out == f"note: {folder / 'run.json'}: {note.what}\n{saved}: all files are as committed\n"
+    assert (said := command("verify", saved)).code == 1
+    assert f"note: {folder / 'run.json'}: {note.what}\n" in said.out
     as_json = command("verify", saved, "--json")
-    assert (json.loads(as_json.out), as_json.err) == ([], f"note: {folder / 'run.json'}: {note.what}\n")
+    assert len(json.loads(as_json.out)) == 1
+    assert as_json.err == f"note: {folder / 'run.json'}: {note.what}\n"
 
 
 def test_an_untrusted_build_imports_no_torch_either(saved, loud):

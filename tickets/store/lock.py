@@ -44,7 +44,7 @@ def lock(folder: Path, tell: Callable[[str], None] = lambda text: None) -> Itera
     try:
         make_folder(folder)
     except OSError as error:
-        raise explained(error, folder) or error from error
+        raise explained(error, folder / Layout.CAMPAIGN) or error from error
     lease = _waited_for(folder, tell)
     try:
         yield lease

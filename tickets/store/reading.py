@@ -99,11 +99,18 @@ def _other_place(manifest: Manifest, place: Place) -> str | None:
     if not place.kind:
         return None
     kind, number, part = manifest["kind"], manifest.get("round"), manifest.get("part")
+    named = (
+        kind
+        if number is None
+        else f"{kind} of round {number}, part {part}"
+        if kind == "probes"
+        else (f"{kind} {number}, part {part}")
+    )
     if (kind, number, part) != (place.kind, place.round, place.part):
-        return f"is the manifest of {kind}" + ("" if number is None else f" {number}, part {part}")
+        return f"is the manifest of {named}"
     cohort = manifest.get("cohort")
     if cohort is not None and place.cohort is not None and cohort != place.cohort:
-        return f"is the manifest of {kind}" + ("" if number is None else f" {number}") + f" of cohort {cohort}"
+        return f"is the manifest of {named}, of cohort {cohort}"
     run, here = manifest.get("run"), run_named(place.run)
     if run is not None and here is not None and run != here:
         return f"is of run {shortened(run)}"
