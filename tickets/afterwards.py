@@ -23,8 +23,8 @@ from tickets.ready import ReadyRun
 from tickets.rounds import Network, context_of, measurements_of
 from tickets.stack.networks import Tensors, stack_networks
 from tickets.store import Layout, RoundPlan, StoredNetwork, read_manifest, read_part, read_values, round_folder
-from tickets.store.reading import read_checked
-from tickets.store.tables import CURVES, decode_table
+from tickets.store.reading import read_checked, trusting_form
+from tickets.store.tables import CURVES, decode_table, row_limit
 
 Key = tuple[int, str, int]  # replicate, arm, draw
 
@@ -140,8 +140,10 @@ def _by_steps(
 def _steps(cohort: Path, number: int, part: int) -> dict[Key, tuple[int, int]]:
     """The first and the last evaluated step of each training."""
     folder = round_folder(cohort, number, part)
-    data = read_checked(folder, Layout.CURVES, read_manifest(folder))
-    curves: pd.DataFrame = decode_table(data, CURVES).to_pandas()
+    manifest = read_manifest(folder)
+    data = read_checked(folder, Layout.CURVES, manifest)
+    with trusting_form(folder / Layout.CURVES):
+        curves: pd.DataFrame = decode_table(data, CURVES, row_limit(manifest, Layout.CURVES)).to_pandas()
     found = curves.groupby(["replicate", "arm", "draw"], sort=False)["step"].agg(["min", "max"])
     return {
         (int(replicate), str(arm), int(draw)): (int(first), int(last))

@@ -7,13 +7,13 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from tickets.config import Campaign, Run, read_campaign, resolved, run_id, with_validation
+from tickets.config import Campaign, Run, resolved, run_id, with_validation
 from tickets.config.tables import VALIDATION
 from tickets.errors import InputError, Problems
 from tickets.failures import calling_code_of
 from tickets.fitting import Fitted, fit
 from tickets.source import Source, default_validation, load_source
-from tickets.store import Layout, read_run, run_folders
+from tickets.store import Layout, read_run, run_folders, saved_campaign
 
 
 def check_folder(folder: Path, campaign: Campaign) -> None:
@@ -39,17 +39,22 @@ def check_folder(folder: Path, campaign: Campaign) -> None:
         raise InputError(f"{there}: is a file; give a folder for the campaign (--out)")
     if there != folder:
         return
-    file = folder / Layout.CAMPAIGN
-    if not file.exists():
+    saved = saved_campaign(folder)
+    if saved is None:
         others = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
         if others:
             raise InputError(
                 f"{folder}: is not empty ({others[0]} ...) and holds no campaign; give an empty or new folder (--out)"
             )
         return
+    for path in folder.iterdir():
+        if path.is_symlink() and (path / Layout.RUN).exists():
+            raise InputError(
+                f"{path}: is a link to a run, and links in a campaign's folder are not followed; move it away"
+            )
     for path in run_folders(folder):
         read_run(path)  # raises for another schema version
-    name = read_campaign(file).name
+    name = saved.name
     if name != campaign.name:
         raise InputError(
             f"{folder}: holds the campaign {name!r}, not {campaign.name!r}; give another folder (--out), or the "

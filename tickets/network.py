@@ -163,8 +163,14 @@ def _is_record(record: Any) -> bool:
     """Whether it has the form of `_record`."""
 
     def is_table(rows: Any) -> bool:
-        numbers = (value for row in rows for value in row) if isinstance(rows, list) else ("none",)
-        return all(value is None or isinstance(value, int | float) for value in numbers)
+        if not isinstance(rows, list) or not all(isinstance(row, list) and len(row) == len(rows[0]) for row in rows):
+            return False
+        # Of whole numbers, float64 does not have them all.
+        return all(
+            value is None or isinstance(value, float) or (type(value) is int and abs(value) < 2**53)
+            for row in rows
+            for value in row
+        )
 
     try:
         seen = [entry["sha256"] for entries in record["sources"].values() for entry in entries]

@@ -12,7 +12,6 @@ import torch
 from tickets.afterwards import Measured, measure_part
 from tickets.checks import find_data_folder
 from tickets.code_hashes import source_hashes
-from tickets.config import read_campaign
 from tickets.continuing import check_data, check_tensors, networks_all
 from tickets.errors import InputError, Problems, UserCodeError
 from tickets.failures import calling_code_of
@@ -26,15 +25,20 @@ from tickets.probes import Probe, record_of
 from tickets.process_state import one_campaign_at_a_time, standard_state
 from tickets.ready import ready_run
 from tickets.source import Source, load_source
+from tickets.stack.strategies import strategy_named
 from tickets.store import (
     Layout,
     Saved,
+    check_cohorts,
     check_measured,
     check_tables,
+    cohort_folders,
     load,
     run_folders,
+    saved_campaign,
     tables_of,
     taken,
+    trusting_form,
     write_tables,
 )
 
@@ -185,6 +189,7 @@ def _fitted(saved: Sequence[SavedRun], data_folder: Path | None) -> dict[str, Fi
             if key not in sources:
                 sources[key] = load_source(one.run.data, data_folder)
             found = fit(one.run, sources[key])
+            _check_whole(one)
             check_data(one.folder, found.source, one.file["data"]["sha256"])
             check_tensors(one.folder, found)
             columns = {probe.table: probe.columns for probe in found.probes}
@@ -195,13 +200,24 @@ def _fitted(saved: Sequence[SavedRun], data_folder: Path | None) -> dict[str, Fi
     return fitted
 
 
+def _check_whole(saved: SavedRun) -> None:
+    """Raise InputError if a cohort of which something is to be measured is not as it was committed."""
+    wanted = {place.cohort for places in saved.todo.values() for place in places}
+    numbers = {index for index, cohort in cohort_folders(saved.folder) if cohort in wanted}
+    advice = "nothing is measured of damaged rounds: take them from a backup (`tickets verify` lists all damage)"
+    check_cohorts(saved.folder, saved.file["config"], numbers, advice)
+
+
 def _measure(saved: SavedRun, fitted: Fitted | None, device: torch.device) -> Iterator[Probing]:
     """Measure what a run lacks and commit it, a part of a round at a time."""
     if fitted is None:
         for one in saved.probes:
             yield _probing(saved, one, {})
         return
-    plan = with_threads_here(Plan.of_record(saved.file["execution"]), saved.run.compute.threads)
+    with trusting_form(saved.folder / Layout.RUN):
+        plan = with_threads_here(Plan.of_record(saved.file["execution"]), saved.run.compute.threads)
+        for strategy in plan.strategies:
+            strategy_named(strategy)
     threads = max(1, plan.threads // plan.lanes)
     torch.set_num_threads(threads)
     ready = ready_run(fitted, plan, device)
@@ -250,7 +266,8 @@ def _campaign_folder(folder: Path) -> Path:
 
 def _data_folder(data: str | Path | None, campaign: Path) -> Path | None:
     """The folder from which data sets are read, as for a run of the campaign."""
-    if (campaign / Layout.CAMPAIGN).is_file():
-        return find_data_folder(data, read_campaign(campaign / Layout.CAMPAIGN))
+    asked = saved_campaign(campaign)
+    if asked is not None:
+        return find_data_folder(data, asked)
     given = data or os.environ.get("TICKETS_DATA")
     return Path(given) if given else None

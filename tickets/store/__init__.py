@@ -15,7 +15,7 @@ from tickets.store.layout import (
     run_folders,
 )
 from tickets.store.lease import HeldError, Lease, Watch, look_again_after, take, taken
-from tickets.store.left_over import left_over, networks_of, runs_left_over
+from tickets.store.left_over import left_over, networks_of, runs_left_over, saved_campaign
 from tickets.store.loading import load
 from tickets.store.lock import at_work, lock, sweep_temporary
 from tickets.store.log import append_event, read_events
@@ -35,7 +35,7 @@ from tickets.store.reading import (
 )
 from tickets.store.records import ArmRecord, RoundRecord
 from tickets.store.registered import register, rounds_committed
-from tickets.store.repair import check_whole, repair
+from tickets.store.repair import check_cohorts, check_whole, repair
 from tickets.store.saved import Saved
 from tickets.store.shrunk import Shrunk
 from tickets.store.status import RunStatus, status
@@ -68,6 +68,7 @@ __all__ = [
     "append_event",
     "arm_options",
     "at_work",
+    "check_cohorts",
     "check_measured",
     "check_tables",
     "check_whole",
@@ -104,6 +105,7 @@ __all__ = [
     "rounds_committed",
     "run_folders",
     "runs_left_over",
+    "saved_campaign",
     "settle",
     "squeeze",
     "status",

@@ -23,6 +23,7 @@ from tickets.errors import InputError
 from tickets.opening import open_regular
 from tickets.store.commit import Permit, replace_file
 from tickets.store.layout import Layout, cohort_folders
+from tickets.store.sealed import parse_json
 
 _LENGTH, _DIGEST = 8, 32  # bytes
 _MOST_HEADER = 2**28  # bytes of a header
@@ -157,8 +158,8 @@ def _described(header: bytes, body: int) -> tuple[Mapping[str, Any], list[int]]:
     body: the bytes after the header.
     """
     try:
-        entries = json.loads(header)
-        about = json.loads(entries.pop("__metadata__")["about"])
+        entries = parse_json(header)
+        about = parse_json(entries.pop("__metadata__")["about"].encode())
         names = [*map(str, range(len(entries) - 1)), "sha256"]
         places = [tuple(entries[name]["data_offsets"]) for name in names]
         sizes = [last - first for first, last in places]

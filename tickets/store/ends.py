@@ -10,7 +10,7 @@ import numpy as np
 from tickets.store.arrays import Array, Mask, Shapes, by_replicate, decode, encode, expand, squeeze
 from tickets.store.contents import Network
 from tickets.store.layout import Layout
-from tickets.store.reading import read_checked, read_manifest, read_round_masks
+from tickets.store.reading import read_checked, read_manifest, read_round_masks, trusting_form
 
 States = Mapping[int, Mapping[str, Array]]  # by replicate and "<parameter>/<state>"
 Masks = Mapping[int, Mapping[str, Mask]]
@@ -45,11 +45,12 @@ def read_end_states(folder: Path) -> dict[int, dict[str, Array]]:
     if Layout.OPTIMIZER not in manifest["files"]:
         return {}
     masks = read_round_masks(folder)
-    found = by_replicate(decode(read_checked(folder, Layout.OPTIMIZER, manifest)))
-    return {
-        replicate: {key: _whole(key, array, masks[replicate]) for key, array in arrays.items()}
-        for replicate, arrays in found.items()
-    }
+    data = read_checked(folder, Layout.OPTIMIZER, manifest)
+    with trusting_form(folder / Layout.OPTIMIZER):
+        return {
+            replicate: {key: _whole(key, array, masks[replicate]) for key, array in arrays.items()}
+            for replicate, arrays in by_replicate(decode(data)).items()
+        }
 
 
 def state_problems(data: bytes, replicates: list[int], masks: Masks, shapes: Shapes) -> Iterator[str]:

@@ -19,6 +19,7 @@ from tickets.store.layout import Layout
 from tickets.store.sealed import shortened
 
 Count = Annotated[int, Field(ge=0, lt=2**53)]
+Amount = Annotated[int, Field(gt=0, lt=2**31)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Object = dict[str, Any]
@@ -153,6 +154,31 @@ class _Config(_Form):
     verdict: Object = {}
 
 
+class _Learned(_Form):
+    strategy: str
+    reason: str = ""
+
+
+class _Compared(_Form):
+    passed_over: list[str] = []
+
+
+class _Execution(_Form):
+    """How a run is computed; a plan that is written has more than these keys must be."""
+
+    strategy: str = ""
+    reason: str = ""
+    lanes: Amount = 1
+    networks_at_once: Amount = 1
+    threads: Amount = 1
+    takes_over: dict[str, float] = {}
+    sparse_up_to: float = 0.0
+    compared: _Compared | None = None
+    never_run: str | None = None
+    pruned_initial: _Execution | None = None
+    learned: _Learned | None = None
+
+
 class RunFile(_Form):
     """run.json."""
 
@@ -160,7 +186,7 @@ class RunFile(_Form):
     config: _Config
     data: _Data
     fingerprint: Object
-    execution: Object
+    execution: _Execution
     coverage: _Coverage | None = None
     small_dense: _SmallDense = _SmallDense()
     began_with: Object | None = None

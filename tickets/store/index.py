@@ -20,6 +20,7 @@ from tickets.errors import InputError
 from tickets.opening import open_regular
 from tickets.store.commit import replace_file
 from tickets.store.layout import Layout
+from tickets.store.sealed import parse_json
 from tickets.version import __version__
 
 FEWEST_RUNS = 100  # a folder with fewer runs has no index: reading them takes less than a second
@@ -153,7 +154,7 @@ class Index:
             head, body = file.readline(), file.read(_LARGEST)
         if head != _head(body):
             return
-        content = json.loads(body)
+        content = parse_json(body)
         if content["campaign"] != self._campaign:
             return
         # By the clock of the file system, which may not be this machine's.

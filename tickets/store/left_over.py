@@ -6,12 +6,13 @@ runs than before, the others therefore remain in every table, mean and compariso
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from tickets.config import Run, RunParser, read_campaign, run_ids, with_validation
+from tickets.config import Campaign, Run, RunParser, read_campaign, run_ids, with_validation
 from tickets.errors import InputError
 from tickets.store.layout import Layout, run_folders
 from tickets.store.plan import Pair, SavedCohort, wanted_arms
@@ -94,8 +95,8 @@ def asked_runs(folder: Path) -> dict[str, Run]:
     InputError
         If the file is damaged.
     """
-    file = folder / Layout.CAMPAIGN
-    runs = read_campaign(file).runs if file.is_file() else ()
+    campaign = saved_campaign(folder)
+    runs = () if campaign is None else campaign.runs
     if any(run.data.validation is None for run in runs):
         saved = _by_id_but_for_validation(folder)
         alike = run_ids([with_validation(run, None) for run in runs])
@@ -103,6 +104,27 @@ def asked_runs(folder: Path) -> dict[str, Run]:
             saved.get(name, run) if run.data.validation is None else run for name, run in zip(alike, runs, strict=True)
         )
     return dict(zip(run_ids(runs), runs, strict=True))
+
+
+def saved_campaign(folder: Path) -> Campaign | None:
+    """The campaign of a campaign folder's campaign.toml; None if there is no such file.
+
+    Parameters
+    ----------
+    folder
+        The campaign's folder.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged, or a link.
+    """
+    file = folder / Layout.CAMPAIGN
+    if not os.path.lexists(file):
+        return None
+    if os.path.islink(file):
+        raise InputError(f"{file}: is a link, and links within a saved campaign are not followed; put the file there")
+    return read_campaign(file)
 
 
 def runs_left_over(names: Iterable[str], asked: Collection[str]) -> list[str]:

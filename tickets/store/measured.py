@@ -12,7 +12,7 @@ import pyarrow as pa
 from tickets.errors import InputError, UserCodeError
 from tickets.store.layout import Layout, cohort_folders, probes_folders, round_folders
 from tickets.store.left_over import numbered
-from tickets.store.reading import Committed, Manifest, damaged, read_checked
+from tickets.store.reading import Committed, Manifest, read_checked, trusting_form
 from tickets.store.tables import LABELS, decode_probe_table, probe_tables, row_limit
 
 if TYPE_CHECKING:
@@ -122,10 +122,9 @@ def _columns_of(folder: Path, tables: Iterable[str]) -> dict[str, tuple[Path, di
     for place, manifest in _measured(folder):
         for name in sorted(wanted & set(probe_tables(manifest["files"]))):
             file = name + Layout.TABLE
-            try:
-                table = decode_probe_table(read_checked(place, file, manifest), row_limit(manifest, file))
-            except ValueError as error:
-                raise damaged(place / file, str(error)) from error
+            data = read_checked(place, file, manifest)
+            with trusting_form(place / file):
+                table = decode_probe_table(data, row_limit(manifest, file))
             if len(table):
                 found[name] = place, _kinds(table)
                 wanted.remove(name)

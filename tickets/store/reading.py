@@ -76,6 +76,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         If it is missing, damaged, of another schema version, or the manifest of another folder.
     """
     path = folder / Layout.MANIFEST
+    if os.path.islink(folder):
+        raise damaged(folder, "is a link, and links within a saved run are not followed")
     if not os.path.lexists(path):
         raise InputError(
             f"{folder}: no {Layout.MANIFEST}, so this folder was not committed or is damaged; "

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,29 @@ def check_whole(run: Path, config: dict[str, Any], todo: Sequence[CohortPlan]) -
     InputError
         With everything that differs.
     """
-    wanted = {cohort.index for cohort in todo if cohort.exists}
+    advice = f"no round is trained on top of damaged ones: take them from a backup, or train them again ({REPAIR})"
+    check_cohorts(run, config, {cohort.index for cohort in todo if cohort.exists}, advice)
+
+
+def check_cohorts(run: Path, config: dict[str, Any], wanted: Collection[int], advice: str) -> None:
+    """Check that some cohorts of a run are as they were committed.
+
+    Parameters
+    ----------
+    run
+        The run's folder.
+    config
+        Its configuration, as JSON values.
+    wanted
+        The numbers of the cohorts.
+    advice
+        What to do, for the end of the error.
+
+    Raises
+    ------
+    InputError
+        With everything that differs.
+    """
     lines = [
         f"{finding.path}: {finding.what}"
         for index, cohort in (cohort_folders(run) if wanted else ())
@@ -48,7 +70,6 @@ def check_whole(run: Path, config: dict[str, Any], todo: Sequence[CohortPlan]) -
     ]
     if lines:
         more = [f"and {len(lines) - 10} more"] if len(lines) > 10 else []
-        advice = f"no round is trained on top of damaged ones: take them from a backup, or train them again ({REPAIR})"
         raise InputError([*lines[:10], *more, f"{run}: {advice}"])
 
 

@@ -18,12 +18,19 @@ from tickets.errors import InputError
 from tickets.opening import read_regular
 
 LARGEST_JSON = 2**25  # bytes of a JSON file: some 100 times those of a large campaign
+DEEPEST = 100  # objects and lists within each other; a campaign file may have 32
+# Of JSON of n bytes: a value of two bytes takes some 60 when it is read. A number that was measured has 16 or more.
+MOST_VALUES = 2_000_000
+VALUES_A_BYTE = 1 / 16
 
 _BEGIN = b'{\n "sha256": "'
 _DIGITS = 64
 _CHANGED = (
     "damaged or changed by hand: its content does not have the SHA-256 that it begins with; take it from a backup"
 )
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+_ONE_KIND = bytes.maketrans(b"{}", b"[]")
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _TOML_SEAL = re.compile(rb"# SHA-256 of the lines below: ([0-9a-f]{64})\n")
 
 
@@ -92,9 +99,11 @@ def parse_json(data: bytes) -> Any:
     Raises
     ------
     ValueError
-        If it is not JSON, is nested too deep, has a key twice, NaN, infinite numbers, or text that is no Unicode.
+        If it is not JSON, has too many values, is nested too deep, has a key twice, NaN, infinite numbers, or text that
+        is no Unicode.
     """
     try:
+        _check_size(data)
         text = data.decode()
         value = json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant, parse_float=_finite)
         if "\\ud" in text.lower():
@@ -137,6 +146,24 @@ def shortened(value: object, at_most: int = 60) -> str:
 def _is_whole(data: bytes) -> bool:
     first, rest = len(_BEGIN), len(_BEGIN) + _DIGITS
     return hashlib.sha256(data[rest:]).hexdigest().encode() == data[first:rest]
+
+
+def _check_size(data: bytes) -> None:
+    """Raise ValueError if JSON has too many values, or is nested deeper than what copies it later can go."""
+    opened = data.count(b"[") + data.count(b"{")
+    most = MOST_VALUES + int(VALUES_A_BYTE * len(data))
+    if opened + data.count(b",") > most:
+        raise ValueError(f"has more than {most:,} values")
+    if opened <= DEEPEST:
+        return
+    brackets = _STRING.sub(b"", data).translate(_ONE_KIND, _NO_BRACKETS)
+    for _ in range(DEEPEST):  # takes away the innermost level
+        left = brackets.replace(b"[]", b"")
+        if len(left) == len(brackets):
+            return
+        brackets = left
+    if b"[]" in brackets:
+        raise ValueError(f"nested too deep: at most {DEEPEST} levels")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

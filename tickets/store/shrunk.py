@@ -22,6 +22,7 @@ from tickets.store.reading import (
     read_round_masks,
     read_shrunk,
     read_values,
+    trusting_form,
 )
 from tickets.store.ticket_values import read_trained
 
@@ -66,13 +67,14 @@ class Shrunk:
             read_next_masks(folder),
             read_values(folder.parent / Layout.INITIAL),
         )
-        return {
-            replicate: shrunk_after(
-                found, theta0[replicate], read_trained(self._files, folder, replicate), masks[replicate],
-                following[replicate],
-            )
-            for replicate, found in self._found.items()
-        }  # fmt: skip
+        with trusting_form(folder):
+            return {
+                replicate: shrunk_after(
+                    found, theta0[replicate], read_trained(self._files, folder, replicate), masks[replicate],
+                    following[replicate],
+                )
+                for replicate, found in self._found.items()
+            }  # fmt: skip
 
 
 def _none(mask: Mapping[str, Mask]) -> dict[str, Mask]:
@@ -96,7 +98,10 @@ def held_values(folder: Path, replicate: int, pruned: str) -> Mapping[str, Array
     theta0 = read_initial(folder.parent, replicate)
     if pruned == "initial":
         return theta0
-    shrunk = read_shrunk(folder)[replicate]
-    return {
-        name: np.where(shrunk[name], np.zeros_like(value), value) for name, value in theta0.items() if name in shrunk
-    }
+    with trusting_form(folder):
+        shrunk = read_shrunk(folder)[replicate]
+        return {
+            name: np.where(shrunk[name], np.zeros_like(value), value)
+            for name, value in theta0.items()
+            if name in shrunk
+        }

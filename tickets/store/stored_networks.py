@@ -11,7 +11,7 @@ from tickets.store.arrays import Array, Mask, arm_key, decode_shapes, expand
 from tickets.store.contents import Network, networks, read_masks
 from tickets.store.layout import Layout, round_folder, round_folders
 from tickets.store.own_models import own_model, whole_masks
-from tickets.store.reading import Manifest, damaged, keeps_own_mask, read_checked, read_manifest
+from tickets.store.reading import Manifest, damaged, keeps_own_mask, read_checked, read_manifest, trusting_form
 from tickets.store.shrunk import held_values
 
 
@@ -76,8 +76,7 @@ def read_networks(cohort: Path, number: int, before_part: int | None = None) -> 
     wanted = [folder for part, folder in parts if before_part is None or part < before_part]
     if not wanted:
         return []
-    whole = round_folder(cohort, number)
-    of_round = read_masks(read_checked(whole, Layout.MASKS, read_manifest(whole)))
+    of_round = _masks(round_folder(cohort, number))
     found = [network for folder in wanted for network in _read_part(folder, of_round)]
     return sorted(found, key=lambda network: network.replicate)  # stable: the arms of one replicate keep their order
 
@@ -97,14 +96,24 @@ def read_part(cohort: Path, number: int, part: int) -> list[StoredNetwork]:
     InputError
         If a file is damaged.
     """
-    whole = round_folder(cohort, number)
-    of_round = read_masks(read_checked(whole, Layout.MASKS, read_manifest(whole)))
-    return _read_part(round_folder(cohort, number, part), of_round)
+    return _read_part(round_folder(cohort, number, part), _masks(round_folder(cohort, number)))
+
+
+def _masks(folder: Path) -> dict[Network, dict[str, Mask]]:
+    """The masks in a committed folder's own file."""
+    data = read_checked(folder, Layout.MASKS, read_manifest(folder))
+    with trusting_form(folder / Layout.MASKS):
+        return read_masks(data)
 
 
 def _read_part(folder: Path, of_round: dict[Network, dict[str, Mask]]) -> list[StoredNetwork]:
+    with trusting_form(folder):
+        return _networks_in(folder, of_round)
+
+
+def _networks_in(folder: Path, of_round: dict[Network, dict[str, Mask]]) -> list[StoredNetwork]:
     manifest = read_manifest(folder)
-    own = read_masks(read_checked(folder, Layout.MASKS, manifest))
+    own = _masks(folder)
     started = _values(folder, Layout.WEIGHTS, manifest)
     ended = _values(folder, Layout.TRAINED, manifest) if Layout.TRAINED in manifest["files"] else {}
     rules = {entry["arm"]: str(entry.get("pruned", "zero")) for entry in manifest["arms"]}

@@ -8,7 +8,7 @@ from pathlib import Path
 from tickets.errors import InputError
 from tickets.store.arrays import Array, Mask, arm_key, expand, unpack
 from tickets.store.layout import Layout
-from tickets.store.reading import Committed, damaged, read_arrays, read_shapes
+from tickets.store.reading import Committed, damaged, read_arrays, read_shapes, trusting_form
 
 
 def read_trained(committed: Committed, folder: Path, replicate: int) -> dict[str, Array]:
@@ -45,7 +45,8 @@ def mask_of(committed: Committed, folder: Path, arm: str, replicate: int, draw: 
     shapes = read_shapes(path)
     if packed.keys() != shapes.keys():
         raise damaged(path, f"the mask of arm {arm!r}, replicate {replicate}, draw {draw} is not whole")
-    return {name: unpack(packed[name], shape) for name, shape in shapes.items()}
+    with trusting_form(path):
+        return {name: unpack(packed[name], shape) for name, shape in shapes.items()}
 
 
 def values_of(
@@ -62,9 +63,11 @@ def values_of(
     path = committed.checked(folder, name)
     arrays = _arrays(path, arm, replicate, draw)
     order = [parameter for parameter in read_shapes(path) if parameter in arrays]
-    return {
-        name: expand(arrays[name], mask[name], elsewhere.get(name)) if name in mask else arrays[name] for name in order
-    }
+    with trusting_form(path):
+        return {
+            name: expand(arrays[name], mask[name], elsewhere.get(name)) if name in mask else arrays[name]
+            for name in order
+        }
 
 
 def _arrays(path: Path, arm: str, replicate: int, draw: int) -> dict[str, Array]:
