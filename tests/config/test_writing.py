@@ -134,7 +134,7 @@ def some(**keys: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 OPTIONS = st.recursive(
-    st.booleans() | st.integers() | FINITE | TEXT,
+    st.booleans() | st.integers(-(2**63), 2**63 - 1) | FINITE | TEXT,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
     max_leaves=5,
 )
