@@ -61,7 +61,7 @@ def play(campaign: Path, acknowledge: Callable[[str], None] = lambda name: None,
     """
     run = campaign / EXAMPLE.run_id
     with lock(campaign):
-        sweep_temporary(campaign)
+        sweep_temporary(campaign, lambda: None)
         for stage in stages:
             if not (run / Layout.RUN).exists():
                 about = {"sha256": "0" * 64, "input_shape": [3], "classes": 2}

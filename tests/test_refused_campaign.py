@@ -139,7 +139,7 @@ def test_a_left_over_that_cannot_be_removed_is_a_note(tmp_path, file, monkeypatc
         run(file, out, lambda event: notes.append(event.text) if isinstance(event, Note) else None)
     said = f"{left_over}: left by an interrupted process, cannot be removed (Operation not permitted); it does no harm"
     assert said in notes
-    assert sweep_temporary(out) == [left_over]
+    assert sweep_temporary(out, lambda: None) == [left_over]
 
 
 def test_what_a_worker_meets_keeps_its_kind(tmp_path):
