@@ -196,5 +196,5 @@ def _wait_until_ready(worker: Worker, count: int) -> None:
         why = f"{death.why} before it was ready; its last lines:{written}\nIf {script} trains as it is imported, "
     else:
         why = f"{death.why} before it was ready; if {script} trains as it is imported, "
-    guard = 'guard its call:\n\n    if __name__ == "__main__":\n        tickets.run(...)\n'
-    raise InputError(f"workers = {count}: {why}{guard}")
+    guard = 'guard its call:\n\n    if __name__ == "__main__":\n        tickets.run(...)'
+    raise InputError(f"workers = {count}: {why}{guard}".splitlines())  # a command prints each line as one
