@@ -100,6 +100,21 @@ def test_the_sweep_leaves_what_another_process_is_writing(tmp_path):
         assert [path.parent for path in sweep_temporary(tmp_path, lease.check)] == [others]
 
 
+def test_a_lock_that_could_not_be_removed_is_taken_again_at_once(tmp_path, monkeypatch):
+    def refusing(path, *_, **__):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    with lock(tmp_path), monkeypatch.context() as patch:
+        patch.setattr(os, "unlink", refusing)
+        patch.setattr("pathlib.Path.unlink", refusing)
+        with taken(tmp_path / "cohort"):
+            pass
+    assert list((tmp_path / "cohort").iterdir())
+    with taken(tmp_path / "cohort") as lease:
+        assert lease.generation == 2
+    assert list((tmp_path / "cohort").iterdir()) == []
+
+
 def test_the_sweep_removes_the_log_that_a_repair_was_writing(tmp_path):
     run = tmp_path / "run"
     run.mkdir()
