@@ -99,3 +99,18 @@ def test_they_grow_by_a_round_a_replicate_and_an_arm(campaign, watcher):
             for draw in range(1 if isinstance(arm, str) else arm["draws"])]  # fmt: skip
     wanted = {(r, k, *arm) for r in range(3) for k in range(grown["rounds"] + 1) for arm in arms}
     assert set(saved.rounds[key].itertuples(index=False, name=None)) == wanted
+
+
+@pytest.mark.parametrize("campaign", ["rewind"], indirect=True)
+def test_a_damaged_round_of_theirs_is_set_aside_and_trained_again(campaign):
+    folder = campaign / "saved"
+    (folder / ".lock").touch()  # as earlier versions left it
+    first, *_ = sorted(folder.glob("*/cohort-000/round-000/trained.safetensors"))
+    before = {path: data for path, data in committed(folder).items() if "cohort-000" not in path.parts}
+    first.write_bytes(first.read_bytes()[:-1])
+    assert [problem.path for problem in verify(folder)] == [str(first)]
+    tickets.run(file_of(campaign), out=folder, repair=True)
+    assert verify(folder) == []
+    assert [one.state for one in status(folder)] == ["done"]
+    assert {path: path.read_bytes() for path in before} == before
+    assert list(folder.glob("*/cohort-000/set-aside-round-000-*/trained.safetensors"))

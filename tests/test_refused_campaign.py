@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import pickle
+from types import SimpleNamespace
 
 import pytest
 from stepped import Fault, stepped
@@ -13,6 +14,9 @@ from tickets.campaign import run_campaign
 from tickets.errors import DiskError, InputError
 from tickets.listener import Note
 from tickets.store import read_events, run_folders, status, sweep_temporary, verify
+from tickets.tries import LAST_BITS, TRIES, say_again
+from tickets.worker_process import Death
+from tickets.workers import _failed
 
 RATES = [0.1, 0.01, 0.001]
 
@@ -137,12 +141,32 @@ def test_a_left_over_that_cannot_be_removed_is_a_note(tmp_path, file, monkeypatc
     with monkeypatch.context() as patch:
         patch.setattr("shutil.rmtree", rmtree)
         run(file, out, lambda event: notes.append(event.text) if isinstance(event, Note) else None)
-    said = f"{left_over}: left by an interrupted process, cannot be removed (Operation not permitted); it does no harm"
+    (there,) = out.glob(".tmp-*")
+    said = f"{there}: left by an interrupted process, cannot be removed (Operation not permitted); it does no harm"
     assert said in notes
-    assert sweep_temporary(out) == [left_over]
+    assert sweep_temporary(out, lambda: None) == [there]
 
 
 def test_what_a_worker_meets_keeps_its_kind(tmp_path):
     error = pickle.loads(pickle.dumps(DiskError("no space left", needed=5)))
     assert (type(error), error.problems, error.needed) == (DiskError, ("no space left",), 5)
     assert isinstance(error, InputError)
+
+
+def test_a_log_that_cannot_be_written_hides_no_reason_and_stops_no_other_run(tmp_path):
+    (tmp_path / "log.jsonl").mkdir()
+    work = SimpleNamespace(
+        folder=tmp_path,
+        name="run/cohort-000",
+        cohort=SimpleNamespace(index=0),
+        failures=("killed",),
+        networks_at_most=2,
+    )
+    said = []
+    say_again(work, "killed", said.append)
+    assert [note.text for note in said] == [
+        f"run/cohort-000: killed; try 2 of {TRIES} begins, with 2 networks at once; {LAST_BITS}"
+    ]
+    assert _failed(work, "killed, in each of 3 tries", Death("killed", ("last",), False, -9)) == (
+        "killed, in each of 3 tries"
+    )

@@ -273,7 +273,7 @@ def test_a_script_without_a_guard_is_told_how_to_have_one_and_nothing_is_written
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == (
         f"workers = 2: each process begins by importing {path}, and that trains as it is imported; guard its call:\n\n"
-        '    if __name__ == "__main__":\n        tickets.run(...)\n\n'
+        '    if __name__ == "__main__":\n        tickets.run(...)\n'
     )
     assert list(folder.parent.iterdir()) == []
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tickets.checks import check_not_another
 from tickets.code_hashes import named_functions, where_from
 from tickets.cohort import steps_missing
 from tickets.config import Campaign, Run
@@ -163,6 +164,7 @@ def run_campaign(
     with one_campaign_at_a_time(), importable(*folders):
         if repair:
             campaign, settings = read_or_take(campaign, settings), ()
+            check_not_another(folder_of(campaign, out), campaign)
             _repair(folder_of(campaign, out), listener)
         while True:
             ready = prepare(
@@ -215,11 +217,11 @@ def _train(
                 return None
             # Asked again under the lock: before it, another process may have added rounds.
             todo = {name: missing(one, folder / name, gaps) for name, one in runs.items()}
-            for name, plans in todo.items():
-                sweep_checkpoints(folder / name, [cohort.index for cohort in plans])
             for line in (*_lost(folder, todo), *_added(folder, runs)):
                 listener(Note(line))
             record_campaign(folder, ready.campaign, lease.check)
+            for name, plans in todo.items():
+                sweep_checkpoints(folder / name, [cohort.index for cohort in plans])
             works, refused = _all_works(ready, todo, modules, lease.check, listener)
         afterwards.callback(let_go, works)  # once the engine's processes have ended
         for line in (*_left_over(folder, runs), *foreword([ready.fitted[name] for name in runs if todo[name]])):

@@ -9,14 +9,14 @@ from pathlib import Path
 
 from tickets.config import Campaign, Run, resolved, run_id, with_validation
 from tickets.config.tables import VALIDATION
-from tickets.errors import InputError, Problems
+from tickets.errors import DiskError, InputError, Problems
 from tickets.failures import calling_code_of
 from tickets.fitting import Fitted, fit
 from tickets.source import Source, default_validation, load_source
 from tickets.store import Layout, read_run, run_folders, saved_campaign
 
 
-def check_folder(folder: Path, campaign: Campaign) -> None:
+def check_folder(folder: Path, campaign: Campaign, repair: bool = False) -> None:
     """Check that a campaign may be written to a folder: one that is empty, does not exist, or holds this campaign.
 
     Parameters
@@ -25,6 +25,8 @@ def check_folder(folder: Path, campaign: Campaign) -> None:
         The folder.
     campaign
         The campaign.
+    repair
+        Whether it may hold runs without a campaign.toml, which is then written anew.
 
     Raises
     ------
@@ -39,10 +41,16 @@ def check_folder(folder: Path, campaign: Campaign) -> None:
         raise InputError(f"{there}: is a file; give a folder for the campaign (--out)")
     if there != folder:
         return
-    saved = saved_campaign(folder)
+    saved = _saved_in(folder)
     if saved is None:
         others = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
-        if others:
+        runs = run_folders(folder)
+        if runs and not repair:
+            raise InputError(
+                f"{folder}: holds runs ({runs[0].name} ...) and no {Layout.CAMPAIGN}; take that from a backup, have it "
+                "written anew (--repair), or give another folder (--out)"
+            )
+        if others and not runs:
             raise InputError(
                 f"{folder}: is not empty ({others[0]} ...) and holds no campaign; give an empty or new folder (--out)"
             )
@@ -54,7 +62,44 @@ def check_folder(folder: Path, campaign: Campaign) -> None:
             )
     for path in run_folders(folder):
         read_run(path)  # raises for another schema version
-    name = saved.name
+    _check_name(folder, saved.name, campaign)
+
+
+def _saved_in(folder: Path) -> Campaign | None:
+    try:
+        return saved_campaign(folder)
+    except DiskError:
+        raise
+    except InputError as error:
+        file = folder / Layout.CAMPAIGN
+        remedy = f"{file}: is damaged or of another version; take it from a backup, or have it written anew (--repair)"
+        raise InputError([*error.problems, remedy]) from error
+
+
+def check_not_another(folder: Path, campaign: Campaign) -> None:
+    """Check that a folder does not hold another campaign, as far as can be known: its campaign.toml may be damaged.
+
+    Parameters
+    ----------
+    folder
+        The folder, which need not exist.
+    campaign
+        The campaign.
+
+    Raises
+    ------
+    InputError
+        If it does.
+    """
+    try:
+        saved = saved_campaign(folder)
+    except InputError:
+        return
+    if saved is not None:
+        _check_name(folder, saved.name, campaign)
+
+
+def _check_name(folder: Path, name: str, campaign: Campaign) -> None:
     if name != campaign.name:
         raise InputError(
             f"{folder}: holds the campaign {name!r}, not {campaign.name!r}; give another folder (--out), or the "

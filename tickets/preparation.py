@@ -150,7 +150,7 @@ def _prepared(
     data_folder = find_data_folder(data, campaign)
     recorded = recorded_in(folder)
     with problems.collected():
-        check_folder(folder, campaign)
+        check_folder(folder, campaign, repair=gaps)
     campaign, fitted = fit_all(campaign, folder, data_folder, problems)
     problems.raise_any()
     todo = {}

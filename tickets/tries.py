@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from tickets.errors import InputError
 from tickets.listener import Listener, Note
 from tickets.plurals import counted
 from tickets.store import CohortPlan, Layout, append_event, cohort_folder, missing
@@ -60,7 +62,8 @@ def say_again(work: Work, why: str, listener: Listener, **found: Any) -> None:
     if at_most is not None:
         event["networks_at_once"] = at_most
         fewer = f", with {counted(at_most, 'network')} at once; {LAST_BITS}"
-    append_event(work.folder / Layout.LOG, event)
+    with suppress(InputError):  # the next try finds out whether the run can be written
+        append_event(work.folder / Layout.LOG, event)
     listener(Note(f"{work.name}: {why}; try {number} of {TRIES} begins{fewer}"))
 
 

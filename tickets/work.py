@@ -234,14 +234,18 @@ class Trainer:
                 if again is None:
                     why = why_failed(work, failure.why)
                     why += "" if failure.networks is None else short_of_memory(failure.networks)
-                    append_event(log, {"event": "failed", "cohort": index, "why": why, "traceback": failure.traceback})
+                    with suppress(InputError):  # a log that cannot be written does not hide the reason
+                        append_event(
+                            log, {"event": "failed", "cohort": index, "why": why, "traceback": failure.traceback}
+                        )
                     return why
                 say_again(again, failure.why, listener, traceback=failure.traceback)
                 uncommitted.take_back()
                 self._ready, work = None, again
                 gc.collect()  # lanes that ended with an error leave cycles that hold tensors
         except LeaseLostError as lost:
-            append_event(log, {"event": "lost", "cohort": index, **lease.record, "why": str(lost)})
+            with suppress(InputError):
+                append_event(log, {"event": "lost", "cohort": index, **lease.record, "why": str(lost)})
             listener(Note(f"{work.name}: stops here, and nothing is lost: {lost}"))
             return Elsewhere(lost)
         return None

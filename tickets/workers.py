@@ -8,7 +8,7 @@ import os
 import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import wait
 from typing import Any
 
@@ -173,9 +173,9 @@ def _after_death(worker: Worker, death: Death, listener: Listener) -> Work | str
 
 def _failed(work: Work, why: str, death: Death) -> str:
     """Write a failure to the run's log, with the last lines of the process."""
-    append_event(
-        work.folder / Layout.LOG, {"event": "failed", "cohort": work.cohort.index, "why": why, **_last_lines(death)}
-    )
+    event = {"event": "failed", "cohort": work.cohort.index, "why": why, **_last_lines(death)}
+    with suppress(InputError):  # a log that cannot be written hides neither the reason nor the other runs
+        append_event(work.folder / Layout.LOG, event)
     return why
 
 
@@ -196,5 +196,5 @@ def _wait_until_ready(worker: Worker, count: int) -> None:
         why = f"{death.why} before it was ready; its last lines:{written}\nIf {script} trains as it is imported, "
     else:
         why = f"{death.why} before it was ready; if {script} trains as it is imported, "
-    guard = 'guard its call:\n\n    if __name__ == "__main__":\n        tickets.run(...)\n'
-    raise InputError(f"workers = {count}: {why}{guard}")
+    guard = 'guard its call:\n\n    if __name__ == "__main__":\n        tickets.run(...)'
+    raise InputError(f"workers = {count}: {why}{guard}".splitlines())  # a command prints each line as one

@@ -15,7 +15,7 @@ from tickets.errors import DiskError, InputError, LeaseLostError
 from tickets.store import HeldError, Watch, commit, replace_file, take, taken
 from tickets.store.holder import SIZE, encode, here, holder_of, started_at
 from tickets.store.lease import lease_seconds
-from tickets.store.reading import read_manifest
+from tickets.store.sealed import read_json
 
 
 class Clock:
@@ -334,7 +334,7 @@ def rival(tmp_path):
 
 
 def files(folder):
-    return set(read_manifest(folder)["files"])
+    return set(read_json(folder / "manifest.json")["files"])
 
 
 @pytest.mark.parametrize("commits", [True, False])

@@ -65,7 +65,7 @@ def test_the_lock_is_free_after_an_error_and_can_be_taken_again(tmp_path):
     ("code", "message"),
     [
         (errno.EACCES, r"permission denied in .* to write \.lease-000001; make"),
-        (errno.EIO, r"cannot write a lease file here \(Input/output error\); check the disk"),
+        (errno.EIO, r"cannot be written \(Input/output error\); check the disk"),
     ],
 )
 def test_a_folder_that_may_not_be_written_to_is_said(tmp_path, monkeypatch, code, message):
@@ -100,6 +100,32 @@ def test_the_sweep_leaves_what_another_process_is_writing(tmp_path):
         assert list(mine.iterdir()) == []
         other.release()
         assert [path.parent for path in sweep_temporary(tmp_path, lease.check)] == [others]
+
+
+def test_a_lock_that_could_not_be_removed_is_taken_again_at_once(tmp_path, monkeypatch):
+    def refusing(path, *_, **__):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    with lock(tmp_path), monkeypatch.context() as patch:
+        patch.setattr(os, "unlink", refusing)
+        patch.setattr("pathlib.Path.unlink", refusing)
+        with taken(tmp_path / "cohort"):
+            pass
+    assert list((tmp_path / "cohort").iterdir())
+    with taken(tmp_path / "cohort") as lease:
+        assert lease.generation == 2
+    assert list((tmp_path / "cohort").iterdir()) == []
+
+
+def test_the_sweep_removes_the_log_that_a_repair_was_writing(tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    begun, reports = (run / f".tmp-{name}-{uuid.uuid4().hex}" for name in ("log.jsonl", "report"))
+    begun.touch()
+    reports.mkdir()
+    with lock(tmp_path) as lease:
+        assert sweep_temporary(tmp_path, lease.check) == [begun]
+    assert reports.is_dir()
 
 
 def test_who_is_at_work_in_a_campaign(tmp_path, monkeypatch):

@@ -43,7 +43,7 @@ def refuse(campaign, fault, work=save):
     except DiskError as error:
         (line,) = error.problems
     assert "\n" not in line
-    assert str(campaign) in line
+    assert str(campaign) in line or f"in {campaign.parent} to write {campaign.name}" in line
     assert "; " in line
     return fault.failed is not None
 

@@ -221,7 +221,8 @@ def sweep(folder: Path, permit: Permit, *names: str, kept: Callable[[str], None]
         except FileNotFoundError:
             continue  # its process is at work and has removed it
         except OSError as error:
-            kept(f"{path}: left by an interrupted process, cannot be removed ({error.strerror}); it does no harm")
+            there = moved if os.path.lexists(moved) else path
+            kept(f"{there}: left by an interrupted process, cannot be removed ({error.strerror}); it does no harm")
             continue
         removed.append(path)
     return removed

@@ -21,6 +21,7 @@ __all__ = [
     "is_part_of_cohort",
     "is_part_of_run",
     "keeps_counts",
+    "not_folders",
     "place_of",
     "probes_folder",
     "probes_folders",
@@ -43,8 +44,6 @@ class Layout:
     # In a cohort's folder.
     INITIAL = "initial"
     REWIND = "rewind"
-    # Of a round that is not committed yet; removed once it is.
-    CHECKPOINT = "checkpoint.safetensors"
     # In initial/ and rewind/.
     VALUES = "values.safetensors"
     # In rewind/, and in the rounds of a run that is fine-tuned.
@@ -61,7 +60,7 @@ class Layout:
     TABLE = ".parquet"
     # In every committed folder, written last.
     MANIFEST = "manifest.json"
-    # In a cohort's folder while a round is trained.
+    # In a cohort's folder, of a round that is not committed yet; removed once it is.
     CHECKPOINT = "checkpoint.safetensors"
     # The prefix of temporary names; then follow the final name, "-" and 32 hexadecimal digits.
     TEMPORARY = ".tmp-"
@@ -77,14 +76,13 @@ class Layout:
 _COHORT = re.compile(r"cohort-(\d{3,})")
 _ROUND = re.compile(r"round-(\d{3,})(?:\.([1-9]\d*))?")
 _PROBES = re.compile(r"probes-(\d{3,})(?:\.([1-9]\d*))?-(\d{3,})")
+_COMMITTED = re.compile(rf"{Layout.INITIAL}|{Layout.REWIND}|{_ROUND.pattern}|{_PROBES.pattern}")
 
 
 is_part_of_run = re.compile(rf"{Layout.RUN}|{Layout.LOG}|{Layout.SET_ASIDE}.+|report|{_COHORT.pattern}")
 """Matches the names of what belongs into a run's folder."""
 
-is_part_of_cohort = re.compile(
-    rf"{Layout.INITIAL}|{Layout.REWIND}|{Layout.CHECKPOINT}|{Layout.SET_ASIDE}.+|{_ROUND.pattern}|{_PROBES.pattern}"
-)
+is_part_of_cohort = re.compile(rf"{_COMMITTED.pattern}|{Layout.CHECKPOINT}|{Layout.SET_ASIDE}.+")
 """Matches the names of what belongs into a cohort's folder."""
 
 
@@ -168,6 +166,17 @@ def probes_folders(cohort: Path) -> list[tuple[int, int, int, Path]]:
     """(number, part, index, folder) of each committed folder of tables measured afterwards, sorted."""
     matches = (match for match in map(_PROBES.fullmatch, _folder_names(cohort)) if match)
     return sorted((int(match[1]), int(match[2] or 0), int(match[3]), cohort / match[0]) for match in matches)
+
+
+def not_folders(run: Path) -> list[Path]:
+    """Files and links in a run's folder that have the name of a cohort's or of a committed folder; sorted."""
+    inside = [(cohort, _COMMITTED) for _, cohort in cohort_folders(run)]
+    return [
+        folder / name
+        for folder, pattern in [(run, _COHORT), *inside]
+        for name in sorted({*os.listdir(folder)} - {*_folder_names(folder)})
+        if pattern.fullmatch(name)
+    ]
 
 
 def has_own_mask(arm: str) -> bool:

@@ -39,6 +39,8 @@ _BEATS = 5  # renewals in that time
 _LOOKS = 10  # the least number of looks at a lease before it counts as expired
 _TRIES = 20  # at the next generation, if others are faster
 
+_not_removed: set[str] = set()  # the owners of leases that this process released, whose files may still be there
+
 
 class HeldError(InputError):
     """A folder is another process's.
@@ -120,11 +122,13 @@ class Lease:
         if self._process != os.getpid() or self._released.is_set():
             return  # a fork of the process must not release what its parent has
         self._released.set()
+        _not_removed.add(self._owner)
         with self._closing:
             with suppress(OSError, InputError):
                 if self._is_ours(holder_of(self.folder)):
                     lease_file(self.folder, self.generation).unlink()
-            os.close(self._descriptor)
+            with suppress(OSError):  # as a network file system says of what was written before
+                os.close(self._descriptor)
 
     def _renew(self) -> None:
         while not self._released.wait(self._seconds / _BEATS):
@@ -181,7 +185,7 @@ def take(folder: Path, expired: str | None = None) -> Lease:
         make_folder(folder, parents=False)
         for _ in range(_TRIES):
             present = holder_of(folder)
-            if present is not None and not present.has_ended and present.mark != expired:
+            if present is not None and not _is_over(present) and present.mark != expired:
                 raise HeldError(folder, present)
             generation = 1 if present is None else present.generation + 1
             if generation > LAST:
@@ -236,7 +240,7 @@ class Watch:
             holder = holder_of(folder)
         except OSError:
             holder = None  # to take it says why
-        if holder is None or holder.has_ended:
+        if holder is None or _is_over(holder):
             self._seen.pop(folder, None)
             return "free", holder
         seconds = holder.seconds or lease_seconds()
@@ -272,6 +276,11 @@ def lease_seconds() -> float:
     return seconds
 
 
+def _is_over(holder: Holder) -> bool:
+    """Whether a lease can be taken at once: of a process that has ended, or one that this process could not remove."""
+    return holder.has_ended or holder.owner in _not_removed
+
+
 def _created(folder: Path, generation: int, seconds: float) -> Lease | None:
     """The lease of a generation; None if another process has created it, or a higher one."""
     path, owner = lease_file(folder, generation), uuid.uuid4().hex
@@ -286,7 +295,9 @@ def _created(folder: Path, generation: int, seconds: float) -> Lease | None:
         if numbers[-1:] != [generation]:
             raise FileExistsError  # what this process saw of the folder was old
     except BaseException as error:
-        os.close(descriptor)
+        _not_removed.add(owner)
+        with suppress(OSError):
+            os.close(descriptor)
         with suppress(OSError):
             path.unlink()
         if isinstance(error, FileExistsError):

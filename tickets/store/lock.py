@@ -75,7 +75,7 @@ def sweep_temporary(folder: Path, permit: Permit, kept: Callable[[str], None] = 
     removed = sweep(folder, permit, Layout.CAMPAIGN, kept=kept)
     runs = [entry for entry in folder.iterdir() if entry.is_dir() and not entry.is_symlink()]
     for run in sorted(runs):
-        removed += sweep(run, permit, Layout.RUN, kept=kept)
+        removed += sweep(run, permit, Layout.RUN, Layout.LOG, kept=kept)  # a repair replaces the log
         for _, cohort in cohort_folders(run):
             if any(entry.name.startswith(Layout.TEMPORARY) for entry in cohort.iterdir()):
                 removed += _sweep_cohort(cohort, kept)

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tickets.errors import InputError
+from tickets.errors import DiskError, InputError
 from tickets.opening import kind_of, read_regular
 from tickets.store.commit import sync_folder
 from tickets.store.refused import AGAIN, explained
@@ -118,6 +118,10 @@ def read_lines(log: Path) -> list[Line]:
         lines = read_regular(log, at_most=LARGEST_LOG).split(b"\n")
     except FileNotFoundError:
         return []
+    except DiskError:
+        raise
+    except InputError as error:
+        raise InputError(f"{error}; `tickets verify` lists all damage; move it away, or run with --repair") from error
     return list(_lines(lines))
 
 

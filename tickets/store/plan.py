@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,6 +148,8 @@ def survey(folder: Path, committed: Committed | None = None) -> tuple[SavedCohor
         If a manifest is damaged, or if a cohort has rounds and no initial values.
     """
     if not folder.is_dir():
+        if os.path.lexists(folder):
+            raise InputError(f"{folder}: is no folder, and the folder of a run belongs there; move it away")
         return ()
     committed, found = committed or Committed(), []
     for index, cohort in cohort_folders(folder):

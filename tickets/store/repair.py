@@ -15,11 +15,23 @@ from typing import Any
 from tickets.errors import DiskError, InputError
 from tickets.store.cohort_problems import cohort_problems
 from tickets.store.commit import replace_file
+from tickets.store.finding import unreadable
 from tickets.store.history import SET_ASIDE, lost_rounds
-from tickets.store.layout import Layout, cohort_folders, place_of, probes_folders, round_folders, run_folders
+from tickets.store.layout import (
+    Layout,
+    cohort_folders,
+    not_folders,
+    place_of,
+    probes_folders,
+    round_folders,
+    run_folders,
+)
 from tickets.store.log import append_event, read_lines
 from tickets.store.plan import REPAIR, CohortPlan
 from tickets.store.reading import read_run
+from tickets.store.sealed import toml_problem
+
+NO_FOLDER = "is no folder, and a folder of this name belongs there"
 
 
 def check_whole(run: Path, config: dict[str, Any], todo: Sequence[CohortPlan]) -> None:
@@ -40,10 +52,12 @@ def check_whole(run: Path, config: dict[str, Any], todo: Sequence[CohortPlan]) -
         With everything that differs.
     """
     advice = f"no round is trained on top of damaged ones: take them from a backup, or train them again ({REPAIR})"
-    check_cohorts(run, config, {cohort.index for cohort in todo if cohort.exists}, advice)
+    check_cohorts(run, config, {cohort.index for cohort in todo if cohort.exists}, advice, all_of_run=bool(todo))
 
 
-def check_cohorts(run: Path, config: dict[str, Any], wanted: Collection[int], advice: str) -> None:
+def check_cohorts(
+    run: Path, config: dict[str, Any], wanted: Collection[int], advice: str, all_of_run: bool = False
+) -> None:
     """Check that some cohorts of a run are as they were committed.
 
     Parameters
@@ -56,13 +70,16 @@ def check_cohorts(run: Path, config: dict[str, Any], wanted: Collection[int], ad
         The numbers of the cohorts.
     advice
         What to do, for the end of the error.
+    all_of_run
+        Whether nothing else may be in the place of a round or cohort of the run.
 
     Raises
     ------
     InputError
         With everything that differs.
     """
-    lines = [
+    lines = [f"{path}: {NO_FOLDER}" for path in (not_folders(run) if all_of_run and run.is_dir() else ())]
+    lines += [
         f"{finding.path}: {finding.what}"
         for index, cohort in (cohort_folders(run) if wanted else ())
         if index in wanted
@@ -86,7 +103,12 @@ def repair(folder: Path) -> list[str]:
     list of str
         A line for each folder or file that was moved.
     """
-    return [line for run in (run_folders(folder) if folder.is_dir() else ()) for line in _repair_run(run)]
+    if not folder.is_dir():
+        return []
+    campaign, lines = folder / Layout.CAMPAIGN, []
+    if os.path.lexists(campaign) and (wrong := toml_problem(campaign)):
+        lines.append(f"{campaign}: {wrong}; {_aside(campaign)}; it is written anew")
+    return [*lines, *(line for run in run_folders(folder) for line in _repair_run(run))]
 
 
 def _repair_run(run: Path) -> Iterator[str]:
@@ -95,14 +117,25 @@ def _repair_run(run: Path) -> Iterator[str]:
     except DiskError:
         raise
     except InputError as error:
-        yield f"{error}; {_aside(run / Layout.RUN)}; it is written anew"
+        what = unreadable(run, Layout.RUN, error).what
+        yield f"{run / Layout.RUN}: {what}; {_aside(run / Layout.RUN)}; it is written anew"
         config = {}
     log = run / Layout.LOG
-    lines = read_lines(log)
+    try:
+        lines = read_lines(log)
+    except DiskError:
+        raise
+    except InputError as error:
+        yield f"{log}: {unreadable(run, Layout.LOG, error).what}; {_aside(log)}; it is written anew"
+        lines = []
+    if not os.path.lexists(log):
+        yield from _begin_log(run)
     if any(line.problem for line in lines):
         yield f"{log}: has lines that were changed; {_aside(log, keep=True)}; the others stay"
         whole = log.read_bytes().split(b"\n")
         replace_file(log, b"".join(whole[line.number - 1] + b"\n" for line in lines if line.event and not line.problem))
+    for path in not_folders(run):
+        yield f"{path}: {NO_FOLDER}; {_aside(path)}; it is trained again"
     for _, cohort in cohort_folders(run):
         for committed, why in _damaged(cohort, run.name, config):
             yield f"{committed}: {why}; {_aside(committed)}; it is trained again"
@@ -111,6 +144,17 @@ def _repair_run(run: Path) -> Iterator[str]:
         append_event(log, {"event": SET_ASIDE, "cohort": place.cohort, "round": place.round, "part": place.part})
         if not lost.is_dir():
             yield f"{lost}: is not there; it is trained again"
+
+
+def _begin_log(run: Path) -> Iterator[str]:
+    """Write a lost log anew, with the rounds that are there."""
+    rounds = [
+        (index, number, part) for index, cohort in cohort_folders(run) for number, part, _ in round_folders(cohort)
+    ]
+    for index, number, part in rounds:
+        append_event(run / Layout.LOG, {"event": "round", "cohort": index, "round": number, "part": part})
+    if rounds:
+        yield f"{run / Layout.LOG}: is not there; it is written anew, from the rounds that are"
 
 
 def _damaged(cohort: Path, run: str, config: dict[str, Any]) -> list[tuple[Path, str]]:

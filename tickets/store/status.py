@@ -286,10 +286,10 @@ def _status(name: str, run: Run, folder: Path, asked: bool, options: Mapping[str
     try:
         saved = survey(folder, committed)
         todo = plan(run, saved, options)
+        why = failure(read_events(folder / Layout.LOG)) if todo else None
     except InputError as error:
         return _unusable(name, str(error), asked, wanted)
     rounds, replicates, trainings = _done(run, saved)
-    why = failure(read_events(folder / Layout.LOG)) if todo else None
     state: State = "done" if not todo else "failed" if why else "partial" if trainings else "waiting"
     late = {arm for cohort in todo for planned in cohort.rounds if planned.part for arm, _ in planned.arms}
     return RunStatus(

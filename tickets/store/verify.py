@@ -14,9 +14,18 @@ from tickets.errors import InputError
 from tickets.store.cohort_problems import cohort_problems
 from tickets.store.finding import Finding, unreadable
 from tickets.store.history import lost_rounds
-from tickets.store.layout import Layout, cohort_folders, is_part_of_cohort, is_part_of_run, round_folders, run_folders
+from tickets.store.layout import (
+    Layout,
+    cohort_folders,
+    is_part_of_cohort,
+    is_part_of_run,
+    not_folders,
+    round_folders,
+    run_folders,
+)
 from tickets.store.log import read_lines
 from tickets.store.reading import read_run
+from tickets.store.repair import NO_FOLDER
 from tickets.store.sealed import toml_problem
 
 _ID = re.compile(r".*-seed-?\d+-[0-9a-f]{10}")
@@ -50,12 +59,13 @@ def verify(folder: str | Path) -> list[Finding]:
     """
     folder = Path(folder)
     runs = run_folders(folder)
-    if not runs:
+    lost = _lost_run_files(folder)
+    if not runs and not lost:
         raise InputError(f"{folder}: no saved run in it (no */{Layout.RUN}); give a folder that `tickets run` wrote")
     campaign = folder / Layout.CAMPAIGN
     wrong = toml_problem(campaign) if os.path.lexists(campaign) else None
     at_campaign = [Finding(str(campaign), wrong)] if wrong else []
-    return [*at_campaign, *(finding for run in runs for finding in _run(run))]
+    return [*at_campaign, *lost, *(finding for run in runs for finding in _run(run))]
 
 
 def notes_of(folder: str | Path) -> list[Finding]:
@@ -82,6 +92,16 @@ def notes_of(folder: str | Path) -> list[Finding]:
     return notes
 
 
+def _lost_run_files(folder: Path) -> list[Finding]:
+    """Folders in a campaign's folder that hold cohorts and no run.json, so that no other command sees them."""
+    if os.path.lexists(folder / Layout.RUN):
+        return []
+    names = sorted(name for name in os.listdir(folder) if not name.startswith((".", Layout.SET_ASIDE)))
+    folders = [folder / name for name in names if not (folder / name).is_symlink() and (folder / name).is_dir()]
+    lost = [run for run in folders if not os.path.lexists(run / Layout.RUN) and cohort_folders(run)]
+    return [Finding(str(run / Layout.RUN), "missing, though rounds are there") for run in lost]
+
+
 def _run(run: Path) -> Iterator[Finding]:
     file: dict[str, Any] = {}
     try:
@@ -90,6 +110,7 @@ def _run(run: Path) -> Iterator[Finding]:
     except InputError as error:
         yield unreadable(run, Layout.RUN, error)
     yield from _strangers(run, is_part_of_run)
+    yield from (Finding(str(path), NO_FOLDER) for path in not_folders(run) if not path.is_symlink())
     owner: dict[int, str] = {}
     for _, cohort in cohort_folders(run):
         yield from _strangers(cohort, is_part_of_cohort)
@@ -129,7 +150,7 @@ def _strangers(folder: Path, is_part: re.Pattern[str]) -> Iterator[Finding]:
     """Entries of a run's or cohort's folder that do not belong there, or are links. Hidden ones are passed over."""
     with os.scandir(folder) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
-            if entry.is_symlink():
+            if entry.is_symlink() and not entry.name.startswith(Layout.SET_ASIDE):
                 yield Finding(entry.path, "is a link, and links within a saved run are not followed")
             elif not entry.name.startswith(".") and not is_part.fullmatch(entry.name):
                 yield Finding(entry.path, "is no part of a saved run")

@@ -1,0 +1,68 @@
+"""What `--repair` moves out of the way, so that `verify` finds nothing more and the rounds can be trained again."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tickets.errors import InputError
+from tickets.store import check_whole, missing, read_events, repair, status, verify
+from tickets.store.history import logged_rounds
+
+
+def file(path):
+    path.write_text("x")
+
+
+def link(path):
+    path.symlink_to("set-aside-elsewhere-00000000")
+
+
+@pytest.mark.parametrize("make", [file, link])
+@pytest.mark.parametrize("name", ["round-002", "../cohort-000"])
+def test_a_file_or_link_in_the_place_of_a_folder_is_found_refused_and_moved(make, name, campaign, cohort, example):
+    path, run = cohort.parent / "cohort-000" if ".." in name else cohort / name, cohort.parent
+    path.rename(path.with_name("set-aside-elsewhere-00000000"))
+    make(path)
+    assert str(path) in {problem.path for problem in verify(campaign)}
+    todo = missing(example.config(), run, gaps=True)
+    with pytest.raises(InputError, match=f"{path.name}: is no folder, and a folder of this name belongs there"):
+        check_whole(run, example.config().model_dump(mode="json"), todo)
+    lines = repair(campaign)
+    assert any(line.startswith(f"{path}: is no folder") for line in lines)
+    assert not os.path.lexists(path)
+    assert verify(campaign) == []
+
+
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo, None])
+def test_a_log_that_is_lost_or_no_file_is_written_anew(make, campaign, cohort):
+    log = cohort.parent / "log.jsonl"
+    log.unlink(missing_ok=True)
+    if make is not None:
+        make(log)
+    assert [problem.path for problem in verify(campaign)] == [str(log)]
+    assert len(status(campaign)) == 1  # no error of the whole command
+    assert repair(campaign)
+    assert verify(campaign) == []
+    assert {number for _, number, _ in logged_rounds(cohort.parent)} == {0, 1, 2}
+    assert {event["event"] for event in read_events(log)} == {"round"}
+    assert repair(campaign) == []
+
+
+def test_a_damaged_campaign_file_is_moved(campaign):
+    path = campaign / "campaign.toml"
+    path.write_text("[[[")
+    assert [problem.path for problem in verify(campaign)] == [str(path)]
+    (line,) = repair(campaign)
+    what = "its first line is not the SHA-256 of the others; moved to set-aside-campaign.toml-"
+    assert line.startswith(f"{path}: {what}")
+    assert verify(campaign) == []
+
+
+def test_a_run_without_its_run_file_is_found(campaign, cohort):
+    path = cohort.parent / "run.json"
+    path.unlink()
+    assert [(problem.path, problem.what) for problem in verify(campaign)] == [
+        (str(path), "missing, though rounds are there")
+    ]
