@@ -48,6 +48,12 @@ def refuse(campaign, fault, work=save):
     return fault.failed is not None
 
 
+@pytest.fixture(autouse=True)
+def short_leases(monkeypatch):
+    """Where nothing can be removed, half a lease file stays, of nobody who is known: it expires."""
+    monkeypatch.setenv("TICKETS_LEASE_SECONDS", "0.5")
+
+
 @pytest.fixture
 def memory(tmp_path):
     with quick_folder(tmp_path) as folder:

@@ -30,6 +30,7 @@ Permit = Callable[[], None]
 """Asked immediately before a rename. It raises LeaseLostError if another process has taken over what is written to, and
 DiskError if the folder was moved."""
 
+TRIAL = "trial"  # of a file that is written only to see whether a folder can be written to
 _LARGEST_TRIAL = 2**26  # bytes
 
 _LEFT_OVER = re.compile(re.escape(Layout.TEMPORARY) + r".+-[0-9a-f]{32}")
@@ -174,7 +175,7 @@ def check_writable(folder: Path, size: int = 0) -> None:
     DiskError
         If it cannot.
     """
-    path = _temporary(folder / "trial")
+    path = _temporary(folder / TRIAL)
     try:
         try:
             _write_new(path, b"0" * min(max(size, 4096), _LARGEST_TRIAL))

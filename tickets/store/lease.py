@@ -18,6 +18,7 @@ stopped for long, has lost time and nothing else.
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import time
@@ -281,6 +282,10 @@ def _is_over(holder: Holder) -> bool:
     return holder.has_ended or holder.owner in _not_removed
 
 
+def _refused() -> int:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 def _created(folder: Path, generation: int, seconds: float) -> Lease | None:
     """The lease of a generation; None if another process has created it, or a higher one."""
     path, owner = lease_file(folder, generation), uuid.uuid4().hex
@@ -289,7 +294,10 @@ def _created(folder: Path, generation: int, seconds: float) -> Lease | None:
     except FileExistsError:
         return None
     try:
-        os.pwrite(descriptor, encode(owner, seconds, 0), 0)
+        content = encode(owner, seconds, 0)
+        written = os.pwrite(descriptor, content, 0)
+        while written < len(content):  # the next write says what hinders the rest
+            written += os.pwrite(descriptor, content[written:], written) or _refused()
         os.fsync(descriptor)
         numbers = generations(folder)
         if numbers[-1:] != [generation]:

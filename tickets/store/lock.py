@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tickets.store.commit import Permit, make_folder, sweep
+from tickets.store.commit import TRIAL, Permit, make_folder, sweep
 from tickets.store.layout import Layout, cohort_folders, run_folders
 from tickets.store.lease import HeldError, Lease, Watch, look_again_after, take
 from tickets.store.refused import explained
@@ -72,10 +72,10 @@ def sweep_temporary(folder: Path, permit: Permit, kept: Callable[[str], None] = 
     list
         The paths that were removed.
     """
-    removed = sweep(folder, permit, Layout.CAMPAIGN, kept=kept)
+    removed = sweep(folder, permit, Layout.CAMPAIGN, TRIAL, kept=kept)
     runs = [entry for entry in folder.iterdir() if entry.is_dir() and not entry.is_symlink()]
     for run in sorted(runs):
-        removed += sweep(run, permit, Layout.RUN, Layout.LOG, kept=kept)  # a repair replaces the log
+        removed += sweep(run, permit, Layout.RUN, Layout.LOG, TRIAL, kept=kept)  # a repair replaces the log
         for _, cohort in cohort_folders(run):
             if any(entry.name.startswith(Layout.TEMPORARY) for entry in cohort.iterdir()):
                 removed += _sweep_cohort(cohort, kept)
