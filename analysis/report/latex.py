@@ -64,7 +64,9 @@ def escaped(text: str) -> str:
     for match in _IN_TEXT.finditer(text):
         parts += [_plain(text[end : match.start()]), _number(match.group())]
         end = match.end()
-    return "".join([*parts, _plain(text[end:])])
+    found = "".join([*parts, _plain(text[end:])])
+    # An empty group prints nothing; a program that opens the file as cells finds no formula.
+    return f"{{}}{found}" if found.startswith(("=", "+", "-", "@")) else found
 
 
 def _plain(text: str) -> str:

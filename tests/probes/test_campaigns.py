@@ -90,7 +90,7 @@ def test_tables_are_files_of_the_round_that_the_manifest_names(campaign_file, tm
     assert row["norm"].item() == pytest.approx(abs(ticket.trained["1.weight"]).sum(), rel=1e-6)
     damage(folder, lambda manifest: manifest["probes"]["units"].update(rows=11))
     (problem,) = verify(tmp_path / "saved")
-    assert problem.what == "12 rows, but the manifest says 11"
+    assert problem.what == "has 12 rows, but by its manifest at most 11"
 
 
 def test_store_units_and_the_probe_of_that_name_are_one(campaign_file, tmp_path, contents):
