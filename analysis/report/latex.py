@@ -66,7 +66,7 @@ def escaped(text: str) -> str:
         end = match.end()
     found = "".join([*parts, _plain(text[end:])])
     # An empty group prints nothing; a program that opens the file as cells finds no formula.
-    return f"{{}}{found}" if found.startswith(("=", "+", "-", "@")) else found
+    return f"{{}}{found}" if found.startswith(("=", "@")) else found
 
 
 def _plain(text: str) -> str:
