@@ -65,8 +65,8 @@ def escaped(text: str) -> str:
         parts += [_plain(text[end : match.start()]), _number(match.group())]
         end = match.end()
     found = "".join([*parts, _plain(text[end:])])
-    # An empty group prints nothing; a program that opens the file as cells finds no formula.
-    return f"{{}}{found}" if found.startswith(("=", "@")) else found
+    # A group prints the same; a program that opens the file as cells finds no formula.
+    return f"{{{found[0]}}}{found[1:]}" if found.startswith(("=", "@")) else found
 
 
 def _plain(text: str) -> str:

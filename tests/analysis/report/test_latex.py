@@ -17,7 +17,7 @@ READ_AS = {
     r"\&": "&", r"\_": "_", r"\{": "{", r"\}": "}", r"\%": "%", r"\$": "$", r"\#": "#", r"\textbackslash{}": "\\",
     r"\textasciitilde{}": "~", r"\textasciicircum{}": "^", r"\textless{}": "<", r"\textgreater{}": ">",
     r"\textbar{}": "|", r"\textasciigrave{}": "`", r"$\pm$": "±", "$-$": "-", "$+$": "+", "-{}-": "--", "{[}": "[",
-    "{*}": "*", r"\ldots{}": "…", r"$\times$": "×", r"$\leq$": "≤", r"$\geq$": "≥",  # noqa: RUF001
+    "{*}": "*", "{=}": "=", "{@}": "@", r"\ldots{}": "…", r"$\times$": "×", r"$\leq$": "≤", r"$\geq$": "≥",  # noqa: RUF001
 }  # fmt: skip
 
 
