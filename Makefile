@@ -30,11 +30,11 @@ types: $(INSTALLED)
 	$(BIN)/mypy
 
 torture: $(INSTALLED)
-	$(BIN)/python -m pytest -m torture
+	$(BIN)/python -m pytest -m torture --timeout 0
 
 # What pytest-benchmark prints is of whole calls; the tables at the end are what is meant.
 bench: $(INSTALLED)
-	$(BIN)/python -m pytest tests/benchmarks -m bench -rs \
+	$(BIN)/python -m pytest tests/benchmarks -m bench --timeout 0 -rs \
 	  --benchmark-quiet --benchmark-min-time=0.5 --benchmark-min-rounds=5 $(ARGS)
 
 clean:

@@ -4,9 +4,11 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+import tomli_w
 
 from tickets.config import read_campaign
 
@@ -26,10 +28,11 @@ def folder(tmp_path_factory):
     (place / "runs").mkdir()
     for campaign in (ROOT / "runs").glob("*.toml"):
         shutil.copy(campaign, place / "runs")
-    demo = place / "runs" / "mnist1d.toml"  # a quarter of it: what is tested is that the examples run
-    few = demo.read_text().replace("replicates = 16", "replicates = 4")
-    assert few != demo.read_text()
-    demo.write_text(few)
+    # Fewer replicates, rounds and arms: what is tested is that the examples run.
+    demo = place / "runs" / "mnist1d.toml"
+    table = tomllib.loads(demo.read_text())
+    arms = [arm for arm in table["arms"] if arm in ("ticket", "reinit", "random_mask")]
+    demo.write_text(tomli_w.dumps({**table, "replicates": 4, "rounds": 11, "arms": arms}))
     return place
 
 

@@ -84,7 +84,14 @@ def test_digits_are_scikit_learns_in_a_fixed_order() -> None:
     assert dataset.sha256 == "b85157970609b906ae6ab9a0803e540c5d5f7012c6fb1b86bdfadc318d99043f"
 
 
+def test_digits_are_read_where_the_package_keeps_its_file_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = digits().sha256
+    monkeypatch.setattr("tickets.data.digits._FILE", Path("nowhere"))
+    assert digits().sha256 == wanted
+
+
 def test_without_the_package_digits_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
     with pytest.raises(InputError, match=r"data 'digits' .*`pip install scikit-learn`"):
         digits()
