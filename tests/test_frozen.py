@@ -8,6 +8,7 @@ import shutil
 
 import numpy as np
 import pytest
+from resealed import write_sealed
 
 import tickets
 from tickets.config import parse_run
@@ -15,7 +16,6 @@ from tickets.errors import InputError
 from tickets.probes import at_steps
 from tickets.store import Committed, read_networks, verify
 from tickets.store.arrays import decode, decode_shapes, encode
-from tickets.store.sealed import json_bytes
 
 FREED = {"name": "frozen", "label": "freed", "pruned": "zero_if_shrunk"}
 DRAWN = {"name": "reinit", "label": "drawn", "pruned": "zero_if_shrunk", "start": 0}
@@ -152,7 +152,7 @@ def damage(folder, change):
     path.write_bytes(encode(arrays, decode_shapes(data)))
     content = path.read_bytes()
     manifest["files"][path.name] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    (folder / "manifest.json").write_bytes(json_bytes(manifest))
+    write_sealed(folder / "manifest.json", manifest)
 
 
 def test_a_run_grows_by_them_to_the_same_bits(campaign_file, out, saved, tmp_path):
