@@ -1,8 +1,10 @@
 """Kill processes that write to a campaign's folder, at random moments, and check what each has left.
 
 A process is forked from one that has imported everything and has no threads, so that a start costs next to nothing.
-What the children acknowledge comes through a pipe, which holds what was written to it
-when its writer is killed.
+What the children acknowledge comes through a pipe, which holds what was written to it when its writer is killed.
+
+A child that prepares for long before it writes says when it begins, by acknowledging `BEGINS`: most of the moments are
+then counted from there.
 """
 
 from __future__ import annotations
@@ -22,6 +24,9 @@ from tickets.store import Layout
 
 Work = Callable[[Path, Callable[[str], None]], None]
 Check = Callable[[Path, set[str]], None]
+
+BEGINS = ""
+BEGINNING = b'""\n'  # as a line of the pipe
 
 
 @dataclass
@@ -60,14 +65,16 @@ def kill_many(folder: Path, count: int, work: Work, check: Check, finished: Chec
     -------
     Kills
     """
-    rng, kills, took = random.Random(seed), Kills(), 0.0
+    rng, kills = random.Random(seed), Kills()
+    before, took = 0.0, 0.0  # seconds until a process begins, and from there to its end
     campaign, acknowledged = folder / "campaign-0", set[str]()
     while kills.count < count:
         began = time.monotonic()
         # The first process runs to its end, which says how long one takes.
-        delay = rng.uniform(0, took) if took else None
-        code, said = _run(lambda tell, to=campaign: work(to, tell), delay)
-        acknowledged |= said
+        early = rng.random() < 0.1
+        delay = rng.uniform(0, before if early and before else took) if took else None
+        code, said, begun = _run(lambda tell, to=campaign: work(to, tell), delay, wait=before > 0 and not early)
+        acknowledged |= said - {BEGINS}
         if code == -signal.SIGKILL:
             kills.count += 1
             kills.at_rounds.append(len(acknowledged))
@@ -75,7 +82,9 @@ def kill_many(folder: Path, count: int, work: Work, check: Check, finished: Chec
             check(campaign, acknowledged)
             continue
         assert code == 0, f"ended with {code}"
-        took = took or time.monotonic() - began
+        if not took:
+            before = 0.0 if begun is None else begun - began
+            took = time.monotonic() - began - before
         finished(campaign, acknowledged)
         kills.campaigns += 1
         campaign, acknowledged = folder / f"campaign-{kills.campaigns}", set()
@@ -86,12 +95,17 @@ def kill_many(folder: Path, count: int, work: Work, check: Check, finished: Chec
 
 def aside(function: Callable[[], None]) -> None:
     """Call a function in a child, so that its threads are not this process's; an error there is one here."""
-    code, _ = _run(lambda tell: function(), None)
+    code, *_ = _run(lambda tell: function(), None)
     assert code == 0, "failed in a child, whose traceback is above"
 
 
-def _run(child: Callable[[Callable[[str], None]], None], delay: float | None) -> tuple[int, set[str]]:
-    """Fork a process and kill it after some seconds; (its exit code, what it acknowledged)."""
+def _run(
+    child: Callable[[Callable[[str], None]], None], delay: float | None, wait: bool = False
+) -> tuple[int, set[str], float | None]:
+    """Fork a process, and kill it some seconds after it was forked, or with `wait` after it said that it begins.
+
+    Returns its exit code, what it acknowledged, and when it said that it begins, by `time.monotonic`.
+    """
     ours, theirs = os.pipe()
     process = os.fork()
     if process == 0:
@@ -108,12 +122,21 @@ def _run(child: Callable[[Callable[[str], None]], None], delay: float | None) ->
             sys.stderr.flush()
             os._exit(code)
     os.close(theirs)
+    text, begun = b"", None
+    if wait or delay is None:
+        while more := os.read(ours, 2**16):
+            text += more
+            begun = begun or (time.monotonic() if BEGINNING in text else None)
+            if wait and begun:
+                break
     if delay is not None:
         time.sleep(delay)
         os.kill(process, signal.SIGKILL)
-    with os.fdopen(ours) as pipe:
-        said = {json.loads(line) for line in pipe if line.endswith("\n")}
-    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), said
+    while more := os.read(ours, 2**16):
+        text += more
+    os.close(ours)
+    said = {json.loads(line) for line in text.decode().splitlines(keepends=True) if line.endswith("\n")}
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), said, begun
 
 
 def _tell(pipe: int, name: str) -> None:

@@ -53,7 +53,7 @@ def copy_run(template: Path, folder: Path, changes: dict[str, Any]) -> None:
     for manifest in sorted(template.rglob(Layout.MANIFEST)):
         there, committed = manifest.parent, read_manifest(manifest.parent)
         files = {name: _renamed(there / name, folder.name) for name in committed["files"]}
-        own = {key: value for key, value in committed.items() if key not in ("schema", "files")}
+        own = {key: value for key, value in committed.items() if key not in ("schema", "files", "run")}
         commit(folder / there.relative_to(template), files, own)
 
 

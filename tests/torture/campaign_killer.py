@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import sys
+import time
 from pathlib import Path
 
 tests, folder = map(Path, sys.argv[1:3])
@@ -17,15 +18,21 @@ files = sys.argv[6:]
 sys.path.insert(0, str(tests))
 
 import torch  # noqa: E402
-from killed_campaign import aside, kill_many  # noqa: E402
+from killed_campaign import BEGINS, aside, kill_many  # noqa: E402
 
 import tickets  # noqa: E402
-from tickets.listener import RoundDone  # noqa: E402
+from tickets.listener import RoundDone, Steps  # noqa: E402
 from tickets.store import run_folders, status, verify  # noqa: E402
 
 
 def work(campaign, acknowledge):
+    begun = False
+
     def listener(event):
+        nonlocal begun
+        if isinstance(event, Steps) and not begun:
+            begun = True
+            acknowledge(BEGINS)
         if isinstance(event, RoundDone):
             acknowledge(f"{event.run}/{event.folder}")
 
@@ -47,7 +54,16 @@ def read(campaign):
         assert len(tickets.load(campaign, trust_code=True).rounds)
 
 
+def threads():
+    names = [path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")]
+    return [name for name in names if not name.startswith("jemalloc")]
+
+
 if __name__ == "__main__":  # the workers import this script
     torch.set_num_threads(1)
-    aside(functools.partial(work, folder / "whole", lambda name: None))
+    # Not in a child: what the first run imports and compiles, each child then has. A run by two workers has threads.
+    whole = functools.partial(work, folder / "whole", lambda name: None)
+    aside(whole) if workers > 1 else whole()
+    while len(threads()) > 1:  # none may be forked; those of the run are about to end
+        time.sleep(0.1)
     print(kill_many(folder, count, work, check, lambda campaign, acknowledged: None, seed))

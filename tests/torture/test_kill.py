@@ -52,12 +52,17 @@ def test_a_campaign_killed_at_random_moments_gives_the_same_bits(kind, campaign_
     with quick_folder(tmp_path) as folder:
         command = [sys.executable, script, Path(__file__).parents[1], folder, kills, workers, 1, *files]
         began = time.monotonic()
-        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+        # Threads of OpenBLAS and OpenMP would be forked.
+        alone = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, env=alone)
         assert done.returncode == 0, done.stderr
         print(f"\n{kind}: {done.stdout.strip()}; {time.monotonic() - began:.0f} s")
         wanted = contents(folder / "whole")
         for campaign in folder.glob("campaign-*"):
-            assert contents(campaign) == wanted
+            # A process that is killed after its last commit leaves its lease, which nobody needs to take over.
+            found = {name: content for name, content in contents(campaign).items() if "/.lease-" not in name}
+            other = [name for name in {**wanted, **found} if found.get(name) != wanted.get(name)]
+            assert not other, f"{campaign.name}: {other}: {[(found.get(name), wanted.get(name)) for name in other[:2]]}"
             assert not list(campaign.rglob(".tmp-*"))
             assert [one.state for one in status(campaign)] == ["done"]
             assert verify(campaign) == []

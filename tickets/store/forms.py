@@ -28,7 +28,7 @@ FileName = Annotated[str, StringConstraints(pattern=r"^[^./\\\x00][^/\\\x00]*$",
 Number = Annotated[str, StringConstraints(pattern=r"^(0|[1-9][0-9]{0,15})$")]  # of a replicate, as a key
 
 
-class _Form(BaseModel):
+class _Form(BaseModel):  # a default by a factory is not copied
     model_config = ConfigDict(extra="allow", strict=True)
 
 
@@ -49,7 +49,7 @@ class _Arm(_Form):
 
 class _Probe(_Form):
     name: str = ""
-    options: Object = {}
+    options: Object = Field(default_factory=dict)
     rows: Count = 0
 
 
@@ -70,7 +70,7 @@ class RoundManifest(Manifest):
     part: Count
     arms: list[_Arm]
     density: dict[Number, Fraction]
-    probes: dict[str, _Probe] = {}
+    probes: dict[str, _Probe] = Field(default_factory=dict)
 
 
 class WholeRoundManifest(RoundManifest):
@@ -78,8 +78,8 @@ class WholeRoundManifest(RoundManifest):
 
     surviving: dict[Number, dict[str, Count]]
     diverged: Count
-    arm_options: dict[str, Object] = {}
-    rows: dict[str, Count] = {}
+    arm_options: dict[str, Object] = Field(default_factory=dict)
+    rows: dict[str, Count] = Field(default_factory=dict)
 
 
 _FORMS: dict[str, type[BaseModel]] = {"round": WholeRoundManifest, "probes": RoundManifest}
@@ -109,7 +109,7 @@ class _Narrow(_Form):
 
 
 class _SmallDense(_Form):
-    rounds: list[_Narrow] = []
+    rounds: list[_Narrow] = Field(default_factory=list)
 
 
 class _Start(_Form):
@@ -130,9 +130,9 @@ class _Registered(_Form):
 
 class _MasksFrom(_Form):
     run: str = ""
-    files: dict[str, str] = {}
+    files: dict[str, str] = Field(default_factory=dict)
     same_initial: bool = False
-    drawn: list[str] = []
+    drawn: list[str] = Field(default_factory=list)
 
 
 class _Named(_Form):
@@ -149,9 +149,9 @@ class _Config(_Form):
     train: Object
     prune: Object
     rewind: Object
-    store: Object = {}
-    compute: Object = {}
-    verdict: Object = {}
+    store: Object = Field(default_factory=dict)
+    compute: Object = Field(default_factory=dict)
+    verdict: Object = Field(default_factory=dict)
 
 
 class _Learned(_Form):
@@ -160,7 +160,7 @@ class _Learned(_Form):
 
 
 class _Compared(_Form):
-    passed_over: list[str] = []
+    passed_over: list[str] = Field(default_factory=list)
 
 
 class _Execution(_Form):
@@ -171,7 +171,7 @@ class _Execution(_Form):
     lanes: Amount = 1
     networks_at_once: Amount = 1
     threads: Amount = 1
-    takes_over: dict[str, float] = {}
+    takes_over: dict[str, float] = Field(default_factory=dict)
     sparse_up_to: float = 0.0
     compared: _Compared | None = None
     never_run: str | None = None
@@ -188,12 +188,12 @@ class RunFile(_Form):
     fingerprint: Object
     execution: _Execution
     coverage: _Coverage | None = None
-    small_dense: _SmallDense = _SmallDense()
+    small_dense: _SmallDense = Field(default_factory=_SmallDense)
     began_with: Object | None = None
-    like_ticket: list[str] = []
-    starts: dict[str, _Start] = {}
-    registered: list[_Registered] = []
-    masks_from: _MasksFrom = _MasksFrom()
+    like_ticket: list[str] = Field(default_factory=list)
+    starts: dict[str, _Start] = Field(default_factory=dict)
+    registered: list[_Registered] = Field(default_factory=list)
+    masks_from: _MasksFrom = Field(default_factory=_MasksFrom)
     accuracy: str = ""
 
 

@@ -111,12 +111,14 @@ class Place:
 
 def place_of(folder: Path) -> Place:
     """The place of a committed folder, by its path alone."""
-    cohort = _COHORT.fullmatch(folder.parent.name)
-    index, run = int(cohort[1]) if cohort else None, folder.parent.parent
+    above, name = os.path.split(folder)
+    run, cohort_name = os.path.split(above)
+    cohort = _COHORT.fullmatch(cohort_name)
+    index = int(cohort[1]) if cohort else None
     for kind, pattern in (("round", _ROUND), ("probes", _PROBES)):
-        if match := pattern.fullmatch(folder.name):
-            return Place(run, index, kind, int(match[1]), int(match[2] or 0))
-    return Place(run, index, folder.name if folder.name in (Layout.INITIAL, Layout.REWIND) else "")
+        if match := pattern.fullmatch(name):
+            return Place(Path(run), index, kind, int(match[1]), int(match[2] or 0))
+    return Place(Path(run), index, name if name in (Layout.INITIAL, Layout.REWIND) else "")
 
 
 def cohort_folder(run: Path, index: int) -> Path:

@@ -67,8 +67,15 @@ def _one_line(error: BaseException) -> str:
     return text if len(text) <= 200 else f"{text[:197]}..."
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
+def read_manifest(folder: Path, runs: Mapping[Path, str] | None = None) -> dict[str, Any]:
     """The manifest of a committed folder.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+    runs
+        {folder of a run: its id in run.json}, where these were read before.
 
     Raises
     ------
@@ -78,15 +85,18 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / Layout.MANIFEST
     if os.path.islink(folder):
         raise damaged(folder, "is a link, and links within a saved run are not followed")
-    if not os.path.lexists(path):
+    try:
+        manifest = read_json(path)
+    except InputError:
+        if os.path.lexists(path):
+            raise
         raise InputError(
             f"{folder}: no {Layout.MANIFEST}, so this folder was not committed or is damaged; "
             "take it from a backup, or move it away and run the campaign again"
-        )
-    manifest = read_json(path)
+        ) from None
     if wrong := manifest_problem(manifest):
         raise InputError(f"{path}: damaged, {wrong}; take it from a backup")
-    if other := _other_place(manifest, place_of(folder)):
+    if other := _other_place(manifest, place_of(folder), runs or {}):
         raise InputError(
             f"{path}: {other}; `tickets verify` lists all damage; put the folders back in their places, or take them "
             "from a backup"
@@ -94,7 +104,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def _other_place(manifest: Manifest, place: Place) -> str | None:
+def _other_place(manifest: Manifest, place: Place, runs: Mapping[Path, str]) -> str | None:
     """Of which other folder a manifest is; None if it is of this one. Earlier versions did not write run and cohort."""
     if not place.kind:
         return None
@@ -111,7 +121,7 @@ def _other_place(manifest: Manifest, place: Place) -> str | None:
     cohort = manifest.get("cohort")
     if cohort is not None and place.cohort is not None and cohort != place.cohort:
         return f"is the manifest of {named}, of cohort {cohort}"
-    run, here = manifest.get("run"), run_named(place.run)
+    run, here = manifest.get("run"), runs.get(place.run) or run_named(place.run)
     if run is not None and here is not None and run != here:
         return f"is of run {shortened(run)}"
     return None
@@ -202,16 +212,22 @@ class Committed:
     """A cache for reading committed folders: each manifest is read once, and the hash of each file is checked once.
 
     Committed files are never changed, so that checking them once suffices.
+
+    Parameters
+    ----------
+    runs
+        See `read_manifest`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, runs: Mapping[Path, str] | None = None) -> None:
+        self._runs = runs
         self._manifests: dict[Path, dict[str, Any]] = {}
         self._checked: set[Path] = set()
 
     def manifest(self, folder: Path) -> Manifest:
         """The folder's manifest; errors as for `read_manifest`."""
         if folder not in self._manifests:
-            self._manifests[folder] = read_manifest(folder)
+            self._manifests[folder] = read_manifest(folder, self._runs)
         return self._manifests[folder]
 
     def checked(self, folder: Path, name: str) -> Path:

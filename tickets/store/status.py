@@ -282,7 +282,10 @@ def _unusable(name: str, why: str, asked: bool, wanted: tuple[int, int, int] = (
 
 def _status(name: str, run: Run, folder: Path, asked: bool, options: Mapping[str, Mapping[str, Any]]) -> RunStatus:
     wanted = (run.rounds + 1, run.replicates, (run.rounds + 1) * run.replicates * len(wanted_arms(run)))
-    committed = Committed()
+    file = None
+    with suppress(InputError):
+        file = read_run(folder)
+    committed = Committed(None if file is None else {folder: str(file["run"])})
     try:
         saved = survey(folder, committed)
         todo = plan(run, saved, options)
@@ -305,15 +308,15 @@ def _status(name: str, run: Run, folder: Path, asked: bool, options: Mapping[str
         diverged=sum(found.diverged for cohort in saved for found in cohort.rounds.values()),
         missing_arms=[arm.label for arm in run.arms if arm.label in late],
         asked=asked,
-        coverage=_coverage(folder),
+        coverage=None if file is None else _coverage(folder, file),
         left_over=left_over_saved(run, saved),
         unmeasured=unmeasured(run, folder, committed),
     )
 
 
-def _coverage(folder: Path) -> dict[str, Any] | None:
+def _coverage(folder: Path, file: Mapping[str, Any]) -> dict[str, Any] | None:
     try:
-        found = read_coverage(folder, read_run(folder))
+        found = read_coverage(folder, file)
     except InputError:
         return None
     return None if found is None else found.as_json()
