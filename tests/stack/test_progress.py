@@ -161,8 +161,6 @@ def cases() -> list[Any]:
     """Every model with every optimizer and every option; in the suite, every model with every other optimizer."""
     found = []
     for place, ((strategy, model, shape), optimizer) in enumerate(itertools.product(MODELS, OPTIMIZERS)):
-        if (strategy, model, optimizer) == ("looped", "sometimes", "momentum"):
-            continue  # torch's fused SGD takes no parameter that is first reached later than others
         options = [name for name in OPTIONS if able(strategy, model, shape, OPTIONS[name])]
         for name in options:
             in_suite = place % 2 == place // 4 % 2 and name == options[place % len(options)]
