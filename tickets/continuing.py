@@ -13,7 +13,7 @@ from tickets.current_network import current_network
 from tickets.earlier import check_earlier
 from tickets.errors import InputError, Problems
 from tickets.failures import calling_code_of
-from tickets.fitting import Fitted
+from tickets.fitting import Fitted, but_for_its_seed
 from tickets.guard import guarded
 from tickets.network import Continued, SavedNetwork, continued
 from tickets.planning import Plan, needs_initial, plan_execution, with_learned
@@ -62,7 +62,8 @@ def plan_all(
     dict
         The plans, by run id.
     """
-    plans = {}
+    plans: dict[str, Plan] = {}
+    new: dict[str, Plan] = {}  # of runs that differ in their seed alone
     for name, one in fitted.items():
         with problems.collected(), calling_code_of(one.run, folder / name, problems):
             saved = read_if_saved(folder / name)
@@ -79,7 +80,10 @@ def plan_all(
                 if jit_is_off() and any(strategy.has_kernels for strategy in known):
                     raise InputError(f"{folder / name}: began with kernels, and goes on with them; {OFF}; unset it")
             else:
-                plans[name] = plan_execution(one, device, workers)
+                key = but_for_its_seed(one.run)
+                if key not in new:
+                    new[key] = plan_execution(one, device, workers)
+                plans[name] = new[key]
     return plans
 
 
@@ -127,6 +131,7 @@ def guard_all(
     device: torch.device,
     workers: int,
     problems: Problems,
+    each: bool = True,
 ) -> dict[str, Plan]:
     """The plans of all runs, each with a strategy that trains the network as it is written; see guard.py.
 
@@ -145,6 +150,9 @@ def guard_all(
         The device that trains.
     workers
         The number of processes that share the machine.
+    each
+        Whether each run is compared. Otherwise one stands for all that differ from it in their seed alone: its plan is
+        theirs too, but for the measured differences in `compared`.
     problems
         Collects the errors; a run of an earlier version whose rounds were trained as another network is one.
 
@@ -154,9 +162,13 @@ def guard_all(
         The plans, by run id.
     """
     guarded_plans = {}
+    known: dict[tuple[str, str], Plan] = {}
     for name, plan in plans.items():
         with problems.collected(), calling_code_of(fitted[name].run, folder / name, problems):
-            found = guarded(fitted[name], plan, device, workers)
+            key = but_for_its_seed(fitted[name].run), repr(plan)
+            if each or key not in known:
+                known[key] = guarded(fitted[name], plan, device, workers)
+            found = known[key]
             began = read_if_saved(folder / name)
             earlier = began is not None and "compared" not in began["execution"] and any(cohort_folders(folder / name))
             if earlier:
