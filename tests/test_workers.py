@@ -65,6 +65,9 @@ def stops(flag):
         raise KeyboardInterrupt("of its own")
     return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
 
+def differs(flag):
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10, bias=not here(flag)))
+
 def ends(flag):
     if here(flag):
         os.kill(os.getpid(), signal.SIGKILL)
@@ -83,7 +86,7 @@ def test_a_process_that_dies_is_replaced_and_its_work_tried_again_at_most_twice(
     campaign_file, watcher, contents, module, flag, tmp_path, capfd
 ):
     out, fragile, flags = tmp_path / "out", module("fragile", FRAGILE), {}
-    for name in ("Killed", "crashes", "stops"):
+    for name in ("Killed", "crashes", "stops", "differs"):
         flags[name] = tmp_path / f"flag-{name}"
         flags[name].touch()
     models = [{"name": f"{fragile}:{name}", "flag": str(path)} for name, path in flags.items()]
@@ -91,15 +94,16 @@ def test_a_process_that_dies_is_replaced_and_its_work_tried_again_at_most_twice(
     listener = watcher()
     with pytest.raises(RuntimeError) as raised:
         tickets.run(file, out=out, workers=2, listener=listener)
-    killed, crashed, stopped = status(out)
-    assert [one.state for one in (killed, crashed, stopped)] == ["done", "failed", "failed"]
+    killed, crashed, stopped, differs = status(out)
+    assert [one.state for one in (killed, crashed, stopped, differs)] == ["done", "failed", "failed", "failed"]
     ended = "its process ended with exit code 0 (its last line: the \\x1b[31mdriver, try "
     line = FRAGILE[: FRAGILE.index("string_at")].count("\n") + 1
     at = f"{tmp_path}/modules/{fragile}.py:{line}, in crashes"
     reasons = [f"{ended}0)", f"its process was ended by SIGSEGV (at {at})", f"{ended}2)"]
     assert crashed.why == "; ".join(f"try {number}: {why}" for number, why in enumerate(reasons, 1))
     assert str(stopped.why).startswith("KeyboardInterrupt: of its own (at ")
-    failed = "; ".join(f"{one.run} failed: {one.why}" for one in (crashed, stopped))
+    assert "is not the network that this run began with: 1.bias is missing" in str(differs.why)
+    failed = "; ".join(f"{one.run} failed: {one.why}" for one in (crashed, stopped, differs))
     assert str(raised.value) == failed
 
     notes = [text for text in listener.said if " of 3 begins" in text]

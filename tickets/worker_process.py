@@ -23,9 +23,11 @@ from tickets.errors import InputError
 from tickets.last_lines import LastLines, place_of_crash
 from tickets.listener import Event, Gathered, Listener, Uncommitted
 from tickets.out_of_memory import oom_kills
+from tickets.piece import Work
 from tickets.plurals import counted
+from tickets.termination import Terminated, terminable
 from tickets.users_code import one_line
-from tickets.work import Trainer, Work
+from tickets.work import Trainer
 
 NAME = "tickets-worker"  # of the processes here
 UNGUARDED = 75  # the exit code of a process that was about to train while it imported the script that started it
@@ -119,12 +121,15 @@ class Worker:
         return None
 
     def receive(self) -> tuple[str, Any]:
-        """Its next message: (kind, content). ("died", a `Death`) if there is none, nor will be."""
+        """Its next message: (kind, content). ("died", a `Death`) if there is none, nor will be. Waits for it."""
+        wait([self.pipe, self.process.sentinel])  # what it has started may hold the pipe open when it has died
         try:
-            kind, content = self.pipe.recv()
-        except (EOFError, OSError):
-            return "died", self._death()
-        return kind, content
+            if self.pipe.poll():
+                kind, content = self.pipe.recv()
+                return kind, content
+        except Exception:  # its end, or half of what it was about to send
+            pass
+        return "died", self._death()
 
     def _death(self) -> Death:
         self.process.join(GRACE_S)
@@ -194,10 +199,21 @@ def interrupts_blocked() -> Iterator[None]:
 
 
 def _work(pipe: Connection, lasting: bool) -> None:
-    """The main function of a process: train each piece of work that the pipe brings, until the process is ended."""
+    """The main function of a process: train each piece of work that the pipe brings, until the process is ended.
+
+    By SIGTERM it ends as by that signal, but not before it has left the work that it has in hand as Ctrl-C does.
+    """
     faulthandler.enable(2, all_threads=False)  # the thread that crashed says enough
     _end_with_parent(lasting)
+    try:
+        with terminable(even_if_ignored=True):
+            _train_what_comes(pipe)
+    except Terminated:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGTERM)
 
+
+def _train_what_comes(pipe: Connection) -> None:
     def send_event(event: Event) -> None:
         pipe.send(("event", event))
 
@@ -219,6 +235,8 @@ def _work(pipe: Connection, lasting: bool) -> None:
         except InputError as error:
             pipe.send(("stop", error))
             return
+        except Terminated:
+            raise
         except (KeyboardInterrupt, BrokenPipeError) as error:
             reason = one_line(error)  # of the user's code: here nobody presses Ctrl-C, and no output is printed
         listener.flush()
