@@ -45,7 +45,7 @@ try:
 except KeyboardInterrupt:
     print(worker.process.exitcode)
 
-tickets.worker_process.GRACE_S = 0.2
+tickets.worker_process.GRACE_S = tickets.worker_process.LOOK_S = 0.2
 workers = [make(ignores=True, stopped=False), make(ignores=True, stopped=True), make(ignores=False, stopped=False)]
 end(workers)
 print(*[worker.process.exitcode for worker in workers])

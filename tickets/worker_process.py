@@ -31,6 +31,7 @@ from tickets.work import Trainer
 
 NAME = "tickets-worker"  # of the processes here
 UNGUARDED = 75  # the exit code of a process that was about to train while it imported the script that started it
+LOOK_S = 1.0  # between two looks at processes that say nothing
 GRACE_S = 5.0  # from the request to end until it is killed
 _WRITTEN_S = 1.0  # for the rest of what ended processes wrote: others that they started may hold the pipes open
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux's prctl
@@ -120,11 +121,17 @@ class Worker:
             self.pipe.send_bytes(content)
         return None
 
+    @property
+    def has_died(self) -> bool:
+        """Whether it has ended. Its pipe then says so too, unless a process that it has started holds that open."""
+        return self.process.exitcode is not None
+
     def receive(self) -> tuple[str, Any]:
         """Its next message: (kind, content). ("died", a `Death`) if there is none, nor will be. Waits for it."""
-        wait([self.pipe, self.process.sentinel])  # what it has started may hold the pipe open when it has died
         try:
-            if self.pipe.poll():
+            while not (said := self.pipe.poll(LOOK_S)) and not self.has_died:
+                pass
+            if said or self.pipe.poll():
                 kind, content = self.pipe.recv()
                 return kind, content
         except Exception:  # its end, or half of what it was about to send
@@ -155,7 +162,8 @@ def end(workers: Sequence[Worker]) -> None:
             if worker.process.is_alive():
                 with suppress(OSError):
                     os.kill(worker.process.pid or 0, signal.SIGCONT)  # a stopped process ends only as it continues
-        waiting, deadline = {worker.process.sentinel for worker in workers}, time.monotonic() + GRACE_S
+        waiting = {worker.process.sentinel for worker in workers if not worker.has_died}
+        deadline = time.monotonic() + GRACE_S
         while waiting and (left := deadline - time.monotonic()) > 0:
             waiting -= {one for one in wait(list(waiting), left) if isinstance(one, int)}
     finally:

@@ -19,7 +19,7 @@ from tickets.piece import Work
 from tickets.store import Layout, append_event
 from tickets.tries import TRIES, next_try, say_again, short_of_memory, why_failed
 from tickets.work import said
-from tickets.worker_process import NAME, UNGUARDED, Death, Worker, end, interrupts_blocked
+from tickets.worker_process import LOOK_S, NAME, UNGUARDED, Death, Worker, end, interrupts_blocked
 
 
 @contextmanager
@@ -157,8 +157,12 @@ def _train_all(pool: _Pool, works: Sequence[Work], listener: Listener) -> Iterat
 
 def _with_news(workers: Sequence[Worker]) -> list[Worker]:
     """Those that have sent something or have died, as soon as there is one."""
-    signs: dict[Any, Worker] = {sign: one for one in workers for sign in (one.pipe, one.process.sentinel)}
-    return list(dict.fromkeys(signs[sign] for sign in wait(list(signs))))
+    pipes: dict[Any, Worker] = {worker.pipe: worker for worker in workers}
+    while True:
+        if ready := wait(list(pipes), LOOK_S):
+            return [pipes[pipe] for pipe in ready]
+        if dead := [worker for worker in workers if worker.has_died]:
+            return dead
 
 
 def _after_death(worker: Worker, death: Death, listener: Listener) -> Work | str:
