@@ -102,7 +102,7 @@ def test_a_process_that_dies_is_replaced_and_its_work_tried_again_at_most_twice(
     reasons = [f"{ended}0)", f"its process was ended by SIGSEGV (at {at})", f"{ended}2)"]
     assert crashed.why == "; ".join(f"try {number}: {why}" for number, why in enumerate(reasons, 1))
     assert str(stopped.why).startswith("KeyboardInterrupt: of its own (at ")
-    assert "is not the network that this run began with: 1.bias is missing" in str(differs.why)
+    assert "is not the network that this run began with: its outputs" in str(differs.why)
     failed = "; ".join(f"{one.run} failed: {one.why}" for one in (crashed, stopped, differs))
     assert str(raised.value) == failed
 
@@ -285,7 +285,7 @@ def test_a_script_without_a_guard_is_told_how_to_have_one_and_nothing_is_written
 def test_a_script_that_cannot_be_imported_again_is_said_so_and_nothing_is_written(script):
     folder, path, done = script(FAILING)
     said = "no licence for this process"
-    assert (done.returncode, set(done.stderr.splitlines())) == (0, {said})
+    assert (done.returncode, done.stderr.replace(said, "").split()) == (0, [])  # two write it, perhaps at once
     first = f"workers = 2: its process ended with exit code 1 (its last line: {said}) before it was ready; its last "
     assert done.stdout.startswith(f"{first}lines:\n    {said}\nIf {path} trains as it is imported, guard its call:")
     assert list(folder.parent.iterdir()) == []
