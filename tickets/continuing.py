@@ -95,7 +95,9 @@ def _with_initial(plan: Plan, fitted: Fitted, device: torch.device, workers: int
     return replace(plan, pruned_initial=plan_execution(fitted, device, workers).pruned_initial)
 
 
-def networks_all(folder: Path, fitted: Mapping[str, Fitted], problems: Problems) -> dict[str, Continued]:
+def networks_all(
+    folder: Path, fitted: Mapping[str, Fitted], problems: Problems, each: bool = True
+) -> dict[str, Continued]:
     """What run.json is to keep of each run's network.
 
     Parameters
@@ -106,6 +108,8 @@ def networks_all(folder: Path, fitted: Mapping[str, Fitted], problems: Problems)
         The runs, by run id.
     problems
         Collects the errors; a run whose network is not the one that it began with is one.
+    each
+        Whether that of each run is wanted. Otherwise, of runs that are not saved and differ in their seed alone, one.
 
     Returns
     -------
@@ -113,9 +117,15 @@ def networks_all(folder: Path, fitted: Mapping[str, Fitted], problems: Problems)
         The networks, by run id.
     """
     networks = {}
+    seen: set[str] = set()  # of runs that are not saved
     for name, one in fitted.items():
         with problems.collected(), calling_code_of(one.run, folder / name, problems):
             saved, cohorts = read_if_saved(folder / name), survey(folder / name)
+            if saved is None and not cohorts and not each:
+                key = but_for_its_seed(one.run)
+                if key in seen:
+                    continue
+                seen.add(key)
             first = next((cohort.index for cohort in cohorts if 0 in cohort.replicates), None)
             values = None if first is None else read_initial(cohort_folder(folder / name, first), 0)
             rounds = max((len(cohort.rounds) for cohort in cohorts), default=0)

@@ -62,7 +62,7 @@ class Prepared:
     plans
         How each run is computed, by run id.
     networks
-        What run.json keeps of each run's network, by run id.
+        What run.json keeps of each run's network, by run id; see `prepare`'s `compare_each`.
     todo
         What each run lacks, by run id.
     recorded
@@ -114,8 +114,8 @@ def prepare(
     gaps
         Whether rounds before the last may be missing, as after a repair.
     compare_each
-        Whether each run is compared with a plain loop, as before it is trained. Otherwise one stands for all that
-        differ in their seed alone.
+        Whether each run has its network, and is compared with a plain loop, as before it is trained. Otherwise one
+        stands for all that differ in their seed alone.
 
     Returns
     -------
@@ -168,7 +168,7 @@ def _prepared(
     sharing = max(1, min(workers, sum(map(len, todo.values()))))
     problems.raise_any()
     plans = plan_all(folder, fitted, placed, sharing, problems)
-    networks = networks_all(folder, {name: fitted[name] for name in plans}, problems)
+    networks = networks_all(folder, {name: fitted[name] for name in plans}, problems, compare_each)
     problems.raise_any()
     for name, one in () if gaps else fitted.items():
         with problems.collected():
