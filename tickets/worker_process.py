@@ -105,8 +105,14 @@ class Worker:
         # The kernel ends a process with the thread that started it, which only the main thread of a process outlives.
         lasting = threading.current_thread() is threading.main_thread()
         process = context.Process(target=_work, args=(theirs, lasting), name=NAME, daemon=True)
-        with interrupts_blocked(), stderr.of_processes_started():
-            process.start()
+        try:
+            with interrupts_blocked(), stderr.of_processes_started():
+                process.start()
+        except OSError:
+            if process.pid is not None:  # no thread can be started that passes on what it writes
+                process.kill()
+                process.join()
+            raise
         theirs.close()  # the process then has the only one, so that its death closes the pipe
         return cls(process, ours, stderr)
 
