@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ import pytest
 import tomli_w
 import torch
 from hypothesis import settings
-from tiny_campaigns import VARIANTS
+from tiny_campaigns import TINY, VARIANTS
 
 import tickets
 from tickets.listener import Begun, Event, RoundDone, Steps
@@ -35,18 +35,6 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 from tickets.command_line.app import main
 main()
 """
-
-TINY: Mapping[str, Any] = {
-    "name": "tiny",
-    "replicates": 2,
-    "rounds": 2,
-    "data": "digits",
-    "model": {"name": "mlp", "widths": [8]},
-    "arms": ["ticket", {"name": "reinit", "draws": 2}, "random_mask"],
-    "train": {"steps": 20, "evaluate_every": 10, "batch_size": 50, "learning_rate": 1e-2},
-    # What is chosen by the free memory and the number of cores would differ from one start to the next.
-    "compute": {"threads": 1, "memory_gib": 0.5},
-}
 
 
 class Watcher:

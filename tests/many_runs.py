@@ -16,21 +16,13 @@ from unittest.mock import patch
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from tiny_campaigns import TINY
 
 import tickets
 from tickets.config import parse_campaign, run_id, to_toml
 from tickets.store import Layout, commit, read_manifest, read_run, replace_file, run_folders, write_run
 
-CAMPAIGN = {
-    "name": "many",
-    "replicates": 2,
-    "rounds": 2,
-    "data": "digits",
-    "model": {"name": "mlp", "widths": [8]},
-    "arms": ["ticket", {"name": "reinit", "draws": 2}, "random_mask"],
-    "train": {"steps": 20, "evaluate_every": 10, "batch_size": 50, "learning_rate": 1e-2},
-    "compute": {"threads": 1, "memory_gib": 0.5},
-}
+CAMPAIGN = {**TINY, "name": "many"}
 
 
 def make_many_runs(folder: Path, count: int) -> None:

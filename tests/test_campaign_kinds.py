@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import TINY
 from damaged_runs import change_arrays, told
 from tickets.analysis import rules_of, winning
 from tickets.analysis.report.run_chapter import what_was_run
+from tiny_campaigns import TINY
 
 import tickets
 from tickets.roles import arm_starts, other_steps, steps_sentence, trained_steps

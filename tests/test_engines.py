@@ -8,16 +8,19 @@ import pickle
 import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from dataclasses import replace
 
 import pytest
 
 import tickets
+from tickets.campaign import run_campaign
 from tickets.engines import one_after_another
 from tickets.errors import InputError
 from tickets.store import read_events, run_folders, status, verify
 from tickets.work import train
 
 SMALL = {"replicates": 2, "cohort_size": 1, "rounds": 1, "arms": ["ticket", "reinit"], "rewind": {"step": 5}}
+ONE = {"replicates": 1, "rounds": 0, "arms": ["ticket"]}  # a piece of work a run
 
 
 def ignore(event):
@@ -118,10 +121,8 @@ def foreign(works, listener):
 
 
 def another(works, listener):
-    import dataclasses
-
     yield works[0], train(works[0], listener)
-    yield dataclasses.replace(works[1], run_id="mine"), None
+    yield replace(works[1], run_id="mine"), None
 
 
 def twice(works, listener):
@@ -217,14 +218,52 @@ def test_an_engine_that_has_nothing_to_train_is_not_called(small):
     assert len(tickets.run(file, out=file.parent / "out", engine=raises).rounds) == len(saved.rounds)
 
 
-def test_data_that_differ_where_the_work_is_trained_are_refused(campaign_file, tmp_path):
-    import dataclasses
+def changing(**changes):
+    """An engine that trains the first piece of work with other values in it."""
 
     def engine(works, listener):
-        yield from one_after_another()([dataclasses.replace(works[0], data_sha256="0" * 64)], listener)
+        first, *others = works
+        for work, (_, why) in zip(
+            works, one_after_another()([replace(first, **changes), *others], listener), strict=True
+        ):
+            yield work, why
 
-    with pytest.raises(InputError, match=r"was trained on 'digits' with SHA-256 000000000000\.\.\., but the data"):
-        tickets.run(campaign_file(tmp_path, rounds=0), out=tmp_path / "out", engine=engine)
+    return engine
+
+
+def test_what_is_wrong_with_one_run_where_it_is_trained_fails_that_run_alone(campaign_file, command, tmp_path):
+    file, out = campaign_file(tmp_path, **ONE, sweep={"seed": [0, 1]}), tmp_path / "out"
+    outcome = run_campaign(
+        file, out=out, data=None, settings=(), device="cpu", workers=1, listener=ignore,
+        engine=changing(data_sha256="0" * 64),
+    )  # fmt: skip
+    first, other = status(out)
+    assert (first.state, other.state) == ("failed", "done")
+    assert outcome.failed == {first.run: first.why}
+    assert "was trained on 'digits' with SHA-256 000000000000..., but the data" in first.why
+    (event,) = [event for event in read_events(out / first.run / "log.jsonl") if event["event"] == "failed"]
+    assert event["traceback"].startswith("Traceback")
+    assert command("run", file, "--out", out).code == 0
+
+
+def test_a_saved_file_that_was_damaged_meanwhile_fails_its_run_alone(campaign_file, tmp_path):
+    def engine(works, listener):
+        manifest = works[0].cohort_folder / "initial" / "manifest.json"
+        manifest.parent.mkdir(parents=True)
+        manifest.write_text("{")
+        yield from one_after_another()(works, listener)
+
+    file, out = campaign_file(tmp_path, **ONE, sweep={"seed": [0, 1]}), tmp_path / "out"
+    with pytest.raises(RuntimeError, match=r"failed: .*manifest\.json"):
+        tickets.run(file, out=out, engine=engine)
+    assert len(list(out.glob("*/cohort-000/round-000"))) == 1
+
+
+def test_a_device_that_is_not_there_stops_every_run(campaign_file, tmp_path):
+    file, out = campaign_file(tmp_path, **ONE, sweep={"seed": [0, 1]}), tmp_path / "out"
+    with pytest.raises(InputError, match="--device = 'cuda:99'"):
+        tickets.run(file, out=out, engine=changing(device="cuda:99"))
+    assert [one.state for one in status(out)] == ["waiting", "waiting"]
 
 
 def test_each_round_says_where_and_how_it_was_trained(small, tmp_path):

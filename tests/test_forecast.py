@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 
 import pytest
@@ -110,3 +111,40 @@ def test_it_is_there_as_json_too(command, campaign_file, tmp_path):
     assert "--json: goes with --dry-run" in said.err
     arms = json.loads(command("list", "arms", "--json").out)
     assert arms[0]["name"] == "ticket"
+
+
+def test_runs_that_differ_in_their_seed_alone_are_fitted_and_compared_once(campaign_file, tmp_path, monkeypatch):
+    sweep = {"seed": [0, 1, 2], "train.learning_rate": [0.1, 0.01]}
+    file, calls = campaign_file(tmp_path, rounds=0, replicates=1, arms=["ticket"], sweep=sweep), []
+
+    def counted(place):
+        real = getattr(importlib.import_module(place.rpartition(".")[0]), place.rpartition(".")[2])
+
+        def count(*given, **options):
+            calls.append(place)
+            return real(*given, **options)
+
+        return count
+
+    places = ("tickets.checks.fit", "tickets.continuing.plan_execution", "tickets.continuing.guarded")
+    for place in places:
+        monkeypatch.setattr(place, counted(place))
+    _, found = foreseen(file, tmp_path / "out")
+    assert {place: calls.count(place) for place in places} == dict.fromkeys(places, 2)
+    assert len({one.run for one in found}) == 6
+
+    # Each is trained by its own comparison, from its own initial values.
+    calls.clear()
+    saved = tickets.run(file, out=tmp_path / "out")
+    assert calls.count("tickets.checks.fit") == 2
+    assert calls.count("tickets.continuing.guarded") == 6
+    compared = {saved.file(run)["execution"]["compared"]["largest_difference"] for run in saved.runs}
+    assert len(compared) > 1
+    assert len(set(saved.rounds["final_test_loss"])) == 6
+    assert [saved.file(run)["config"]["seed"] for run in saved.runs] == [0, 1, 2] * 2
+
+
+def test_what_does_not_fit_is_said_once_whatever_the_seed(campaign_file, command, tmp_path):
+    file = campaign_file(tmp_path, train={"batch_size": 5000}, sweep={"seed": [0, 1, 2]})
+    said = command("run", file, "--dry-run", "--out", tmp_path / "out")
+    assert (said.code, said.err.count("train.batch_size = 5000")) == (2, 1)

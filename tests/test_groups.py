@@ -10,7 +10,8 @@ import torch
 from tickets.arms import Start
 from tickets.chains import Chain
 from tickets.config import TrainConfig
-from tickets.groups import Entry, group
+from tickets.entries import Entry
+from tickets.groups import group
 from tickets.measures import Label
 
 WEIGHT = torch.tensor([1.0, 2.0, 3.0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -66,5 +67,29 @@ def test_a_start_that_fails_leaves_standard_error_as_it_was(capfd):
     with pytest.raises(FileNotFoundError), found.of_processes_started():
         subprocess.Popen(["/nowhere/python"])
     found.finish(10)
+    os.write(2, b"as before")
+    assert capfd.readouterr().err == "as before"
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="open files are counted in /proc")
+@pytest.mark.parametrize("what", ["a thread", "a pipe"])
+def test_where_the_system_gives_no_more_no_file_and_no_process_is_left(what, capfd, monkeypatch):
+    def no_thread(self):
+        raise RuntimeError("can't start new thread")
+
+    def no_pipe():
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    started, before = [], set(os.listdir("/proc/self/fd"))
+    found = LastLines()
+    with monkeypatch.context() as patch:
+        if what == "a thread":
+            patch.setattr("threading.Thread.start", no_thread)
+        else:
+            patch.setattr("os.pipe", no_pipe)
+        with pytest.raises(OSError, match=r"can't start new thread|Too many open files"), found.of_processes_started():
+            started.append(True)
+    assert started == ([True] if what == "a thread" else [])
+    assert set(os.listdir("/proc/self/fd")) == before
     os.write(2, b"as before")
     assert capfd.readouterr().err == "as before"

@@ -16,7 +16,7 @@ from tickets.listener import Note
 from tickets.store import read_events, run_folders, status, sweep_temporary, verify
 from tickets.tries import LAST_BITS, TRIES, say_again
 from tickets.worker_process import Death
-from tickets.workers import _failed
+from tickets.workers import _after_death, _failed
 
 RATES = [0.1, 0.01, 0.001]
 
@@ -151,6 +151,17 @@ def test_what_a_worker_meets_keeps_its_kind(tmp_path):
     error = pickle.loads(pickle.dumps(DiskError("no space left", needed=5)))
     assert (type(error), error.problems, error.needed) == (DiskError, ("no space left",), 5)
     assert isinstance(error, InputError)
+
+
+def test_a_worker_died_and_what_is_saved_of_its_run_cannot_be_read(tmp_path, monkeypatch):
+    def refuse(*given):
+        raise DiskError("cannot read this folder (Input/output error)")
+
+    monkeypatch.setattr("tickets.workers.next_try", refuse)
+    work = SimpleNamespace(folder=tmp_path, cohort=SimpleNamespace(index=0), failures=())
+    why = _after_death(SimpleNamespace(work=work, ready=True, networks=None), Death("killed", (), False, -9), print)
+    assert why == "killed; cannot read this folder (Input/output error)"
+    assert [event["why"] for event in read_events(tmp_path / "log.jsonl")] == [why]
 
 
 def test_a_log_that_cannot_be_written_hides_no_reason_and_stops_no_other_run(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
+import shutil
 import sys
 import uuid
 
@@ -67,6 +68,22 @@ def code(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)  # an edit within the second may not be seen else
     return Code(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def trained(campaign_file, tmp_path_factory):
+    """The file of a campaign of a network of the catalogue, and its folder with one round."""
+    folder = tmp_path_factory.mktemp("catalogue")
+    file = campaign_file(folder, rounds=0)
+    tickets.run(file, out=folder / "out")
+    return file, folder / "out"
+
+
+@pytest.fixture
+def catalogue(trained, tmp_path):
+    """The same, in a copy."""
+    file, out = trained
+    return file, shutil.copytree(out, tmp_path / "out")
 
 
 def began_with(out):
@@ -175,15 +192,14 @@ def test_other_initial_values_refuse_to_go_on_also_in_a_run_that_kept_no_outputs
         tickets.run(campaign_file(tmp_path, model=code.model, rounds=1), out=out)
 
 
-def test_a_network_of_the_catalogue_is_compared_too(campaign_file, monkeypatch, tmp_path):
+def test_a_network_of_the_catalogue_is_compared_too(catalogue, monkeypatch):
     from tickets.models import mlp
 
-    file = campaign_file(tmp_path, rounds=0)
-    tickets.run(file, out=tmp_path / "out")
-    assert began_with(tmp_path / "out")["sources"] == {}
+    file, out = catalogue
+    assert began_with(out)["sources"] == {}
     monkeypatch.setattr(mlp.nn, "ReLU", nn.Tanh)
     with pytest.raises(InputError, match="model 'mlp' is not the network that this run began with: its outputs"):
-        tickets.run(file, out=tmp_path / "out", settings=["rounds=1"])
+        tickets.run(file, out=out, settings=["rounds=1"])
 
 
 def test_before_the_first_round_is_committed_the_code_may_be_mended(code, campaign_file, watcher, tmp_path):
@@ -195,13 +211,12 @@ def test_before_the_first_round_is_committed_the_code_may_be_mended(code, campai
     assert began_with(out)["sources"][code.layers] == [{"sha256": code.sha256(code.layers), "after_rounds": 0}]
 
 
-def test_what_else_is_in_run_json_stays(campaign_file, tmp_path):
-    file = campaign_file(tmp_path, rounds=0)
-    tickets.run(file, out=tmp_path / "out")
-    (folder,) = run_folders(tmp_path / "out")
+def test_what_else_is_in_run_json_stays(catalogue):
+    file, out = catalogue
+    (folder,) = run_folders(out)
     table = json.loads((folder / "run.json").read_bytes())
     write_sealed(folder / "run.json", {**table, "remark": [1, 2]})
-    tickets.run(file, out=tmp_path / "out", settings=["rounds=1"])
+    tickets.run(file, out=out, settings=["rounds=1"])
     after = json.loads((folder / "run.json").read_bytes())
     assert after.pop("remark") == [1, 2]
     del after["sha256"], table["sha256"]
@@ -212,16 +227,15 @@ def test_what_else_is_in_run_json_stays(campaign_file, tmp_path):
     [], {}, {"outputs": [[1.0]]}, {"outputs": 1, "outputs_with_noise": [], "sources": {}},
     {"outputs": [["a"]], "outputs_with_noise": [[]], "sources": {}}, {"sources": {"nets": ["abc"]}},
 ])  # fmt: skip
-def test_a_damaged_record_is_said(damage, campaign_file, tmp_path):
-    file = campaign_file(tmp_path, rounds=0)
-    tickets.run(file, out=tmp_path / "out")
-    (folder,) = run_folders(tmp_path / "out")
+def test_a_damaged_record_is_said(damage, catalogue):
+    file, out = catalogue
+    (folder,) = run_folders(out)
     table = json.loads((folder / "run.json").read_bytes())
     table["began_with"] = {**table["began_with"], **damage} if "sources" in damage else damage
     write_sealed(folder / "run.json", table)
     said = r"the record of its network in run\.json \(began_with\) is damaged|began_with: Input should be a valid dict"
     with pytest.raises(InputError, match=said):
-        tickets.run(file, out=tmp_path / "out")
+        tickets.run(file, out=out)
 
 
 def test_initial_values_that_no_seed_decides_are_refused(code, campaign_file, tmp_path):
@@ -235,12 +249,12 @@ def test_initial_values_that_no_seed_decides_are_refused(code, campaign_file, tm
     assert not (tmp_path / "out").exists()
 
 
-def test_another_process_that_imports_other_code_is_stopped(code, campaign_file, monkeypatch, tmp_path):
+def test_what_another_process_trains_by_other_code_fails(code, campaign_file, monkeypatch, tmp_path):
     file = campaign_file(tmp_path, model=code.model, cohort_size=1, rounds=0)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     importlib.import_module(code.nets)  # as a notebook would, which imports no edited module anew
     path = tmp_path / f"{code.layers}.py"
     path.write_text(path.read_text().replace("torch.relu", "torch.tanh"))
-    with pytest.raises(InputError, match="is not the network that this run began with: its outputs"):
+    with pytest.raises(RuntimeError, match=r"failed: .* is not the network that this run began with: its outputs"):
         tickets.run(file, out=tmp_path / "out", workers=2)
     assert not list((tmp_path / "out").glob("*/*/round-000"))

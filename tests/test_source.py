@@ -36,6 +36,9 @@ def load(n=300, m=40):
 SMALL = {"replicates": 1, "rounds": 1, "arms": ["ticket", "reinit"], "train": {"steps": 4, "batch_size": 10}}
 
 
+LEAST = {**SMALL, "rounds": 0, "arms": ["ticket"]}
+
+
 def kept(folder):
     """What each run's run.json says of validation, by run."""
     return {
@@ -81,7 +84,7 @@ def test_a_sweep_over_data_sets_of_different_sizes(swept, module, campaign_file,
         "data.n": {"data.n": [200, 400]},
         "data.name": {"data.name": names},
     }[swept]
-    file = campaign_file(tmp_path, data=names[0], sweep={"seed": [1, 2], **sweep, "train.steps": [3, 4]}, **SMALL)
+    file = campaign_file(tmp_path, data=names[0], sweep={"seed": [1, 2], **sweep, "train.steps": [3, 4]}, **LEAST)
     tickets.run(file, out=tmp_path / "out")
     counts = sorted(kept(tmp_path / "out").values())
     each = {"data": [20, 40, 200], "data.n": [20, 40], "data.name": [30, 30]}[swept]

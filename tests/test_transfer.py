@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import TINY
 from damaged_runs import rehash
+from tiny_campaigns import TINY
 from torch import Tensor
 
 import tickets

@@ -45,14 +45,37 @@ try:
 except KeyboardInterrupt:
     print(worker.process.exitcode)
 
-tickets.worker_process.GRACE_S = 0.2
+tickets.worker_process.GRACE_S = tickets.worker_process.LOOK_S = 0.2
 workers = [make(ignores=True, stopped=False), make(ignores=True, stopped=True), make(ignores=False, stopped=False)]
 end(workers)
 print(*[worker.process.exitcode for worker in workers])
+
+def leave(pipe):
+    child = os.fork()
+    if child == 0:
+        time.sleep(1000)
+    pipe.send(child)
+    os._exit(3)
+
+context = multiprocessing.get_context("fork")
+ours, theirs = context.Pipe()
+process = context.Process(target=leave, args=(theirs,), daemon=True)
+process.start()
+theirs.close()
+worker = Worker(process, ours, LastLines())
+child = ours.recv()
+try:
+    kind, death = worker.receive()
+    print(kind, death.why)
+finally:
+    os.kill(child, signal.SIGKILL)
 """
 
 
 def test_every_process_is_ended_and_the_stubborn_ones_are_killed():
     command = [sys.executable, "-W", "ignore", "-c", ENDED]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=200)
-    assert done.stdout.splitlines() == ["-15", "-9", "-9 -9 -15"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    *ended, died = done.stdout.splitlines()
+    assert ended == ["-15", "-9", "-9 -9 -15"]
+    # Though a process that it had started held its pipe open.
+    assert died == "died its process ended with exit code 3"

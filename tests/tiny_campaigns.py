@@ -1,6 +1,33 @@
-"""Variants of the tiny campaign, and the files that a second start must leave as they are."""
+"""The tiny campaigns of the tests, and the files that a second start must leave as they are."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+# One that is trained.
+TINY: Mapping[str, Any] = {
+    "name": "tiny",
+    "replicates": 2,
+    "rounds": 2,
+    "data": "digits",
+    "model": {"name": "mlp", "widths": [8]},
+    "arms": ["ticket", {"name": "reinit", "draws": 2}, "random_mask"],
+    "train": {"steps": 20, "evaluate_every": 10, "batch_size": 50, "learning_rate": 1e-2},
+    # What is chosen by the free memory and the number of cores would differ from one start to the next.
+    "compute": {"threads": 1, "memory_gib": 0.5},
+}
+
+# One whose runs are made up.
+EXAMPLE: Mapping[str, Any] = {
+    "name": "example",
+    "replicates": 2,
+    "rounds": 2,
+    "data": "digits",
+    "model": {"name": "mlp", "widths": [4]},
+    "arms": ["ticket", {"name": "reinit", "draws": 2}, {"name": "constant", "value": 0.5}, "random_mask"],
+    "train": {"steps": 100},
+}
 
 VARIANTS = {
     "plain": {},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +12,14 @@ from tickets.checks import check_not_another
 from tickets.code_hashes import named_functions, where_from
 from tickets.cohort import steps_missing
 from tickets.config import Campaign, Run
+from tickets.differences import added_to, left_over_in, lost_in
 from tickets.engines import Engine, failures, one_after_another
 from tickets.errors import DiskError, InputError, LeaseLostError
 from tickets.fingerprint import fingerprint
 from tickets.foreword import foreword
 from tickets.importing import current_folder, importable
 from tickets.listener import Begun, Listener, Note, without_repeats
-from tickets.plurals import counted
+from tickets.piece import Work
 from tickets.preparation import Prepared, folder_of, module_folders, prepare, read_or_take, recorded_in
 from tickets.process_state import one_campaign_at_a_time
 from tickets.recording import record_campaign, record_changes, record_run
@@ -30,21 +31,14 @@ from tickets.store import (
     Saved,
     append_event,
     at_work,
-    left_over,
     load,
     lock,
     missing,
-    networks_of,
-    run_folders,
-    runs_left_over,
-    survey,
     sweep_temporary,
-    unmeasured,
 )
 from tickets.store import repair as set_aside
 from tickets.store.checkpoint import sweep_checkpoints
-from tickets.store.history import lost_rounds
-from tickets.work import Work, only_here
+from tickets.work import only_here, said
 from tickets.workers import end_if_unguarded, process_pool
 
 
@@ -217,14 +211,14 @@ def _train(
                 return None
             # Asked again under the lock: before it, another process may have added rounds.
             todo = {name: missing(one, folder / name, gaps) for name, one in runs.items()}
-            for line in (*_lost(folder, todo), *_added(folder, runs)):
+            for line in (*lost_in(folder, todo), *added_to(folder, runs)):
                 listener(Note(line))
             record_campaign(folder, ready.campaign, lease.check)
             for name, plans in todo.items():
                 sweep_checkpoints(folder / name, [cohort.index for cohort in plans])
             works, refused = _all_works(ready, todo, modules, lease.check, listener)
         afterwards.callback(let_go, works)  # once the engine's processes have ended
-        for line in (*_left_over(folder, runs), *foreword([ready.fitted[name] for name in runs if todo[name]])):
+        for line in (*left_over_in(folder, runs), *foreword([ready.fitted[name] for name in runs if todo[name]])):
             listener(Note(line))
         steps = sum(steps_missing(work.cohort, ready.fitted[work.run_id].trial.starts) for work in works)
         listener(Begun(len(runs), steps, _rounds_done(runs, todo)))
@@ -246,7 +240,7 @@ def _all_works(
     permit: Permit,
     listener: Listener,
 ) -> tuple[list[Work], dict[str, str]]:
-    """(the pieces of work of all runs, why runs that cannot be written failed by run id)."""
+    """(the pieces of work of all runs, why runs that cannot be begun failed by run id)."""
     works: list[Work] = []
     refused: dict[str, str] = {}
     for name in ready.fitted:
@@ -254,8 +248,8 @@ def _all_works(
             works += _works(ready, name, todo[name], modules, permit, listener)
         except LeaseLostError:
             raise
-        except DiskError as error:
-            refused[name] = only_here(error, ready.folder)
+        except InputError as error:
+            refused[name] = only_here(error, ready.folder) if isinstance(error, DiskError) else said(error)
             with suppress(InputError):  # its log may be what cannot be written
                 append_event(ready.folder / name / Layout.LOG, {"event": "failed", "why": refused[name]})
     return works, refused
@@ -291,32 +285,6 @@ def _works(
         )
         for cohort in todo
     ]
-
-
-def _added(folder: Path, runs: Mapping[str, Run]) -> Iterator[str]:
-    """A line if a folder that holds runs gets others: after `--set`, or after an edit of the campaign file."""
-    there = {path.name for path in run_folders(folder)}
-    added = [name for name in runs if name not in there]
-    if there and added:
-        yield (
-            f"adds {counted(len(added), 'run')} to the {counted(len(there), 'run')} in {folder}: {', '.join(added)}; "
-            "another value of data, model, train, prune, rewind, fine_tune or seed makes another run"
-        )
-
-
-def _lost(folder: Path, todo: Mapping[str, Sequence[CohortPlan]]) -> Iterator[str]:
-    """A line for each round that was committed, by the log, and is gone: it is trained again."""
-    for name in todo:
-        for lost in lost_rounds(folder / name):
-            yield f"{lost}: was committed and is not there; it is trained again"
-
-
-def _left_over(folder: Path, runs: Mapping[str, Run]) -> Iterator[str]:
-    """Saved results that the campaign no longer asks for, and probes that committed rounds lack: a line for each."""
-    for name, one in runs.items():
-        yield from (f"{name}: {line}" for line in left_over(one, networks_of(survey(folder / name))))
-        yield from (f"{name}: {line}" for line in unmeasured(one, folder / name))
-    yield from runs_left_over((path.name for path in run_folders(folder)), runs)
 
 
 def _rounds_done(runs: Mapping[str, Run], todo: Mapping[str, Sequence[CohortPlan]]) -> int:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from tickets.config import Campaign, Run, resolved, run_id, with_validation
 from tickets.config.tables import VALIDATION
 from tickets.errors import DiskError, InputError, Problems
 from tickets.failures import calling_code_of
-from tickets.fitting import Fitted, fit
+from tickets.fitting import Fitted, but_for_its_seed, fit
 from tickets.source import Source, default_validation, load_source
 from tickets.store import Layout, read_run, run_folders, saved_campaign
 
@@ -129,7 +130,8 @@ def find_data_folder(data: str | Path | None, campaign: Campaign) -> Path | None
 def fit_all(
     campaign: Campaign, folder: Path, data_folder: Path | None, problems: Problems
 ) -> tuple[Campaign, dict[str, Fitted]]:
-    """Fit every run of a campaign to its data. Each data set is loaded once.
+    """Fit every run of a campaign to its data. Each data set is loaded once, and runs that differ in their seed alone
+    are fitted once: whether a run fits does not depend on its seed, and the template of its network neither.
 
     Parameters
     ----------
@@ -152,6 +154,7 @@ def fit_all(
     sources: dict[str, Source] = {}
     runs: list[Run] = []
     fitted: dict[str, Fitted] = {}
+    known: dict[str, Fitted | InputError] = {}
     for one in campaign.runs:
         with problems.collected(), calling_code_of(one, folder / run_id(one), problems):
             key = one.data.model_dump_json()
@@ -162,8 +165,22 @@ def fit_all(
             runs.append(run)
             if run_id(run) in fitted:
                 raise InputError(f"sweep: two of its points are one run ({run_id(run)}); leave one out")
-            fitted[run_id(run)] = fit(run, sources[key])
+            fitted[run_id(run)] = _fit_once(run, sources[key], known)
     return (resolved(campaign, runs) if len(runs) == len(campaign.runs) else campaign), fitted
+
+
+def _fit_once(run: Run, source: Source, known: dict[str, Fitted | InputError]) -> Fitted:
+    """As `fit`, from `known` if a run was fitted that differs from this one in its seed alone."""
+    key = but_for_its_seed(run)
+    if key not in known:
+        try:
+            known[key] = fit(run, source)
+        except InputError as error:
+            known[key] = error
+    found = known[key]
+    if isinstance(found, InputError):
+        raise found
+    return replace(found, run=run)
 
 
 def _validation(folder: Path, runs: Sequence[Run], examples: int) -> int:

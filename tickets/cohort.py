@@ -9,11 +9,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
-from torch import Tensor
 
-from tickets.chains import Chain, first_chain, first_masks
-from tickets.config import ArmConfig, RewindConfig, Run
+from tickets.chains import Chain, first_chain
+from tickets.config import ArmConfig, Run
 from tickets.density import density
 from tickets.listener import RoundDone
 from tickets.probes import Probe, record_of
@@ -22,7 +20,7 @@ from tickets.ready import ReadyRun
 from tickets.resuming import Resuming
 from tickets.roles import ArmStart
 from tickets.rounds import Network, RoundResult, context_of, train_round
-from tickets.stack.networks import Tensors
+from tickets.saved_chains import Arrays, arrays_of, by_parameter, chains_before, shrunk_reader, trained_reader
 from tickets.store import (
     ArmRecord,
     CohortPlan,
@@ -36,22 +34,12 @@ from tickets.store import (
     arm_options,
     check_tables,
     cohort_folder,
-    read_end_states,
-    read_manifest,
-    read_next_masks,
-    read_optimizer,
-    read_round_table,
-    read_trained,
-    read_values,
-    round_folder,
     write_initial,
     write_rewind,
     write_round,
 )
 from tickets.store.checkpoint import remove_checkpoint
 from tickets.tasks import Scale
-
-Arrays = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -108,7 +96,7 @@ def train_cohort(
     folder, permit = cohort_folder(work.folder, work.cohort.index), work.permit
     if not work.cohort.exists:
         starts = {replicate: first_chain(ready, replicate).theta0 for replicate in work.cohort.replicates}
-        write_initial(folder, {replicate: _arrays(values) for replicate, values in starts.items()}, permit)
+        write_initial(folder, {replicate: arrays_of(values) for replicate, values in starts.items()}, permit)
     chains: Sequence[Chain] = ()
     following = -1  # the round that `chains` stand before
     shrunk = Shrunk(folder)
@@ -119,8 +107,8 @@ def train_cohort(
         # Else it is the first plan, it follows a part, which has no ticket to go on from, or it follows rounds that are
         # there already (a round before them was trained again).
         if not chains or following != plan.number:
-            chains = _chains(ready, folder, plan.number)
-        chains = [replace(chain, read_shrunk=_shrunk_reader(shrunk, plan.number, chain)) for chain in chains]
+            chains = chains_before(ready, folder, plan.number)
+        chains = [replace(chain, read_shrunk=shrunk_reader(shrunk, plan.number, chain)) for chain in chains]
         earlier = Stored(folder, plan, context_of(ready)).networks
         checkpoint = resuming.checkpoint_of(plan, [chain.replicate for chain in chains])
         arms = _wanted(work.run, plan)
@@ -146,8 +134,9 @@ def train_cohort(
         done(_round_done(work, committed, chains, result.rounds, seconds, ready.scale))
         # Trained values are read from disk, as in a run that is resumed: the same bits, or the same error.
         files = Committed()
-        chains = [replace(chain, read_trained=_reader(files, committed, chain.replicate)) for chain in result.chains]
-        following = plan.number + 1
+        chains = [
+            replace(chain, read_trained=trained_reader(files, committed, chain.replicate)) for chain in result.chains
+        ]
     remove_checkpoint(folder)  # of a process that was killed after a commit
 
 
@@ -173,53 +162,6 @@ def _wanted(run: Run, plan: RoundPlan) -> list[tuple[ArmConfig, int]]:
     return [(by_label[label], draw) for label, draw in plan.arms]
 
 
-def _chains(ready: ReadyRun, folder: Path, number: int) -> tuple[Chain, ...]:
-    """The cohort's replicates before a round, from what is committed."""
-    theta0 = read_values(folder / Layout.INITIAL)
-    before, files = round_folder(folder, number - 1), Committed()
-    rewound, states = _started_from(ready.run.rewind, folder, before, files) if number > 0 else (theta0, {})
-    masks = read_next_masks(before) if number > 0 else {}
-    lost: set[int] = set()
-    if number > 0:
-        table = read_round_table(before)
-        lost = set(table.loc[(table["arm"] == Layout.TICKET) & table["diverged"], "replicate"])
-    return tuple(
-        Chain(
-            replicate=replicate,
-            theta0=_tensors(values),
-            rewound=_tensors(rewound.get(replicate, values)),
-            optimizer=_by_state(_tensors(states.get(replicate, {}))),
-            masks=_tensors(masks[replicate]) if masks else first_masks(ready),
-            diverged=replicate in lost,
-            read_trained=_reader(files, before, replicate) if number > 0 else None,
-        )
-        for replicate, values in theta0.items()
-    )
-
-
-def _started_from(
-    rewind: RewindConfig, folder: Path, before: Path, files: Committed
-) -> tuple[Mapping[int, Arrays], Mapping[int, Arrays]]:
-    """What the tickets after a committed round start from, by replicate: values, if not theta0; optimizer states."""
-    if rewind.keeps_trained:
-        replicates = read_manifest(before)["replicates"]
-        states = read_end_states(before) if rewind.kind == "none" else {}
-        return {replicate: read_trained(files, before, replicate) for replicate in replicates}, states
-    if rewind.restores:
-        return read_values(folder / Layout.REWIND), read_optimizer(folder / Layout.REWIND)
-    return {}, {}
-
-
-def _reader(files: Committed, folder: Path, replicate: int) -> Callable[[], Tensors]:
-    """Reads the trained values of a replicate's ticket from the folder of its round."""
-    return lambda: _tensors(read_trained(files, folder, replicate))
-
-
-def _shrunk_reader(shrunk: Shrunk, number: int, chain: Chain) -> Callable[[], Tensors] | None:
-    """Reads which pruned weights of a replicate had shrunk, from the rounds before round `number`."""
-    return (lambda: _tensors(shrunk.before(number, chain.replicate))) if number > 0 else None
-
-
 def _record(
     work: CohortWork, plan: RoundPlan, chains: Sequence[Chain], result: RoundResult, probes: Sequence[Probe]
 ) -> RoundRecord:
@@ -232,9 +174,9 @@ def _record(
     def record(network: Network) -> ArmRecord:
         label = network.label
         keep = kept == "all" or (kept == "ticket" and label.arm == Layout.TICKET)
-        trained = _arrays(network.trained) if keep else None
+        trained = arrays_of(network.trained) if keep else None
         return ArmRecord(
-            label.replicate, label.arm, label.draw, _arrays(network.mask), _arrays(network.initial), trained
+            label.replicate, label.arm, label.draw, arrays_of(network.mask), arrays_of(network.initial), trained
         )
 
     return RoundRecord(
@@ -246,13 +188,13 @@ def _record(
         names={arm.label: arm.name for arm in work.run.arms if arm.label != arm.name},
         own_masks=frozenset(arm.label for arm in work.run.arms if arm.entry.has_own_mask),
         pruned={arm.label: arm.entry.pruned for arm in work.run.arms if arm.entry.pruned != "zero"},
-        shrunk={chain.replicate: _arrays(chain.shrunk()) for chain in chains} if needs_shrunk else None,
+        shrunk={chain.replicate: arrays_of(chain.shrunk()) for chain in chains} if needs_shrunk else None,
         models={network.label.arm: network.model for network in result.networks if network.model is not None},
         curves=result.curves,
         rounds=result.rounds,
         tables=result.tables,
         probes=record_of(probes),
-        next_masks={chain.replicate: _arrays(chain.masks) for chain in result.chains} if is_whole else None,
+        next_masks={chain.replicate: arrays_of(chain.masks) for chain in result.chains} if is_whole else None,
         optimizer=_end_states(work.run, result.chains) if is_whole else {},
         extra={"arm_options": arm_options(work.run.arms), **work.made_with},
     )
@@ -262,7 +204,7 @@ def _end_states(run: Run, chains: Sequence[Chain]) -> dict[int, Arrays]:
     """Where the optimizers of the tickets ended, if the next round goes on with them."""
     if run.rewind.kind != "none":
         return {}
-    return {chain.replicate: _arrays(_by_parameter(chain.optimizer)) for chain in chains}
+    return {chain.replicate: arrays_of(by_parameter(chain.optimizer)) for chain in chains}
 
 
 def _commit_rewind(folder: Path, chains: Sequence[Chain], permit: Permit) -> None:
@@ -271,8 +213,8 @@ def _commit_rewind(folder: Path, chains: Sequence[Chain], permit: Permit) -> Non
         return
     write_rewind(
         folder,
-        {chain.replicate: _arrays(chain.rewound) for chain in chains},
-        {chain.replicate: _arrays(_by_parameter(chain.optimizer)) for chain in chains},
+        {chain.replicate: arrays_of(chain.rewound) for chain in chains},
+        {chain.replicate: arrays_of(by_parameter(chain.optimizer)) for chain in chains},
         permit,
     )
 
@@ -294,25 +236,3 @@ def _round_done(
         seconds=seconds,
         measured=measured,
     )
-
-
-def _arrays(tensors: Mapping[str, Tensor]) -> Arrays:
-    return {name: tensor.numpy() for name, tensor in tensors.items()}
-
-
-def _tensors(arrays: Mapping[str, np.ndarray]) -> Tensors:
-    return {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
-
-
-def _by_parameter(optimizer: Mapping[str, Tensors]) -> Tensors:
-    """{state: {parameter: tensor}} as {"parameter/state": tensor}."""
-    return {f"{name}/{state}": value for state, values in optimizer.items() for name, value in values.items()}
-
-
-def _by_state(flat: Tensors) -> dict[str, Tensors]:
-    """The inverse of `_by_parameter`."""
-    states: dict[str, Tensors] = {}
-    for key, value in flat.items():
-        name, _, state = key.rpartition("/")
-        states.setdefault(state, {})[name] = value
-    return states

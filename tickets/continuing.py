@@ -13,7 +13,7 @@ from tickets.current_network import current_network
 from tickets.earlier import check_earlier
 from tickets.errors import InputError, Problems
 from tickets.failures import calling_code_of
-from tickets.fitting import Fitted
+from tickets.fitting import Fitted, but_for_its_seed
 from tickets.guard import guarded
 from tickets.network import Continued, SavedNetwork, continued
 from tickets.planning import Plan, needs_initial, plan_execution, with_learned
@@ -62,7 +62,8 @@ def plan_all(
     dict
         The plans, by run id.
     """
-    plans = {}
+    plans: dict[str, Plan] = {}
+    new: dict[str, Plan] = {}  # of runs that differ in their seed alone
     for name, one in fitted.items():
         with problems.collected(), calling_code_of(one.run, folder / name, problems):
             saved = read_if_saved(folder / name)
@@ -79,7 +80,10 @@ def plan_all(
                 if jit_is_off() and any(strategy.has_kernels for strategy in known):
                     raise InputError(f"{folder / name}: began with kernels, and goes on with them; {OFF}; unset it")
             else:
-                plans[name] = plan_execution(one, device, workers)
+                key = but_for_its_seed(one.run)
+                if key not in new:
+                    new[key] = plan_execution(one, device, workers)
+                plans[name] = new[key]
     return plans
 
 
@@ -91,7 +95,9 @@ def _with_initial(plan: Plan, fitted: Fitted, device: torch.device, workers: int
     return replace(plan, pruned_initial=plan_execution(fitted, device, workers).pruned_initial)
 
 
-def networks_all(folder: Path, fitted: Mapping[str, Fitted], problems: Problems) -> dict[str, Continued]:
+def networks_all(
+    folder: Path, fitted: Mapping[str, Fitted], problems: Problems, each: bool = True
+) -> dict[str, Continued]:
     """What run.json is to keep of each run's network.
 
     Parameters
@@ -102,6 +108,8 @@ def networks_all(folder: Path, fitted: Mapping[str, Fitted], problems: Problems)
         The runs, by run id.
     problems
         Collects the errors; a run whose network is not the one that it began with is one.
+    each
+        Whether that of each run is wanted. Otherwise, of runs that are not saved and differ in their seed alone, one.
 
     Returns
     -------
@@ -109,9 +117,15 @@ def networks_all(folder: Path, fitted: Mapping[str, Fitted], problems: Problems)
         The networks, by run id.
     """
     networks = {}
+    seen: set[str] = set()  # of runs that are not saved
     for name, one in fitted.items():
         with problems.collected(), calling_code_of(one.run, folder / name, problems):
             saved, cohorts = read_if_saved(folder / name), survey(folder / name)
+            if saved is None and not cohorts and not each:
+                key = but_for_its_seed(one.run)
+                if key in seen:
+                    continue
+                seen.add(key)
             first = next((cohort.index for cohort in cohorts if 0 in cohort.replicates), None)
             values = None if first is None else read_initial(cohort_folder(folder / name, first), 0)
             rounds = max((len(cohort.rounds) for cohort in cohorts), default=0)
@@ -127,6 +141,7 @@ def guard_all(
     device: torch.device,
     workers: int,
     problems: Problems,
+    each: bool = True,
 ) -> dict[str, Plan]:
     """The plans of all runs, each with a strategy that trains the network as it is written; see guard.py.
 
@@ -145,6 +160,9 @@ def guard_all(
         The device that trains.
     workers
         The number of processes that share the machine.
+    each
+        Whether each run is compared. Otherwise one stands for all that differ from it in their seed alone: its plan is
+        theirs too, but for the measured differences in `compared`.
     problems
         Collects the errors; a run of an earlier version whose rounds were trained as another network is one.
 
@@ -154,9 +172,13 @@ def guard_all(
         The plans, by run id.
     """
     guarded_plans = {}
+    known: dict[tuple[str, str], Plan] = {}
     for name, plan in plans.items():
         with problems.collected(), calling_code_of(fitted[name].run, folder / name, problems):
-            found = guarded(fitted[name], plan, device, workers)
+            key = but_for_its_seed(fitted[name].run), repr(plan)
+            if each or key not in known:
+                known[key] = guarded(fitted[name], plan, device, workers)
+            found = known[key]
             began = read_if_saved(folder / name)
             earlier = began is not None and "compared" not in began["execution"] and any(cohort_folders(folder / name))
             if earlier:

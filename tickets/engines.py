@@ -13,9 +13,10 @@ from typing import Any
 from tickets.errors import InputError
 from tickets.fitting import Fitted
 from tickets.listener import Listener
+from tickets.piece import Work
 from tickets.store import Layout, append_event, missing, read_events
 from tickets.users_code import one_line, whole_traceback
-from tickets.work import Trainer, Work
+from tickets.work import Trainer
 
 Engine = Callable[[Sequence[Work], Listener], Iterator[tuple[Work, str | None]]]
 """Trains pieces of work and yields each with why it failed, or None. The order does not matter."""

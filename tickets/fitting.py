@@ -175,6 +175,11 @@ def fit(run: Run, source: Source) -> Fitted:
     return Fitted(run, source, build, anatomy, probes, trial, scale, small_dense)
 
 
+def but_for_its_seed(run: Run) -> str:
+    """A text that two runs have in common if they differ in nothing but their seed."""
+    return repr(run.model_copy(update={"seed": 0}).model_dump())
+
+
 def _scale(run: Run, task: Task, build: Callable[[], nn.Module], source: Source, output: tuple[int, ...]) -> Scale:
     """What the measured numbers mean; a loss of the user's is tried on initial values first."""
     examples = source.examples

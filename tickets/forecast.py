@@ -87,7 +87,7 @@ def forecast(
     device: str,
     workers: int,
 ) -> tuple[Path, list[Forecast]]:
-    """What a campaign would train.
+    """What a campaign would train. Of runs that differ in their seed alone, one is compared with a plain loop.
 
     Parameters
     ----------
@@ -107,7 +107,9 @@ def forecast(
         With everything that is wrong with the input, as `tickets.run` would raise it.
     """
     with one_campaign_at_a_time(), importable(*module_folders(campaign)), standard_state():
-        ready = prepare(campaign, out=out, data=data, settings=settings, device=device, workers=workers)
+        ready = prepare(
+            campaign, out=out, data=data, settings=settings, device=device, workers=workers, compare_each=False
+        )
         there = {path.name for path in run_folders(ready.folder)} if ready.folder.is_dir() else set()
         return ready.folder, [_of_run(ready, name, 0 if name in there else len(there)) for name in ready.fitted]
 

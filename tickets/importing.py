@@ -1,4 +1,7 @@
-"""Where the user's own modules are found: where Python finds any, then in folders that are added for a while."""
+"""Where the user's own modules and relative paths are found, for a while.
+
+Modules are found where Python finds any, then in folders that are added.
+"""
 
 from __future__ import annotations
 
@@ -51,6 +54,20 @@ def importable(*folders: Path) -> Iterator[None]:
                 if not _USES[name]:
                     del _USES[name]
                     sys.path.remove(name)
+
+
+@contextmanager
+def working_in(folder: Path | None) -> Iterator[None]:
+    """A block with this working directory, if there is such a folder here."""
+    if folder is None or not folder.is_dir():
+        yield
+        return
+    before = os.getcwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
 
 
 def current_folder() -> list[Path]:

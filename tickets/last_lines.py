@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import select
@@ -32,13 +33,24 @@ class LastLines:
 
         So it is theirs from their first moment. What another thread of this process writes in the block is passed on
         as well. Without a standard error, nothing is kept.
+
+        Raises
+        ------
+        OSError
+            If the system gives no more files or threads.
         """
         try:
             outside = os.dup(2)
-        except OSError:
+        except OSError as error:
+            if error.errno != errno.EBADF:
+                raise
             yield
             return
-        reading, writing = os.pipe()
+        try:
+            reading, writing = os.pipe()
+        except OSError:
+            os.close(outside)
+            raise
         try:
             os.dup2(writing, 2)
             try:
@@ -47,8 +59,7 @@ class LastLines:
                 os.dup2(outside, 2)
         finally:
             os.close(writing)
-            self._thread = threading.Thread(target=self._pass_on, args=(reading, outside), daemon=True)
-            self._thread.start()
+            self._start(reading, outside)
 
     def lines(self) -> list[str]:
         """The last lines, without empty ones; where Python itself has failed, those that begin with its report."""
@@ -62,6 +73,16 @@ class LastLines:
         """Wait until all that an ended process wrote is passed on, but no longer than some seconds."""
         if self._thread is not None:
             self._thread.join(seconds)
+
+    def _start(self, reading: int, outside: int) -> None:
+        thread = threading.Thread(target=self._pass_on, args=(reading, outside), daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            os.close(reading)
+            os.close(outside)
+            raise OSError(errno.EAGAIN, str(error)) from error
+        self._thread = thread
 
     def _pass_on(self, reading: int, outside: int) -> None:
         try:

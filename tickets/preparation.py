@@ -62,7 +62,7 @@ class Prepared:
     plans
         How each run is computed, by run id.
     networks
-        What run.json keeps of each run's network, by run id.
+        What run.json keeps of each run's network, by run id; see `prepare`'s `compare_each`.
     todo
         What each run lacks, by run id.
     recorded
@@ -100,6 +100,7 @@ def prepare(
     workers: int,
     keep_failures: bool = False,
     gaps: bool = False,
+    compare_each: bool = True,
 ) -> Prepared:
     """Read a campaign, load its data, fit its runs to the data, and plan them.
 
@@ -112,6 +113,9 @@ def prepare(
         written.
     gaps
         Whether rounds before the last may be missing, as after a repair.
+    compare_each
+        Whether each run has its network, and is compared with a plain loop, as before it is trained. Otherwise one
+        stands for all that differ in their seed alone.
 
     Returns
     -------
@@ -124,7 +128,7 @@ def prepare(
     """
     problems = Problems()
     try:
-        return _prepared(problems, campaign, out, data, settings, device, workers, gaps)
+        return _prepared(problems, campaign, out, data, settings, device, workers, gaps, compare_each)
     finally:
         if keep_failures:
             log_failures(problems)
@@ -139,6 +143,7 @@ def _prepared(
     device: str,
     workers: int,
     gaps: bool,
+    compare_each: bool,
 ) -> Prepared:
     with problems.collected():
         placed = find_device(device)
@@ -163,14 +168,14 @@ def _prepared(
     sharing = max(1, min(workers, sum(map(len, todo.values()))))
     problems.raise_any()
     plans = plan_all(folder, fitted, placed, sharing, problems)
-    networks = networks_all(folder, {name: fitted[name] for name in plans}, problems)
+    networks = networks_all(folder, {name: fitted[name] for name in plans}, problems, compare_each)
     problems.raise_any()
     for name, one in () if gaps else fitted.items():
         with problems.collected():
             check_whole(folder / name, one.run.model_dump(mode="json"), todo[name])
     problems.raise_any()
     trained = {name: plan for name, plan in plans.items() if todo[name]}
-    plans |= guard_all(folder, trained, fitted, placed, sharing, problems)
+    plans |= guard_all(folder, trained, fitted, placed, sharing, problems, compare_each)
     problems.raise_any()
     return Prepared(campaign, folder, data_folder, placed, fitted, plans, networks, todo, recorded)
 

@@ -11,8 +11,8 @@ from typing import Any
 from tickets.engines import Engine
 from tickets.errors import InputError
 from tickets.listener import Listener, Note
+from tickets.piece import Elsewhere, Work
 from tickets.store import Watch, holder_of, look_again_after, take
-from tickets.work import Elsewhere, Work
 
 
 def beside_others(engine: Engine) -> Engine:

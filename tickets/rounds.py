@@ -13,8 +13,9 @@ from tickets.candidate import Ends
 from tickets.chains import Chain
 from tickets.checkpoint import RoundCheckpoint
 from tickets.config import ArmConfig
+from tickets.entries import enter
 from tickets.finished import Finished
-from tickets.groups import Group, enter, group, train_group
+from tickets.groups import Group, group, train_group
 from tickets.measures import Label, curve_rows, round_rows
 from tickets.probes import Context, Networks, Probe
 from tickets.probes.measuring import Earlier, Measurements

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tickets.errors import InputError
 from tickets.listener import Listener, Note
+from tickets.piece import Work
 from tickets.plurals import counted
 from tickets.store import CohortPlan, Layout, append_event, cohort_folder, missing
-
-if TYPE_CHECKING:
-    from tickets.work import Work
 
 TRIES = 3  # of a cohort, in all
 LAST_BITS = "rounds that are added may differ in the last bits"

@@ -1,15 +1,10 @@
-"""A piece of a campaign's work, and the function that trains it, in this process or in another one.
-
-A piece of work is what one cohort of one run lacks. It pickles. A process that trains it needs this package, the
-campaign's folder and, where the run names them, the data folder and the user's modules at the same paths.
-"""
+"""How a piece of work is trained, in this process or in another one: its tries, and what its log says of them."""
 
 from __future__ import annotations
 
 import gc
-import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,30 +12,28 @@ from typing import Any
 import torch
 
 from tickets.cohort import CohortWork, train_cohort
-from tickets.config import Run
 from tickets.continuing import check_data
-from tickets.errors import DiskError, InputError, LeaseLostError, UserCodeError
+from tickets.errors import DiskError, InputError, LeaseLostError
 from tickets.fingerprint import changes, fingerprint
 from tickets.fitting import Fitted, fit
-from tickets.importing import importable
+from tickets.importing import importable, working_in
 from tickets.listener import Listener, Note, Steps, Uncommitted
 from tickets.machine import Placement, find_device, place, with_threads_here
 from tickets.network import check_same
 from tickets.out_of_memory import is_out_of_memory
+from tickets.piece import Elsewhere, Work
 from tickets.planning import Plan
 from tickets.plurals import counted
 from tickets.process_state import standard_state
 from tickets.ready import ReadyRun, ready_run
 from tickets.source import Source, load_source
 from tickets.store import (
-    CohortPlan,
     HeldError,
     Layout,
     Lease,
     Permit,
     append_event,
     check_writable,
-    cohort_folder,
     missing,
     settle,
     taken,
@@ -48,79 +41,6 @@ from tickets.store import (
 )
 from tickets.tries import LAST_BITS, next_try, say_again, short_of_memory, why_failed
 from tickets.users_code import one_line, whole_traceback
-
-
-class Elsewhere(str):
-    """In place of why a piece of work failed: it has not failed, since another process has its cohort.
-
-    The text says who. An engine yields it like any other reason, and gets the work again once the cohort is free.
-    """
-
-
-@dataclass(frozen=True, eq=False)
-class Work:
-    """What one cohort of a run lacks, with everything that a process needs to train it. Pickles.
-
-    Parameters
-    ----------
-    run
-        The run's configuration.
-    run_id
-        Its id.
-    folder
-        The run's folder, an absolute path.
-    cohort
-        The rounds, arms and draws that are missing.
-    plan
-        How the run began to be computed, from run.json.
-    began_with
-        The network that the run began with, from run.json.
-    fingerprint
-        The machine and packages that the run began with, from run.json.
-    data_sha256
-        The SHA-256 of the run's data set.
-    data_folder
-        The folder from which data sets are read, an absolute path; None if there is none.
-    device
-        The name of a device: "cpu", "cuda", "cuda:1".
-    working_folder
-        The folder in which the campaign was started, for relative paths in options; None if it is gone. A machine that
-        has no such folder trains where it is.
-    modules
-        The folders in which the user's own modules are found, beside those that Python searches.
-    networks_at_most
-        The most networks that may train at once, after a try that ran out of memory; None if the plan decides.
-    failures
-        Why each earlier try failed, in this start of the campaign.
-    expired
-        The mark of another process's lease of the cohort, if it was watched until it had expired.
-    """
-
-    run: Run
-    run_id: str
-    folder: Path
-    cohort: CohortPlan
-    plan: Plan
-    began_with: Mapping[str, Any]
-    fingerprint: Mapping[str, Any]
-    data_sha256: str
-    data_folder: Path | None
-    device: str
-    working_folder: Path | None = None
-    modules: tuple[Path, ...] = ()
-    networks_at_most: int | None = None
-    failures: tuple[str, ...] = ()
-    expired: str | None = None
-
-    @property
-    def cohort_folder(self) -> Path:
-        """The folder of the cohort."""
-        return cohort_folder(self.folder, self.cohort.index)
-
-    @property
-    def name(self) -> str:
-        """The run's id and the cohort's folder: "digits-mlp-adam-1a2b3c4d/cohort-000". Unique within a campaign."""
-        return f"{self.run_id}/{self.cohort_folder.name}"
 
 
 def train(work: Work, listener: Listener) -> str | None:
@@ -149,7 +69,7 @@ def train(work: Work, listener: Listener) -> str | None:
     Raises
     ------
     InputError
-        For what would stop every run: another data set, another network, a device that is not there.
+        For what stops every run: a device that is not there.
     DiskError
         If the campaign's folder cannot be written to: a full disk, ... Where only this work is refused, it has failed.
     """
@@ -194,37 +114,39 @@ class Trainer:
     @standard_state()
     def train(self, work: Work, listener: Listener) -> str | None:
         """Train a piece of work; see the function `train`."""
+        device = find_device(work.device)  # outside: without it no run can be trained
         try:
             with unmoved(work.folder) as there, taken(work.cohort_folder, work.expired) as lease:
                 todo = next(
                     (one for one in missing(work.run, work.folder, gaps=True) if one.index == work.cohort.index), None
                 )
-                return None if todo is None else self._train(replace(work, cohort=todo), lease, there, listener)
+                return None if todo is None else self._train(replace(work, cohort=todo), lease, there, device, listener)
         except HeldError as held:
             return Elsewhere(f"{held.holder} is training it")
         except LeaseLostError as lost:
             return Elsewhere(lost)
         except DiskError as error:
-            with suppress(InputError):
-                append_event(
-                    work.folder / Layout.LOG,
-                    {"event": "failed", "cohort": work.cohort.index, "why": error.problems[0]},
-                )
+            _log(work, "failed", why=error.problems[0])
             return only_here(error, work.folder.parent)
+        except BrokenPipeError:
+            raise  # nobody listens any more
+        except Exception as error:  # what is saved is damaged, ...: the other runs go on
+            why = said(error)
+            _log(work, "failed", why=why, traceback=whole_traceback(error))
+            return why
 
-    def _train(self, work: Work, lease: Lease, there: Permit, listener: Listener) -> str | None:
+    def _train(self, work: Work, lease: Lease, there: Permit, device: torch.device, listener: Listener) -> str | None:
         """Train a piece of work whose cohort this process has, and log how that ended.
 
         there: raises if the run's folder was moved.
         """
-        log, index = work.folder / Layout.LOG, work.cohort.index
         settle(work.folder, work.cohort_folder)
         # Asked before it trains, not after a round that then cannot be kept.
         check_writable(work.cohort_folder)
-        device = find_device(work.device)
         plan = with_threads_here(work.plan, work.run.compute.threads)
         here = fingerprint(device, plan.threads)
-        append_event(log, {"event": "started", "cohort": index, **lease.record, "fingerprint": here})
+        started = {"event": "started", "cohort": work.cohort.index, **lease.record, "fingerprint": here}
+        append_event(work.folder / Layout.LOG, started)
         if changed := ", ".join(changes(work.fingerprint, here)):
             listener(Note(f"{work.run_id}: began on another machine or with other packages ({changed}); {LAST_BITS}"))
         uncommitted = Uncommitted(listener)
@@ -234,18 +156,14 @@ class Trainer:
                 if again is None:
                     why = why_failed(work, failure.why)
                     why += "" if failure.networks is None else short_of_memory(failure.networks)
-                    with suppress(InputError):  # a log that cannot be written does not hide the reason
-                        append_event(
-                            log, {"event": "failed", "cohort": index, "why": why, "traceback": failure.traceback}
-                        )
+                    _log(work, "failed", why=why, traceback=failure.traceback)
                     return why
                 say_again(again, failure.why, listener, traceback=failure.traceback)
                 uncommitted.take_back()
                 self._ready, work = None, again
                 gc.collect()  # lanes that ended with an error leave cycles that hold tensors
         except LeaseLostError as lost:
-            with suppress(InputError):
-                append_event(log, {"event": "lost", "cohort": index, **lease.record, "why": str(lost)})
+            _log(work, "lost", **lease.record, why=str(lost))
             listener(Note(f"{work.name}: stops here, and nothing is lost: {lost}"))
             return Elsewhere(lost)
         return None
@@ -277,7 +195,7 @@ class Trainer:
             listener(Steps(count))
 
         try:
-            with importable(*work.modules), _working_in(work.working_folder):
+            with importable(*work.modules), working_in(work.working_folder):
                 ready, placement = self._prepared(work, plan, device)
                 _note_fewer(work, placement, listener)
                 made_with = {"fingerprint": here, "execution": placement.record()}
@@ -286,13 +204,12 @@ class Trainer:
                 )
                 train_cohort(replace(ready, begins=begins), cohort, tick, listener, lambda text: listener(Note(text)))
         except KeyboardInterrupt:
-            with suppress(InputError):  # Ctrl-C is what the caller must see, also on a full disk
-                append_event(work.folder / Layout.LOG, {"event": "interrupted", "cohort": work.cohort.index})
+            _log(work, "interrupted")
             raise
         except BaseException as error:
-            if isinstance(error, InputError | BrokenPipeError) and not isinstance(error, UserCodeError):
+            if isinstance(error, DiskError | BrokenPipeError):
                 raise  # the disk refuses, or the reader of the output has gone: no fault of this run
-            why = error.problems[0] if isinstance(error, UserCodeError) else one_line(error)
+            why = said(error)
             if not is_out_of_memory(error):
                 return _Failure(why, whole_traceback(error))
             when = f"with {counted(networks, 'network')} at once" if networks else "before training began"
@@ -322,6 +239,11 @@ class Trainer:
         return self._source[1]
 
 
+def said(error: BaseException) -> str:
+    """Why a run failed, in one line."""
+    return "; ".join(error.problems) if isinstance(error, InputError) else one_line(error)
+
+
 def only_here(error: DiskError, campaign: Path) -> str:
     """Why one run cannot be written, if the others of its campaign can.
 
@@ -349,18 +271,10 @@ def only_here(error: DiskError, campaign: Path) -> str:
     return error.problems[0]
 
 
-@contextmanager
-def _working_in(folder: Path | None) -> Iterator[None]:
-    """A block with this working directory, if there is such a folder here."""
-    if folder is None or not folder.is_dir():
-        yield
-        return
-    before = os.getcwd()
-    os.chdir(folder)
-    try:
-        yield
-    finally:
-        os.chdir(before)
+def _log(work: Work, event: str, **found: Any) -> None:
+    """Write an event to the run's log; one that cannot be written does not hide what has happened."""
+    with suppress(InputError):
+        append_event(work.folder / Layout.LOG, {"event": event, "cohort": work.cohort.index, **found})
 
 
 def _note_fewer(work: Work, placement: Placement, listener: Listener) -> None:

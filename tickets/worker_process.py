@@ -23,12 +23,15 @@ from tickets.errors import InputError
 from tickets.last_lines import LastLines, place_of_crash
 from tickets.listener import Event, Gathered, Listener, Uncommitted
 from tickets.out_of_memory import oom_kills
+from tickets.piece import Work
 from tickets.plurals import counted
+from tickets.termination import Terminated, terminable
 from tickets.users_code import one_line
-from tickets.work import Trainer, Work
+from tickets.work import Trainer
 
 NAME = "tickets-worker"  # of the processes here
 UNGUARDED = 75  # the exit code of a process that was about to train while it imported the script that started it
+LOOK_S = 1.0  # between two looks at processes that say nothing
 GRACE_S = 5.0  # from the request to end until it is killed
 _WRITTEN_S = 1.0  # for the rest of what ended processes wrote: others that they started may hold the pipes open
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux's prctl
@@ -102,8 +105,14 @@ class Worker:
         # The kernel ends a process with the thread that started it, which only the main thread of a process outlives.
         lasting = threading.current_thread() is threading.main_thread()
         process = context.Process(target=_work, args=(theirs, lasting), name=NAME, daemon=True)
-        with interrupts_blocked(), stderr.of_processes_started():
-            process.start()
+        try:
+            with interrupts_blocked(), stderr.of_processes_started():
+                process.start()
+        except OSError:
+            if process.pid is not None:  # no thread can be started that passes on what it writes
+                process.kill()
+                process.join()
+            raise
         theirs.close()  # the process then has the only one, so that its death closes the pipe
         return cls(process, ours, stderr)
 
@@ -118,13 +127,22 @@ class Worker:
             self.pipe.send_bytes(content)
         return None
 
+    @property
+    def has_died(self) -> bool:
+        """Whether it has ended. Its pipe then says so too, unless a process that it has started holds that open."""
+        return self.process.exitcode is not None
+
     def receive(self) -> tuple[str, Any]:
-        """Its next message: (kind, content). ("died", a `Death`) if there is none, nor will be."""
+        """Its next message: (kind, content). ("died", a `Death`) if there is none, nor will be. Waits for it."""
         try:
-            kind, content = self.pipe.recv()
-        except (EOFError, OSError):
-            return "died", self._death()
-        return kind, content
+            while not (said := self.pipe.poll(LOOK_S)) and not self.has_died:
+                pass
+            if said or self.pipe.poll():
+                kind, content = self.pipe.recv()
+                return kind, content
+        except Exception:  # its end, or half of what it was about to send
+            pass
+        return "died", self._death()
 
     def _death(self) -> Death:
         self.process.join(GRACE_S)
@@ -150,7 +168,8 @@ def end(workers: Sequence[Worker]) -> None:
             if worker.process.is_alive():
                 with suppress(OSError):
                     os.kill(worker.process.pid or 0, signal.SIGCONT)  # a stopped process ends only as it continues
-        waiting, deadline = {worker.process.sentinel for worker in workers}, time.monotonic() + GRACE_S
+        waiting = {worker.process.sentinel for worker in workers if not worker.has_died}
+        deadline = time.monotonic() + GRACE_S
         while waiting and (left := deadline - time.monotonic()) > 0:
             waiting -= {one for one in wait(list(waiting), left) if isinstance(one, int)}
     finally:
@@ -194,10 +213,21 @@ def interrupts_blocked() -> Iterator[None]:
 
 
 def _work(pipe: Connection, lasting: bool) -> None:
-    """The main function of a process: train each piece of work that the pipe brings, until the process is ended."""
+    """The main function of a process: train each piece of work that the pipe brings, until the process is ended.
+
+    By SIGTERM it ends as by that signal, but not before it has left the work that it has in hand as Ctrl-C does.
+    """
     faulthandler.enable(2, all_threads=False)  # the thread that crashed says enough
     _end_with_parent(lasting)
+    try:
+        with terminable(even_if_ignored=True):
+            _train_what_comes(pipe)
+    except Terminated:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGTERM)
 
+
+def _train_what_comes(pipe: Connection) -> None:
     def send_event(event: Event) -> None:
         pipe.send(("event", event))
 
@@ -219,6 +249,8 @@ def _work(pipe: Connection, lasting: bool) -> None:
         except InputError as error:
             pipe.send(("stop", error))
             return
+        except Terminated:
+            raise
         except (KeyboardInterrupt, BrokenPipeError) as error:
             reason = one_line(error)  # of the user's code: here nobody presses Ctrl-C, and no output is printed
         listener.flush()

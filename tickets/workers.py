@@ -15,10 +15,11 @@ from typing import Any
 from tickets.engines import Engine
 from tickets.errors import InputError
 from tickets.listener import Listener
+from tickets.piece import Work
 from tickets.store import Layout, append_event
 from tickets.tries import TRIES, next_try, say_again, short_of_memory, why_failed
-from tickets.work import Work
-from tickets.worker_process import NAME, UNGUARDED, Death, Worker, end, interrupts_blocked
+from tickets.work import said
+from tickets.worker_process import LOOK_S, NAME, UNGUARDED, Death, Worker, end, interrupts_blocked
 
 
 @contextmanager
@@ -121,11 +122,10 @@ def _train_all(pool: _Pool, works: Sequence[Work], listener: Listener) -> Iterat
             work = pending.popleft()
             if (why := idle.give(work, listener)) is not None:
                 yield given[work.name], why
-        busy: dict[Any, Worker] = {worker.pipe: worker for worker in pool.workers if worker.work is not None}
+        busy = [worker for worker in pool.workers if worker.work is not None]
         if not busy:
             break
-        for pipe in wait(list(busy)):
-            worker = busy[pipe]
+        for worker in _with_news(busy):
             assert worker.work is not None
             work = given[worker.work.name]
             kind, content = worker.receive()
@@ -155,6 +155,16 @@ def _train_all(pool: _Pool, works: Sequence[Work], listener: Listener) -> Iterat
         yield given[work.name], _failed(work, why, last)
 
 
+def _with_news(workers: Sequence[Worker]) -> list[Worker]:
+    """Those that have sent something or have died, as soon as there is one."""
+    pipes: dict[Any, Worker] = {worker.pipe: worker for worker in workers}
+    while True:
+        if ready := wait(list(pipes), LOOK_S):
+            return [pipes[pipe] for pipe in ready]
+        if dead := [worker for worker in workers if worker.has_died]:
+            return dead
+
+
 def _after_death(worker: Worker, death: Death, listener: Listener) -> Work | str:
     """The work of a dead process for its next try, or why it failed for good."""
     work = worker.work
@@ -162,7 +172,10 @@ def _after_death(worker: Worker, death: Death, listener: Listener) -> Work | str
     if not worker.ready:
         return work  # it never began
     networks = worker.networks if death.out_of_memory else None
-    again = next_try(work, death.why, networks)
+    try:
+        again = next_try(work, death.why, networks)
+    except InputError as error:  # what is saved of this run cannot be read; the other runs go on
+        return _failed(work, f"{why_failed(work, death.why)}; {said(error)}", death)
     if again is None:
         why = why_failed(work, death.why)
         return _failed(work, why + (short_of_memory(worker.networks or 0) if death.out_of_memory else ""), death)

@@ -27,6 +27,26 @@ from tickets.stack.training import Trained, train
 CLASSES = 3
 
 
+class Late(nn.Module):
+    """Its second layer is used from a step on that each network draws, and its third from step 9 on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.third = nn.Linear(6, 9), nn.Linear(9, 9), nn.Linear(9, 9)
+        self.last = nn.Linear(9, CLASSES)
+        self.register_buffer("taken", torch.tensor(0))
+        self.register_buffer("begins", torch.randint(2, 6, ()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.taken += self.training
+        hidden = torch.tanh(self.first(x))
+        if self.taken > self.begins:
+            hidden = hidden + torch.tanh(self.second(hidden))
+        if self.taken > 9:
+            hidden = hidden + torch.tanh(self.third(hidden))
+        return self.last(hidden)
+
+
 class Bench:
     """Everything a test of the trainer needs to set up: models, examples, recipes, stacks."""
 
@@ -50,6 +70,9 @@ class Bench:
 
     def noisenet(self) -> nn.Sequential:
         return nn.Sequential(nn.Linear(6, 9), nn.Tanh(), nn.Dropout(0.5), nn.Linear(9, CLASSES))
+
+    def latenet(self) -> nn.Module:
+        return Late()
 
     def recipe(self, **changes: Any) -> TrainConfig:
         return TrainConfig(**{"learning_rate": 0.05, "batch_size": 8, "steps": 15, "evaluate_every": 5} | changes)
@@ -147,7 +170,8 @@ class Bench:
             optimizer.zero_grad()
             loss(module(examples.train_inputs[batch]), examples.train_labels[batch]).backward()
             for name, kept in mask.items():
-                parameters[name].grad.mul_(kept)
+                if parameters[name].grad is not None:
+                    parameters[name].grad.mul_(kept)
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(recipe, step)
             optimizer.step()

@@ -66,6 +66,14 @@ def test_a_stack_of_convolutional_networks(bench, strategy: str, recipe: str) ->
     is_the_plain_loop(bench, "convnet", strategy, bench.recipe(**RECIPES[recipe]), (1, 4, 4))
 
 
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("strategy", ["looped", "plain"])
+def test_parameters_that_are_first_reached_at_different_steps(bench, strategy: str, recipe: str) -> None:
+    begins = bench.stack(bench.latenet).buffers["begins"]
+    assert len(begins.unique()) > 1  # for one network before another
+    is_the_plain_loop(bench, "latenet", strategy, bench.recipe(**RECIPES[recipe]), (6,))
+
+
 @pytest.mark.parametrize(("strategy", "few"), [("vectorised", norms.FEW), ("looped", norms.FEW), ("looped", 0)])
 def test_a_stack_with_batch_normalisation_has_statistics_network_by_network(
     bench, strategy: str, few: int, monkeypatch: pytest.MonkeyPatch

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import itertools
-import json
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 import torch
 from made_workloads import execution
+from played_training import KilledError, Memory, assert_same, bits, in_pieces, in_pieces_once, training
 from torch import nn
 
-from tickets.data.augmentation import flip_and_crop
 from tickets.stack import captured
 from tickets.stack.captured import Captured
-from tickets.stack.feed import NetworkSeeds
-from tickets.stack.networks import Stack, stack_networks
 from tickets.stack.progress import Interval, Progress
 from tickets.stack.training import Trained, train
-from tickets.stack.trees import Tree, decode, encode
+from tickets.stack.trees import Tree
 
 OPTIMIZERS = {
     "sgd": {"optimizer": "sgd", "weight_decay": 0.01},
@@ -52,117 +49,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-class Sometimes(nn.Module):
-    """Its second layer is used at some steps, of some networks, and its third never."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first, self.second, self.third = nn.Linear(6, 9), nn.Linear(9, 9), nn.Linear(9, 9)
-        self.last = nn.Linear(9, 3)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        hidden = torch.tanh(self.first(x))
-        if self.training and float(torch.rand(())) < 0.4:
-            hidden = hidden + torch.tanh(self.second(hidden))
-        return self.last(hidden)
-
-
-class Memory:
-    """A keeper that has the last checkpoint as JSON and bytes."""
-
-    def __init__(self) -> None:
-        self.text, self.buffers, self.seconds, self.writes = "{}", list[bytes](), 0.0, 0
-        self.refused, self.rejected = list[str](), list[str]()
-
-    def write(self, shards: Mapping[str, Tree], seconds: float) -> None:
-        buffers: list[memoryview] = []
-        self.text = json.dumps(encode(shards, buffers))
-        self.buffers, self.seconds, self.writes = [bytes(buffer) for buffer in buffers], seconds, self.writes + 1
-
-    def refuse(self, why: str) -> None:
-        self.refused.append(why)
-
-    def reject(self, why: str) -> None:
-        self.rejected.append(why)
-
-    def found(self) -> dict[str, Tree]:
-        return decode(json.loads(self.text), [memoryview(bytearray(buffer)) for buffer in self.buffers])
-
-
-class KilledError(Exception):
-    pass
-
-
-def in_pieces(trained: Callable[..., Trained], keeper: Memory, pieces: Callable[[], int]) -> tuple[Trained, int]:
-    """Train, and be killed after so many calls of `tick`, again and again. Returns the result and the times it was."""
-    for killed in itertools.count():
-        left = [pieces()]
-
-        def tick(networks: int, left: list[int] = left) -> None:
-            left[0] -= 1
-            if left[0] < 0:
-                raise KilledError
-
-        progress = Progress(Interval(0.0), keeper, None, keeper.found(), keeper.seconds)
-        try:
-            return trained(progress=progress, tick=tick), killed
-        except KilledError:
-            continue
-    raise AssertionError
-
-
-def tensors(stack: Stack | None) -> dict[str, torch.Tensor]:
-    if stack is None:
-        return {}
-    states = {f"{state} {name}": value for state, all_ in stack.optimizer.items() for name, value in all_.items()}
-    masks = {f"mask {name}": value for name, value in stack.masks.items()}
-    held = {f"held {name}": value for name, value in stack.pruned_values.items()}
-    return {**stack.parameters, **stack.buffers, **states, **masks, **held}
-
-
-def bits(tensor: torch.Tensor) -> bytes:
-    return tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes()
-
-
-def assert_same(one: Trained, other: Trained) -> None:
-    for mine, its in ((one.stack, other.stack), (one.kept, other.kept)):
-        assert list(tensors(mine)) == list(tensors(its))
-        assert (mine and mine.step) == (its and its.step)
-        for name, tensor in tensors(mine).items():
-            assert bits(tensor) == bits(tensors(its)[name]), name
-    for name, value in vars(one.curves).items():
-        its = getattr(other.curves, name)
-        assert (value is None) == (its is None), name
-        assert value is None or bits(value) == bits(its), name
-
-
-def training(bench: Any, strategy: str, model: str, shape: tuple[int, ...], **changes: Any) -> Callable[..., Trained]:
-    """A training of four networks: train(**options) of it."""
-    build = Sometimes if model == "sometimes" else getattr(bench, model)
-    options = {name: changes.pop(name) for name in ("lanes", "networks_at_once", "keep_step") if name in changes}
-    augmented, reordered, held = (changes.pop(name, False) for name in ("augmented", "reordered", "held"))
-    examples = bench.examples(shape, **({"augment": flip_and_crop} if augmented else {}))
-    start, seeds = bench.stack(build, 4), bench.seeds(4)
-    if held:
-        values, masks = bench.networks(build, 4)
-        names = [name for name, _ in build().named_parameters()]
-        start = stack_networks(values, masks, names, pruned_values=values)
-    if reordered:
-        seeds[1:] = [NetworkSeeds(90 + n, n, before=seeds[0], step=6) for n in range(1, 4)]
-    recipe = bench.recipe(**changes)
-
-    def trained(**more: Any) -> Trained:
-        return bench.train(build, start, recipe, examples, strategy, seeds=seeds, **options, **more)
-
-    return trained
-
-
 def cases() -> list[Any]:
     """Every model with every optimizer and every option; in the suite, every model with every other optimizer."""
     found = []
     for place, ((strategy, model, shape), optimizer) in enumerate(itertools.product(MODELS, OPTIMIZERS)):
-        if (strategy, model, optimizer) == ("looped", "sometimes", "momentum"):
-            continue  # torch's fused SGD takes no parameter that is first reached later than others
         options = [name for name in OPTIONS if able(strategy, model, shape, OPTIONS[name])]
         for name in options:
             in_suite = place % 2 == place // 4 % 2 and name == options[place % len(options)]
@@ -307,103 +197,6 @@ def test_networks_with_state_elsewhere_have_no_checkpoint(bench: Any, kind: str,
     trained("nothing", progress=Progress(Interval(0.0), keeper := Memory()))
     assert keeper.writes > 2
     assert not keeper.refused
-
-
-def changed(tree: Any, path: tuple[Any, ...], value: Any) -> Any:
-    """A tree with another value at a path."""
-    if not path:
-        return value
-    copy = list(tree) if isinstance(tree, list) else dict(tree)
-    copy[path[0]] = changed(copy[path[0]], path[1:], value)
-    return copy
-
-
-FORGED: dict[str, tuple[tuple[Any, ...], Any]] = {
-    "no networks": (("networks",), None),
-    "a weight of another shape": (("networks", "parameters", "1.weight"), torch.zeros(3, 7, 6)),
-    "a weight of another type": (("networks", "parameters", "1.weight"), torch.zeros(4, 7, 6, dtype=torch.float64)),
-    "a number as a weight": (("networks", "parameters", "1.weight"), 1.0),
-    "no buffers": (("networks", "buffers"), []),
-    "an unknown buffer": (("networks", "buffers"), {"mean": torch.zeros(4)}),
-    "no optimizer": (("networks", "optimizer"), None),
-    "an optimizer of each, too few": (("networks", "optimizer"), [{}]),
-    "a moment of another shape": (("networks", "optimizer", "1.weight", "exp_avg"), torch.zeros(4, 7)),
-    "a count that is a vector": (("networks", "optimizer", "1.weight", "step"), torch.zeros(4)),
-    "an unknown state": (("networks", "optimizer", "1.weight"), {"momentum_buffer": torch.zeros(4, 7, 6)}),
-    "a step in the future": (("course", "step"), 16),
-    "a negative step": (("course", "step"), -1),
-    "a text as a step": (("course", "step"), "3"),
-    "a row too many": (("course", "rows"), [torch.zeros(4, 6, dtype=torch.float64)] * 9),
-    "rows of other networks": (("course", "rows"), [torch.zeros(3, 6, dtype=torch.float64)]),
-    "no rows": (("course", "rows"), None),
-    "kept too early": (("course", "kept"), {"parameters": {}, "buffers": {}, "masks": None, "optimizer": {}}),
-    "places out of range": (("course", "early", "places"), torch.full((4,), 7)),
-    "no early stopping": (("course", "early"), {}),
-    "no course": (("course",), {"step": 3}),
-    "not a shard": ((), [1]),
-}
-
-
-@pytest.mark.parametrize("kind", FORGED)
-def test_a_forged_state_is_not_used(bench: Any, kind: str) -> None:
-    trained = training(bench, "looped", "mlp", (6,), optimizer="adam", evaluate_on=4, keep_step=9)
-    wanted, keeper = trained(), Memory()
-    with pytest.raises(KilledError):
-        in_pieces_once(trained, keeper, 4)
-    (shard,) = keeper.found().values()
-    assert shard["course"]["step"] in (3, 4)
-    found = trained(progress=Progress(Interval(1e9), keeper, None, {"0-4": changed(shard, *FORGED[kind])}))
-    assert len(keeper.rejected) == 1
-    assert keeper.rejected[0].startswith("networks 0 to 3: ")
-    assert_same(wanted, found)
-
-
-def in_pieces_once(
-    trained: Callable[..., Trained], keeper: Memory, steps: int, found: Mapping[str, Tree] | None = None
-) -> None:
-    left = [steps]
-
-    def tick(networks: int) -> None:
-        left[0] -= 1
-        if left[0] < 0:
-            raise KilledError
-
-    trained(progress=Progress(Interval(0.0), keeper, None, found), tick=tick)
-
-
-@pytest.mark.parametrize(
-    ("path", "value"),
-    [(("networks",), [{}]), (("networks", 0, "values", "1.weight"), torch.zeros(2)), (("networks", 0, "optimizer"), 1)],
-)
-def test_a_forged_state_of_a_plain_loop_is_not_used(bench: Any, path: Any, value: Any) -> None:
-    assert_not_used(training(bench, "plain", "mlp", (6,), optimizer="adam"), path, value)
-
-
-@pytest.mark.parametrize(
-    ("path", "value"),
-    [
-        (("networks", "networks"), [{}]),
-        (("networks", "networks", 0, "weights"), torch.zeros(2)),
-        (("networks", "networks", 3, "taken"), 10**6),
-        (("networks", "has_state"), 1),
-    ],
-)
-def test_a_forged_state_of_the_kernels_is_not_used(bench: Any, path: Any, value: Any) -> None:
-    assert_not_used(training(bench, "sparse", "mlp", (6,), optimizer="adam"), path, value)
-
-
-def assert_not_used(trained: Callable[..., Trained], path: Any, value: Any) -> None:
-    wanted, keeper = trained(), Memory()
-    states: list[dict[str, Tree]] = []
-    keeper.write = lambda shards, seconds: states.append(dict(shards))  # type: ignore[method-assign]
-    trained(progress=Progress(Interval(0.0), keeper))
-    (shard,) = states[0].values()
-    found = trained(progress=Progress(Interval(1e9), keeper, None, {"0-4": changed(shard, path, value)}))
-    assert len(keeper.rejected) == 1
-    assert_same(wanted, found)
-    found = trained(progress=Progress(Interval(1e9), keeper, None, states[0]))
-    assert len(keeper.rejected) == 1
-    assert_same(wanted, found)
 
 
 def test_a_shard_that_waits_is_in_the_checkpoint_as_it_was_found(bench: Any) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from tiny_campaigns import EXAMPLE
 
 from tickets.config.schema import Run
 from tickets.store import (
@@ -30,7 +31,6 @@ from tickets.store.tables import CURVES, ROUNDS, UNITS
 
 SHAPES = {"1.weight": (4, 3), "1.bias": (4,), "3.weight": (2, 4), "3.bias": (2,)}
 PRUNABLE = ("1.weight", "3.weight")
-ARMS = ("ticket", {"name": "reinit", "draws": 2}, {"name": "constant", "value": 0.5}, "random_mask")
 
 
 class Example:
@@ -43,14 +43,7 @@ class Example:
         return Example(run_id)
 
     def config(self, **changes: Any) -> Run:
-        table: dict[str, Any] = {
-            "name": "example",
-            "replicates": 2,
-            "rounds": 2,
-            "data": "digits",
-            "model": {"name": "mlp", "widths": [4]},
-            "arms": list(ARMS),
-        }
+        table = {key: value for key, value in EXAMPLE.items() if key != "train"}
         return Run.model_validate({**table, **changes})
 
     def theta0(self, replicate: int) -> dict[str, np.ndarray]:

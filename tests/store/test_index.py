@@ -10,6 +10,7 @@ import sys
 import time
 
 import pytest
+from tiny_campaigns import EXAMPLE
 
 from tickets.config import parse_campaign, run_id, to_toml
 from tickets.errors import DiskError
@@ -17,16 +18,7 @@ from tickets.store import append_event, replace_file, status, write_round
 from tickets.store import index as index_module
 from tickets.store.index import Index, signature
 
-TABLE = {
-    "name": "example",
-    "replicates": 2,
-    "rounds": 1,
-    "data": "digits",
-    "model": {"name": "mlp", "widths": [4]},
-    "arms": ["ticket", {"name": "reinit", "draws": 2}],
-    "train": {"steps": 100},
-    "sweep": {"seed": [0, 1, 2]},
-}
+TABLE = {**EXAMPLE, "rounds": 1, "arms": EXAMPLE["arms"][:2], "sweep": {"seed": [0, 1, 2]}}
 MODULE = sys.modules["tickets.store.status"]  # the package has a function of this name
 
 

@@ -4,22 +4,14 @@ import json
 from dataclasses import asdict
 
 import pytest
+from tiny_campaigns import EXAMPLE
 
 from tickets.config import parse_campaign, run_id, to_toml
 from tickets.errors import InputError
 from tickets.store import append_event, replace_file, status, wanted_arms, write_initial, write_round
 from tickets.store.status import failure
 
-TABLE = {
-    "name": "example",
-    "replicates": 2,
-    "rounds": 2,
-    "data": "digits",
-    "model": {"name": "mlp", "widths": [4]},
-    "arms": ["ticket", {"name": "reinit", "draws": 2}, {"name": "constant", "value": 0.5}, "random_mask"],
-    "train": {"steps": 100},
-    "sweep": {"seed": [0, 1, 2, 3]},
-}
+TABLE = {**EXAMPLE, "sweep": {"seed": [0, 1, 2, 3]}}
 
 
 @pytest.fixture

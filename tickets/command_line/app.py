@@ -1,12 +1,12 @@
 """The commands and their options.
 
-Exit status: 0 success; 1 something failed or does not verify; 2 the input is wrong; 130 interrupted by Ctrl-C.
+Exit status: 0 success; 1 something failed or does not verify; 2 the input is wrong; 130 interrupted by Ctrl-C, 143 by
+SIGTERM (`tickets run`).
 """
 
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 import traceback
 from pathlib import Path
@@ -18,7 +18,6 @@ from tickets.catalogue import KINDS
 from tickets.command_line.printing import print_json, print_line, print_traceback
 from tickets.command_line.streams import close_streams, open_streams
 from tickets.errors import DiskError, InputError, first_of, nearest
-from tickets.plurals import counted
 from tickets.version import __version__
 
 app = typer.Typer(
@@ -79,45 +78,16 @@ def run(
 ) -> None:
     """Run a campaign, or go on with it: the same command again resumes, and skips what is done."""
     if dry_run:
-        from tickets.command_line.forecast import as_records, print_forecast
-        from tickets.forecast import forecast
+        from tickets.command_line.forecast import forecast_file
 
-        folder, found = forecast(file, out=out, data=data, settings=settings or (), device=device, workers=workers)
-        if as_json:
-            print_json(as_records(found))
-        else:
-            print_forecast(folder, found)
+        forecast_file(file, out, data, settings or (), device, workers, as_json)
         return
     if as_json:
         raise InputError("--json: goes with --dry-run; for the state of each run use `tickets status DIR --json`")
-    try:
-        from tickets.campaign import run_campaign
-        from tickets.command_line.progress import make_listener
+    from tickets.command_line.running import run_file
 
-        with make_listener() as listener:
-            outcome = run_campaign(
-                file,
-                out=out,
-                data=data,
-                settings=settings or (),
-                device=device,
-                workers=workers,
-                listener=listener,
-                repair=repair,
-            )
-        from tickets.command_line.tables import print_results  # imports scipy, which the first step need not wait for
-
-        print_results(outcome.folder, outcome.runs)
-    except KeyboardInterrupt:
-        again = shlex.join(["tickets", *sys.argv[1:]])
-        print_line(f"interrupted; committed rounds are kept. To resume: {again}", error=True)
-        raise typer.Exit(130) from None
-    for run_id, why in outcome.failed.items():
-        print_line(f"{run_id}: failed: {why}", error=True)
-    if outcome.failed:
-        some = f"{len(outcome.failed):,} of {counted(len(outcome.runs), 'run')} failed"
-        print_line(f"{some}; the same command tries {'it' if len(outcome.failed) == 1 else 'them'} again", error=True)
-        raise typer.Exit(1)
+    if (status := run_file(file, out, data, settings or (), device, workers, repair)) != 0:
+        raise typer.Exit(status)
 
 
 @app.command(short_help="Show how far each run of a campaign is.")

@@ -7,9 +7,26 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tickets.command_line.printing import print_line
-from tickets.forecast import Forecast
+from tickets.command_line.printing import print_json, print_line
+from tickets.forecast import Forecast, forecast
 from tickets.plurals import counted
+
+
+def forecast_file(
+    file: Path,
+    out: Path | None,
+    data: Path | None,
+    settings: Sequence[str],
+    device: str,
+    workers: int,
+    as_json: bool,
+) -> None:
+    """Print what a campaign would train. The parameters are those of `tickets.run`."""
+    folder, found = forecast(file, out=out, data=data, settings=settings, device=device, workers=workers)
+    if as_json:
+        print_json(as_records(found))
+    else:
+        print_forecast(folder, found)
 
 
 def print_forecast(folder: Path, found: Sequence[Forecast]) -> None:

@@ -4,7 +4,8 @@ A probe is a function of `Networks`, and of options from the campaign file, that
 The column `network` says which network a row is about; the table adds its run, replicate, round, density, arm and draw.
 """
 
-from tickets.probes.networks import Context, Networks
+from tickets.probes.context import Context
+from tickets.probes.networks import Networks
 from tickets.probes.probe import (
     Probe,
     alone,

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tickets.data import Examples
 from tickets.errors import UserCodeError
-from tickets.probes.networks import Context
+from tickets.probes.context import Context
 from tickets.random_state import seed_generators, untouched_generators
 from tickets.stack.anatomy import Anatomy, examine
 

@@ -11,8 +11,9 @@ import torch
 
 from tickets.errors import UserCodeError
 from tickets.measures import Label
+from tickets.probes.context import Context
 from tickets.probes.lent import Lent
-from tickets.probes.networks import Context, Networks, Tensors, stacked
+from tickets.probes.networks import Networks, Tensors, stacked
 from tickets.probes.observing import Found, Observer, found_in, tree_of
 from tickets.probes.probe import Probe
 from tickets.probes.rows import NETWORK, Columns, differing, joined, kinds_of

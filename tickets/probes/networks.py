@@ -14,53 +14,15 @@ from tickets.data import Examples
 from tickets.errors import InputError
 from tickets.gradients import module_at
 from tickets.measures import Label
+from tickets.probes.context import Context
 from tickets.random_state import untouched_generators
 from tickets.seeds import stream
-from tickets.stack.anatomy import Anatomy
 from tickets.stack.evaluation import score
 from tickets.stack.looped import EVALUATION_SEED, generators, seed_noise
 from tickets.stack.precision import lowered
 from tickets.tasks import task_of
 
 Tensors = Mapping[str, Tensor]
-
-
-@dataclass(frozen=True, eq=False)
-class Context:
-    """What all networks of a run have in common.
-
-    Parameters
-    ----------
-    run
-        The run's configuration.
-    read_examples
-        Returns its examples, on `device`.
-    build
-        Makes a new module of the architecture on the CPU.
-    read_anatomy
-        Returns what is known of the architecture; its module, whose own values mean nothing, is on `device`.
-    device
-        Where the networks are trained.
-    chunk
-        Examples at a time in an evaluation.
-    """
-
-    run: Run
-    read_examples: Callable[[], Examples]
-    build: Callable[[], nn.Module]
-    read_anatomy: Callable[[], Anatomy]
-    device: torch.device
-    chunk: int
-
-    @property
-    def examples(self) -> Examples:
-        """The run's examples."""
-        return self.read_examples()
-
-    @property
-    def anatomy(self) -> Anatomy:
-        """What is known of the architecture."""
-        return self.read_anatomy()
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from tickets.measures import Label
-from tickets.probes.networks import Context, Networks, nothing_trained, stacked
+from tickets.probes.context import Context
+from tickets.probes.networks import Networks, nothing_trained, stacked
 from tickets.rewinding import position
 from tickets.store import RoundPlan, StoredNetwork, read_networks
 

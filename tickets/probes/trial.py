@@ -17,8 +17,9 @@ from tickets.config import Run
 from tickets.data import Examples
 from tickets.errors import InputError, UserCodeError
 from tickets.measures import Label
+from tickets.probes.context import Context
 from tickets.probes.lent import Lent
-from tickets.probes.networks import Context, Networks, Tensors, nothing_trained, stacked
+from tickets.probes.networks import Networks, Tensors, nothing_trained, stacked
 from tickets.probes.probe import Probe
 from tickets.probes.rows import NETWORK, differing, kinds_of
 from tickets.seeds import stream

@@ -48,6 +48,21 @@ def make_optimizer(
     return optimizer
 
 
+def take_step(optimizer: torch.optim.Optimizer) -> None:
+    """Take a step by the parameters' gradients, some of which a loss may reach for the first time.
+
+    torch's fused SGD takes the momentum buffers of all these parameters or of none. A buffer of zeros gives what no
+    buffer does: its first value is the gradient.
+    """
+    for group in optimizer.param_groups:
+        if group.get("momentum"):
+            reached = [parameter for parameter in group["params"] if parameter.grad is not None]
+            new = [parameter for parameter in reached if optimizer.state[parameter].get("momentum_buffer") is None]
+            for parameter in new if len(new) < len(reached) else ():
+                optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter.grad)
+    optimizer.step()
+
+
 def optimizer_state(optimizer: torch.optim.Optimizer, parameters: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
     """The optimizer's state as `Stack.optimizer` holds it; tensors are the live ones, the step count per network."""
     state: dict[str, dict[str, Tensor]] = {}
@@ -133,7 +148,7 @@ class OnePerNetwork:
                 reached = gradient is not None and index not in unreached.get(name, ())
                 leaf.grad = gradient[index] if gradient is not None and reached else None
             set_learning_rate(optimizer, rate)
-            optimizer.step()
+            take_step(optimizer)
 
     def state(self) -> dict[str, dict[str, Tensor]]:
         """As `Stack.optimizer` holds it."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Mapping
 from typing import Protocol
 
 from tickets.stack.trees import Tree, copied
+
+WORTHWHILE_S = 5.0  # of training, that an interrupt saves
 
 
 class Interval:
@@ -16,7 +19,7 @@ class Interval:
     Parameters
     ----------
     seconds
-        Between two of them, and before the first.
+        Between two of them, and before the first; infinity for none.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -25,11 +28,19 @@ class Interval:
 
     def is_over(self) -> bool:
         """Whether one is due."""
-        return time.monotonic() >= self._end
+        return self._passed >= self._seconds
+
+    def is_worthwhile(self) -> bool:
+        """Whether one saves much if the training is interrupted now."""
+        return self._seconds < math.inf and self._passed >= min(self._seconds, WORTHWHILE_S)
 
     def restart(self) -> None:
         """Begin again."""
-        self._end = time.monotonic() + self._seconds
+        self._began = time.monotonic()
+
+    @property
+    def _passed(self) -> float:
+        return time.monotonic() - self._began
 
 
 class Keeper(Protocol):
@@ -90,7 +101,7 @@ class Progress:
         self._training: set[str] = set()
         self._standing: dict[str, Tree] = {}
         self._done: dict[str, Tree] = {}
-        self._refused = False
+        self._refused = self._interrupted = False
 
     @property
     def seconds(self) -> float:
@@ -114,6 +125,15 @@ class Progress:
     def is_due(self, shard: slice) -> bool:
         """Whether a shard is to hand over its state."""
         return self._interval.is_over() and not self._refused and _name(shard) not in self._standing
+
+    def interrupt(self) -> None:
+        """The training ends here: have each shard in training hand over its state once more, if that saves much."""
+        self._interrupted = self._interval.is_worthwhile()
+
+    @property
+    def wants_last(self) -> bool:
+        """Whether a shard that is to stop for good is to hand over its state."""
+        return self._interrupted and not self._refused
 
     def take(self, shard: slice, networks: Tree, course: Tree) -> None:
         """Take the state of a shard in training."""

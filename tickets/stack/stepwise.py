@@ -22,6 +22,7 @@ from tickets.stack.optimizers import (
     own_states,
     put_states,
     set_learning_rate,
+    take_step,
 )
 from tickets.stack.schedules import learning_rate
 from tickets.stack.shard import Stopped
@@ -92,7 +93,7 @@ class Stepwise:
         if self._apart is not None:
             self._apart.step(unreached, self._rate)
         else:
-            self._optimizer.step()
+            take_step(self._optimizer)
         hold_pruned(self._parameters, self._masks, self._pruned_values)
 
     def _part(self, state: Mapping[str, Tensors]) -> None:

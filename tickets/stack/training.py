@@ -8,7 +8,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
@@ -181,9 +181,21 @@ def train(
             progress.end(shard, done.tree(start[shard]))
         return done
 
+    def leave(networks: Shard, course: Course, shard: slice, step: int, following: int) -> None:
+        """Stop for good. A state that has what was evaluated and observed at `step` is of a later step."""
+        if progress is None or not progress.wants_last:
+            return
+        if course.step == step < following:
+            with lowered(recipe.precision, where):
+                course.step = networks.advance(step, step + 1, tick, threading.Event())
+        if course.step > step:
+            save(networks, course, shard)
+
     @turns.shared()
     def train_shard(shard: slice) -> Done:
         try:
+            if stopped.is_set():
+                raise CancelledError  # before it has begun
             ready = begun(shard)
             if isinstance(ready, Done):
                 return ended(ready, shard)
@@ -216,6 +228,7 @@ def train(
                     if progress is not None and progress.is_due(shard) and not stopped.is_set():
                         save(networks, course, shard)
                 if stopped.is_set():
+                    leave(networks, course, shard, step, following)
                     break
             score = torch.empty(0)
             if apart and not stopped.is_set():
@@ -232,7 +245,9 @@ def train(
             trainings = [pool.submit(train_shard, shard) for shard in shards]
             calls.answer(trainings)
             done = [training.result() for training in trainings]
-        except BaseException:
+        except BaseException as error:
+            if progress is not None and isinstance(error, KeyboardInterrupt):
+                progress.interrupt()
             stopped.set()  # an interrupt is raised in this thread alone; the others would train to the end
             raise
         finally:

@@ -1,0 +1,61 @@
+"""How a campaign's folder differs from what the campaign asks for: a line for the user about each difference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from tickets.config import Run
+from tickets.plurals import counted
+from tickets.store import left_over, networks_of, run_folders, runs_left_over, survey, unmeasured
+from tickets.store.history import lost_rounds
+
+
+def added_to(folder: Path, runs: Mapping[str, Run]) -> Iterator[str]:
+    """A line if a folder that holds runs gets others: after `--set`, or after an edit of the campaign file.
+
+    Parameters
+    ----------
+    folder
+        The campaign's folder.
+    runs
+        The runs that the campaign asks for, by run id.
+    """
+    there = {path.name for path in run_folders(folder)}
+    added = [name for name in runs if name not in there]
+    if there and added:
+        yield (
+            f"adds {counted(len(added), 'run')} to the {counted(len(there), 'run')} in {folder}: {', '.join(added)}; "
+            "another value of data, model, train, prune, rewind, fine_tune or seed makes another run"
+        )
+
+
+def lost_in(folder: Path, runs: Iterable[str]) -> Iterator[str]:
+    """A line for each round that was committed, by the log, and is gone: it is trained again.
+
+    Parameters
+    ----------
+    folder
+        The campaign's folder.
+    runs
+        The ids of its runs.
+    """
+    for name in runs:
+        for lost in lost_rounds(folder / name):
+            yield f"{lost}: was committed and is not there; it is trained again"
+
+
+def left_over_in(folder: Path, runs: Mapping[str, Run]) -> Iterator[str]:
+    """A line for each saved result that the campaign no longer asks for, and each probe that committed rounds lack.
+
+    Parameters
+    ----------
+    folder
+        The campaign's folder.
+    runs
+        The runs that the campaign asks for, by run id.
+    """
+    for name, one in runs.items():
+        yield from (f"{name}: {line}" for line in left_over(one, networks_of(survey(folder / name))))
+        yield from (f"{name}: {line}" for line in unmeasured(one, folder / name))
+    yield from runs_left_over((path.name for path in run_folders(folder)), runs)
