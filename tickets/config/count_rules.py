@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from tickets.config.bounds import EVALUATIONS, TRAININGS
-from tickets.config.rule import Broken
+from tickets.config.rule import Broken, Flat
 
 
-def broken_counts(values: Mapping[str, Any], arms: Sequence[str]) -> Iterator[Broken]:
-    """The bounds that counts in a flat table exceed together.
-
-    Parameters
-    ----------
-    values
-        The flat table, without the keys whose values are illegal; see `tickets.config.rules`.
-    arms
-        The places of the arms in it: "arms[0]", ...
-    """
+def broken_counts(values: Flat, arms: Sequence[str]) -> Iterator[Broken]:
+    """The bounds that counts in a flat table exceed together; arms: the keys of the arms in it."""
     networks = sum(values.get(f"{at}.draws", 1) for at in arms)
     trainings = values.get("replicates", 1) * (values.get("rounds", 0) + 1) * networks
     if trainings > TRAININGS:
