@@ -78,11 +78,14 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON; with --dry-run.")] = False,
 ) -> None:
     """Run a campaign, or go on with it: the same command again resumes, and skips what is done."""
+    from tickets.config import read_once
+
+    campaign, given = read_once(file, settings or ())
     if dry_run:
         from tickets.command_line.forecast import as_records, print_forecast
         from tickets.forecast import forecast
 
-        folder, found = forecast(file, out=out, data=data, settings=settings or (), device=device, workers=workers)
+        folder, found = forecast(campaign, out=out, data=data, settings=given, device=device, workers=workers)
         if as_json:
             print_json(as_records(found))
         else:
@@ -96,10 +99,10 @@ def run(
 
         with make_listener() as listener:
             outcome = run_campaign(
-                file,
+                campaign,
                 out=out,
                 data=data,
-                settings=settings or (),
+                settings=given,
                 device=device,
                 workers=workers,
                 listener=listener,
