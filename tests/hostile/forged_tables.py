@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 TYPES: tuple[pa.DataType, ...] = (
     pa.string(), pa.int64(), pa.int32(), pa.float64(), pa.float32(), pa.float16(), pa.bool_(), pa.binary(),
     pa.large_string(), pa.list_(pa.int64()), pa.struct({"a": pa.int64()}), pa.timestamp("ns"),
-    pa.decimal128(10), pa.dictionary(pa.int32(), pa.string()), pa.uint64(), pa.null(),
+    pa.decimal128(19), pa.dictionary(pa.int32(), pa.string()), pa.uint64(), pa.null(),
 )  # fmt: skip
 TEXTS = ("", "unknown", "x" * 200_000, "</text><script>", "=1+1", "\x1b[31m", "../../x", "a\0b", "\u202e", "TICKET")
 NUMBERS: Mapping[pa.DataType, Sequence[Any]] = {
@@ -52,10 +52,10 @@ def forged_tables(data: bytes) -> Iterator[tuple[str, bytes]]:
         yield f"{field.name} missing once", encoded(replaced(table, place, pa.array([None, *values[1:]], field.type)))
 
 
-def encoded(table: pa.Table) -> bytes:
+def encoded(table: pa.Table, **options: Any) -> bytes:
     """A table as a Parquet file."""
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink)
+    pq.write_table(table, sink, **options)
     return bytes(sink.getvalue())
 
 

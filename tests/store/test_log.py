@@ -10,7 +10,7 @@ import pytest
 from tickets.errors import DiskError, InputError
 from tickets.store import append_event, read_events
 from tickets.store.history import lost_rounds
-from tickets.store.log import LONGEST_LINE, read_lines
+from tickets.store.log import LONGEST_LINE, MOST_LINES, read_lines
 
 
 def test_an_event_is_one_line_with_the_time_in_utc(tmp_path):
@@ -160,3 +160,12 @@ def test_rounds_whose_numbers_are_none_of_a_round_are_not_missed(tmp_path):
         append_event(tmp_path / "log.jsonl", {"event": "round", "cohort": number, "round": 0, "part": 0})
     append_event(tmp_path / "log.jsonl", {"event": "round", "cohort": 0, "round": 1, "part": 0})
     assert list(lost_rounds(tmp_path)) == [tmp_path / "cohort-000" / "round-001"]
+
+
+def test_a_log_of_empty_lines_is_not_read_to_its_end(tmp_path):
+    log = tmp_path / "log.jsonl"
+    log.write_bytes(b"\n" * MOST_LINES)
+    assert sum(1 for _ in read_lines(log)) == MOST_LINES
+    log.write_bytes(b"\n" * (MOST_LINES + 1))
+    with pytest.raises(InputError, match=r"has more than 100,000 lines, of a few bytes each; .* --repair"):
+        list(read_events(log))

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import itertools
 import json
 import os
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from tickets.errors import DiskError, InputError
 from tickets.opening import kind_of, open_regular
@@ -25,6 +27,9 @@ from tickets.store.sealed import parse_json
 
 LARGEST_LOG = 2**30  # bytes
 LONGEST_LINE = 2**22  # bytes; the traceback of a failure takes some thousands
+# Lines of a log; of a longer one they have some bytes each on average, since each takes time.
+MOST_LINES = 100_000
+BYTES_A_LINE = 16
 
 _BEGIN = b'{"check": "'
 _DIGITS = 16  # of a SHA-256, in hexadecimal
@@ -122,7 +127,7 @@ def read_lines(log: Path) -> Iterator[Line]:
     """All lines of a log, oldest first; errors as for `read_events`."""
     try:
         with open_regular(log, at_most=LARGEST_LOG) as file:
-            yield from _lines(_texts(file))
+            yield from _lines(_texts(file, log))
     except FileNotFoundError:
         return
     except DiskError:
@@ -133,9 +138,13 @@ def read_lines(log: Path) -> Iterator[Line]:
         raise DiskError(f"{log}: cannot be read ({error.strerror}); check the disk and its mount") from error
 
 
-def _texts(file: BinaryIO) -> Iterator[tuple[bytes, bool]]:
+def _texts(file: BufferedReader, log: Path) -> Iterator[tuple[bytes, bool]]:
     """Each line without its line break, and whether it has one. What exceeds `LONGEST_LINE` is passed over."""
-    while text := file.readline(LONGEST_LINE):
+    for number in itertools.count(1):
+        if not (text := file.readline(LONGEST_LINE)):
+            return
+        if number > MOST_LINES and file.tell() < BYTES_A_LINE * number:
+            raise InputError(f"{log}: has more than {MOST_LINES:,} lines, of a few bytes each")
         ended = text.endswith(b"\n")
         while not ended and (more := file.readline(LONGEST_LINE)):
             ended = more.endswith(b"\n")
@@ -195,6 +204,8 @@ def _torn(descriptor: int) -> int:
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
     """The event of a line, without its check value; None if it cannot be read."""
+    if not line.startswith(b"{"):
+        return None
     try:
         event = parse_json(line)
     except ValueError:
