@@ -84,6 +84,8 @@ def read_regular(path: Path, *, follow: bool = False, at_most: int = LARGEST) ->
                 data += more
         except OSError as error:
             raise DiskError(f"{path}: cannot be read ({error.strerror}); {_AGAIN}") from error
+        except MemoryError as error:
+            raise DiskError(f"{path}: does not fit into the memory of this machine") from error
     if len(data) > at_most:
         raise InputError(f"{path}: has more than {at_most:,} bytes")
     return data
