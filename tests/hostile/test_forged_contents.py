@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,10 @@ from hostile.forged_contents import (
     report_on,
     saved_campaign,
 )
-from hostile.forged_folders import forged, run_of
+from hostile.forged_folders import content, forged, run_of, sealed
+
+import tickets
+from tickets.errors import DiskError
 
 PLACES = [(name, file) for name, files in FILES.items() for file in files]
 CASES = 2  # of each file in the suite; all of them in `make torture`
@@ -69,3 +73,14 @@ def test_every_forged_array_or_table_is_read_or_refused(
         report_on,
         lambda folder: go_on_from(folder, name, tmp_path / "copy"),
     )
+
+
+def test_a_file_that_is_larger_than_the_memory_is_refused(folders: dict[str, Path]) -> None:
+    """A sparse file of half a terabyte takes no space on a disk, and its manifest says its size."""
+    path = run_of(folders["rewound"]) / "cohort-000/round-001/curves.parquet"
+    manifest = content(path.parent / "manifest.json")
+    manifest["files"][path.name]["bytes"] = 2**39
+    with forged({path: b"", path.parent / "manifest.json": sealed(manifest)}):
+        os.truncate(path, 2**39)
+        with pytest.raises(DiskError, match=r"its 549,755,813,888 bytes do not fit into the memory of this machine"):
+            _ = tickets.load(folders["rewound"]).rounds
