@@ -6,6 +6,7 @@ import contextlib
 import io
 import shutil
 import sys
+import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from unittest import mock
 from hostile.forged_arrays import forged_arrays
 from hostile.forged_folders import content, listed, readings, refused_or_none
 from hostile.forged_tables import forged_tables, rows_of
+from hostile.store_readers import GOLDEN
 
 import tickets
 from tickets.campaign import run_campaign
@@ -45,6 +47,20 @@ CAMPAIGNS: Mapping[str, Mapping[str, Any]] = {
     },
 }
 _ROUND = "cohort-000/round-001"
+# Of campaigns of tests/golden, which need no training.
+GOLDEN_FILES: Mapping[str, tuple[str, ...]] = {
+    "units": (
+        "cohort-000/initial/values.safetensors",
+        f"{_ROUND}/masks.safetensors",
+        f"{_ROUND}/next_masks.safetensors",
+        f"{_ROUND}/weights.safetensors",
+        f"{_ROUND}/trained.safetensors",
+        f"{_ROUND}/curves.parquet",
+        f"{_ROUND}/rounds.parquet",
+        f"{_ROUND}/units.parquet",
+    ),
+    "rewind": ("cohort-000/rewind/values.safetensors", "cohort-000/rewind/optimizer.safetensors"),
+}
 FILES: Mapping[str, tuple[str, ...]] = {
     "rewound": (
         "cohort-000/initial/values.safetensors",
@@ -71,10 +87,19 @@ FILES: Mapping[str, tuple[str, ...]] = {
 
 
 def saved_campaign(name: str, folder: Path) -> Path:
-    """Train a campaign of two rounds into a folder, and measure a probe of it afterwards."""
+    """The folder of a campaign: a copy, or trained there for two rounds, with a probe that is measured afterwards."""
+    if name in GOLDEN_FILES:
+        return Path(shutil.copytree(GOLDEN / name / "saved", folder))
     tickets.run({**_COMMON, **CAMPAIGNS[name]}, out=folder)
     tickets.probe(folder, "signs")
     return folder
+
+
+def _one_round_more(name: str) -> dict[str, Any]:
+    """The campaign, as a campaign file has it, with one round more."""
+    golden = name in GOLDEN_FILES
+    table = tomllib.loads((GOLDEN / name / f"{name}.toml").read_text()) if golden else {**_COMMON, **CAMPAIGNS[name]}
+    return {**table, "rounds": table["rounds"] + 1}
 
 
 def forgeries(path: Path) -> list[tuple[str, bytes]]:
@@ -97,7 +122,7 @@ def forged_files(path: Path, data: bytes) -> dict[Path, bytes | None]:
 
 
 def read_everything(folder: Path) -> None:
-    """Read a folder in every way in Python, and check it by the commands that read each file."""
+    """Read a folder in every way in Python, and by the commands that check it."""
     for name, read in readings(folder).items():
         with _named(name):
             refused_or_none(read)
@@ -130,8 +155,7 @@ def go_on_from(folder: Path, name: str, copy: Path) -> None:
         with _named("probe"):
             refused_or_none(lambda: _without_failure(probe_folder(copy, "sharpness").failed))
         with _named("run"):
-            table = {**_COMMON, **CAMPAIGNS[name], "rounds": 2}
-            refused_or_none(lambda: _run(table, copy))
+            refused_or_none(lambda: _run(_one_round_more(name), copy))
     finally:
         shutil.rmtree(copy)
 
