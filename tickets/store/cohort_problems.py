@@ -21,6 +21,7 @@ from tickets.store.reading import OTHER_FORM, Manifest, file_problem, read_check
 from tickets.store.shrunk_contents import following_shrunk, none_shrunk, shrunk_problems
 from tickets.store.tables import SCHEMAS, probe_tables
 
+_MOST_LOST = 100  # rounds that are listed one by one
 _IN_VALUES = frozenset({Layout.VALUES})
 _IN_ROUND = frozenset({Layout.MASKS, Layout.WEIGHTS, Layout.CURVES, Layout.ROUNDS})
 
@@ -68,8 +69,13 @@ def cohort_problems(cohort: Path, run: str, config: dict[str, Any]) -> Generator
     if (cohort / Layout.REWIND).exists() or (step > 0 and rounds and not state.keeps_trained):
         yield from _values(cohort / Layout.REWIND, state)
     wholes = {number for number, part, _ in rounds if part == 0}
-    for number in sorted(set(range(max((number for number, _, _ in rounds), default=-1) + 1)) - wholes):
+    lost = [
+        number for number in range(max((number for number, _, _ in rounds), default=-1) + 1) if number not in wholes
+    ]
+    for number in lost[:_MOST_LOST]:
         yield Finding(str(round_folder(cohort, number)), "missing")
+    if len(lost) > _MOST_LOST:
+        yield Finding(str(cohort), f"and {len(lost) - _MOST_LOST:,} more rounds are missing")
     for number, part, folder in rounds:
         yield from _round(folder, number, part, state)
     for number, part, _, folder in probes_folders(cohort):

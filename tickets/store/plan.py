@@ -224,13 +224,16 @@ def arm_options(arms: Iterable[ArmConfig]) -> dict[str, dict[str, Any]]:
     return options
 
 
+_LOOKED_FOR = 100  # rounds: far more than are committed while a folder is listed
+
+
 def _surveyed(index: int, cohort: Path, committed: Committed) -> SavedCohort:
     replicates = tuple(committed.manifest(cohort / Layout.INITIAL)["replicates"])
     manifests: dict[int, list[Mapping[str, Any]]] = {}
     parts: dict[int, int] = {}
     folders = round_folders(cohort)
     holes = _holes(folders)
-    if any(round_folder(cohort, number).is_dir() for number in holes):
+    if any(round_folder(cohort, number).is_dir() for number in holes[:_LOOKED_FOR]):
         # They were committed while the folder was listed, which need not show two new names in their order.
         folders = round_folders(cohort)
         holes = _holes(folders)
