@@ -137,6 +137,10 @@ BOMBS = {
     "a swept key of many parts": (f"{B}[sweep]\n\"data." + "a." * 50_000 + 'a" = [1]', "too many parts"),
     "many arms": (f"{B}arms = [" + '"ticket",' * 100_000 + "]", "has 100,000 elements; must be at most 1,000"),
     "trainings": (f"{B}replicates = 100000\nrounds = 9999", "asks for 3,000,000,000 trainings in one run"),
+    "draws": (
+        f"{B}replicates = 1\nrounds = 0\n" + 'arms = ["ticket"' + "".join(
+            f', {{ name = "reinit", label = "l{n}", draws = 10000 }}' for n in range(900)) + "]",
+        "makes 9,000,001 networks of one replicate"),
     "evaluations": (f"{B}[train]\nsteps = 1000000000\nevaluate_every = 1", "means 1,000,000,000 evaluations in each"),
 }  # fmt: skip
 

@@ -201,7 +201,8 @@ def plan(
     size = run.cohort_size or max(len(rest), 1)
     chunks = [tuple(rest[first : first + size]) for first in range(0, len(rest), size)]
     indices = _free({cohort.index for cohort in saved}, len(chunks))
-    new = [CohortPlan(index, chunk, False, _rounds(run, {})) for index, chunk in zip(indices, chunks, strict=True)]
+    whole = _rounds(run, {}) if chunks else ()  # one for all: there may be 100,000 cohorts
+    new = [CohortPlan(index, chunk, False, whole) for index, chunk in zip(indices, chunks, strict=True)]
     return tuple(sorted((cohort for cohort in [*old, *new] if cohort.rounds), key=lambda cohort: cohort.index))
 
 
