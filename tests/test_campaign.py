@@ -161,7 +161,7 @@ def test_a_run_that_breaks_is_recorded_and_the_others_go_on(campaign_file, modul
     found = {one.state: one for one in status(tmp_path / "out")}
     assert set(found) == {"failed", "done"}
     assert found["failed"].why.startswith("RuntimeError: this network breaks in training (at ")
-    events = read_events(tmp_path / "out" / found["failed"].run / "log.jsonl")
+    events = list(read_events(tmp_path / "out" / found["failed"].run / "log.jsonl"))
     assert [event["event"] for event in events] == ["started", "failed"]
     flag.unlink()
     listener = watcher()

@@ -71,7 +71,7 @@ def test_what_is_told_of_a_round_is_what_is_in_its_table(saved):
 
 def test_the_log_has_a_line_for_each_start_and_each_round(saved):
     saved, listener = saved
-    events = read_events(run_folders(saved.folder)[0] / "log.jsonl")
+    events = list(read_events(run_folders(saved.folder)[0] / "log.jsonl"))
     assert [event["event"] for event in events] == ["started", "round", "round", "round"]
     assert events[0]["fingerprint"]["threads"] == 1
     assert [(event["cohort"], event["round"], event["part"]) for event in events[1:]] == [(0, n, 0) for n in range(3)]

@@ -116,7 +116,7 @@ def test_a_process_that_dies_is_replaced_and_its_work_tried_again_at_most_twice(
     # The steps of the round that was lost are taken back.
     assert listener.networks == 2 * 2 * 4 * 20
 
-    events = read_events(out / crashed.run / "log.jsonl")
+    events = list(read_events(out / crashed.run / "log.jsonl"))
     assert [event["event"] for event in events] == ["started", "retry"] * 2 + ["started", "failed"]
     assert [event["why"] for event in events[1::2]] == [*reasons[:2], crashed.why]
     assert events[1]["last_lines"] == ["the \\x1b[31mdriver, try 0"]

@@ -145,8 +145,9 @@ def _log_unless_logged(work: Work, why: str, error: BaseException | None) -> Non
     """Write a failure to the run's log, unless the process that trained the work has done so."""
     log, cohort = work.folder / Layout.LOG, work.cohort.index
     with suppress(InputError):  # a log that cannot be written does not hide the reason, nor the other runs'
-        events = (event for event in reversed(read_events(log)) if event.get("cohort") == cohort)
-        last: dict[str, Any] = next(events, {})
+        last: dict[str, Any] = {}
+        for event in read_events(log):
+            last = event if event.get("cohort") == cohort else last
         if (last.get("event"), last.get("why")) != ("failed", why):
             trace = {} if error is None else {"traceback": whole_traceback(error)}
             append_event(log, {"event": "failed", "cohort": cohort, "why": why, **trace})

@@ -1,11 +1,14 @@
 """Open files that somebody else may have written: only regular files, and no more bytes than a limit.
 
 A FIFO in the place of a file would make a reader wait for ever, and a link can point to anything, such as /dev/zero.
+A campaign file alone may be a stream: standard input, or a descriptor that the shell opened (`<(command)`).
 """
 
 from __future__ import annotations
 
 import os
+import re
+import select
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +19,7 @@ from tickets.errors import DiskError, InputError
 
 LARGEST = 2**40  # bytes; the limit for files without one of their own
 _CHUNK = 2**20
+_STREAM = re.compile(r"/dev/stdin|(?:/dev/fd|/proc/self/fd)/(\d{1,9})")
 
 _KINDS = {
     stat.S_IFIFO: "a FIFO",
@@ -80,9 +84,52 @@ def read_regular(path: Path, *, follow: bool = False, at_most: int = LARGEST) ->
                 data += more
         except OSError as error:
             raise DiskError(f"{path}: cannot be read ({error.strerror}); {_AGAIN}") from error
+        except MemoryError as error:
+            raise DiskError(f"{path}: does not fit into the memory of this machine") from error
     if len(data) > at_most:
         raise InputError(f"{path}: has more than {at_most:,} bytes")
     return data
+
+
+def is_stream(path: Path) -> bool:
+    """Whether a path names a descriptor of this process, by the shell's own names, that is a pipe or a socket."""
+    named = _STREAM.fullmatch(str(path))
+    try:
+        mode = os.fstat(int(named[1] or 0)).st_mode if named else 0
+    except OSError:
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+
+
+def read_stream(path: Path, *, at_most: int) -> bytes:
+    """What a stream gives until its writer ends; see `is_stream`. It can be read only once.
+
+    Raises
+    ------
+    InputError
+        If that is more than `at_most` bytes.
+    DiskError
+        If it cannot be read.
+    """
+    named = _STREAM.fullmatch(str(path))
+    assert named is not None
+    descriptor, data = int(named[1] or 0), bytearray()
+    try:
+        while piece := _piece(descriptor, at_most + 1 - len(data)):
+            data += piece
+    except OSError as error:
+        raise DiskError(f"{path}: cannot be read ({error.strerror})") from error
+    if len(data) > at_most:
+        raise InputError(f"{path}: gives more than {at_most:,} bytes")
+    return bytes(data)
+
+
+def _piece(descriptor: int, at_most: int) -> bytes:
+    while True:
+        try:
+            return os.read(descriptor, min(at_most, _CHUNK))
+        except BlockingIOError:  # whoever opened it made it non-blocking
+            select.select([descriptor], [], [])
 
 
 def kind_of(mode: int) -> str:

@@ -20,6 +20,7 @@ import numpy as np
 from tickets.data import cifar10, idx
 from tickets.data.archive import unpack_members
 from tickets.data.contents import Format, read
+from tickets.errors import InputError
 
 IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 BATCH, ARCHIVE = "data_batch_1.bin", "cifar-10-binary.tar.gz"
@@ -66,6 +67,20 @@ READERS: Mapping[str, Callable[[Path], None]] = {
 }
 
 
+def refused(file: str, path: Path) -> str | None:
+    """Read a file; the error, or None. Any other exception passes."""
+    try:
+        READERS[file](path)
+    except InputError as error:
+        refusal = error
+    else:
+        return None
+    assert type(refusal) is InputError
+    (problem,) = refusal.problems
+    assert problem.isprintable()
+    return problem
+
+
 def tar_of(members: Mapping[str, bytes], form: int = tarfile.GNU_FORMAT) -> bytes:
     """A tar archive, not gzipped."""
     buffer = io.BytesIO()
@@ -77,9 +92,30 @@ def tar_of(members: Mapping[str, bytes], form: int = tarfile.GNU_FORMAT) -> byte
     return buffer.getvalue()
 
 
+def member(name: bytes, size: int, kind: bytes = b"0", field: bytes | None = None) -> bytearray:
+    """A header of a tar archive, with the right checksum."""
+    header = bytearray(512)
+    header[: len(name)] = name
+    header[124:136] = b"%011o\0" % size if field is None else field
+    header[156:157] = kind
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    return header
+
+
+def images(count: int) -> bytes:
+    """The header of a file of so many images."""
+    return struct.pack(">4I", 0x803, count, 28, 28)
+
+
+def labels(count: int) -> bytes:
+    """The header of a file of so many labels."""
+    return struct.pack(">2I", 0x801, count)
+
+
 UNPACKED: Mapping[str, bytes] = {
-    IMAGES: struct.pack(">4I", 0x803, 2, 28, 28) + bytes(range(256)) * 6 + bytes(32),
-    LABELS: struct.pack(">2I", 0x801, 5) + bytes([3, 0, 9, 1, 1]),
+    IMAGES: images(2) + bytes(range(256)) * 6 + bytes(32),
+    LABELS: labels(5) + bytes([3, 0, 9, 1, 1]),
     BATCH: (bytes([7]) + bytes(range(256)) * 12) * 2,
     ARCHIVE: tar_of({"cifar-10-batches-bin/readme.html": b"x"} | {name: bytes(RECORD) for name in MEMBERS}),
 }

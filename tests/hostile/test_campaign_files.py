@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import tomli_w
 from hostile.campaign_readers import READERS, refused
+from hostile.places import Place, changed, places, value_at
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -59,22 +60,7 @@ VALUES = st.recursive(
 )
 
 
-def places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Every place in a table: of its tables, its lists and their values."""
-    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [at, *(place for key, part in parts for place in places(part, (*at, key)))]
-
-
 PLACES = places(FULL)[1:]
-
-
-def changed(value: Any, place: tuple[Any, ...], new: Any) -> Any:
-    if not place:
-        return new
-    key, *rest = place
-    if isinstance(value, dict):
-        return {**value, key: changed(value[key], tuple(rest), new)}
-    return [*value[:key], changed(value[key], tuple(rest), new), *value[key + 1 :]]
 
 
 def problems(table: dict[str, Any]) -> tuple[str, ...]:
@@ -92,22 +78,16 @@ def test_the_campaign_that_is_changed_is_right() -> None:
 
 @QUICK
 @given(place=st.sampled_from(PLACES), new=VALUES)
-def test_any_value_at_any_place_of_a_mapping(place: tuple[Any, ...], new: Any) -> None:
+def test_any_value_at_any_place_of_a_mapping(place: Place, new: Any) -> None:
     assert all(len(line) < 5000 for line in problems(changed(FULL, place, new)))
 
 
 @pytest.mark.parametrize("number", EXTREME, ids=range(len(EXTREME)))
 def test_any_number_at_every_place_with_a_number(number: float) -> None:
-    numbers = [place for place in PLACES if isinstance(_at(FULL, place), int | float)]
+    numbers = [place for place in PLACES if isinstance(value_at(FULL, place), int | float)]
     assert len(numbers) > 30
     for place in numbers:
         problems(changed(FULL, place, number))
-
-
-def _at(value: Any, place: tuple[Any, ...]) -> Any:
-    for key in place:
-        value = value[key]
-    return value
 
 
 SNIPPETS = (
@@ -129,7 +109,7 @@ def test_any_text(name: str, text: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["campaign_of_json", "saved_config"])
 @settings(QUICK, max_examples=40)
 @given(place=st.sampled_from(PLACES), new=VALUES)
-def test_any_json(name: str, place: tuple[Any, ...], new: Any, tmp_path: Path) -> None:
+def test_any_json(name: str, place: Place, new: Any, tmp_path: Path) -> None:
     path = tmp_path / "any.json"
     path.write_text(json.dumps(changed(FULL, place, new)))
     refused(READERS[name], path)
@@ -157,6 +137,10 @@ BOMBS = {
     "a swept key of many parts": (f"{B}[sweep]\n\"data." + "a." * 50_000 + 'a" = [1]', "too many parts"),
     "many arms": (f"{B}arms = [" + '"ticket",' * 100_000 + "]", "has 100,000 elements; must be at most 1,000"),
     "trainings": (f"{B}replicates = 100000\nrounds = 9999", "asks for 3,000,000,000 trainings in one run"),
+    "draws": (
+        f"{B}replicates = 1\nrounds = 0\n" + 'arms = ["ticket"' + "".join(
+            f', {{ name = "reinit", label = "l{n}", draws = 10000 }}' for n in range(900)) + "]",
+        "makes 9,000,001 networks of one replicate"),
     "evaluations": (f"{B}[train]\nsteps = 1000000000\nevaluate_every = 1", "means 1,000,000,000 evaluations in each"),
 }  # fmt: skip
 

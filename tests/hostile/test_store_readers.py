@@ -152,3 +152,26 @@ def test_what_is_no_regular_file_is_never_waited_for(place: str, kind: str, copi
     ):
         error = own_error(read)
         assert error is None or any(what in str(error) for what in ("a FIFO", "a device", "a link"))
+
+
+@pytest.mark.parametrize("name", ["round-999999", "round-999999.999999", "cohort-999999", "probes-999999-999999"])
+def test_a_number_in_a_folders_name_is_not_counted_up_to_for_long(name: str, copied: Path) -> None:
+    (run,) = (path.parent for path in copied.glob("*/run.json"))
+    made = run / name if name.startswith("cohort") else run / "cohort-000" / name
+    shutil.copytree(run / "cohort-000" / "round-001", made)
+    assert 0 < len(tickets.store.verify(copied)) < 110
+    for read in (lambda: tickets.store.status(copied), lambda: tickets.load(copied).rounds):
+        own_error(read)
+
+
+@pytest.mark.parametrize("number", ["1000000", "9" * 200, "0000", "0001", "\u0660\u0660\u0661", "1"])
+def test_a_folder_whose_number_is_none_is_no_part_of_a_run(number: str, copied: Path) -> None:
+    (run,) = (path.parent for path in copied.glob("*/run.json"))
+    names = [run / f"cohort-{number}", run / f"cohort-000/round-{number}", run / f"cohort-000/probes-000-{number}"]
+    before = tickets.load(copied).rounds
+    for name in names:
+        name.mkdir()
+    assert [(found.path, found.what) for found in tickets.store.verify(copied)] == [
+        (str(name), "is no part of a saved run") for name in (names[0], *sorted(names[1:]))
+    ]
+    assert tickets.load(copied).rounds.equals(before)

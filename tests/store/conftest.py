@@ -121,7 +121,14 @@ class Example:
         folder.mkdir(parents=True, exist_ok=True)  # as write_run leaves it
         write_initial(cohort, {r: self.theta0(r) for r in replicates})
         if run.rewind.step:
-            state = {r: {"1.weight/exp_avg": np.full((4, 3), r, np.float32), "step": np.array(7)} for r in replicates}
+            state = {
+                r: {
+                    "1.weight/exp_avg": np.full((4, 3), r, np.float32),
+                    "1.weight/exp_avg_sq": np.full((4, 3), r, np.float32),
+                    "1.weight/step": np.array(7, np.float32),
+                }
+                for r in replicates
+            }
             write_rewind(cohort, {r: self.rewound(r) for r in replicates}, state)
         for number in range(rounds):
             write_round(cohort, self.record(run, replicates, number, 0, wanted_arms(run)))

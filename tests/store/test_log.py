@@ -9,7 +9,8 @@ import pytest
 
 from tickets.errors import DiskError, InputError
 from tickets.store import append_event, read_events
-from tickets.store.log import read_lines
+from tickets.store.history import lost_rounds
+from tickets.store.log import LONGEST_LINE, MOST_LINES, read_lines
 
 
 def test_an_event_is_one_line_with_the_time_in_utc(tmp_path):
@@ -44,9 +45,9 @@ def test_an_event_is_a_single_write(tmp_path, failing):
 
 
 def test_a_log_that_is_not_there_is_empty_and_one_that_cannot_be_read_is_said(tmp_path):
-    assert read_events(tmp_path / "log.jsonl") == []
+    assert list(read_events(tmp_path / "log.jsonl")) == []
     with pytest.raises(InputError, match="is a folder, not a regular file"):
-        read_events(tmp_path)
+        list(read_events(tmp_path))
 
 
 def test_a_full_disk_is_said(tmp_path, monkeypatch):
@@ -84,13 +85,13 @@ def test_a_log_that_a_crash_cut_anywhere_has_no_problem(tmp_path):
         assert not [line for line in read_lines(log) if line.problem], size
         append_event(log, {"event": "resumed"})
         assert not [line for line in read_lines(log) if line.problem], size
-        assert read_events(log)[-1]["event"] == "resumed"
+        assert list(read_events(log))[-1]["event"] == "resumed"
 
 
 def test_events_of_another_form_are_passed_over(tmp_path):
     log = tmp_path / "log.jsonl"
     log.write_bytes(b'{"time": "", "event": "round", "cohort": []}\n' + b"[" * 100_000 + b"\n5\n{}\n")
-    assert read_events(log) == [{}]
+    assert list(read_events(log)) == [{}]
 
 
 def test_the_rest_of_a_short_write_says_why_it_was_short(tmp_path, monkeypatch):
@@ -139,3 +140,32 @@ def test_a_run_that_was_removed_is_not_made_again(tmp_path):
     with pytest.raises(DiskError, match=r"log\.jsonl: .*; if it was moved or renamed, move it back"):
         append_event(tmp_path / "run" / "log.jsonl", {"event": "a"})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_line_that_is_too_long_is_passed_over_and_the_next_is_read(tmp_path):
+    log = tmp_path / "log.jsonl"
+    append_event(log, {"event": "a", "why": "x" * (LONGEST_LINE - 200)})
+    append_event(log, {"event": "b", "why": "x" * (2 * LONGEST_LINE)})
+    append_event(log, {"event": "c"})
+    lines = list(read_lines(log))
+    assert [line.event and line.event["event"] for line in lines] == ["a", None, "c"]
+    assert [line.problem for line in lines] == [None, "cannot be read", None]
+    log.write_bytes(log.read_bytes() + b"x" * (2 * LONGEST_LINE))
+    assert [line.problem for line in read_lines(log)][3:] == ["is not the beginning of a line"]
+
+
+def test_rounds_whose_numbers_are_none_of_a_round_are_not_missed(tmp_path):
+    for number in (-1, 2**31, 10**300, True):
+        append_event(tmp_path / "log.jsonl", {"event": "round", "cohort": 0, "round": number, "part": 0})
+        append_event(tmp_path / "log.jsonl", {"event": "round", "cohort": number, "round": 0, "part": 0})
+    append_event(tmp_path / "log.jsonl", {"event": "round", "cohort": 0, "round": 1, "part": 0})
+    assert list(lost_rounds(tmp_path)) == [tmp_path / "cohort-000" / "round-001"]
+
+
+def test_a_log_of_empty_lines_is_not_read_to_its_end(tmp_path):
+    log = tmp_path / "log.jsonl"
+    log.write_bytes(b"\n" * MOST_LINES)
+    assert sum(1 for _ in read_lines(log)) == MOST_LINES
+    log.write_bytes(b"\n" * (MOST_LINES + 1))
+    with pytest.raises(InputError, match=r"has more than 100,000 lines, of a few bytes each; .* --repair"):
+        list(read_events(log))

@@ -86,7 +86,7 @@ def test_a_refusal_at_any_step_leaves_all_or_nothing_and_the_next_start_goes_on(
         save(campaign)
         assert (run / "run.json").read_bytes() == b"new"
         assert (run / "cohort-000" / "initial" / "b.bin").read_bytes() == FILES["b.bin"]
-        assert read_events(run / "log.jsonl")[-1]["event"] == "round"
+        assert list(read_events(run / "log.jsonl"))[-1]["event"] == "round"
         assert not list(campaign.rglob(".tmp-*"))
     assert n > 30
 

@@ -127,3 +127,26 @@ def test_next_masks_that_the_next_round_did_not_start_from_are_found(campaign, c
     change_arrays(cohort / "round-000", "next_masks.safetensors", set_bit("0/ticket/1.weight", index))
     text = "replicate 0: the mask of 1.weight is not that of the round before's next_masks.safetensors"
     assert told(campaign) == [("round-001/masks.safetensors", text)]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda states: states.update({"1/1.weight/exp_avg": states["1/1.weight/exp_avg"].T}),
+         "replicate 1: 1.weight/exp_avg is (3, 4), but must be (4, 3)"),
+        (lambda states: states.update({"1/1.weight/exp_avg": states["1/1.weight/exp_avg"].astype(int)}),
+         "replicate 1: 1.weight/exp_avg is (4, 3) of int64, but must be (4, 3)"),
+        (lambda states: states.update({"1/1.weight/step": np.zeros(2, np.float32)}),
+         "replicate 1: 1.weight/step is (2,), but must be ()"),
+        (lambda states: states.update({"0/5.weight/exp_avg": np.zeros(2, np.float32)}),
+         "replicate 0: 5.weight/exp_avg is of no parameter"),
+        (lambda states: states.update({"0/1.weight/exp_avg_sq2": states.pop("0/1.weight/exp_avg_sq")}),
+         "replicate 0: 1.weight has the states ['exp_avg', 'exp_avg_sq2', 'step'], but must have ['exp_avg', "
+         "'exp_avg_sq', 'step']"),
+        (lambda states: [states.pop(key) for key in list(states) if key.startswith("1/")],
+         "has states of replicates [0], must have those of [0, 1]"),
+    ],
+)  # fmt: skip
+def test_optimizer_states_that_are_not_those_of_the_values_are_found(campaign, cohort, change, message):
+    change_arrays(cohort / "rewind", "optimizer.safetensors", change)
+    assert told(campaign)[0] == ("rewind/optimizer.safetensors", message)

@@ -181,8 +181,8 @@ def test_what_is_read_back_is_what_was_written(tmp_path, example):
             assert all(array.tobytes() == values(replicate)[n].tobytes() for n, array in arrays.items())
     optimizer = read_optimizer(cohort / "rewind")
     assert optimizer[12]["1.weight/exp_avg"].tolist() == np.full((4, 3), 12.0).tolist()
-    assert optimizer[3]["step"].shape == ()
-    assert optimizer[3]["step"] == 7
+    assert optimizer[3]["1.weight/step"].shape == ()
+    assert optimizer[3]["1.weight/step"] == 7
     assert read_optimizer(cohort / "initial") == {}
     for read, number in ((read_round_masks, 1), (read_next_masks, 2)):
         masks = read(cohort / "round-001")

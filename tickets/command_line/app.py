@@ -77,16 +77,19 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON; with --dry-run.")] = False,
 ) -> None:
     """Run a campaign, or go on with it: the same command again resumes, and skips what is done."""
+    from tickets.config import read_once
+
+    campaign, given = read_once(file, settings or ())
     if dry_run:
         from tickets.command_line.forecast import forecast_file
 
-        forecast_file(file, out, data, settings or (), device, workers, as_json)
+        forecast_file(campaign, out, data, given, device, workers, as_json)
         return
     if as_json:
         raise InputError("--json: goes with --dry-run; for the state of each run use `tickets status DIR --json`")
     from tickets.command_line.running import run_file
 
-    if (status := run_file(file, out, data, settings or (), device, workers, repair)) != 0:
+    if (status := run_file(campaign, out, data, given, device, workers, repair)) != 0:
         raise typer.Exit(status)
 
 

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from tickets.command_line.printing import print_json, print_line
+from tickets.config import Campaign
 from tickets.forecast import Forecast, forecast
 from tickets.plurals import counted
 
 
 def forecast_file(
-    file: Path,
+    campaign: Path | Campaign,
     out: Path | None,
     data: Path | None,
     settings: Sequence[str],
@@ -22,7 +23,7 @@ def forecast_file(
     as_json: bool,
 ) -> None:
     """Print what a campaign would train. The parameters are those of `tickets.run`."""
-    folder, found = forecast(file, out=out, data=data, settings=settings, device=device, workers=workers)
+    folder, found = forecast(campaign, out=out, data=data, settings=settings, device=device, workers=workers)
     if as_json:
         print_json(as_records(found))
     else:

@@ -10,9 +10,9 @@ from pydantic.fields import FieldInfo
 
 from tickets.catalogue import ARMS, KINDS
 from tickets.command_line.terminal import make_console, say
+from tickets.config.arm_rules import keys_without_choice
 from tickets.config.named import Named
 from tickets.config.own_train import OWN_KEYS, OwnTrain, inline
-from tickets.config.rules import keys_without_choice
 from tickets.config.tables import ArmConfig, DataConfig, InitConfig, ModelConfig, ProbeConfig, ScoreConfig
 from tickets.config.types import described
 

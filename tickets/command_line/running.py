@@ -6,14 +6,18 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tickets.command_line.printing import print_line
 from tickets.plurals import counted
 from tickets.termination import STATUS, Terminated, terminable
 
+if TYPE_CHECKING:
+    from tickets.config import Campaign
+
 
 def run_file(
-    file: Path,
+    campaign: Path | Campaign,
     out: Path | None,
     data: Path | None,
     settings: Sequence[str],
@@ -32,7 +36,7 @@ def run_file(
 
             with make_listener() as listener:
                 outcome = run_campaign(
-                    file,
+                    campaign,
                     out=out,
                     data=data,
                     settings=settings,

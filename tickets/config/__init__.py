@@ -3,7 +3,7 @@
 from tickets.config.checking import parse_run
 from tickets.config.identity import SCHEMA_VERSION, identity, run_id, run_ids
 from tickets.config.own_train import recipe_of
-from tickets.config.reading import parse_campaign, read_campaign
+from tickets.config.reading import parse_campaign, read_campaign, read_once
 from tickets.config.repeated import RunParser
 from tickets.config.resolving import resolved, with_validation
 from tickets.config.schema import (
@@ -38,6 +38,7 @@ __all__ = [
     "parse_campaign",
     "parse_run",
     "read_campaign",
+    "read_once",
     "recipe_of",
     "resolved",
     "run_id",

@@ -22,6 +22,7 @@ RUNS = 100_000  # points of the sweep
 REPLICATES = 100_000
 ROUNDS = 10_000
 DRAWS = 10_000  # of an arm
+NETWORKS = 100_000  # draws of all arms together
 TRAININGS = 10_000_000  # replicates x (rounds + 1) x draws of all arms
 EVALUATIONS = 1_000_000  # of one training: train.steps / train.evaluate_every
 COUNT = 10**9  # every count without a bound of its own: steps, batch_size, examples, ...

@@ -6,10 +6,8 @@ Each is (keys, judge): `judge`, called with the values of the keys, returns what
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-
-from tickets.config.rule import Broken
 
 # The keys of these rules that are left out of a configuration at their defaults.
 LATER: Mapping[str, Any] = {
@@ -108,26 +106,6 @@ def _no_density(masks_from: str | None, density: float | Sequence[float] | None)
     if masks_from is None or not density:
         return None
     return WITHOUT_EFFECT["masks_from"][1]
-
-
-def broken_probes(masks_from: str | None, probes: Sequence[str | None]) -> Iterator[Broken]:
-    """Probes that ask which weights the run's score would prune next, beside masks that are another run's.
-
-    Parameters
-    ----------
-    masks_from
-        The value of prune.masks_from.
-    probes
-        The names of the probes, None where one is wrong.
-    """
-    for index, name in enumerate(probes):
-        if masks_from is not None and name == "early_bird":
-            yield Broken(
-                f"probes[{index}].name",
-                "compares the masks that the run's score makes at successive steps, and prune.masks_from takes every "
-                "mask from another run, so that no score is computed; measure it in that run, and leave it out here",
-                ("prune.masks_from",),
-            )
 
 
 CHAIN_RULES: tuple[tuple[tuple[str, ...], Callable[..., str | None]], ...] = (

@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-from tickets.config.bounds import EVALUATIONS, TRAININGS
-from tickets.config.rule import Broken
+from tickets.config.bounds import EVALUATIONS, NETWORKS, TRAININGS
+from tickets.config.rule import Broken, Flat
 
 
-def broken_counts(values: Mapping[str, Any], arms: Sequence[str]) -> Iterator[Broken]:
-    """The bounds that counts in a flat table exceed together.
-
-    Parameters
-    ----------
-    values
-        The flat table, without the keys whose values are illegal; see `tickets.config.rules`.
-    arms
-        The places of the arms in it: "arms[0]", ...
-    """
+def broken_counts(values: Flat, arms: Sequence[str]) -> Iterator[Broken]:
+    """The bounds that counts in a flat table exceed together; arms: the keys of the arms in it."""
     networks = sum(values.get(f"{at}.draws", 1) for at in arms)
+    many = [f"{at}.draws" for at in arms if values.get(f"{at}.draws", 1) > 1]
+    if networks > NETWORKS and many:
+        yield Broken(
+            many[0],
+            f"makes {networks:,} networks of one replicate, with the draws of the other arms; must be at most "
+            f"{NETWORKS:,} together",
+            tuple(many[1:]),
+        )
     trainings = values.get("replicates", 1) * (values.get("rounds", 0) + 1) * networks
     if trainings > TRAININGS:
         yield Broken(
             "replicates",
             f"asks for {trainings:,} trainings in one run: replicates x (rounds + 1) x draws of all arms; must be at "
             f"most {TRAININGS:,}: lower one of these",
-            ("rounds", *(f"{at}.draws" for at in arms if values.get(f"{at}.draws", 1) > 1)),
+            ("rounds", *many),
         )
     for at in ("train", *(f"{one}.train" for one in arms)):
         steps = values.get(f"{at}.steps", values.get("train.steps"))

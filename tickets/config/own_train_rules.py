@@ -9,12 +9,12 @@ from typing import Any
 
 from tickets.catalogue import ArmEntry
 from tickets.config.own_train import OWN_KEYS
-from tickets.config.rule import Broken, Rule, entry_at
+from tickets.config.rule import Broken, Flat, Rule, entry_at
 
 _TRAIN = "train."
 
 
-def broken_own_train(values: Mapping[str, Any], places: Sequence[str], rules: Sequence[Rule]) -> Iterator[Broken]:
+def broken_own_train(values: Flat, places: Sequence[str], rules: Sequence[Rule]) -> Iterator[Broken]:
     """The rules that arms break with the keys of [train] that they have of their own.
 
     Parameters
@@ -57,7 +57,7 @@ class _Arm:
         return f"{self.at}.train.{key}" if key in self.given else f"{self.at}.name"
 
 
-def _arm(values: Mapping[str, Any], at: str) -> _Arm | None:
+def _arm(values: Flat, at: str) -> _Arm | None:
     name = values.get(f"{at}.name")
     if not isinstance(name, str) or name == "ticket":
         return None  # that the ticket has no keys of its own is another rule

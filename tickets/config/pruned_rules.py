@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-from tickets.config.rule import Broken, entry_at
+from tickets.config.rule import Broken, Flat, entry_at
 
 SHRUNK = "zero_if_shrunk"
 
 
-def broken_pruned(values: Mapping[str, Any], places: Sequence[str]) -> Iterator[Broken]:
+def broken_pruned(values: Flat, places: Sequence[str]) -> Iterator[Broken]:
     """What arms cannot have it, given a flat table and the keys of the arms in it: "arms[0]", ..."""
     for at in places:
         if values.get(f"{at}.pruned") != SHRUNK or values.get(f"{at}.name") == "ticket":

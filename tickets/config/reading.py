@@ -19,7 +19,7 @@ from tickets.config.toml_text import toml_of
 from tickets.config.types import is_path, kind_of
 from tickets.config.untrusted import form_problems
 from tickets.errors import InputError, nearest
-from tickets.opening import read_regular
+from tickets.opening import is_stream, read_regular, read_stream
 
 
 def read_campaign(source: str | Path | Mapping[str, Any], settings: Sequence[str] = ()) -> Campaign:
@@ -55,6 +55,14 @@ def read_campaign(source: str | Path | Mapping[str, Any], settings: Sequence[str
     if problems:
         raise InputError(problems)
     return campaign
+
+
+def read_once(file: Path, settings: Sequence[str]) -> tuple[Path | Campaign, Sequence[str]]:
+    """A campaign file and settings for `tickets.run`; a stream, which can be read only once, as its campaign.
+
+    file, settings: as for `read_campaign`, which says what is raised.
+    """
+    return (read_campaign(file, settings), ()) if is_stream(file) else (file, settings)
 
 
 def parse_campaign(table: Mapping[str, Any], as_line: AsLine = Problem.line) -> Campaign:
@@ -98,14 +106,7 @@ def parse_campaign(table: Mapping[str, Any], as_line: AsLine = Problem.line) -> 
 def _table_in(path: Path) -> dict[str, Any]:
     if not is_path(str(path)):
         raise InputError(f"{str(path)!r}: no file has such a path")
-    try:
-        if stat.S_ISDIR(path.stat().st_mode):
-            raise InputError(f"{path}: is a folder; give a campaign file (.toml)")
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file{nearest(path.name, _toml_files(path.parent))}") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    content = read_regular(path, follow=True, at_most=FILE_BYTES)
+    content = read_stream(path, at_most=FILE_BYTES) if is_stream(path) else _content_of(path)
     try:
         # Some editors begin UTF-8 with a byte order mark, which TOML does not allow.
         text = content.decode("utf-8-sig")
@@ -118,6 +119,17 @@ def _table_in(path: Path) -> dict[str, Any]:
         return toml_of(text)
     except InputError as error:
         raise InputError([f"{path}: {problem}" for problem in error.problems]) from None
+
+
+def _content_of(path: Path) -> bytes:
+    try:
+        if stat.S_ISDIR(path.stat().st_mode):
+            raise InputError(f"{path}: is a folder; give a campaign file (.toml)")
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file{nearest(path.name, _toml_files(path.parent))}") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    return read_regular(path, follow=True, at_most=FILE_BYTES)
 
 
 def _toml_files(folder: Path) -> list[str]:

@@ -7,6 +7,12 @@ from typing import Any, NamedTuple
 
 from tickets.catalogue import ARMS, ArmEntry, arm_entry
 
+Flat = Mapping[str, Any]
+"""A table as rules see it: {"train.steps": 1000, "arms[0].draws": 1, ...}, without the keys whose values are illegal.
+
+Rules of arms take the keys of the arms in it, too: "arms[0]", ...
+"""
+
 
 class Broken(NamedTuple):
     """A broken rule.
@@ -33,7 +39,7 @@ class Rule(NamedTuple):
     judge: Callable[..., str | None]
 
 
-def entry_at(values: Mapping[str, Any], at: str) -> ArmEntry | None:
+def entry_at(values: Flat, at: str) -> ArmEntry | None:
     """The entry of an arm in a flat table; None for an unknown name. at: the arm's key, such as "arms[0]"."""
     name = values.get(f"{at}.name")
     # An arm of the catalogue has the rules of its entry; in a flat table the defaults of the user's stand beside it.

@@ -7,22 +7,14 @@ from typing import Any
 
 from tickets.catalogue import ARMS, SCORES
 from tickets.catalogue.scores import OF_LAYERS, OF_TRAINING, RANDOM
-from tickets.config.rule import Broken
+from tickets.config.rule import Broken, Flat
 from tickets.config.types import as_table
 
 _ARM = "pruned_at_init"
 
 
-def broken_scores(values: Mapping[str, Any], arms: Sequence[str]) -> Iterator[Broken]:
-    """The rules about scores that a flat table breaks.
-
-    Parameters
-    ----------
-    values
-        The flat table, without the keys whose values are illegal; see `tickets.config.rules`.
-    arms
-        The places of the arms in it: "arms[0]", ...
-    """
+def broken_scores(values: Flat, arms: Sequence[str]) -> Iterator[Broken]:
+    """The rules about scores that a flat table breaks; arms: the keys of the arms in it."""
     score = _name(values.get("prune.score"))
     if score in OF_LAYERS and values.get("prune.scope") == "layer":
         yield Broken(
@@ -37,7 +29,7 @@ def broken_scores(values: Mapping[str, Any], arms: Sequence[str]) -> Iterator[Br
             yield from _broken_arm(values, at, name)
 
 
-def _broken_arm(values: Mapping[str, Any], at: str, name: str) -> Iterator[Broken]:
+def _broken_arm(values: Flat, at: str, name: str) -> Iterator[Broken]:
     score = _name(values.get(f"{at}.score", "snip"))
     if score in OF_TRAINING:
         yield Broken(

@@ -67,7 +67,7 @@ def unpack(packed: Array, shape: tuple[int, ...]) -> Mask:
     bits = np.unpackbits(packed.astype(np.uint8, copy=False), bitorder="little")
     if bits[count:].any():
         raise ValueError(f"a mask of shape {shape} has bits set past its {count} entries")
-    return bits[:count].astype(np.bool_).reshape(shape)
+    return bits[:count].view(np.bool_).reshape(shape)
 
 
 def squeeze(values: Array, mask: Mask) -> Array:

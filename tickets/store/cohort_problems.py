@@ -12,7 +12,7 @@ from tickets.roles import keeps_trained
 from tickets.store import contents
 from tickets.store.arrays import decode_shapes
 from tickets.store.contents import Masks, Round, Values
-from tickets.store.ends import state_problems, ticket_values
+from tickets.store.ends import state_names, state_problems, ticket_values
 from tickets.store.finding import Finding, at, unreadable
 from tickets.store.layout import Layout, probes_folders, round_folder, round_folders
 from tickets.store.own_models import own_model_problems
@@ -21,6 +21,7 @@ from tickets.store.reading import OTHER_FORM, Manifest, file_problem, read_check
 from tickets.store.shrunk_contents import following_shrunk, none_shrunk, shrunk_problems
 from tickets.store.tables import SCHEMAS, probe_tables
 
+_MOST_LOST = 100  # rounds that are listed one by one
 _IN_VALUES = frozenset({Layout.VALUES})
 _IN_ROUND = frozenset({Layout.MASKS, Layout.WEIGHTS, Layout.CURVES, Layout.ROUNDS})
 
@@ -32,6 +33,7 @@ class _Cohort:
     run: str
     keeps_trained: bool = False
     goes_on: bool = False  # with the optimizer state of the round before
+    states: frozenset[str] | None = None  # that its optimizer keeps of each parameter
     replicates: list[int] | None = None
     initial: Values | None = None
     rewound: Values | None = None
@@ -60,15 +62,20 @@ def cohort_problems(cohort: Path, run: str, config: dict[str, Any]) -> Generator
     rounds = round_folders(cohort)
     if not rounds and not (cohort / Layout.INITIAL).exists():
         return []
-    state = _Cohort(run, keeps_trained(config), _goes_on(config))
+    state = _Cohort(run, keeps_trained(config), _goes_on(config), state_names(config))
     yield from _values(cohort / Layout.INITIAL, state)
     state.initial = state.rewound
     step = config.get("rewind", {}).get("step", 0)
     if (cohort / Layout.REWIND).exists() or (step > 0 and rounds and not state.keeps_trained):
         yield from _values(cohort / Layout.REWIND, state)
     wholes = {number for number, part, _ in rounds if part == 0}
-    for number in sorted(set(range(max((number for number, _, _ in rounds), default=-1) + 1)) - wholes):
+    lost = [
+        number for number in range(max((number for number, _, _ in rounds), default=-1) + 1) if number not in wholes
+    ]
+    for number in lost[:_MOST_LOST]:
         yield Finding(str(round_folder(cohort, number)), "missing")
+    if len(lost) > _MOST_LOST:
+        yield Finding(str(cohort), f"and {len(lost) - _MOST_LOST:,} more rounds are missing")
     for number, part, folder in rounds:
         yield from _round(folder, number, part, state)
     for number, part, _, folder in probes_folders(cohort):
@@ -95,6 +102,10 @@ def _values(folder: Path, state: _Cohort) -> Iterator[Finding]:
             if {name: array.shape for name, array in arrays.items()} != shapes:
                 yield Finding(str(folder / Layout.VALUES), f"replicate {replicate}: tensors are not of their shapes")
         state.rewound, state.shapes, state.replicates = values, shapes, list(manifest["replicates"])
+        if Layout.OPTIMIZER in manifest["files"]:
+            data = read_checked(folder, Layout.OPTIMIZER, manifest)
+            problems = state_problems(data, state.states, state.replicates, {}, values)
+            yield from at(folder / Layout.OPTIMIZER, problems)
     except OTHER_FORM as error:
         yield Finding(str(folder), f"the contents do not have the layout of saved runs ({error!r})")
 
@@ -212,17 +223,15 @@ def _networks(saved: Round, state: _Cohort) -> Iterator[Finding]:
             yield from at(path, contents.start_problems(arrays, state.of_round, starts))
         if name == Layout.TRAINED and saved.part == 0 and state.of_round is not None:
             state.ended = ticket_values(arrays, state.of_round)
-    if Layout.OPTIMIZER in saved.manifest["files"] and state.shapes is not None and state.of_round is not None:
+    if Layout.OPTIMIZER in saved.manifest["files"] and state.initial is not None and state.of_round is not None:
         data = saved.read(Layout.OPTIMIZER)
-        problems = state_problems(data, saved.replicates, state.of_round, state.shapes)
+        problems = state_problems(data, state.states, saved.replicates, state.of_round, state.initial)
         yield from at(saved.folder / Layout.OPTIMIZER, problems)
 
 
 def _goes_on(config: dict[str, Any]) -> bool:
     """Whether each round saves the states in which its optimizers ended: fine-tuning, by an optimizer with a state."""
-    train = config.get("train", {})
-    stateless = train.get("optimizer") == "sgd" and not train.get("momentum")
-    return config.get("rewind", {}).get("kind") == "none" and not stateless
+    return config.get("rewind", {}).get("kind") == "none" and bool(state_names(config))
 
 
 def _files(folder: Path, needed: frozenset[str]) -> Generator[Finding, None, Manifest | None]:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from tickets.store.arrays import Array, Mask, Shapes, by_replicate, decode, encode, expand, squeeze
+from tickets.store.arrays import Array, Mask, by_replicate, decode, encode, expand, squeeze
 from tickets.store.contents import Network
 from tickets.store.layout import Layout
 from tickets.store.reading import read_checked, read_manifest, read_round_masks, trusting_form
 
 States = Mapping[int, Mapping[str, Array]]  # by replicate and "<parameter>/<state>"
 Masks = Mapping[int, Mapping[str, Mask]]
+
+STEP = "step"  # the state that counts steps, one number
 
 
 def encode_states(states: States, masks: Masks) -> bytes:
@@ -53,30 +56,58 @@ def read_end_states(folder: Path) -> dict[int, dict[str, Array]]:
         }
 
 
-def state_problems(data: bytes, replicates: list[int], masks: Masks, shapes: Shapes) -> Iterator[str]:
-    """A replicate has no state, or a state is of no parameter or of another shape than its parameter's survivors.
+def state_names(config: Mapping[str, Any]) -> frozenset[str] | None:
+    """The states that the optimizer of a run keeps of each parameter; None if its configuration is empty."""
+    if not config:
+        return None
+    train = config["train"]
+    if train.get("optimizer") == "sgd":
+        return frozenset({"momentum_buffer"}) if train.get("momentum") else frozenset()
+    return frozenset({"exp_avg", "exp_avg_sq", STEP})
+
+
+def state_problems(
+    data: bytes, names: frozenset[str] | None, replicates: Sequence[int], masks: Masks, values: States
+) -> Iterator[str]:
+    """A replicate has no state, or a state is none of the optimizer's, of no parameter, or of another shape or type.
 
     Parameters
     ----------
     data
         The file's content.
+    names
+        The states that each parameter has, if it has any; see `state_names`. None if they are not known.
     replicates
-        The round's.
+        Those that must be there.
     masks
-        The round's, by replicate and parameter.
-    shapes
-        The shape of every parameter and buffer.
+        The round's, by replicate and parameter; empty where states are stored whole.
+    values
+        The initial values of every parameter and buffer, by replicate.
     """
     found = by_replicate(decode(data))
     if sorted(found) != sorted(replicates):
         yield f"has states of replicates {sorted(found)}, must have those of {sorted(replicates)}"
     for replicate, arrays in found.items():
+        kept: dict[str, set[str]] = {}
         for key, array in arrays.items():
-            name = key.rpartition("/")[0]
-            mask = masks.get(replicate, {}).get(name)
-            wanted = shapes.get(name) if mask is None else (int(np.count_nonzero(mask)),)
-            if wanted is None or (array.shape != wanted and array.shape != ()):
-                yield f"replicate {replicate}: {key} is {array.shape}, but must be {wanted or 'of a parameter'}"
+            name, _, state = key.rpartition("/")
+            value, mask = values.get(replicate, {}).get(name), masks.get(replicate, {}).get(name)
+            if value is None:
+                yield f"replicate {replicate}: {key} is of no parameter"
+                continue
+            kept.setdefault(name, set()).add(state)
+            shape = () if state == STEP else value.shape if mask is None else (int(np.count_nonzero(mask)),)
+            kind = np.dtype(np.float32) if state == STEP else value.dtype  # PyTorch counts steps so
+            if (array.shape, array.dtype) != (shape, kind):
+                found_form, form = _form(array.shape, array.dtype), _form(shape, kind)
+                yield f"replicate {replicate}: {key} is {found_form}, but must be {form}"
+        for name, states in kept.items():
+            if names is not None and states != names:
+                yield f"replicate {replicate}: {name} has the states {sorted(states)}, but must have {sorted(names)}"
+
+
+def _form(shape: tuple[int, ...], kind: np.dtype[Any]) -> str:
+    return f"{shape}" if kind == np.float32 else f"{shape} of {kind}"
 
 
 def ticket_values(arrays: Mapping[Network, Mapping[str, Array]], of_round: Masks) -> States | None:

@@ -10,6 +10,8 @@ from tickets.store.log import read_events
 
 Key = tuple[int, int, int]  # cohort, round, part
 
+_MOST = 2**31  # a larger number is that of no round, and may be longer than a file's name
+
 SET_ASIDE = "set_aside"  # the event that takes back a "round" event: the folder was moved away, to be trained again
 
 
@@ -19,7 +21,7 @@ def logged_rounds(run: Path) -> set[Key]:
     for event in read_events(run / Layout.LOG):
         kind = event.get("event")
         key = event.get("cohort"), event.get("round"), event.get("part", 0)
-        if kind not in ("round", SET_ASIDE) or not all(type(number) is int for number in key):
+        if kind not in ("round", SET_ASIDE) or not all(type(one) is int and 0 <= one < _MOST for one in key):
             continue
         if kind == "round":
             there.add(key)  # type: ignore[arg-type]

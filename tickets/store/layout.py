@@ -73,9 +73,13 @@ class Layout:
     TICKET = "ticket"
 
 
-_COHORT = re.compile(r"cohort-(\d{3,})")
-_ROUND = re.compile(r"round-(\d{3,})(?:\.([1-9]\d*))?")
-_PROBES = re.compile(r"probes-(\d{3,})(?:\.([1-9]\d*))?-(\d{3,})")
+# Numbers as they are written, and no longer ones than a run may have (`tickets.config.bounds`): whatever counts up to
+# the number in a folder's name ends soon.
+_NUMBER = r"([0-9]{3}|[1-9][0-9]{3,5})"
+_PART = r"(?:\.([1-9][0-9]{0,5}))?"
+_COHORT = re.compile(f"cohort-{_NUMBER}")
+_ROUND = re.compile(f"round-{_NUMBER}{_PART}")
+_PROBES = re.compile(f"probes-{_NUMBER}{_PART}-{_NUMBER}")
 _COMMITTED = re.compile(rf"{Layout.INITIAL}|{Layout.REWIND}|{_ROUND.pattern}|{_PROBES.pattern}")
 
 

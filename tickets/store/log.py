@@ -8,22 +8,28 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import itertools
 import json
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
 from tickets.errors import DiskError, InputError
-from tickets.opening import kind_of, read_regular
+from tickets.opening import kind_of, open_regular
 from tickets.store.commit import sync_folder
 from tickets.store.refused import AGAIN, explained
 from tickets.store.sealed import parse_json
 
 LARGEST_LOG = 2**30  # bytes
+LONGEST_LINE = 2**22  # bytes; the traceback of a failure takes some thousands
+# Lines of a log; of a longer one they have some bytes each on average, since each takes time.
+MOST_LINES = 100_000
+BYTES_A_LINE = 16
 
 _BEGIN = b'{"check": "'
 _DIGITS = 16  # of a SHA-256, in hexadecimal
@@ -82,15 +88,17 @@ def _write(descriptor: int, line: bytes) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def read_events(log: Path) -> list[dict[str, Any]]:
-    """The events of a log, oldest first, without incomplete or damaged lines; empty if there is no log.
+def read_events(log: Path) -> Iterator[dict[str, Any]]:
+    """The events of a log, oldest first, without incomplete or damaged lines; none if there is no log.
+
+    Only one line of it is in memory at a time.
 
     Raises
     ------
     InputError
         If the file cannot be read.
     """
-    return [line.event for line in read_lines(log) if line.event is not None]
+    return (line.event for line in read_lines(log) if line.event is not None)
 
 
 @dataclass(frozen=True)
@@ -101,6 +109,8 @@ class Line:
     ----------
     number
         From 1.
+    text
+        Its bytes, without the line break; the first bytes of one that is longer than `LONGEST_LINE`.
     event
         What it says; None if it cannot be read.
     problem
@@ -108,33 +118,57 @@ class Line:
     """
 
     number: int
+    text: bytes
     event: dict[str, Any] | None
     problem: str | None
 
 
-def read_lines(log: Path) -> list[Line]:
+def read_lines(log: Path) -> Iterator[Line]:
     """All lines of a log, oldest first; errors as for `read_events`."""
     try:
-        lines = read_regular(log, at_most=LARGEST_LOG).split(b"\n")
+        with open_regular(log, at_most=LARGEST_LOG) as file:
+            yield from _lines(_texts(file, log))
     except FileNotFoundError:
-        return []
+        return
     except DiskError:
         raise
     except InputError as error:
         raise InputError(f"{error}; `tickets verify` lists all damage; move it away, or run with --repair") from error
-    return list(_lines(lines))
+    except OSError as error:
+        raise DiskError(f"{log}: cannot be read ({error.strerror}); check the disk and its mount") from error
 
 
-def _lines(lines: list[bytes]) -> Iterator[Line]:
-    *ended, last = lines  # without a newline: empty, or left incomplete by a crash
-    events = [_parsed(line) for line in ended]
-    for number, (text, event, after) in enumerate(zip(ended, events, [*events, None][1:], strict=True), 1):
-        # Earlier versions did not write how long an incomplete line is.
-        earlier = number < len(ended) and ended[number].startswith(_EARLIER)
-        torn = event is None and after is not None and (earlier or after.get("torn") == len(text))
-        yield Line(number, event, None if torn else _problem(text, event))
-    if last:
-        yield Line(len(lines), None, None if _is_begun(last) else "is not the beginning of a line")
+def _texts(file: BufferedReader, log: Path) -> Iterator[tuple[bytes, bool]]:
+    """Each line without its line break, and whether it has one. What exceeds `LONGEST_LINE` is passed over."""
+    for number in itertools.count(1):
+        if not (text := file.readline(LONGEST_LINE)):
+            return
+        if number > MOST_LINES and file.tell() < BYTES_A_LINE * number:
+            raise InputError(f"{log}: has more than {MOST_LINES:,} lines, of a few bytes each")
+        ended = text.endswith(b"\n")
+        while not ended and (more := file.readline(LONGEST_LINE)):
+            ended = more.endswith(b"\n")
+        yield text.removesuffix(b"\n"), ended
+
+
+def _lines(texts: Iterator[tuple[bytes, bool]]) -> Iterator[Line]:
+    before: Line | None = None  # whose problem is known once the line after it is
+    for number, (text, ended) in enumerate(texts, 1):
+        event = _parsed(text) if ended else None
+        if before is not None:
+            # Earlier versions did not write how long an incomplete line is.
+            known = event is not None and (text.startswith(_EARLIER) or event.get("torn") == len(before.text))
+            yield _judged(before, torn=known)
+        before = Line(number, text, event, None) if ended else None
+        if not ended:  # a crash left it
+            yield Line(number, text, None, None if _is_begun(text) else "is not the beginning of a line")
+    if before is not None:
+        yield _judged(before, torn=False)
+
+
+def _judged(line: Line, torn: bool) -> Line:
+    """A line with its problem. torn: whether the line after it says that a crash left it incomplete."""
+    return line if torn and line.event is None else replace(line, problem=_problem(line.text, line.event))
 
 
 def _line(event: Mapping[str, Any], torn: int) -> bytes:
@@ -170,6 +204,8 @@ def _torn(descriptor: int) -> int:
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
     """The event of a line, without its check value; None if it cannot be read."""
+    if not line.startswith(b"{"):
+        return None
     try:
         event = parse_json(line)
     except ValueError:

@@ -12,13 +12,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-# Of a file of n bytes. A row that says anything takes a fraction of a byte or more: a table of networks that all
-# diverged, the most compressible one, took 0.4 bytes a row and more.
+from tickets.store.parquet_footer import check_footer
+
+# Rows of a file of n bytes, of up to `USUAL` columns; of wider ones fewer, so that they have as many cells. Rows of
+# networks that all diverged, the most compressible ones, took 0.4 bytes each; others take tens of bytes. A table with
+# more than `MOST_FLAT` rows has others, too.
 ROWS = 100_000
 ROWS_A_BYTE = 4
+MOST_FLAT = 2_000_000
+BYTES_A_ROW = 8
+USUAL = 16
 TEXT = 2**26  # bytes of text, all rows together
 TEXT_A_BYTE = 100
-COLUMNS = 1_000
+MOST_FLAT_TEXT = 2**28
 
 
 def read_parquet(data: bytes, check_columns: Callable[[pa.Schema], None], most_rows: int | None = None) -> pa.Table:
@@ -39,20 +45,19 @@ def read_parquet(data: bytes, check_columns: Callable[[pa.Schema], None], most_r
         If the content is not a Parquet file, has other columns, missing values, or unfolds to more than the module's
         bounds for a file of this size.
     """
+    check_footer(data)
     try:
         # The limits are on the footer's own strings and lists.
         limits = {"thrift_string_size_limit": max(len(data), 1), "thrift_container_size_limit": max(len(data), 1)}
         source = pa.BufferReader(data)
         footer = pq.ParquetFile(source, **limits)
-        if footer.metadata.num_columns > COLUMNS:
-            raise ValueError(f"has {footer.metadata.num_columns:,} columns; a table has at most {COLUMNS:,}")
         schema = footer.schema_arrow
         check_columns(schema)
         _check_rows(footer.metadata, len(data), most_rows)
         text = [field.name for field in schema if field.type == pa.string()]
         file = pq.ParquetFile(pa.BufferReader(data), read_dictionary=text, **limits)
         table = file.read(use_threads=False)
-        _check_text(table, text, TEXT + TEXT_A_BYTE * len(data))
+        _check_text(table, text, min(TEXT + TEXT_A_BYTE * len(data), MOST_FLAT_TEXT) + BYTES_A_ROW * len(data))
         table = table.cast(schema)  # dictionaries become plain strings
         table.validate(full=True)
     except (pa.ArrowException, OSError, MemoryError, OverflowError, RecursionError) as error:
@@ -69,7 +74,9 @@ def _check_rows(footer: pq.FileMetaData, size: int, most_rows: int | None) -> No
         raise ValueError("has a negative number of rows")
     if most_rows is not None and rows > most_rows:
         raise ValueError(f"has {rows:,} rows, but by its manifest at most {most_rows:,}")
-    if rows > (bound := ROWS + ROWS_A_BYTE * size):
+    flat = min(ROWS + ROWS_A_BYTE * size, MOST_FLAT)
+    bound = (flat + size // BYTES_A_ROW) * USUAL // max(footer.num_columns, USUAL)
+    if rows > bound:
         raise ValueError(f"has {rows:,} rows in {size:,} bytes; a table of this size has at most {bound:,}")
 
 

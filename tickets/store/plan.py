@@ -201,7 +201,8 @@ def plan(
     size = run.cohort_size or max(len(rest), 1)
     chunks = [tuple(rest[first : first + size]) for first in range(0, len(rest), size)]
     indices = _free({cohort.index for cohort in saved}, len(chunks))
-    new = [CohortPlan(index, chunk, False, _rounds(run, {})) for index, chunk in zip(indices, chunks, strict=True)]
+    whole = _rounds(run, {}) if chunks else ()  # one for all: there may be 100,000 cohorts
+    new = [CohortPlan(index, chunk, False, whole) for index, chunk in zip(indices, chunks, strict=True)]
     return tuple(sorted((cohort for cohort in [*old, *new] if cohort.rounds), key=lambda cohort: cohort.index))
 
 
@@ -224,13 +225,16 @@ def arm_options(arms: Iterable[ArmConfig]) -> dict[str, dict[str, Any]]:
     return options
 
 
+_LOOKED_FOR = 100  # rounds: far more than are committed while a folder is listed
+
+
 def _surveyed(index: int, cohort: Path, committed: Committed) -> SavedCohort:
     replicates = tuple(committed.manifest(cohort / Layout.INITIAL)["replicates"])
     manifests: dict[int, list[Mapping[str, Any]]] = {}
     parts: dict[int, int] = {}
     folders = round_folders(cohort)
     holes = _holes(folders)
-    if any(round_folder(cohort, number).is_dir() for number in holes):
+    if any(round_folder(cohort, number).is_dir() for number in holes[:_LOOKED_FOR]):
         # They were committed while the folder was listed, which need not show two new names in their order.
         folders = round_folders(cohort)
         holes = _holes(folders)

@@ -201,6 +201,8 @@ def read_checked(folder: Path, name: str, manifest: Manifest) -> bytes:
         raise damaged(path, "missing") from error
     except OSError as error:
         raise DiskError(f"{path}: cannot read this file ({error.strerror})") from error
+    except MemoryError as error:
+        raise DiskError(f"{path}: its {size:,} bytes do not fit into the memory of this machine") from error
     if size != listed["bytes"]:
         raise damaged(path, _other_size(size, listed))
     if wrong := _other_hash(hashlib.sha256(data).hexdigest(), listed):

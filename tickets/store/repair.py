@@ -122,18 +122,18 @@ def _repair_run(run: Path) -> Iterator[str]:
         config = {}
     log = run / Layout.LOG
     try:
-        lines = read_lines(log)
+        changed = any(line.problem for line in read_lines(log))
     except DiskError:
         raise
     except InputError as error:
         yield f"{log}: {unreadable(run, Layout.LOG, error).what}; {_aside(log)}; it is written anew"
-        lines = []
+        changed = False
     if not os.path.lexists(log):
         yield from _begin_log(run)
-    if any(line.problem for line in lines):
+    if changed:
         yield f"{log}: has lines that were changed; {_aside(log, keep=True)}; the others stay"
-        whole = log.read_bytes().split(b"\n")
-        replace_file(log, b"".join(whole[line.number - 1] + b"\n" for line in lines if line.event and not line.problem))
+        whole = [line.text + b"\n" for line in read_lines(log) if line.event and not line.problem]
+        replace_file(log, b"".join(whole))
     for path in not_folders(run):
         yield f"{path}: {NO_FOLDER}; {_aside(path)}; it is trained again"
     for _, cohort in cohort_folders(run):

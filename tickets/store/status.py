@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
@@ -142,7 +142,7 @@ def _read(folder: Path, campaign: bytes | None, processes: int, with_index: bool
     ]
 
 
-def failure(events: Sequence[Mapping[str, Any]]) -> str | None:
+def failure(events: Iterable[Mapping[str, Any]]) -> str | None:
     """The reason of the last "failed" event after which there was no progress, or None.
 
     Progress is any other event of the same cohort, or one without a cohort. Any later event clears a failure without a

@@ -28,6 +28,7 @@ from tickets.store.reading import read_run
 from tickets.store.repair import NO_FOLDER
 from tickets.store.sealed import toml_problem
 
+_MOST_LINES = 100  # of a log that are listed
 _ID = re.compile(r".*-seed-?\d+-[0-9a-f]{10}")
 
 
@@ -134,9 +135,14 @@ def _log(run: Path) -> Iterator[Finding]:
     """Lines that were changed, and rounds that were committed by the log and are gone."""
     log = run / Layout.LOG
     try:
+        wrong = 0
         for line in read_lines(log):
-            if line.problem:
-                yield Finding(str(log), f"line {line.number} {line.problem}")
+            if line.problem is not None:
+                wrong += 1
+                if wrong <= _MOST_LINES:
+                    yield Finding(str(log), f"line {line.number} {line.problem}")
+        if wrong > _MOST_LINES:
+            yield Finding(str(log), f"and {wrong - _MOST_LINES:,} more lines like these")
         for folder in lost_rounds(run):
             yield Finding(str(folder), f"missing: {Layout.LOG} says that it was committed")
     except InputError as error:
