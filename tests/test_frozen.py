@@ -15,7 +15,7 @@ from tickets.errors import InputError
 from tickets.probes import at_steps
 from tickets.store import Committed, read_networks, verify
 from tickets.store.arrays import decode, decode_shapes, encode
-from tickets.store.commit import json_bytes
+from tickets.store.sealed import json_bytes
 
 FREED = {"name": "frozen", "label": "freed", "pruned": "zero_if_shrunk"}
 DRAWN = {"name": "reinit", "label": "drawn", "pruned": "zero_if_shrunk", "start": 0}

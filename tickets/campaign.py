@@ -30,11 +30,13 @@ from tickets.store import (
     Saved,
     append_event,
     at_work,
+    check_names,
     left_over,
     load,
     lock,
     missing,
     networks_of,
+    record_begun,
     run_folders,
     runs_left_over,
     survey,
@@ -42,8 +44,10 @@ from tickets.store import (
     unmeasured,
 )
 from tickets.store import repair as set_aside
+from tickets.store.begun import lost_runs
 from tickets.store.checkpoint import sweep_checkpoints
-from tickets.store.history import lost_rounds
+from tickets.store.history import PROBES, history, log_unlogged
+from tickets.store.layout import place_of
 from tickets.work import Work, only_here
 from tickets.workers import end_if_unguarded, process_pool
 
@@ -189,12 +193,18 @@ def _repair(folder: Path, listener: Listener) -> bool:
     """Move what is damaged in a campaign's folder out of the way; whether there was anything."""
     if not folder.is_dir():
         return False
-    with lock(folder, lambda text: listener(Note(text))):
-        if (other := at_work(folder)) is not None:
+
+    def tell(line: str) -> None:
+        listener(Note(line))
+
+    with lock(folder, tell) as lease:
+        check_names(folder)
+        if (other := at_work(folder, tell)) is not None:
             raise InputError(
                 f"--repair: another `tickets run` ({other.holder}) is at work in {folder}; wait until it ends"
             )
-        lines = set_aside(folder)
+        sweep_temporary(folder, lease.check, tell)
+        lines = set_aside(folder, lease.check)
     for line in lines:
         listener(Note(line))
     return bool(lines)
@@ -219,10 +229,11 @@ def _train(
             todo = {name: missing(one, folder / name, gaps) for name, one in runs.items()}
             for line in (*_lost(folder, todo), *_added(folder, runs)):
                 listener(Note(line))
-            record_campaign(folder, ready.campaign, lease.check)
+            record_campaign(folder, ready.campaign, runs, lease.check, lambda line: listener(Note(line)))
             for name, plans in todo.items():
-                sweep_checkpoints(folder / name, [cohort.index for cohort in plans])
+                sweep_checkpoints(folder / name, [cohort.index for cohort in plans], lease.check)
             works, refused = _all_works(ready, todo, modules, lease.check, listener)
+            record_begun(folder, runs, lease.check)
         afterwards.callback(let_go, works)  # once the engine's processes have ended
         for line in (*_left_over(folder, runs), *foreword([ready.fitted[name] for name in runs if todo[name]])):
             listener(Note(line))
@@ -305,10 +316,15 @@ def _added(folder: Path, runs: Mapping[str, Run]) -> Iterator[str]:
 
 
 def _lost(folder: Path, todo: Mapping[str, Sequence[CohortPlan]]) -> Iterator[str]:
-    """A line for each round that was committed, by the log, and is gone: it is trained again."""
+    """A line for each run that was begun and each round that was committed and is gone. Logs get events they lack."""
+    for lost in lost_runs(folder):
+        yield f"{lost}: was begun and is not there; it is trained again if the campaign file asks for it"
     for name in todo:
-        for lost in lost_rounds(folder / name):
-            yield f"{lost}: was committed and is not there; it is trained again"
+        found = history(folder / name)
+        for lost in found.lost:
+            again = "`tickets probe` measures it again" if place_of(lost).kind == PROBES else "it is trained again"
+            yield f"{lost}: was committed and is not there; {again}"
+        log_unlogged(folder / name, found.unlogged)
 
 
 def _left_over(folder: Path, runs: Mapping[str, Run]) -> Iterator[str]:

@@ -84,13 +84,15 @@ class RoundCheckpoint:
             except MisfitError as error:
                 self.reject(f"what was measured {error}")
 
-    def group(self, start: Callable[[], str]) -> GroupCheckpoint:
+    def group(self, start: Callable[[], str], first: int = 0) -> GroupCheckpoint:
         """That of the next group of the round.
 
         Parameters
         ----------
         start
             Returns a digest of all that decides the group's bits; called only where it matters.
+        first
+            The number of the group's first network among those that the round's probes measure.
         """
         group = GroupCheckpoint(self, start)
         place = len(self._groups)
@@ -100,6 +102,9 @@ class RoundCheckpoint:
                 group.find(self._saved, place)
             except MisfitError as error:
                 self.reject(f"its group {place} {error}")
+                if self._measurements is not None:
+                    # Trained in another way, a network may be measured at other steps.
+                    self._measurements.forget(first)
         return group
 
     def write(self) -> None:

@@ -46,6 +46,7 @@ from tickets.store import (
     taken,
     unmoved,
 )
+from tickets.store.history import log_unlogged_here
 from tickets.tries import LAST_BITS, next_try, say_again, short_of_memory, why_failed
 from tickets.users_code import one_line, whole_traceback
 
@@ -203,7 +204,7 @@ class Trainer:
         except HeldError as held:
             return Elsewhere(f"{held.holder} is training it")
         except LeaseLostError as lost:
-            return Elsewhere(lost)
+            return Elsewhere(f"stops here, and nothing is lost: {lost}")
         except DiskError as error:
             with suppress(InputError):
                 append_event(
@@ -219,6 +220,7 @@ class Trainer:
         """
         log, index = work.folder / Layout.LOG, work.cohort.index
         settle(work.folder, work.cohort_folder)
+        log_unlogged_here(work.folder, index)
         # Asked before it trains, not after a round that then cannot be kept.
         check_writable(work.cohort_folder)
         device = find_device(work.device)
@@ -246,8 +248,7 @@ class Trainer:
         except LeaseLostError as lost:
             with suppress(InputError):
                 append_event(log, {"event": "lost", "cohort": index, **lease.record, "why": str(lost)})
-            listener(Note(f"{work.name}: stops here, and nothing is lost: {lost}"))
-            return Elsewhere(lost)
+            return Elsewhere(f"stops here, and nothing is lost: {lost}")
         return None
 
     def _try(
