@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 import subprocess
@@ -164,3 +165,65 @@ def test_processes_that_take_and_release_it_as_fast_as_they_can_are_never_inside
     with taken(folder):
         pass
     assert names(folder) == []
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from tickets.store import take
+for folder, name, after in (argument.split(",") for argument in sys.argv[1:]):
+    child = os.fork()
+    if child == 0:
+        real = getattr(os, name)
+        def killed(*arguments):
+            if after:
+                real(*arguments)
+            os.kill(os.getpid(), 9)
+        setattr(os, name, killed)
+        take(Path(folder))
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_a_process_that_is_killed_while_it_takes_a_lease_leaves_no_half_of_one(tmp_path, monkeypatch):
+    monkeypatch.setenv("TICKETS_LEASE_SECONDS", "80000")
+    moments = [("write", ""), ("write", "1"), ("link", ""), ("link", "1")]
+    given = []
+    for number, (name, after) in enumerate(moments):
+        (tmp_path / str(number)).mkdir()
+        given.append(f"{tmp_path / str(number)},{name},{after}")
+    command = [sys.executable, "-W", "ignore", "-c", KILLED, *given]
+    assert subprocess.run(command, capture_output=True, text=True, check=False).stdout == "-9\n" * 4
+    for number, moment in enumerate(moments):
+        folder = tmp_path / str(number)
+        assert len(names(folder)) == (2 if moment == ("link", "1") else 1)
+        with taken(folder):
+            assert len(names(folder)) == 1, "what the killed process was writing is removed"
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EOPNOTSUPP])
+def test_on_a_file_system_without_links_it_is_written_in_place(tmp_path, monkeypatch, number):
+    def refused(source, target):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "link", refused)
+    with taken(tmp_path) as lease:
+        lease.check()
+        assert names(tmp_path) == [".lease-000001"]
+        with pytest.raises(HeldError):
+            take(tmp_path)
+    assert names(tmp_path) == []
+
+
+def test_a_link_that_was_made_twice_is_this_process_own(tmp_path, monkeypatch):
+    """A network file system may make a link, lose the answer, and be asked for it again."""
+    real = os.link
+
+    def twice(source, target):
+        real(source, target)
+        real(source, target)
+
+    monkeypatch.setattr(os, "link", twice)
+    with taken(tmp_path) as lease:
+        lease.check()
+    assert names(tmp_path) == []

@@ -28,7 +28,8 @@ from pathlib import Path
 from typing import Any
 
 from tickets.errors import DiskError, InputError, LeaseLostError
-from tickets.store.durable import make_folder, write_all
+from tickets.store.durable import make_folder
+from tickets.store.exclusive import new_file
 from tickets.store.holder import LAST, Holder, encode, generations, holder_of, lease_file, released
 from tickets.store.layout import Layout
 from tickets.store.processes import here
@@ -237,22 +238,21 @@ def taken(folder: Path, expired: str | None = None) -> Iterator[Lease]:
 def _created(folder: Path, generation: int, seconds: float) -> Lease | None:
     """The lease of a generation; None if another process has created it, or a higher one."""
     path, owner = lease_file(folder, generation), uuid.uuid4().hex
+    descriptor = None
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    except FileExistsError:
-        return None
-    try:
-        write_all(descriptor, encode(owner, seconds, 0))
-        os.fsync(descriptor)
+        descriptor = new_file(path, encode(owner, seconds, 0))
+        if descriptor is None:
+            return None
         numbers = generations(folder)
         if numbers[-1:] != [generation]:
             raise FileExistsError  # what this process saw of the folder was old
     except BaseException as error:
         released.add(owner)
-        with suppress(OSError):
-            os.close(descriptor)
-        with suppress(OSError):
-            path.unlink()
+        with suppress(OSError, InputError):
+            if descriptor is not None:
+                os.close(descriptor)
+            if descriptor is not None or ((found := holder_of(folder)) is not None and found.owner == owner):
+                path.unlink()
         if isinstance(error, FileExistsError):
             return None
         raise

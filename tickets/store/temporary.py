@@ -17,6 +17,7 @@ Permit = Callable[[], None]
 """Asked immediately before a rename. It raises LeaseLostError if another process has taken over what is written to, and
 DiskError if the folder was moved."""
 
+LEASE = "lease"  # of a lease file that is being written
 TRIAL = "trial"  # of a file that is written only to see whether a folder can be written to
 _LARGEST_TRIAL = 2**26  # bytes
 
