@@ -5,12 +5,15 @@ from __future__ import annotations
 import itertools
 import random
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from killed_rounds import ALWAYS, NAME, SETTINGS, assert_same, key, killed, made_with, round_of
+from killed_rounds import ALWAYS, NAME, SETTINGS, Round, assert_same, key, killed, made_with, round_of
+from small_rounds import setting_of
 
+from tickets.chains import first_chain
 from tickets.checkpoint import RoundCheckpoint
 from tickets.rounds import train_round
 
@@ -102,6 +105,25 @@ def test_networks_that_start_from_other_values_begin_anew(tmp_path: Path) -> Non
     assert_same(one.train(None), one.train(one.checkpoint(tmp_path)))
     (note,) = one.notes
     assert "its group 0 is of networks that start from other values, or are trained in another way" in note
+
+
+def test_what_was_measured_of_networks_that_are_now_trained_in_another_way_is_forgotten(
+    tmp_path: Path, one_thread: None
+) -> None:
+    """Else the table has rows of steps that they no longer take."""
+
+    def of_steps(steps: int) -> Round:
+        arms = ["ticket", {"name": "reinit", "train": {"steps": steps}}]
+        own = {"arms": arms, "compute": {"strategy": "looped", "threads": 1}}
+        setting = setting_of(**{**SETTINGS["looped, probes"], **own, "probes": ["killed_rounds:remembers"]})
+        return Round(setting, [first_chain(setting, replicate) for replicate in range(2)], 0)
+
+    before, now = of_steps(9), of_steps(3)
+    now.setting = replace(now.setting, plan=before.setting.plan)  # which depends on the memory that is free
+    killed(before, tmp_path, 19)  # the second group has begun
+    assert_same(now.train(None), now.train(now.checkpoint(tmp_path, 5.0)))
+    (note,) = now.notes
+    assert "its group 1 is of networks that start from other values, or are trained in another way" in note
 
 
 def test_a_disk_that_refuses_stops_no_training(
