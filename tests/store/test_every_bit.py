@@ -219,6 +219,41 @@ def test_lost_run_json_and_changed_lines_of_the_log_are_repaired(copied):
     assert verify(folder) == []
 
 
+def test_a_run_without_its_run_json_is_not_built_on_and_what_else_is_damaged_of_it_is_repaired(copied, contents):
+    file, folder = copied
+    wanted, run = contents(folder), run_folders(folder)[0]
+    path = run / "cohort-000" / "round-001" / "weights.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    (run / "run.json").unlink()
+    with pytest.raises(InputError, match=r"run\.json: missing, though rounds are there; .*--repair"):
+        tickets.run(file, out=folder, settings=["rounds=3"])
+    notes = []
+    tickets.run(file, out=folder, repair=True, listener=notes.append)
+    assert any("run.json: is not there; it is written anew" in str(note) for note in notes)
+    assert verify(folder) == []
+    (aside,) = folder.glob("*/cohort-000/set-aside-round-001-*")
+    shutil.rmtree(aside)
+    (run / "run.json").write_bytes(run_json := b"")  # says that the rule of the verdict was seen after three rounds
+    assert contents(folder) == {**wanted, f"{run.name}/run.json": run_json}
+
+
+@pytest.mark.parametrize("campaign", [True, False])
+def test_where_run_json_alone_is_damaged_no_round_is_taken_for_damaged(campaign_file, tmp_path, campaign):
+    """Whose tickets start from the trained values of the round before, which run.json says."""
+    small = {"arms": ["ticket"], "replicates": 1, "compute": {"strategy": "layered"}, "train": {"steps": 10}}
+    file, folder = campaign_file(tmp_path, rewind={"kind": "learning_rate"}, **small), tmp_path / "out"
+    (run,) = (folder / name for name in tickets.run(file, out=folder).runs)
+    (run / "run.json").write_bytes(b"{}")
+    wanted = {run / "run.json"}
+    if not campaign:
+        (folder / "campaign.toml").unlink()
+        wanted.add(folder / "campaign.toml")
+    assert {problem.path for problem in verify(folder)} == {*map(str, wanted)}
+    tickets.run(file, out=folder, repair=True)
+    assert verify(folder) == []
+    assert len(list(folder.rglob("set-aside-*"))) == 1
+
+
 def test_manifests_without_hashes_of_earlier_versions_are_read_but_not_half_of_one(saved_run):
     path = saved_run / "cohort-000" / "round-001" / "manifest.json"
     manifest = json.loads(path.read_bytes())

@@ -3,7 +3,8 @@
 A lease is a file `.lease-000007` in the folder. The number is its generation, and the file with the highest number has
 the folder. To take a folder over is to create the next file; the owner of the one before finds that it is no longer the
 highest. Each owner renews its file by writing to it, and nobody else writes to it. All that this needs of a file system
-is that of two processes that create one file, one fails, as on local file systems and on NFS from version 3.
+is that of two processes that create one file, one fails, as on local file systems and on NFS from version 3. On file
+systems with hard links a lease file is never there in part (see `tickets.store.exclusive`).
 
 - **Expired** is a lease that a reader has watched for its whole time (5 minutes) without a change. The clocks of two
   machines are never compared. That a process of this machine has ended is seen at once.

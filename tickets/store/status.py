@@ -15,10 +15,11 @@ from tickets.config import ArmConfig, Run, RunParser
 from tickets.coverage import coverage_from_json
 from tickets.errors import InputError
 from tickets.opening import read_regular
+from tickets.store.asked import asked_runs
 from tickets.store.forked import in_processes
 from tickets.store.index import FEWEST_RUNS, Index, Signature, signature
 from tickets.store.layout import Layout, run_folders
-from tickets.store.left_over import asked_runs, left_over_saved, runs_left_over
+from tickets.store.left_over import left_over_saved, runs_left_over
 from tickets.store.log import read_events
 from tickets.store.measured import unmeasured
 from tickets.store.plan import arm_options, plan, wanted_arms
