@@ -27,6 +27,7 @@ from tickets.store import (
     write_round,
     write_run,
 )
+from tickets.store.history import log_unlogged_here
 
 _spec = importlib.util.spec_from_file_location("example_of_the_store", Path(__file__).parent / "store" / "conftest.py")
 assert _spec is not None
@@ -76,6 +77,7 @@ def _play_cohort(campaign: Path, run: Path, stage: Any, cohort: Any, acknowledge
     folder, log = cohort_folder(run, cohort.index), run / Layout.LOG
     with unmoved(run) as permit:
         settle(run, folder)
+        log_unlogged_here(run, cohort.index)
         check_writable(folder if cohort.exists else run)
         append_event(log, {"event": "started", "cohort": cohort.index})
         if not cohort.exists:

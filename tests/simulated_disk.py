@@ -120,6 +120,10 @@ class SimulatedDisk:
 
     _replace = _rename
 
+    def _link(self, result: None, source: Any, target: Any) -> None:
+        folder, _, node = self._node(source)
+        folder.pending.append(("", Path(target).name, node))
+
     def _moved(self, source: Any, target: Any) -> tuple[_Folder, str, Any]:
         assert Path(source).parent == Path(target).parent
         # The call has been made, but the model still has the old name.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-CALLS = ("open", "write", "pwrite", "ftruncate", "fsync", "close", "mkdir", "rename", "replace", "unlink")
+CALLS = ("open", "write", "pwrite", "ftruncate", "fsync", "close", "mkdir", "rename", "replace", "link", "unlink")
 
 Hook = Callable[[str, tuple[Any, ...], Callable[[], Any]], Any]
 """hook(name, arguments, call) stands for a call: what it returns is returned, and `call()` makes the real one."""

@@ -31,9 +31,11 @@ from tickets.store import (
     Saved,
     append_event,
     at_work,
+    check_names,
     load,
     lock,
     missing,
+    record_begun,
     sweep_temporary,
 )
 from tickets.store import repair as set_aside
@@ -183,12 +185,18 @@ def _repair(folder: Path, listener: Listener) -> bool:
     """Move what is damaged in a campaign's folder out of the way; whether there was anything."""
     if not folder.is_dir():
         return False
-    with lock(folder, lambda text: listener(Note(text))):
-        if (other := at_work(folder)) is not None:
+
+    def tell(line: str) -> None:
+        listener(Note(line))
+
+    with lock(folder, tell) as lease:
+        check_names(folder)
+        if (other := at_work(folder, tell)) is not None:
             raise InputError(
                 f"--repair: another `tickets run` ({other.holder}) is at work in {folder}; wait until it ends"
             )
-        lines = set_aside(folder)
+        sweep_temporary(folder, lease.check, tell)
+        lines = set_aside(folder, lease.check)
     for line in lines:
         listener(Note(line))
     return bool(lines)
@@ -213,10 +221,11 @@ def _train(
             todo = {name: missing(one, folder / name, gaps) for name, one in runs.items()}
             for line in (*lost_in(folder, todo), *added_to(folder, runs)):
                 listener(Note(line))
-            record_campaign(folder, ready.campaign, lease.check)
+            record_campaign(folder, ready.campaign, runs, lease.check, lambda line: listener(Note(line)))
             for name, plans in todo.items():
-                sweep_checkpoints(folder / name, [cohort.index for cohort in plans])
+                sweep_checkpoints(folder / name, [cohort.index for cohort in plans], lease.check)
             works, refused = _all_works(ready, todo, modules, lease.check, listener)
+            record_begun(folder, runs, lease.check)
         afterwards.callback(let_go, works)  # once the engine's processes have ended
         for line in (*left_over_in(folder, runs), *foreword([ready.fitted[name] for name in runs if todo[name]])):
             listener(Note(line))

@@ -49,20 +49,22 @@ class RoundCheckpoint:
         note: Callable[[str], None],
         permit: Permit | None = None,
     ) -> None:
-        """Parameters
+        """Read the checkpoint that is on disk, and use it if it is of this round and was made in the same way.
+
+        Parameters
         ----------
         folder
             The cohort's folder.
         key
             Which round it is, as JSON values: "run", "cohort", "round", "part", "replicates", "arms".
         made_with
-            Returns what else decides its bits, as JSON values by name; called only where it matters.
+            Returns what else decides the bits of the round, as JSON values by name; called only if needed.
         minutes
-            Between two checkpoints; 0 for none.
+            The time between two checkpoints; 0 for none.
         note
             Is called with what a user should know.
         permit
-            Asked before it is replaced; raises if this process has the cohort no longer.
+            Called before the file is replaced; raises if this process no longer has the cohort.
         """
         self._folder, self._key = folder, _json({"version": VERSION, **key})
         self._made_with, self._permit, self._note = made_with, permit, note
@@ -76,7 +78,15 @@ class RoundCheckpoint:
         self.interval = Interval(minutes * 60 if minutes > 0 else math.inf)
 
     def measure(self, measurements: Measurements, networks: int) -> None:
-        """Take the round's measurements, and give them what a checkpoint had. networks: how many the round has."""
+        """Restore the round's measurements from the checkpoint, and save them in later ones.
+
+        Parameters
+        ----------
+        measurements
+            The measurements.
+        networks
+            The number of networks of the round.
+        """
         self._measurements = measurements
         if self._saved is not None:
             try:
@@ -84,13 +94,15 @@ class RoundCheckpoint:
             except MisfitError as error:
                 self.reject(f"what was measured {error}")
 
-    def group(self, start: Callable[[], str]) -> GroupCheckpoint:
-        """That of the next group of the round.
+    def group(self, start: Callable[[], str], first: int = 0) -> GroupCheckpoint:
+        """The part of the checkpoint that is of the next group of the round.
 
         Parameters
         ----------
         start
-            Returns a digest of all that decides the group's bits; called only where it matters.
+            Returns a digest of all that decides the group's bits; called only if needed.
+        first
+            The number of the group's first network among those that the round's probes measure.
         """
         group = GroupCheckpoint(self, start)
         place = len(self._groups)
@@ -100,10 +112,13 @@ class RoundCheckpoint:
                 group.find(self._saved, place)
             except MisfitError as error:
                 self.reject(f"its group {place} {error}")
+                if self._measurements is not None:
+                    # Trained in another way, a network may be measured at other steps.
+                    self._measurements.forget(first)
         return group
 
     def write(self) -> None:
-        """Write what there is of every group so far; a disk that refuses is no reason to stop training."""
+        """Write the state of every group so far. If the disk refuses, training goes on without."""
         if not self._folder.is_dir():
             return  # nothing may be made anew where a campaign's folder has been removed
         buffers: list[memoryview] = []
@@ -127,17 +142,17 @@ class RoundCheckpoint:
             self._failed = True
 
     def remove(self) -> None:
-        """Remove it, since the round is committed. One of another round stays."""
+        """Remove the file, since the round is committed. A checkpoint of another round stays."""
         if not self._foreign:
             remove_checkpoint(self._folder)
 
     def reject(self, why: str) -> None:
-        """Use nothing more of what was found."""
+        """Stop using the checkpoint that was on disk, and say why."""
         self._saved = None
         self._note(f"{self._name}: its checkpoint is not used, and what it is of begins anew: {why}")
 
     def refuse(self, why: str) -> None:
-        """Say that there will be none."""
+        """Say that no checkpoint of this round can be written, and why."""
         self._note(f"{self._name}: has no checkpoints, and begins anew if it is interrupted: {why}")
 
     def _usable(self) -> SavedCheckpoint | None:
@@ -177,12 +192,20 @@ class GroupCheckpoint:
 
     @property
     def step(self) -> int | None:
-        """The lowest step of its shards in training; None if none is."""
+        """The lowest step of the shards in training; None if no shard is in training."""
         courses = (tree.get("course") for tree in self._shards.values())
         return min((course["step"] for course in courses if isinstance(course, dict)), default=None)
 
     def find(self, saved: SavedCheckpoint, place: int) -> None:
-        """Take what a checkpoint has of it. Raises MisfitError if that is of another group."""
+        """Take the state of this group from a checkpoint. Raises MisfitError if that is of another group.
+
+        Parameters
+        ----------
+        saved
+            The checkpoint.
+        place
+            The position of the group in the round.
+        """
         groups = saved.about.get("groups")
         if not isinstance(groups, list):
             raise MisfitError("is not there")
@@ -200,7 +223,7 @@ class GroupCheckpoint:
         self._found, self.seconds = {"shards": shards, "finished": finished}, seconds
 
     def finished(self, of_tree: Callable[[Tree], Finished]) -> Finished | None:
-        """Its result, if an earlier process has trained it. of_tree: see Finished.of_tree."""
+        """The group's result, if an earlier process has trained it; else None. of_tree: see Finished.of_tree."""
         tree = self._found.pop("finished", None)
         if tree is None:
             return None
@@ -212,11 +235,11 @@ class GroupCheckpoint:
         return self._finished
 
     def progress(self, measured: Measured | None) -> Progress:
-        """The progress of its training."""
+        """The progress of the group's training. measured: what is measured of it; None if nothing is."""
         return Progress(self._round.interval, self, measured, self._found.pop("shards", None), self.seconds)
 
     def end(self, finished: Finished) -> None:
-        """Take its result."""
+        """Take the group's result, for later checkpoints."""
         self._finished, self.seconds = finished, finished.seconds
 
     def write(self, shards: Mapping[str, Tree], seconds: float) -> None:
@@ -234,7 +257,7 @@ class GroupCheckpoint:
         self._round.reject(why)
 
     def encoded(self, buffers: list[memoryview]) -> dict[str, Any]:
-        """What there is of it, as JSON; tensors are appended to the buffers."""
+        """The state of the group, as JSON values; the tensors are appended to the buffers."""
         content = {
             "shards": dict(self._shards),
             "seconds": self.seconds,

@@ -14,7 +14,8 @@ from tickets.errors import DiskError, InputError, Problems
 from tickets.failures import calling_code_of
 from tickets.fitting import Fitted, but_for_its_seed, fit
 from tickets.source import Source, default_validation, load_source
-from tickets.store import Layout, read_run, run_folders, saved_campaign
+from tickets.store import Layout, check_names, read_run, run_folders, saved_campaign
+from tickets.store.begun import check_begun, read_begun
 
 
 def check_folder(folder: Path, campaign: Campaign, repair: bool = False) -> None:
@@ -45,6 +46,8 @@ def check_folder(folder: Path, campaign: Campaign, repair: bool = False) -> None
     saved = _saved_in(folder)
     if saved is None:
         others = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+        if others == [Layout.RUNS] and (begun := read_begun(folder)) is not None and not begun.runs:
+            others = []  # left by a process that was killed as it began
         runs = run_folders(folder)
         if runs and not repair:
             raise InputError(
@@ -63,6 +66,9 @@ def check_folder(folder: Path, campaign: Campaign, repair: bool = False) -> None
             )
     for path in run_folders(folder):
         read_run(path)  # raises for another schema version
+    check_names(folder)
+    if not repair:
+        check_begun(folder)
     _check_name(folder, saved.name, campaign)
 
 

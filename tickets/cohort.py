@@ -30,7 +30,6 @@ from tickets.store import (
     RoundPlan,
     RoundRecord,
     Shrunk,
-    append_event,
     arm_options,
     check_tables,
     cohort_folder,
@@ -39,6 +38,7 @@ from tickets.store import (
     write_round,
 )
 from tickets.store.checkpoint import remove_checkpoint
+from tickets.store.history import log_round
 from tickets.tasks import Scale
 
 
@@ -119,17 +119,12 @@ def train_cohort(
         committed = write_round(folder, _record(work, plan, chains, result, ready.probes), permit)
         checkpoint.remove()  # not before: a kill in between must cost nothing
         seconds = float(result.rounds["seconds"].sum())
-        append_event(
-            work.folder / Layout.LOG,
-            {
-                "event": "round",
-                "cohort": work.cohort.index,
-                "round": plan.number,
-                "part": plan.part,
-                "generation": work.generation,
-                "seconds": round(seconds, 3),
-                "diverged": int(result.rounds["diverged"].sum()),
-            },
+        log_round(
+            work.folder,
+            (work.cohort.index, plan.number, plan.part),
+            generation=work.generation,
+            seconds=round(seconds, 3),
+            diverged=int(result.rounds["diverged"].sum()),
         )
         done(_round_done(work, committed, chains, result.rounds, seconds, ready.scale))
         # Trained values are read from disk, as in a run that is resumed: the same bits, or the same error.

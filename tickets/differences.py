@@ -8,7 +8,9 @@ from pathlib import Path
 from tickets.config import Run
 from tickets.plurals import counted
 from tickets.store import left_over, networks_of, run_folders, runs_left_over, survey, unmeasured
-from tickets.store.history import lost_rounds
+from tickets.store.begun import lost_runs
+from tickets.store.history import PROBES, history, log_unlogged
+from tickets.store.layout import place_of
 
 
 def added_to(folder: Path, runs: Mapping[str, Run]) -> Iterator[str]:
@@ -31,7 +33,7 @@ def added_to(folder: Path, runs: Mapping[str, Run]) -> Iterator[str]:
 
 
 def lost_in(folder: Path, runs: Iterable[str]) -> Iterator[str]:
-    """A line for each round that was committed, by the log, and is gone: it is trained again.
+    """A line for each run that was begun and each round that was committed and is gone. Logs get events they lack.
 
     Parameters
     ----------
@@ -40,9 +42,14 @@ def lost_in(folder: Path, runs: Iterable[str]) -> Iterator[str]:
     runs
         The ids of its runs.
     """
+    for lost in lost_runs(folder):
+        yield f"{lost}: was begun and is not there; it is trained again if the campaign file asks for it"
     for name in runs:
-        for lost in lost_rounds(folder / name):
-            yield f"{lost}: was committed and is not there; it is trained again"
+        found = history(folder / name)
+        for lost in found.lost:
+            again = "`tickets probe` measures it again" if place_of(lost).kind == PROBES else "it is trained again"
+            yield f"{lost}: was committed and is not there; {again}"
+        log_unlogged(folder / name, found.unlogged)
 
 
 def left_over_in(folder: Path, runs: Mapping[str, Run]) -> Iterator[str]:

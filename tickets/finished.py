@@ -49,12 +49,12 @@ class Finished:
 
     @classmethod
     def of(cls, trained: Trained, run: Run, guess: float, tickets: Collection[int], learned: bool) -> Finished:
-        """Of what a training gave.
+        """The result of a training.
 
         Parameters
         ----------
         trained
-            It.
+            What the training returned.
         run
             The run's configuration.
         guess
@@ -77,7 +77,7 @@ class Finished:
         )
 
     def tree(self) -> Tree:
-        """For a checkpoint."""
+        """The result as a tree, for a checkpoint."""
         curves = self.curves
         return {
             "values": list(self.values),
@@ -98,12 +98,12 @@ class Finished:
 
     @classmethod
     def of_tree(cls, tree: Tree, start: Stack, last: int, carrying: Collection[int], learned: bool) -> Finished:
-        """The inverse of `tree`. Raises MisfitError if it is not of these networks.
+        """The inverse of `tree`. Raises MisfitError if the tree is not of these networks.
 
         Parameters
         ----------
         tree
-            What `tree` gave.
+            What `tree` returned.
         start
             The networks before training.
         last

@@ -145,12 +145,13 @@ def train_group(
     keep_step = run.rewind.step if number == 0 and run.rewind.restores and tickets else None
     # Probes compare networks of one architecture.
     labels = [entry.label for entry in group.entries]
+    first = probed.begun
     observe = None if group.narrower else probed.observer(labels, stack, last, learned=learned)
     mine = progress = None
     if checkpoint is not None:
         # All that decides the bits, but for the data, the code and the machine.
         how = (group.recipe, group.learning, seeds, strategy, lanes, at_once, chunk, keep_step)
-        mine = checkpoint.group(lambda: digest({"how": repr(how), "stack": vars(stack)}))
+        mine = checkpoint.group(lambda: digest({"how": repr(how), "stack": vars(stack)}), first)
         carrying = tickets if run.rewind.keeps_trained or keep_step is not None else []
         found = mine.finished(lambda tree: Finished.of_tree(tree, stack, last, carrying, learned))
         if found is not None:

@@ -41,6 +41,7 @@ from tickets.store import (
     trusting_form,
     write_tables,
 )
+from tickets.store.history import log_probes
 
 
 @dataclass(frozen=True)
@@ -234,7 +235,10 @@ def _measure(saved: SavedRun, fitted: Fitted | None, device: torch.device) -> It
                 measured = measure_part(ready, saved.name, place.cohort, place.number, place.part, one)
                 made, record = {one.table: measured.table}, record_of([one])
                 check_tables(saved.folder, made, record)
-                write_tables(place.cohort, place.number, place.part, made, record, permit=lease.check, **made_with)
+                folder = write_tables(
+                    place.cohort, place.number, place.part, made, record, permit=lease.check, **made_with
+                )
+                log_probes(folder)
             found[place] = measured
         yield _probing(saved, one, found)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,16 +20,24 @@ from tickets.store import (
     Permit,
     append_event,
     at_work,
+    record_begun,
     register,
     replace_file,
     rounds_committed,
     write_run,
 )
+from tickets.store.begun import LISTED
 from tickets.store.sealed import sealed_toml
 from tickets.transfer import transfer_record
 
 
-def record_campaign(folder: Path, campaign: Campaign, permit: Permit) -> None:
+def record_campaign(
+    folder: Path,
+    campaign: Campaign,
+    asked: Collection[str],
+    permit: Permit,
+    tell: Callable[[str], None] = lambda text: None,
+) -> None:
     """Write campaign.toml, unless it has the same content already.
 
     Parameters
@@ -38,8 +46,12 @@ def record_campaign(folder: Path, campaign: Campaign, permit: Permit) -> None:
         The campaign's folder, which is locked.
     campaign
         The campaign as resolved.
+    asked
+        The ids of its runs.
     permit
         The `check` of the lock's lease.
+    tell
+        Called with a line before this process waits to see whether another one is at work.
 
     Raises
     ------
@@ -54,11 +66,12 @@ def record_campaign(folder: Path, campaign: Campaign, permit: Permit) -> None:
     if there == content:
         return
     # Files of earlier versions, and those that were damaged, may have the same content in another form.
-    if there is not None and (other := at_work(folder)) is not None:
+    if there is not None and (other := at_work(folder, tell)) is not None:
         raise InputError(
             f"another `tickets run` ({other.holder}) is at work in {folder}, with another content of the campaign "
             f"({Layout.CAMPAIGN} there); wait until it ends, or write to another folder (--out)"
         )
+    record_begun(folder, asked, permit, content)
     replace_file(path, content, permit)
 
 
@@ -115,6 +128,7 @@ def record_run(
     examples, saved = fitted.source.examples, read_if_saved(folder)
     content: dict[str, Any] = {
         "config": fitted.run.model_dump(mode="json"),
+        LISTED: True,
         "data": {
             "sha256": fitted.source.sha256,
             "input_shape": list(examples.input_shape),

@@ -26,11 +26,11 @@ class Resuming:
     cohort
         The cohort's index.
     made_with
-        JSON of where and how it trains ("fingerprint", "execution").
+        Where and how the cohort trains, as JSON values: "fingerprint" and "execution".
     probes
         The run's.
     permit
-        Asked before a checkpoint is replaced; raises if this process has the cohort no longer.
+        Called before a checkpoint is replaced; raises if this process no longer has the cohort.
     note
         Is called with what a user should know.
     """
@@ -45,11 +45,19 @@ class Resuming:
     note: Callable[[str], None]
 
     def __post_init__(self) -> None:
-        """Read the source files now: what is imported does not change with them later."""
+        """Hash the source files now. Modules that are imported do not change when their files change later."""
         _ = self._sources
 
     def checkpoint_of(self, plan: RoundPlan, replicates: Sequence[int]) -> RoundCheckpoint:
-        """That of a round, with what an interrupted process has left of it; the log says where it goes on."""
+        """The checkpoint of a round. If it goes on from one that is on disk, the log says from which step.
+
+        Parameters
+        ----------
+        plan
+            The round.
+        replicates
+            The cohort's replicates.
+        """
         names = {"cohort": self.cohort, "round": plan.number, "part": plan.part}
         checkpoint = RoundCheckpoint(
             cohort_folder(self.folder, self.cohort),
@@ -68,7 +76,7 @@ class Resuming:
         return source_hashes(named_functions(self.run.model_dump(mode="json")))
 
     def _all_that_matters(self) -> dict[str, Any]:
-        # How much memory is free decides nothing but the plan, which is there too.
+        # The free memory decides only the plan, which is compared anyway.
         plan = {key: value for key, value in self.made_with["execution"].items() if key != "free_memory_bytes"}
         return {
             "fingerprint": self.made_with["fingerprint"],

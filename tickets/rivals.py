@@ -1,4 +1,4 @@
-"""Several processes that train one campaign side by side: each does what the others have not begun."""
+"""Several processes that train one campaign: each trains the cohorts that no other has begun."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from tickets.store import Watch, holder_of, look_again_after, take
 
 
 def beside_others(engine: Engine) -> Engine:
-    """An engine that comes back to the work of other processes, once it has done what none of them has begun.
+    """An engine that first trains the work that no other process has begun, and then waits for the others.
 
-    It ends when all work is committed, by whomever. A cohort whose process ends, or does not renew its lease for as
-    long as the lease lasts, is given to the engine again.
+    It ends when all work is committed, by this process or by others. If the process that has a cohort ends, or does not
+    renew its lease in time, the cohort is given to the engine again.
 
     Parameters
     ----------
@@ -57,12 +57,12 @@ def beside_others(engine: Engine) -> Engine:
 def let_go(works: Sequence[Work]) -> None:
     """Remove the leases of processes of this machine that were ended while they trained, such as workers by Ctrl-C.
 
-    On this machine nobody would wait for them, but on others.
+    Processes of other machines cannot see that these have ended, and would wait until the leases expire.
 
     Parameters
     ----------
     works
-        The works that they were given.
+        The works that those processes were given.
     """
     for work in works:
         with suppress(OSError, InputError):
@@ -79,7 +79,7 @@ def _elsewhere(result: object) -> Work | None:
 
 
 def _free(works: Sequence[Work], watch: Watch) -> list[Work]:
-    """Those of the works whose cohort can be taken, as soon as there is one; empty if there are no works."""
+    """Wait until the cohort of at least one work can be taken, and return these works; empty if there are no works."""
     looks = 0
     while works:
         free = []

@@ -39,6 +39,7 @@ from tickets.store import (
     taken,
     unmoved,
 )
+from tickets.store.history import log_unlogged_here
 from tickets.tries import LAST_BITS, next_try, say_again, short_of_memory, why_failed
 from tickets.users_code import one_line, whole_traceback
 
@@ -124,7 +125,7 @@ class Trainer:
         except HeldError as held:
             return Elsewhere(f"{held.holder} is training it")
         except LeaseLostError as lost:
-            return Elsewhere(lost)
+            return Elsewhere(f"stops here, and nothing is lost: {lost}")
         except DiskError as error:
             _log(work, "failed", why=error.problems[0])
             return only_here(error, work.folder.parent)
@@ -141,6 +142,7 @@ class Trainer:
         there: raises if the run's folder was moved.
         """
         settle(work.folder, work.cohort_folder)
+        log_unlogged_here(work.folder, work.cohort.index)
         # Asked before it trains, not after a round that then cannot be kept.
         check_writable(work.cohort_folder)
         plan = with_threads_here(work.plan, work.run.compute.threads)
@@ -164,8 +166,7 @@ class Trainer:
                 gc.collect()  # lanes that ended with an error leave cycles that hold tensors
         except LeaseLostError as lost:
             _log(work, "lost", **lease.record, why=str(lost))
-            listener(Note(f"{work.name}: stops here, and nothing is lost: {lost}"))
-            return Elsewhere(lost)
+            return Elsewhere(f"stops here, and nothing is lost: {lost}")
         return None
 
     def _try(

@@ -26,16 +26,16 @@ from tickets.store.checkpoint import DamagedCheckpointError, read_checkpoint, wr
 from tickets.store.cohort_problems import cohort_problems
 from tickets.store.ends import read_end_states
 from tickets.store.gathering import Tables, parts_of
-from tickets.store.history import lost_rounds
+from tickets.store.history import history
 from tickets.store.holder import encode, holder_of, lease_file
 from tickets.store.index import Index, _head
 from tickets.store.left_over import asked_runs
 from tickets.store.measured import unmeasured
 from tickets.store.parquet import read_parquet
-from tickets.store.plan import survey
 from tickets.store.reading import Committed
 from tickets.store.sealed import toml_problem
 from tickets.store.status import failure
+from tickets.store.survey import survey
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "schema-1"
 ROUND, PROBES = "cohort-000/round-001", "cohort-000/probes-001-000"
@@ -115,7 +115,7 @@ def log_file(path: Path) -> None:
     for line in log.read_lines(run / "log.jsonl"):
         assert line.event is None or isinstance(line.event, dict)
     failure(log.read_events(run / "log.jsonl"))
-    list(lost_rounds(run))
+    history(run)
 
 
 def arrays(place: str, path: Path) -> None:

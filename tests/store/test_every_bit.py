@@ -1,4 +1,4 @@
-"""Every changed bit of a small saved run is found, in every file; so is what is lost, exchanged or linked."""
+"""Changed bits of a small saved run are found, in every file; so is what is lost, exchanged or linked."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ from tickets.store import run_folders, verify
 from tickets.store.reading import file_problem, read_manifest, read_run
 from tickets.store.sealed import sealed_toml, toml_problem
 
+HEAD = 110  # bytes in which a file says that it has a hash, and the hash
 
-def flips(data, every=1):
-    """The content with one bit changed, for every bit of every `every`-th byte."""
-    for place in range(0, len(data), every):
-        for bit in range(8):
-            yield place, data[:place] + bytes([data[place] ^ 1 << bit]) + data[place + 1 :]
+
+def flips(data, every=1, whole=0):
+    """The content with one bit changed: each bit of the first `whole` bytes, then one of every `every`-th byte."""
+    places = [(place, bit) for place in range(min(whole, len(data))) for bit in range(8)]
+    places += [(place, place % 8) for place in range(whole, len(data), every)]
+    for place, bit in places:
+        yield place, data[:place] + bytes([data[place] ^ 1 << bit]) + data[place + 1 :]
 
 
 def refused(read, folder):
@@ -30,38 +33,36 @@ def refused(read, folder):
     return False
 
 
-def test_every_bit_of_run_json(saved_run, every_bit):
+def test_changed_bits_of_run_json(saved_run):
     path = saved_run / "run.json"
-    data = path.read_bytes()
-    for place, changed in flips(data, every_bit(len(data))):
+    for place, changed in flips(path.read_bytes(), 5, HEAD):
         path.write_bytes(changed)
         assert refused(read_run, saved_run), place
 
 
 @pytest.mark.parametrize("folder", ["initial", "round-001"])
-def test_every_bit_of_a_manifest(saved_run, folder, every_bit):
+def test_changed_bits_of_a_manifest(saved_run, folder):
     path = saved_run / "cohort-000" / folder / "manifest.json"
-    data = path.read_bytes()
-    for place, changed in flips(data, every_bit(len(data))):
+    for place, changed in flips(path.read_bytes(), 5, HEAD):
         path.write_bytes(changed)
         assert refused(read_manifest, path.parent), place
 
 
 @pytest.mark.parametrize("name", ["masks.safetensors", "weights.safetensors", "curves.parquet", "rounds.parquet"])
-def test_every_bit_of_a_file_in_a_round(saved_run, name, every_bit):
+def test_changed_bits_of_a_file_in_a_round(saved_run, name):
     folder = saved_run / "cohort-000" / "round-001"
     manifest, data = read_manifest(folder), (folder / name).read_bytes()
-    for place, changed in flips(data, every_bit(len(data))):
+    for place, changed in flips(data, 5):
         (folder / name).write_bytes(changed)
         assert file_problem(folder, name, manifest), place
 
 
-def test_every_bit_of_campaign_toml(tmp_path):
+def test_changed_bits_of_campaign_toml(tmp_path):
     path = tmp_path / "campaign.toml"
     data = sealed_toml('name = "mnist"\nreplicates = 3\n')
     path.write_bytes(data)
     assert toml_problem(path) is None
-    for place, changed in flips(data):
+    for place, changed in flips(data, 1, HEAD):
         path.write_bytes(changed)
         assert toml_problem(path), place
 
@@ -73,7 +74,7 @@ def test_every_bit_of_a_whole_run_by_the_command(saved_run):
     for path in sorted(saved_run.rglob("*")):
         if path.is_file():
             data = path.read_bytes()
-            for place, changed in flips(data, 8):
+            for place, changed in flips(data, 8, HEAD):
                 path.write_bytes(changed)
                 assert verify(saved_run), (path, place)
                 found += 1
@@ -81,17 +82,14 @@ def test_every_bit_of_a_whole_run_by_the_command(saved_run):
     print(f"{found:,} changed bits, all found")
 
 
-@pytest.fixture
-def every_bit():
-    """How many bytes to go on after each: one in small files, so that all are tried, more in larger ones."""
-    return lambda size: 1 if size < 600 else 13
-
-
 @pytest.fixture(scope="module")
 def two_runs(campaign_file, tmp_path_factory):
     """A campaign of two runs with two cohorts each, of the same shapes."""
     folder = tmp_path_factory.mktemp("two")
-    file = campaign_file(folder, rounds=2, replicates=2, cohort_size=1, rewind={"step": 5}, sweep={"seed": [0, 1]})
+    small = {"arms": ["ticket", "random_mask"], "compute": {"strategy": "layered"}, "train": {"steps": 10}}
+    file = campaign_file(
+        folder, rounds=2, replicates=2, cohort_size=1, rewind={"step": 5}, sweep={"seed": [0, 1]}, **small
+    )
     tickets.run(file, out=folder / "out")
     return file, folder / "out"
 
@@ -219,6 +217,41 @@ def test_lost_run_json_and_changed_lines_of_the_log_are_repaired(copied):
     assert len(verify(folder)) == 2
     tickets.run(file, out=folder, repair=True)
     assert verify(folder) == []
+
+
+def test_a_run_without_its_run_json_is_not_built_on_and_what_else_is_damaged_of_it_is_repaired(copied, contents):
+    file, folder = copied
+    wanted, run = contents(folder), run_folders(folder)[0]
+    path = run / "cohort-000" / "round-001" / "weights.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    (run / "run.json").unlink()
+    with pytest.raises(InputError, match=r"run\.json: missing, though rounds are there; .*--repair"):
+        tickets.run(file, out=folder, settings=["rounds=3"])
+    notes = []
+    tickets.run(file, out=folder, repair=True, listener=notes.append)
+    assert any("run.json: is not there; it is written anew" in str(note) for note in notes)
+    assert verify(folder) == []
+    (aside,) = folder.glob("*/cohort-000/set-aside-round-001-*")
+    shutil.rmtree(aside)
+    (run / "run.json").write_bytes(run_json := b"")  # says that the rule of the verdict was seen after three rounds
+    assert contents(folder) == {**wanted, f"{run.name}/run.json": run_json}
+
+
+@pytest.mark.parametrize("campaign", [True, False])
+def test_where_run_json_alone_is_damaged_no_round_is_taken_for_damaged(campaign_file, tmp_path, campaign):
+    """Whose tickets start from the trained values of the round before, which run.json says."""
+    small = {"arms": ["ticket"], "replicates": 1, "compute": {"strategy": "layered"}, "train": {"steps": 10}}
+    file, folder = campaign_file(tmp_path, rewind={"kind": "learning_rate"}, **small), tmp_path / "out"
+    (run,) = (folder / name for name in tickets.run(file, out=folder).runs)
+    (run / "run.json").write_bytes(b"{}")
+    wanted = {run / "run.json"}
+    if not campaign:
+        (folder / "campaign.toml").unlink()
+        wanted.add(folder / "campaign.toml")
+    assert {problem.path for problem in verify(folder)} == {*map(str, wanted)}
+    tickets.run(file, out=folder, repair=True)
+    assert verify(folder) == []
+    assert len(list(folder.rglob("set-aside-*"))) == 1
 
 
 def test_manifests_without_hashes_of_earlier_versions_are_read_but_not_half_of_one(saved_run):

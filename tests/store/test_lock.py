@@ -8,10 +8,12 @@ import threading
 import uuid
 
 import pytest
+from lease_files import write_lease
 
 from tickets.errors import DiskError, InputError
 from tickets.store import at_work, lock, sweep_temporary, take, taken
 from tickets.store.holder import encode
+from tickets.store.processes import here
 
 HOLD = """
 import sys
@@ -72,7 +74,7 @@ def test_a_folder_that_may_not_be_written_to_is_said(tmp_path, monkeypatch, code
     real = os.open
 
     def refusing(path, *args, **options):
-        if ".lease-" in str(path):
+        if "lease-" in str(path):
             raise OSError(code, os.strerror(code))
         return real(path, *args, **options)
 
@@ -147,6 +149,37 @@ def test_who_is_at_work_in_a_campaign(tmp_path, monkeypatch):
     assert at_work(tmp_path) is None, "it was not renewed for as long as the lease lasts"
     later = threading.Timer(0.2, lambda: elsewhere.write_bytes(content[1]))
     later.start()
-    found = at_work(tmp_path)
+    said = []
+    found = at_work(tmp_path, said.append)
     later.join()
     assert str(found and found.holder) == f"process {os.getpid()} on node-7"
+    assert said == [
+        f"{cohort}: process {os.getpid()} on node-7 may be at work; waits until the lease is renewed, for 0.5 s at "
+        "most (this process cannot see whether that one has ended)"
+    ]
+
+
+@pytest.mark.skipif(here()[1] is None, reason="needs /proc")
+def test_nobody_waits_for_a_process_of_this_machine_that_has_ended(tmp_path, monkeypatch):
+    cohort = tmp_path / "run" / "cohort-000"
+    cohort.mkdir(parents=True)
+    (tmp_path / "run" / "run.json").touch()
+    host, boot, namespace = here()
+    write_lease(cohort, host=host, boot=boot, namespace=namespace, process=2**31 - 2, seconds=80_000)
+    monkeypatch.setattr("time.sleep", lambda seconds: pytest.fail("waits"))
+    assert at_work(tmp_path, pytest.fail) is None
+
+
+def test_a_cohort_that_cannot_be_swept_stops_no_other(tmp_path, monkeypatch):
+    cohort = tmp_path / "run" / "cohort-000"
+    (cohort / f".tmp-round-000-{uuid.uuid4().hex}").mkdir(parents=True)
+    said = []
+
+    def refused(folder, expired=None):
+        raise DiskError(f"permission denied in {folder}")
+
+    with lock(tmp_path) as lease:
+        monkeypatch.setattr(sys.modules["tickets.store.lock"], "take", refused)
+        assert sweep_temporary(tmp_path, lease.check, said.append) == []
+    (line,) = said
+    assert line.startswith(f"{cohort}: what an interrupted process left there is not removed, and does no harm: perm")

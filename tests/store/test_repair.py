@@ -29,7 +29,7 @@ def test_a_file_or_link_in_the_place_of_a_folder_is_found_refused_and_moved(make
     todo = missing(example.config(), run, gaps=True)
     with pytest.raises(InputError, match=f"{path.name}: is no folder, and a folder of this name belongs there"):
         check_whole(run, example.config().model_dump(mode="json"), todo)
-    lines = repair(campaign)
+    lines = repair(campaign, lambda: None)
     assert any(line.startswith(f"{path}: is no folder") for line in lines)
     assert not os.path.lexists(path)
     assert verify(campaign) == []
@@ -43,18 +43,18 @@ def test_a_log_that_is_lost_or_no_file_is_written_anew(make, campaign, cohort):
         make(log)
     assert [problem.path for problem in verify(campaign)] == [str(log)]
     assert len(status(campaign)) == 1  # no error of the whole command
-    assert repair(campaign)
+    assert repair(campaign, lambda: None)
     assert verify(campaign) == []
     assert {number for _, number, _ in logged_rounds(cohort.parent)} == {0, 1, 2}
     assert {event["event"] for event in read_events(log)} == {"round"}
-    assert repair(campaign) == []
+    assert repair(campaign, lambda: None) == []
 
 
 def test_a_damaged_campaign_file_is_moved(campaign):
     path = campaign / "campaign.toml"
     path.write_text("[[[")
     assert [problem.path for problem in verify(campaign)] == [str(path)]
-    (line,) = repair(campaign)
+    (line,) = repair(campaign, lambda: None)
     what = "its first line is not the SHA-256 of the others; moved to set-aside-campaign.toml-"
     assert line.startswith(f"{path}: {what}")
     assert verify(campaign) == []

@@ -123,6 +123,16 @@ class Measurements:
         """Go on from what `tree` gave. Raises MisfitError if it is anything else. networks: how many the round has."""
         self._found = found_in(tree, self._found, networks)
 
+    @property
+    def begun(self) -> int:
+        """The number of networks whose training has begun; those of the next one follow them."""
+        return len(self._labels)
+
+    def forget(self, first: int) -> None:
+        """Drop what `restore` gave of all networks from this number on, which are trained again in another way."""
+        for table, found in self._found.items():
+            self._found[table] = {key: columns for key, columns in found.items() if key[0] < first}
+
     def afterwards(self, networks: Sequence[TrainedNetwork]) -> None:
         """Measure the networks of the whole round once it has been trained.
 

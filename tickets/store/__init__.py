@@ -1,7 +1,10 @@
 """The store: writes campaigns and runs to disk and reads them back. Importing it does not import torch."""
 
 from tickets.store.arrays import expand, squeeze, unpack
-from tickets.store.commit import Permit, check_writable, commit, replace_file, settle
+from tickets.store.asked import saved_campaign
+from tickets.store.begun import record_begun
+from tickets.store.commit import commit, replace_file
+from tickets.store.durable import settle
 from tickets.store.ends import read_end_states
 from tickets.store.finding import Finding
 from tickets.store.holder import Holder, holder_of
@@ -14,13 +17,13 @@ from tickets.store.layout import (
     round_folders,
     run_folders,
 )
-from tickets.store.lease import HeldError, Lease, Watch, look_again_after, take, taken
-from tickets.store.left_over import left_over, networks_of, runs_left_over, saved_campaign
+from tickets.store.lease import HeldError, Lease, take, taken
+from tickets.store.left_over import left_over, networks_of, runs_left_over
 from tickets.store.loading import load
 from tickets.store.lock import at_work, lock, sweep_temporary
 from tickets.store.log import append_event, read_events
 from tickets.store.measured import check_measured, check_tables, unmeasured
-from tickets.store.plan import CohortPlan, RoundPlan, arm_options, missing, survey, wanted_arms
+from tickets.store.plan import CohortPlan, RoundPlan, arm_options, missing, wanted_arms
 from tickets.store.probed import tables_of, write_tables
 from tickets.store.reading import (
     Committed,
@@ -35,15 +38,19 @@ from tickets.store.reading import (
 )
 from tickets.store.records import ArmRecord, RoundRecord
 from tickets.store.registered import register, rounds_committed
-from tickets.store.repair import check_cohorts, check_whole, repair
+from tickets.store.repair import repair
 from tickets.store.saved import Saved
 from tickets.store.shrunk import Shrunk
 from tickets.store.status import RunStatus, status
 from tickets.store.stored_networks import StoredNetwork, read_networks, read_part
+from tickets.store.survey import survey
+from tickets.store.temporary import Permit, check_writable
 from tickets.store.ticket import Ticket
 from tickets.store.ticket_values import read_trained
 from tickets.store.unmoved import unmoved
 from tickets.store.verify import notes_of, verify
+from tickets.store.watch import Watch, look_again_after
+from tickets.store.whole import check_cohorts, check_names, check_whole
 from tickets.store.writing import write_initial, write_rewind, write_round, write_run
 
 __all__ = [
@@ -70,6 +77,7 @@ __all__ = [
     "at_work",
     "check_cohorts",
     "check_measured",
+    "check_names",
     "check_tables",
     "check_whole",
     "check_writable",
@@ -97,6 +105,7 @@ __all__ = [
     "read_run",
     "read_trained",
     "read_values",
+    "record_begun",
     "register",
     "repair",
     "replace_file",

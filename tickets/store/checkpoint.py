@@ -21,9 +21,10 @@ from typing import Any
 
 from tickets.errors import InputError
 from tickets.opening import open_regular
-from tickets.store.commit import Permit, replace_file
+from tickets.store.commit import replace_file
 from tickets.store.layout import Layout, cohort_folders
 from tickets.store.sealed import parse_json
+from tickets.store.temporary import Permit
 
 _LENGTH, _DIGEST = 8, 32  # bytes
 _MOST_HEADER = 2**28  # bytes of a header
@@ -127,7 +128,7 @@ def remove_checkpoint(cohort: Path) -> bool:
     return True
 
 
-def sweep_checkpoints(run: Path, unfinished: Sequence[int]) -> None:
+def sweep_checkpoints(run: Path, unfinished: Sequence[int], permit: Permit) -> None:
     """Remove the checkpoints of cohorts that lack no round: of processes that were killed after their last commit.
 
     The caller must hold the campaign's lock.
@@ -138,10 +139,13 @@ def sweep_checkpoints(run: Path, unfinished: Sequence[int]) -> None:
         The run's folder; it need not exist.
     unfinished
         The indices of the cohorts that lack something.
+    permit
+        The `check` of the lock's lease: whoever has the lock by now may let these cohorts train again.
     """
     if run.is_dir():
         for index, cohort in cohort_folders(run):
-            if index not in unfinished:
+            if index not in unfinished and os.path.lexists(cohort / Layout.CHECKPOINT):
+                permit()
                 remove_checkpoint(cohort)
 
 

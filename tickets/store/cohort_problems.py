@@ -31,6 +31,7 @@ class _Cohort:
     """Contents of earlier files that the checks of a cohort's later rounds use; None if those files are damaged."""
 
     run: str
+    knows_starts: bool = True  # whether the configuration says what the tickets start from
     keeps_trained: bool = False
     goes_on: bool = False  # with the optimizer state of the round before
     states: frozenset[str] | None = None  # that its optimizer keeps of each parameter
@@ -57,12 +58,12 @@ def cohort_problems(cohort: Path, run: str, config: dict[str, Any]) -> Generator
     run
         The run's id.
     config
-        The run's configuration; empty if run.json is damaged.
+        The run's configuration; empty if it cannot be read. What it decides is not checked then.
     """
     rounds = round_folders(cohort)
     if not rounds and not (cohort / Layout.INITIAL).exists():
         return []
-    state = _Cohort(run, keeps_trained(config), _goes_on(config), state_names(config))
+    state = _Cohort(run, bool(config), keeps_trained(config), _goes_on(config), state_names(config))
     yield from _values(cohort / Layout.INITIAL, state)
     state.initial = state.rewound
     step = config.get("rewind", {}).get("step", 0)
@@ -219,7 +220,8 @@ def _networks(saved: Round, state: _Cohort) -> Iterator[Finding]:
             state.shrunk_next = following_shrunk(arrays, state.shrunk, state.initial, state.of_round, state.announced)
         # The dense network has the whole schedule: it starts from the initial values.
         starts = state.rewound if saved.number else state.initial
-        if name == Layout.WEIGHTS and starts is not None and state.of_round is not None:
+        known = state.knows_starts or saved.number == 0
+        if name == Layout.WEIGHTS and known and starts is not None and state.of_round is not None:
             yield from at(path, contents.start_problems(arrays, state.of_round, starts))
         if name == Layout.TRAINED and saved.part == 0 and state.of_round is not None:
             state.ended = ticket_values(arrays, state.of_round)

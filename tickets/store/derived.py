@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from tickets.roles import keeps_trained, steps_before
 from tickets.store.layout import Layout
 
 WITHIN = 1.1
@@ -22,6 +24,30 @@ _TRAINING = ["run", "replicate", "round", "arm", "draw"]
 def is_dense(table: pd.DataFrame) -> pd.Series[bool]:
     """Whether each row of `rounds`, `curves` or `units` is of a dense network: the ticket of round 0."""
     return (table["arm"] == Layout.TICKET) & (table["round"] == 0)
+
+
+def with_all_derived(
+    rounds: pd.DataFrame, curves: pd.DataFrame, files: Mapping[str, Mapping[str, Any]]
+) -> pd.DataFrame:
+    """The rows of `rounds` with all columns that are computed, without those of runs that have no curves.
+
+    Parameters
+    ----------
+    rounds, curves : DataFrame
+        As for `with_derived`.
+    files : mapping
+        {run: the content of its run.json}.
+
+    Returns
+    -------
+    DataFrame
+        A new table; the arguments are unchanged.
+    """
+    rounds = rounds[rounds["run"].isin(curves["run"])].reset_index(drop=True)
+    untimed = [run for run, file in files.items() if keeps_trained(file.get("config", {}))]
+    return with_untrained(
+        with_derived(rounds, curves, untimed), curves, lambda run, arm: steps_before(files[run], arm) > 0
+    )
 
 
 def with_derived(rounds: pd.DataFrame, curves: pd.DataFrame, untimed: Collection[str] = ()) -> pd.DataFrame:

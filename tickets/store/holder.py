@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import re
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Any
 from tickets.errors import InputError
 from tickets.opening import read_regular
 from tickets.store.layout import Layout
+from tickets.store.processes import UNKNOWN, here, started_at
 
 SIZE = 1024  # bytes of a lease file
 LAST = 10**12 - 1  # the highest generation
@@ -29,6 +29,8 @@ LONGEST = 86_400  # seconds without renewal after which a lease has expired, at 
 _NAME = re.compile(re.escape(Layout.LEASE) + r"(\d{6,12})")  # the number is the generation
 _LOOKS = 20  # at a folder in which lease files come and go
 _WORD = re.compile(r"[\w.:\[\]-]{1,64}")  # of letters that do nothing to a terminal
+
+released: set[str] = set()  # the owners of leases that this process released, whose files may still be there
 
 
 @dataclass(frozen=True)
@@ -71,20 +73,27 @@ class Holder:
     @property
     def has_ended(self) -> bool:
         """Whether the process is one of this machine and has ended. False if that cannot be known here."""
-        return self._is_here and not self._is_running
+        return self._is_running is False
 
     @property
     def is_at_work_here(self) -> bool:
         """Whether the process is one of this machine and has not ended. False if that cannot be known here."""
-        return self._is_here and self._is_running
+        return self._is_running is True
 
     @property
-    def _is_here(self) -> bool:
-        return self.process is not None and (self.host, self.boot, self.namespace) == here()
+    def is_over(self) -> bool:
+        """Whether the lease can be taken at once: its process has ended, or is this one, which has released it."""
+        return self.has_ended or self.owner in released
 
     @property
-    def _is_running(self) -> bool:
-        return self.process is not None and started_at(self.process) == self.started
+    def _is_running(self) -> bool | None:
+        """Whether the process is running; None if that cannot be known here."""
+        if self.process is None or self.boot is None or (self.host, self.boot, self.namespace) != here():
+            return None
+        now = started_at(self.process)
+        if now is not None and (now == UNKNOWN or self.started in (None, UNKNOWN)):
+            return None  # its number may be another process's by now
+        return now is not None and now == self.started
 
 
 def generations(folder: Path) -> list[int]:
@@ -145,43 +154,18 @@ def encode(owner: str, seconds: float, beat: int) -> bytes:
         "boot": boot,
         "namespace": namespace,
         "process": os.getpid(),
-        "started": started_at(os.getpid()),
+        "started": _start_of(os.getpid()),
         "seconds": seconds,
-        "beat": beat,
+        # All digits, so that a mixture of two renewals, which a reader may see, is JSON too.
+        "beat": f"{beat:012d}",
     }
     return json.dumps(content).encode().ljust(SIZE - 1) + b"\n"
 
 
 @functools.cache
-def here() -> tuple[str, str | None, str | None]:
-    """(host, boot, namespace): two processes with the same three see each other's process numbers."""
-    host = re.sub(r"[^\w.-]", "-", socket.gethostname())[:64] or "unknown"
-    try:
-        boot: str | None = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        namespace: str | None = os.readlink("/proc/self/ns/pid")
-    except OSError:
-        return host, None, None  # no Linux
-    return host, boot, namespace
-
-
-def started_at(process: int) -> str | None:
-    """When a process of this machine started, in a unit of the system; None if there is none, or if it has ended."""
-    try:
-        # The second field is a name in parentheses, which may contain anything.
-        fields = Path(f"/proc/{process}/stat").read_bytes().rpartition(b")")[2].split()
-        return None if fields[0] in (b"Z", b"X") else fields[19].decode()
-    except (OSError, IndexError):
-        if os.path.exists("/proc/self/stat"):
-            return None
-    import psutil  # only where there is no /proc
-
-    try:
-        found = psutil.Process(process)
-        return None if found.status() == psutil.STATUS_ZOMBIE else repr(found.create_time())
-    except (psutil.NoSuchProcess, ValueError, OverflowError):
-        return None
-    except psutil.Error:
-        return "unknown"
+def _start_of(process: int) -> str | None:
+    """`started_at` of this process, asked once: later it may have too many files open to ask."""
+    return started_at(process)
 
 
 def _parsed(generation: int, data: bytes) -> Holder:

@@ -36,6 +36,7 @@ class Layout:
 
     # In the campaign folder.
     CAMPAIGN = "campaign.toml"
+    RUNS = "runs.json"
     # Derived from the runs, for reading many of them; may be removed at any time.
     INDEX = ".index"
     # In a run's folder.

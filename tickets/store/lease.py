@@ -3,7 +3,8 @@
 A lease is a file `.lease-000007` in the folder. The number is its generation, and the file with the highest number has
 the folder. To take a folder over is to create the next file; the owner of the one before finds that it is no longer the
 highest. Each owner renews its file by writing to it, and nobody else writes to it. All that this needs of a file system
-is that of two processes that create one file, one fails, as on local file systems and on NFS from version 3.
+is that of two processes that create one file, one fails, as on local file systems and on NFS from version 3. On file
+systems with hard links a lease file is never there in part (see `tickets.store.exclusive`).
 
 - **Expired** is a lease that a reader has watched for its whole time (5 minutes) without a change. The clocks of two
   machines are never compared. That a process of this machine has ended is seen at once.
@@ -18,29 +19,28 @@ stopped for long, has lost time and nothing else.
 
 from __future__ import annotations
 
-import errno
 import os
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from tickets.errors import DiskError, InputError, LeaseLostError
-from tickets.store.commit import make_folder, sweep
-from tickets.store.holder import LAST, LONGEST, Holder, encode, generations, here, holder_of, lease_file
+from tickets.store.durable import make_folder
+from tickets.store.exclusive import new_file
+from tickets.store.holder import LAST, Holder, encode, generations, holder_of, lease_file, released
 from tickets.store.layout import Layout
+from tickets.store.processes import here
 from tickets.store.refused import explained
+from tickets.store.temporary import sweep
+from tickets.store.watch import lease_seconds
 
-SECONDS = 300.0  # without renewal, after which a lease has expired
-VARIABLE = "TICKETS_LEASE_SECONDS"  # of the environment: another number of seconds
-_BEATS = 5  # renewals in that time
-_LOOKS = 10  # the least number of looks at a lease before it counts as expired
+_BEATS = 5  # renewals in the time after which a lease has expired
 _TRIES = 20  # at the next generation, if others are faster
-
-_not_removed: set[str] = set()  # the owners of leases that this process released, whose files may still be there
+_READS = 3  # of a lease file of this process that cannot be read
 
 
 class HeldError(InputError):
@@ -123,7 +123,7 @@ class Lease:
         if self._process != os.getpid() or self._released.is_set():
             return  # a fork of the process must not release what its parent has
         self._released.set()
-        _not_removed.add(self._owner)
+        released.add(self._owner)
         with self._closing:
             with suppress(OSError, InputError):
                 if self._is_ours(holder_of(self.folder)):
@@ -137,15 +137,35 @@ class Lease:
                 if self._released.is_set():
                     return
                 self._beat += 1
-                # On a disk that fails for a while, the next renewal may do; if none does, others take the folder over.
-                with suppress(OSError, InputError):
+                # Where disk or memory fail for a while, the next renewal may do; if none does, others take the folder
+                # over, and `check` finds that.
+                with suppress(Exception):
                     os.pwrite(self._descriptor, encode(self._owner, self._seconds, self._beat), 0)
                     os.fsync(self._descriptor)  # to the server of a network file system
                     self._lost = self._lost or self._why_lost()
 
     def _why_lost(self) -> str | None:
+        now = self._holder()
+        for _ in range(_READS - 1):
+            if self._is_ours(now) or not self._may_be_ours(now):
+                break
+            time.sleep(0.01)
+            now = self._holder()
+        if self._is_ours(now):
+            return None
+        if self._may_be_ours(now):
+            raise DiskError(
+                f"{lease_file(self.folder, self.generation)}: the lease file of this process cannot be read; check the "
+                "disk, and run the same command to go on"
+            )
+        had = f"this process had generation {self.generation} and did not renew it for {self._seconds:g} s"
+        if now is None:
+            return f"{self.folder}: the lease of this process is gone: another one took it over and has ended, {had}"
+        return f"{self.folder}: {now} has taken it over (generation {now.generation}); {had}"
+
+    def _holder(self) -> Holder | None:
         try:
-            now = holder_of(self.folder)
+            return holder_of(self.folder)
         except FileNotFoundError as error:
             raise DiskError(
                 f"{self.folder}: was moved or removed while it was written to; nothing more is written there; run the "
@@ -153,12 +173,13 @@ class Lease:
             ) from error
         except OSError as error:
             raise DiskError(f"{self.folder}: cannot read this folder ({error.strerror})") from error
-        if self._is_ours(now):
-            return None
-        had = f"this process had generation {self.generation} and did not renew it for {self._seconds:g} s"
-        if now is None:
-            return f"{self.folder}: the lease of this process is gone: another one took it over and has ended, {had}"
-        return f"{self.folder}: {now} has taken it over (generation {now.generation}); {had}"
+
+    def _may_be_ours(self, found: Holder | None) -> bool:
+        """Whether the file with the highest number is that of this lease, as far as its name says, and is unreadable.
+
+        No other process has taken the folder over then: it would have created a file with a higher number.
+        """
+        return found is not None and found.generation == self.generation and found.owner is None
 
     def _is_ours(self, found: Holder | None) -> bool:
         return found is not None and (found.generation, found.owner) == (self.generation, self._owner)
@@ -186,7 +207,7 @@ def take(folder: Path, expired: str | None = None) -> Lease:
         make_folder(folder, parents=False)
         for _ in range(_TRIES):
             present = holder_of(folder)
-            if present is not None and not _is_over(present) and present.mark != expired:
+            if present is not None and not present.is_over and present.mark != expired:
                 raise HeldError(folder, present)
             generation = 1 if present is None else present.generation + 1
             if generation > LAST:
@@ -215,99 +236,24 @@ def taken(folder: Path, expired: str | None = None) -> Iterator[Lease]:
         lease.release()
 
 
-class Watch:
-    """Looks at leases of others again and again, and judges by this process's own clock whether they have expired.
-
-    Parameters
-    ----------
-    clock
-        Gives seconds, and never goes back.
-    """
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._seen: dict[Path, tuple[str, float, float]] = {}  # mark, seconds without a change, time of the last look
-
-    def look(self, folder: Path) -> tuple[Literal["free", "held", "expired"], Holder | None]:
-        """Look at a folder's lease: `free` can be taken now; `expired` can be, with the mark of the holder.
-
-        Parameters
-        ----------
-        folder
-            The folder.
-        """
-        now = self._clock()
-        try:
-            holder = holder_of(folder)
-        except OSError:
-            holder = None  # to take it says why
-        if holder is None or _is_over(holder):
-            self._seen.pop(folder, None)
-            return "free", holder
-        seconds = holder.seconds or lease_seconds()
-        mark, unchanged, before = self._seen.get(folder, (None, 0.0, now))
-        # A watcher that was stopped has not watched: the owner may have been stopped with it, as in a virtual machine.
-        unchanged = unchanged + min(now - before, seconds / _LOOKS) if mark == holder.mark else 0.0
-        self._seen[folder] = holder.mark, unchanged, now
-        return ("expired" if unchanged >= seconds else "held"), holder
-
-
-def look_again_after(looks: int) -> float:
-    """Seconds to wait before the next look at the leases of others, after so many looks."""
-    return min(0.05 * 1.2 ** min(looks, 30), lease_seconds() / (2 * _LOOKS))
-
-
-def lease_seconds() -> float:
-    """The time without renewal after which a lease of this process has expired: $TICKETS_LEASE_SECONDS, or 300.
-
-    Raises
-    ------
-    InputError
-        If the variable is no such number.
-    """
-    text = os.environ.get(VARIABLE)
-    if not text:
-        return SECONDS
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0.5 <= seconds <= LONGEST:
-        raise InputError(f"{VARIABLE} = {text[:40]!r}: must be a number of seconds from 0.5 to {LONGEST:,}")
-    return seconds
-
-
-def _is_over(holder: Holder) -> bool:
-    """Whether a lease can be taken at once: of a process that has ended, or one that this process could not remove."""
-    return holder.has_ended or holder.owner in _not_removed
-
-
-def _refused() -> int:
-    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
 def _created(folder: Path, generation: int, seconds: float) -> Lease | None:
     """The lease of a generation; None if another process has created it, or a higher one."""
     path, owner = lease_file(folder, generation), uuid.uuid4().hex
+    descriptor = None
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    except FileExistsError:
-        return None
-    try:
-        content = encode(owner, seconds, 0)
-        written = os.pwrite(descriptor, content, 0)
-        while written < len(content):  # the next write says what hinders the rest
-            written += os.pwrite(descriptor, content[written:], written) or _refused()
-        os.fsync(descriptor)
+        descriptor = new_file(path, encode(owner, seconds, 0))
+        if descriptor is None:
+            return None
         numbers = generations(folder)
         if numbers[-1:] != [generation]:
             raise FileExistsError  # what this process saw of the folder was old
     except BaseException as error:
-        _not_removed.add(owner)
-        with suppress(OSError):
-            os.close(descriptor)
-        with suppress(OSError):
-            path.unlink()
+        released.add(owner)
+        with suppress(OSError, InputError):
+            if descriptor is not None:
+                os.close(descriptor)
+            if descriptor is not None or ((found := holder_of(folder)) is not None and found.owner == owner):
+                path.unlink()
         if isinstance(error, FileExistsError):
             return None
         raise

@@ -6,17 +6,15 @@ runs than before, the others therefore remain in every table, mean and compariso
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from tickets.config import Campaign, Run, RunParser, read_campaign, run_ids, with_validation
+from tickets.config import Run, RunParser
 from tickets.errors import InputError
-from tickets.store.layout import Layout, run_folders
-from tickets.store.plan import Pair, SavedCohort, wanted_arms
-from tickets.store.reading import read_run
+from tickets.store.asked import asked_runs
+from tickets.store.plan import wanted_arms
+from tickets.store.survey import Pair, SavedCohort
 
 
 class Trained(NamedTuple):
@@ -80,53 +78,6 @@ def networks_of(saved: Sequence[SavedCohort]) -> Iterator[Trained]:
                 yield from (Trained(replicate, number, arm, draw) for replicate in cohort.replicates)
 
 
-def asked_runs(folder: Path) -> dict[str, Run]:
-    """The runs of a campaign folder's campaign.toml, by id; empty if there is no such file.
-
-    A number of validation examples that depends on the data set is taken from the saved run.
-
-    Parameters
-    ----------
-    folder
-        The campaign's folder.
-
-    Raises
-    ------
-    InputError
-        If the file is damaged.
-    """
-    campaign = saved_campaign(folder)
-    runs = () if campaign is None else campaign.runs
-    if any(run.data.validation is None for run in runs):
-        saved = _by_id_but_for_validation(folder)
-        alike = run_ids([with_validation(run, None) for run in runs])
-        runs = tuple(
-            saved.get(name, run) if run.data.validation is None else run for name, run in zip(alike, runs, strict=True)
-        )
-    return dict(zip(run_ids(runs), runs, strict=True))
-
-
-def saved_campaign(folder: Path) -> Campaign | None:
-    """The campaign of a campaign folder's campaign.toml; None if there is no such file.
-
-    Parameters
-    ----------
-    folder
-        The campaign's folder.
-
-    Raises
-    ------
-    InputError
-        If the file is damaged, or a link.
-    """
-    file = folder / Layout.CAMPAIGN
-    if not os.path.lexists(file):
-        return None
-    if os.path.islink(file):
-        raise InputError(f"{file}: is a link, and links within a saved campaign are not followed; put the file there")
-    return read_campaign(file)
-
-
 def runs_left_over(names: Iterable[str], asked: Collection[str]) -> list[str]:
     """A line that names the saved runs that are not asked for; empty if there are none."""
     kind = _named("run", set(names) - set(asked))
@@ -169,19 +120,6 @@ class Asked:
             except InputError:
                 self._files[folder] = None
         return self._files[folder]
-
-
-def _by_id_but_for_validation(folder: Path) -> dict[str, Run]:
-    """The saved runs of a campaign's folder by the ids that they had with the default number of validation examples."""
-    parser = RunParser()
-    saved: list[Run] = []
-    for path in run_folders(folder):
-        with suppress(InputError):
-            saved.append(parser.parse(read_run(path)["config"]))
-    by_id: dict[str, Run] = {}
-    for name, run in zip(run_ids([with_validation(run, None) for run in saved]), saved, strict=True):
-        by_id.setdefault(name, run)
-    return by_id
 
 
 def _said(kind: str) -> str:

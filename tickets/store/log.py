@@ -6,7 +6,6 @@ none.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import itertools
 import json
@@ -21,7 +20,7 @@ from typing import Any
 
 from tickets.errors import DiskError, InputError
 from tickets.opening import kind_of, open_regular
-from tickets.store.commit import sync_folder
+from tickets.store.durable import sync_folder, write_all
 from tickets.store.refused import AGAIN, explained
 from tickets.store.sealed import parse_json
 
@@ -68,7 +67,8 @@ def append_event(log: Path, event: Mapping[str, Any]) -> None:
             size = found.st_size
             if torn := _torn(descriptor):
                 line = b"\n" + _line(event, torn)
-            _write(descriptor, line)
+            # A single write: with O_APPEND the lines of two processes never mix.
+            write_all(descriptor, line)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
@@ -76,16 +76,6 @@ def append_event(log: Path, event: Mapping[str, Any]) -> None:
             sync_folder(log.parent)
     except OSError as error:
         raise explained(error, log, len(line)) or error from error
-
-
-def _write(descriptor: int, line: bytes) -> None:
-    # A single write: with O_APPEND the lines of two processes never mix. After a short one, the next says why.
-    count = os.write(descriptor, line)
-    while 0 < count < len(line):
-        line = line[count:]
-        count = os.write(descriptor, line)
-    if count == 0:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def read_events(log: Path) -> Iterator[dict[str, Any]]:

@@ -10,10 +10,11 @@ from typing import Any
 import pandas as pd
 
 from tickets.errors import InputError
-from tickets.store.commit import Permit, commit
+from tickets.store.commit import commit
 from tickets.store.layout import Layout, probes_folder, probes_folders, round_folder
 from tickets.store.reading import Manifest, identity_of, read_manifest
 from tickets.store.tables import encode_probe_table, probe_tables
+from tickets.store.temporary import Permit
 
 KIND = "probes"
 _SAME = ("replicates", "arms", "density")  # fields that the manifest has from that of the part of the round

@@ -14,9 +14,9 @@ import pandas as pd
 from tickets.catalogue import Role
 from tickets.coverage import Coverage
 from tickets.errors import InputError, nearest
-from tickets.roles import arms_by_label, comparison_notes, keeps_trained, role, steps_before
+from tickets.roles import arms_by_label, comparison_notes, role
 from tickets.store.configs import config_table
-from tickets.store.derived import with_derived, with_untrained
+from tickets.store.derived import with_all_derived
 from tickets.store.gathering import Parts, Tables
 from tickets.store.layout import Layout
 from tickets.store.left_over import Asked, Trained
@@ -263,13 +263,8 @@ class Saved:
 
     @cached_property
     def _rounds(self) -> pd.DataFrame:
-        rounds, curves = self._tables.of(Layout.ROUNDS), self._curves
-        # A run whose curves are damaged is left out of both tables.
-        rounds = rounds[rounds["run"].isin(curves["run"])].reset_index(drop=True)
-        untimed = [run for run in self.runs if keeps_trained(self._files[run].get("config", {}))]
-        return with_untrained(
-            with_derived(rounds, curves, untimed), curves, lambda run, arm: steps_before(self._files[run], arm) > 0
-        )
+        files = {run: self._files[run] for run in self.runs}
+        return with_all_derived(self._tables.of(Layout.ROUNDS), self._curves, files)
 
     @cached_property
     def _rows(self) -> Mapping[Any, Any]:

@@ -11,7 +11,6 @@ from tickets.errors import InputError
 from tickets.plurals import counted
 from tickets.store.arrays import Mask, Shapes
 from tickets.store.layout import Layout, cohort_folder, round_folder, run_folders
-from tickets.store.plan import SavedCohort, survey
 from tickets.store.reading import (
     Committed,
     damaged,
@@ -22,6 +21,7 @@ from tickets.store.reading import (
     read_run,
     read_shapes,
 )
+from tickets.store.survey import SavedCohort, survey
 
 NAMED = 5  # runs that an error lists
 

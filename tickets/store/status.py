@@ -15,16 +15,18 @@ from tickets.config import ArmConfig, Run, RunParser
 from tickets.coverage import coverage_from_json
 from tickets.errors import InputError
 from tickets.opening import read_regular
+from tickets.store.asked import asked_runs
 from tickets.store.forked import in_processes
 from tickets.store.index import FEWEST_RUNS, Index, Signature, signature
 from tickets.store.layout import Layout, run_folders
-from tickets.store.left_over import asked_runs, left_over_saved, runs_left_over
+from tickets.store.left_over import left_over_saved, runs_left_over
 from tickets.store.log import read_events
 from tickets.store.measured import unmeasured
-from tickets.store.plan import SavedCohort, arm_options, plan, survey, wanted_arms
+from tickets.store.plan import arm_options, plan, wanted_arms
 from tickets.store.prunable import read_coverage
 from tickets.store.reading import Committed, read_run
 from tickets.store.sealed import LARGEST_JSON
+from tickets.store.survey import SavedCohort, survey
 
 State = Literal["done", "partial", "failed", "waiting"]
 
@@ -156,8 +158,8 @@ def failure(events: Iterable[Mapping[str, Any]]) -> str | None:
     failures: dict[object, str] = {}
     for event in events:
         cohort = event.get("cohort")
-        if event.get("event") == "lost":
-            continue  # by a process that was stopped for long; what others did since is what counts
+        if event.get("event") in ("lost", "probes"):
+            continue  # by a process that was stopped for long, or that trains nothing; what others did since counts
         if event.get("event") == "failed":
             failures.pop(cohort, None)
             failures[cohort] = str(event.get("why", "no reason given"))

@@ -4,29 +4,32 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from tickets.code_hashes import named_functions
 from tickets.config import parse_run, run_id
 from tickets.errors import InputError
+from tickets.store.asked import run_config
+from tickets.store.begun import begun_problems
 from tickets.store.cohort_problems import cohort_problems
 from tickets.store.finding import Finding, unreadable
-from tickets.store.history import lost_rounds
+from tickets.store.history import Key, history
 from tickets.store.layout import (
     Layout,
+    cohort_folder,
     cohort_folders,
     is_part_of_cohort,
     is_part_of_run,
     not_folders,
+    round_folder,
     round_folders,
     run_folders,
 )
 from tickets.store.log import read_lines
-from tickets.store.reading import read_run
-from tickets.store.repair import NO_FOLDER
-from tickets.store.sealed import toml_problem
+from tickets.store.reading import read_manifest, read_run
+from tickets.store.whole import NO_FOLDER, name_problem
 
 _MOST_LINES = 100  # of a log that are listed
 _ID = re.compile(r".*-seed-?\d+-[0-9a-f]{10}")
@@ -60,13 +63,13 @@ def verify(folder: str | Path) -> list[Finding]:
     """
     folder = Path(folder)
     runs = run_folders(folder)
-    lost = _lost_run_files(folder)
-    if not runs and not lost:
+    of_campaign = [] if runs == [folder] else [*begun_problems(folder), *_links(folder)]
+    if not runs and not of_campaign:
         raise InputError(f"{folder}: no saved run in it (no */{Layout.RUN}); give a folder that `tickets run` wrote")
-    campaign = folder / Layout.CAMPAIGN
-    wrong = toml_problem(campaign) if os.path.lexists(campaign) else None
-    at_campaign = [Finding(str(campaign), wrong)] if wrong else []
-    return [*at_campaign, *lost, *(finding for run in runs for finding in _run(run))]
+    if os.path.lexists(folder / Layout.CAMPAIGN) or os.path.lexists(folder / Layout.RUNS):
+        # Elsewhere, copies of runs may have other names.
+        of_campaign += [Finding(str(run), wrong) for run in runs if (wrong := name_problem(run))]
+    return [*of_campaign, *(finding for run in runs for finding in _run(run))]
 
 
 def notes_of(folder: str | Path) -> list[Finding]:
@@ -93,14 +96,12 @@ def notes_of(folder: str | Path) -> list[Finding]:
     return notes
 
 
-def _lost_run_files(folder: Path) -> list[Finding]:
-    """Folders in a campaign's folder that hold cohorts and no run.json, so that no other command sees them."""
-    if os.path.lexists(folder / Layout.RUN):
-        return []
-    names = sorted(name for name in os.listdir(folder) if not name.startswith((".", Layout.SET_ASIDE)))
-    folders = [folder / name for name in names if not (folder / name).is_symlink() and (folder / name).is_dir()]
-    lost = [run for run in folders if not os.path.lexists(run / Layout.RUN) and cohort_folders(run)]
-    return [Finding(str(run / Layout.RUN), "missing, though rounds are there") for run in lost]
+def _links(folder: Path) -> Iterator[Finding]:
+    """Links to runs in a campaign's folder."""
+    with os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            if entry.is_symlink() and os.path.lexists(f"{entry.path}/{Layout.RUN}"):
+                yield Finding(entry.path, "is a link to a run, and links in a campaign's folder are not followed")
 
 
 def _run(run: Path) -> Iterator[Finding]:
@@ -113,9 +114,10 @@ def _run(run: Path) -> Iterator[Finding]:
     yield from _strangers(run, is_part_of_run)
     yield from (Finding(str(path), NO_FOLDER) for path in not_folders(run) if not path.is_symlink())
     owner: dict[int, str] = {}
+    config = run_config(run)
     for _, cohort in cohort_folders(run):
         yield from _strangers(cohort, is_part_of_cohort)
-        for replicate in (yield from cohort_problems(cohort, str(file.get("run", run.name)), file.get("config", {}))):
+        for replicate in (yield from cohort_problems(cohort, str(file.get("run", run.name)), config)):
             if replicate in owner:
                 yield Finding(str(cohort), f"replicate {replicate} is in {owner[replicate]} too")
             owner[replicate] = cohort.name
@@ -143,13 +145,35 @@ def _log(run: Path) -> Iterator[Finding]:
                     yield Finding(str(log), f"line {line.number} {line.problem}")
         if wrong > _MOST_LINES:
             yield Finding(str(log), f"and {wrong - _MOST_LINES:,} more lines like these")
-        for folder in lost_rounds(run):
-            yield Finding(str(folder), f"missing: {Layout.LOG} says that it was committed")
+        found = history(run)
     except InputError as error:
         yield unreadable(run, Layout.LOG, error)
         return
-    if not os.path.lexists(log) and any(round_folders(cohort) for _, cohort in cohort_folders(run)):
-        yield Finding(str(log), "missing, though rounds are committed")
+    for folder in found.lost:
+        yield Finding(str(folder), f"missing: {Layout.LOG} says that it was committed")
+    if not os.path.lexists(log):
+        if any(round_folders(cohort) for _, cohort in cohort_folders(run)):
+            yield Finding(str(log), "missing, though rounds are committed")
+        return
+    yield from _lines_gone(run, found.unlogged)
+
+
+def _lines_gone(run: Path, unlogged: Sequence[Key]) -> Iterator[Finding]:
+    """Lines that are gone from the log. A process that is killed after a commit owes one event in each cohort."""
+    for index in sorted({cohort for cohort, _, _ in unlogged}):
+        cohort = cohort_folder(run, index)
+        folders = [round_folder(cohort, number, part) for of, number, part in unlogged if of == index]
+        if len(folders) > 1 and all(map(_names_its_run, folders)):
+            lacking = f"{cohort.name}/{folders[0].name} and {len(folders) - 1} more"
+            yield Finding(str(run / Layout.LOG), f"lines are missing: it does not say that {lacking} were committed")
+
+
+def _names_its_run(folder: Path) -> bool:
+    """Whether a manifest is of a version that writes the events that a killed process owes."""
+    try:
+        return "run" in read_manifest(folder)
+    except InputError:
+        return False  # reported where the folder is checked
 
 
 def _strangers(folder: Path, is_part: re.Pattern[str]) -> Iterator[Finding]:
