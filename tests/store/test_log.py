@@ -9,7 +9,7 @@ import pytest
 
 from tickets.errors import DiskError, InputError
 from tickets.store import append_event, read_events
-from tickets.store.history import lost_rounds
+from tickets.store.history import history
 from tickets.store.log import LONGEST_LINE, MOST_LINES, read_lines
 
 
@@ -159,7 +159,7 @@ def test_rounds_whose_numbers_are_none_of_a_round_are_not_missed(tmp_path):
         append_event(tmp_path / "log.jsonl", {"event": "round", "cohort": 0, "round": number, "part": 0})
         append_event(tmp_path / "log.jsonl", {"event": "round", "cohort": number, "round": 0, "part": 0})
     append_event(tmp_path / "log.jsonl", {"event": "round", "cohort": 0, "round": 1, "part": 0})
-    assert list(lost_rounds(tmp_path)) == [tmp_path / "cohort-000" / "round-001"]
+    assert list(history(tmp_path).lost) == [tmp_path / "cohort-000" / "round-001"]
 
 
 def test_a_log_of_empty_lines_is_not_read_to_its_end(tmp_path):
