@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import multiprocessing
 import os
 import re
 import signal
 import sys
 import time
 from pathlib import Path
+from unittest.mock import Mock
 
 import psutil
 import pytest
@@ -16,7 +18,7 @@ import pytest
 import tickets
 from tickets.last_lines import LastLines
 from tickets.store import read_events, status
-from tickets.worker_process import Worker
+from tickets.worker_process import Death, Worker
 
 
 def test_two_processes_give_the_bits_of_one(campaign_file, watcher, contents, tmp_path):
@@ -66,11 +68,6 @@ def stops(flag):
 
 def differs(flag):
     return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10, bias=not here(flag)))
-
-def ends(flag):
-    if here(flag):
-        os.kill(os.getpid(), signal.SIGKILL)
-    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
 """
 
 
@@ -133,16 +130,27 @@ def test_a_process_that_dies_is_replaced_and_its_work_tried_again_at_most_twice(
     assert contents(out / killed.run) == contents(tmp_path / "whole" / killed.run)
 
 
-def test_work_that_no_process_is_left_for_says_why(campaign_file, module, flag, tmp_path, monkeypatch):
-    model = {"name": f"{module('fragile', FRAGILE)}:ends", "flag": str(flag)}
-    file = campaign_file(tmp_path, rounds=0, model=model, sweep={"seed": [0, 1]})
-    start, started = Worker.start, []
+class Dying(Worker):
+    """Is ready, and killed as soon as it gets work."""
+
+    @classmethod
+    def start(cls):
+        ours, theirs = multiprocessing.Pipe()
+        theirs.close()
+        return cls(Mock(exitcode=-9, is_alive=lambda: False), ours, LastLines())
+
+    def receive(self):
+        return ("died", Death("its process was killed by SIGKILL", (), False, -9)) if self.ready else ("ready", None)
+
+
+def test_work_that_no_process_is_left_for_says_why(campaign_file, tmp_path, monkeypatch):
+    file, started = campaign_file(tmp_path, rounds=0, sweep={"seed": [0, 1]}), []
 
     def twice():
         started.append(True)
         if len(started) > 2:
             raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
-        return start()
+        return Dying.start()
 
     monkeypatch.setattr(Worker, "start", twice)
     with pytest.raises(RuntimeError):
