@@ -19,7 +19,7 @@ _ESCAPES = {
     "≤": r"$\leq$", "≥": r"$\geq$", "…": r"\ldots{}",
 }  # fmt: skip
 
-_NUMBER = r"[+\-\N{MINUS SIGN}]?(?:\d[\d,]*\d|\d)?(?:\.\d+|(?<=\d))(?:e[+-]?\d+)?"
+_NUMBER = r"[+\-\N{MINUS SIGN}]?(?:\d[\d,]*\d|\d)?(?:\.\d+|(?<=\d))(?:e[+-]?\d{1,4})?"
 _IN_TEXT = re.compile(rf"(?<![^\s\[(±,]){_NUMBER}(?=$|[\s\]),%;:.])")
 _CELL = re.compile(rf"({_NUMBER})(?: (± {_NUMBER}|\[{_NUMBER}, {_NUMBER}\]))?([ ,].*)?")
 

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hostile.forged_contents import go_on_from
 from hostile.forged_folders import GONE, VALUES, content, forged, readings, refused_or_none, run_of, saved_copy, sealed
 from hostile.places import changed, places, without
 from hostile.store_readers import GOLDEN
 
 FILES = ("run.json", "cohort-000/initial/manifest.json", "cohort-000/round-001/manifest.json")
 CASES = 3  # of each file in the suite; all of them in `make torture`
+SLOW_CASES = 50  # of each file in `make torture`, of what takes seconds
 
 # Where a file cannot be read, the other readings fail by the same call.
 FIRST = ("load", "verify", "status", "skip_damaged")
@@ -69,3 +71,16 @@ def test_a_forged_value_is_read_or_refused(folder: Path, file: str) -> None:
 @pytest.mark.parametrize("file", FILES)
 def test_every_forged_value_is_read_or_refused(folder: Path, file: str) -> None:
     check(folder, file, None)
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("file", FILES)
+def test_a_run_goes_on_from_a_forged_value_or_is_refused(file: str, folder: Path, tmp_path: Path) -> None:
+    path = run_of(folder) / file
+    for label, value in random.Random(file).sample(forgeries(path), SLOW_CASES):
+        with forged({path: sealed(value)}):
+            try:
+                go_on_from(folder, "units", tmp_path / "copy")
+            except Exception as error:
+                error.add_note(f"{file}: {label}")
+                raise

@@ -142,3 +142,9 @@ def test_latex_compiles(saved, tmp_path):
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "a.tex"]
     ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert ended.returncode == 0, ended.stdout[-2000:]
+
+
+@pytest.mark.parametrize("power", ["9" * 5000, "-" + "9" * 5000, "+00001"])
+def test_a_power_that_is_too_long_is_text(power):
+    for others in (["word 1"], ["2.5"]):
+        assert to_latex(pd.DataFrame({"a": [f"1e{power}", *others]})).split("\n")[4] == f"1e{power}" + r" \\"
