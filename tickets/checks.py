@@ -14,7 +14,7 @@ from tickets.failures import calling_code_of
 from tickets.fitting import Fitted, fit
 from tickets.source import Source, default_validation, load_source
 from tickets.store import Layout, check_names, read_run, run_folders, saved_campaign
-from tickets.store.begun import check_begun, read_begun
+from tickets.store.begun import check_begun, lost_run_files, read_begun
 
 
 def check_folder(folder: Path, campaign: Campaign, repair: bool = False) -> None:
@@ -47,7 +47,7 @@ def check_folder(folder: Path, campaign: Campaign, repair: bool = False) -> None
         others = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
         if others == [Layout.RUNS] and (begun := read_begun(folder)) is not None and not begun.runs:
             others = []  # left by a process that was killed as it began
-        runs = run_folders(folder)
+        runs = [*run_folders(folder), *lost_run_files(folder)]
         if runs and not repair:
             raise InputError(
                 f"{folder}: holds runs ({runs[0].name} ...) and no {Layout.CAMPAIGN}; take that from a backup, have it "
