@@ -14,8 +14,9 @@ from tickets.errors import DiskError, InputError, Problems
 from tickets.failures import calling_code_of
 from tickets.fitting import Fitted, but_for_its_seed, fit
 from tickets.source import Source, default_validation, load_source
-from tickets.store import Layout, check_names, read_run, run_folders, saved_campaign
-from tickets.store.begun import check_begun, read_begun
+from tickets.store import Layout, read_run, run_folders, saved_campaign
+from tickets.store.begun import check_begun, lost_run_files, read_begun
+from tickets.store.whole import name_problem
 
 
 def check_folder(folder: Path, campaign: Campaign, repair: bool = False) -> None:
@@ -48,7 +49,7 @@ def check_folder(folder: Path, campaign: Campaign, repair: bool = False) -> None
         others = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
         if others == [Layout.RUNS] and (begun := read_begun(folder)) is not None and not begun.runs:
             others = []  # left by a process that was killed as it began
-        runs = run_folders(folder)
+        runs = [*run_folders(folder), *lost_run_files(folder)]
         if runs and not repair:
             raise InputError(
                 f"{folder}: holds runs ({runs[0].name} ...) and no {Layout.CAMPAIGN}; take that from a backup, have it "
@@ -65,8 +66,8 @@ def check_folder(folder: Path, campaign: Campaign, repair: bool = False) -> None
                 f"{path}: is a link to a run, and links in a campaign's folder are not followed; move it away"
             )
     for path in run_folders(folder):
-        read_run(path)  # raises for another schema version
-    check_names(folder)
+        if wrong := name_problem(path, read_run(path)["run"]):  # also raises for another schema version
+            raise InputError(f"{path}: {wrong}")
     if not repair:
         check_begun(folder)
     _check_name(folder, saved.name, campaign)

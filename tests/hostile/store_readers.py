@@ -22,6 +22,8 @@ import safetensors.numpy
 
 import tickets
 from tickets.store import log, reading, stored_networks, ticket_values
+from tickets.store.asked import asked_runs
+from tickets.store.begun import begun_problems, read_begun
 from tickets.store.checkpoint import DamagedCheckpointError, read_checkpoint, write_checkpoint
 from tickets.store.cohort_problems import cohort_problems
 from tickets.store.ends import read_end_states
@@ -29,11 +31,10 @@ from tickets.store.gathering import Tables, parts_of
 from tickets.store.history import history
 from tickets.store.holder import encode, holder_of, lease_file
 from tickets.store.index import Index, _head
-from tickets.store.left_over import asked_runs
 from tickets.store.measured import unmeasured
 from tickets.store.parquet import read_parquet
 from tickets.store.reading import Committed
-from tickets.store.sealed import toml_problem
+from tickets.store.sealed import sealed_json, toml_problem
 from tickets.store.status import failure
 from tickets.store.survey import survey
 
@@ -204,6 +205,15 @@ def saved_campaign(path: Path) -> None:
     asked_runs(run.parent)
 
 
+def runs_json(path: Path) -> None:
+    """runs.json of a campaign's folder."""
+    folder = _copy("runs.json", "units").parent
+    shutil.copyfile(path, folder / "runs.json")
+    for finding in begun_problems(folder):
+        assert finding.path.startswith(f"{folder}/")
+    read_begun(folder)
+
+
 def checkpoint(path: Path) -> None:
     """checkpoint.safetensors, with the right hash of whatever it has."""
     cohort = _copy("checkpoint", "units") / "cohort-000"
@@ -246,6 +256,7 @@ READERS: Mapping[str, Callable[[Path], None]] = {
     "a probe's table": functools.partial(table, f"{PROBES}/norms.parquet"),
     "any Parquet": any_table,
     "campaign.toml of a folder": saved_campaign,
+    "runs.json": runs_json,
     "checkpoint.safetensors": checkpoint,
     "index of runs": index,
     "lease": lease,
@@ -263,6 +274,8 @@ def valid(reader: str) -> bytes:
     if reader.startswith("manifest"):
         place = {"initial/": "cohort-000/initial", "round": ROUND, "probes": PROBES}[reader.split()[-1]]
         return (_copy("valid", "units") / place / "manifest.json").read_bytes()
+    if reader == "runs.json":
+        return sealed_json({"schema": 1, "campaigns": ["a" * 64], "runs": [units.name, "../units"]})
     if reader == "lease":
         return encode("somebody", 300.0, 1)
     if reader == "index of runs":

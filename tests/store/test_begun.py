@@ -177,10 +177,10 @@ def test_runs_whose_folders_are_exchanged_are_found_and_stay_as_they_are(copied,
     other.rename(one)
     between.rename(other)
     wanted = contents(folder)
-    said = f"is of run {other.name}, and in the folder of another one; rename the folder, to {other.name}"
+    said = f"is of run '{other.name}', and in the folder of another one; rename the folder"
     assert (one.name, said) in found(folder)
     for repair in (False, True):
-        with pytest.raises(InputError, match=f"is of run {other.name}, and in the folder of another one"):
+        with pytest.raises(InputError, match=f"is of run '{other.name}', and in the folder of another one"):
             tickets.run(file, out=folder, repair=repair)
     assert contents(folder) == wanted
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from safetensors.numpy import load_file
 
-from tickets.errors import InputError
+from tickets.errors import InputError, LeaseLostError
 from tickets.store.checkpoint import (
     DamagedCheckpointError,
     read_checkpoint,
@@ -163,6 +163,23 @@ def test_those_of_finished_cohorts_are_swept(tmp_path: Path) -> None:
     for name in ("cohort-000", "cohort-001", "other"):
         (tmp_path / name).mkdir()
         write(tmp_path / name)
-    sweep_checkpoints(tmp_path, [1])
+    sweep_checkpoints(tmp_path, [1], lambda: None)
     assert sorted(path.parent.name for path in tmp_path.glob(f"*/{NAME}")) == ["cohort-001", "other"]
-    sweep_checkpoints(tmp_path / "not there", [])
+    sweep_checkpoints(tmp_path / "not there", [], lambda: None)
+
+
+def test_who_has_lost_the_lock_removes_no_checkpoint(tmp_path):
+    cohort = tmp_path / "cohort-000"
+    cohort.mkdir()
+    write_checkpoint(cohort, {}, [])
+
+    def lost():
+        raise LeaseLostError("another process has taken it over")
+
+    with pytest.raises(LeaseLostError):
+        sweep_checkpoints(tmp_path, [], lost)
+    assert read_checkpoint(cohort) is not None
+    sweep_checkpoints(tmp_path, [0], lambda: None)
+    assert read_checkpoint(cohort) is not None
+    sweep_checkpoints(tmp_path, [], lambda: None)
+    assert read_checkpoint(cohort) is None

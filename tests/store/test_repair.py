@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from tickets.errors import InputError
-from tickets.store import check_whole, missing, read_events, repair, status, verify
+from tickets.errors import InputError, LeaseLostError
+from tickets.store import HeldError, check_whole, missing, read_events, repair, status, taken, verify
 from tickets.store.history import logged_rounds
 
 
@@ -66,3 +66,25 @@ def test_a_run_without_its_run_file_is_found(campaign, cohort):
     assert [(problem.path, problem.what) for problem in verify(campaign)] == [
         (str(path), "missing, though rounds are there")
     ]
+
+
+def test_what_another_process_trains_on_is_not_moved_away(campaign, cohort):
+    (cohort / "round-001" / "masks.safetensors").unlink()
+    with taken(cohort), pytest.raises(HeldError, match=f"process {os.getpid()} on .* is at work in {cohort}"):
+        repair(campaign, lambda: None)
+    assert (cohort / "round-001").is_dir()
+    assert len(repair(campaign, lambda: None)) == 2  # with the part that was added to the round
+    assert not (cohort / "round-001").exists()
+
+
+def test_a_repair_that_has_lost_the_lock_replaces_nothing(campaign, cohort):
+    log = cohort.parent / "log.jsonl"
+    log.write_bytes(log.read_bytes().replace(b'"round": 0', b'"round": 7', 1))
+    before = log.read_bytes()
+
+    def lost():
+        raise LeaseLostError("another process has taken it over")
+
+    with pytest.raises(LeaseLostError):
+        repair(campaign, lost)
+    assert log.read_bytes() == before

@@ -42,6 +42,7 @@ INPUTS = {
     "manifest of a round": 15,
     "manifest of probes": 15,
     "campaign.toml of a folder": 10,
+    "runs.json": 10,
     "curves.parquet": 5,
     "rounds.parquet": 5,
     "a probe's table": 5,

@@ -86,12 +86,13 @@ def _repair_run(run: Path, permit: Permit) -> Iterator[str]:
     yield from _repair_log(run, permit)
     for path in not_folders(run):
         yield f"{path}: {NO_FOLDER}; {_aside(path)}; it is trained again"
+        if place_of(path).kind in ("round", "probes"):
+            log_set_aside(path)
     for _, cohort in cohort_folders(run):
         yield from _repair_cohort(cohort, config)
     for lost in history(run).lost:
         log_set_aside(lost)
-        if not lost.is_dir():
-            yield f"{lost}: is not there; {_again(lost)}"
+        yield f"{lost}: is not there; {_again(lost)}"
 
 
 def _repair_log(run: Path, permit: Permit) -> Iterator[str]:
@@ -122,6 +123,8 @@ def _repair_cohort(cohort: Path, config: dict[str, Any]) -> Iterator[str]:
     with taken(cohort):
         for committed, why in _damaged(cohort, run, config):
             yield f"{committed}: {why}; {_aside(committed)}; {_again(committed)}"
+            if place_of(committed).kind in ("round", "probes"):
+                log_set_aside(committed)
 
 
 def _damaged(cohort: Path, run: str, config: dict[str, Any]) -> list[tuple[Path, str]]:

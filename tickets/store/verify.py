@@ -28,7 +28,7 @@ from tickets.store.layout import (
     run_folders,
 )
 from tickets.store.log import read_lines
-from tickets.store.reading import read_manifest, read_run
+from tickets.store.reading import read_manifest, read_run, run_named
 from tickets.store.whole import NO_FOLDER, name_problem
 
 _MOST_LINES = 100  # of a log that are listed
@@ -68,7 +68,7 @@ def verify(folder: str | Path) -> list[Finding]:
         raise InputError(f"{folder}: no saved run in it (no */{Layout.RUN}); give a folder that `tickets run` wrote")
     if os.path.lexists(folder / Layout.CAMPAIGN) or os.path.lexists(folder / Layout.RUNS):
         # Elsewhere, copies of runs may have other names.
-        of_campaign += [Finding(str(run), wrong) for run in runs if (wrong := name_problem(run))]
+        of_campaign += [Finding(str(run), wrong) for run in runs if (wrong := name_problem(run, run_named(run)))]
     return [*of_campaign, *(finding for run in runs for finding in _run(run))]
 
 

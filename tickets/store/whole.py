@@ -11,6 +11,7 @@ from tickets.store.cohort_problems import cohort_problems
 from tickets.store.layout import cohort_folders, not_folders, run_folders
 from tickets.store.plan import CohortPlan
 from tickets.store.reading import run_named
+from tickets.store.sealed import shortened
 from tickets.store.survey import REPAIR
 
 NO_FOLDER = "is no folder, and a folder of this name belongs there"
@@ -29,16 +30,24 @@ def check_names(folder: Path) -> None:
     InputError
         If a run is in the folder of another one.
     """
-    if lines := [f"{path}: {wrong}" for path in run_folders(folder) if (wrong := name_problem(path))]:
+    runs = run_folders(folder)
+    if lines := [f"{path}: {wrong}" for path in runs if (wrong := name_problem(path, run_named(path)))]:
         raise InputError(lines)
 
 
-def name_problem(run: Path) -> str | None:
-    """How the name of a run's folder differs from what its run.json says; None if it does not, or that is damaged."""
-    name = run_named(run)
+def name_problem(run: Path, name: str | None) -> str | None:
+    """How the name of a run's folder differs from the id in its run.json; None if it does not, or if that is unknown.
+
+    Parameters
+    ----------
+    run
+        The run's folder.
+    name
+        The id.
+    """
     if name is None or name == run.name:
         return None
-    return f"is of run {name}, and in the folder of another one; rename the folder, to {name}"
+    return f"is of run {shortened(name, 200)}, and in the folder of another one; rename the folder"
 
 
 def check_whole(run: Path, config: dict[str, Any], todo: Sequence[CohortPlan]) -> None:
