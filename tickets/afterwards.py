@@ -23,7 +23,8 @@ from tickets.ready import ReadyRun
 from tickets.rounds import Network, context_of, measurements_of
 from tickets.stack.networks import Tensors, stack_networks
 from tickets.store import Layout, RoundPlan, StoredNetwork, read_manifest, read_part, read_values, round_folder
-from tickets.store.reading import read_checked, trusting_form
+from tickets.store.manifests import trusting_form
+from tickets.store.reading import read_checked
 from tickets.store.tables import CURVES, decode_table, row_limit
 
 Key = tuple[int, str, int]  # replicate, arm, draw

@@ -35,7 +35,7 @@ from tickets.store.measured import unmeasured
 from tickets.store.parquet import read_parquet
 from tickets.store.reading import Committed
 from tickets.store.sealed import sealed_json, toml_problem
-from tickets.store.status import failure
+from tickets.store.run_status import failure
 from tickets.store.survey import survey
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "schema-1"

@@ -16,7 +16,7 @@ import pytest
 
 from tickets.errors import DiskError
 from tickets.store import commit, lock, replace_file, sweep_temporary
-from tickets.store.reading import read_manifest
+from tickets.store.manifests import read_manifest
 
 FILES = {"a.bin": b"abc", "b.bin": lambda: b"12345"}
 

@@ -11,7 +11,8 @@ import pytest
 import tickets
 from tickets.errors import InputError
 from tickets.store import run_folders, verify
-from tickets.store.reading import file_problem, read_manifest, read_run
+from tickets.store.manifests import read_manifest, read_run
+from tickets.store.reading import file_problem
 from tickets.store.sealed import sealed_toml, toml_problem
 
 HEAD = 110  # bytes in which a file says that it has a hash, and the hash

@@ -9,7 +9,7 @@ from tiny_campaigns import EXAMPLE
 from tickets.config import parse_campaign, run_id, to_toml
 from tickets.errors import InputError
 from tickets.store import append_event, replace_file, status, wanted_arms, write_initial, write_round
-from tickets.store.status import failure
+from tickets.store.run_status import failure
 
 TABLE = {**EXAMPLE, "sweep": {"seed": [0, 1, 2, 3]}}
 

@@ -22,19 +22,17 @@ from tickets.store.left_over import left_over, networks_of, runs_left_over
 from tickets.store.loading import load
 from tickets.store.lock import at_work, lock, sweep_temporary
 from tickets.store.log import append_event, read_events
+from tickets.store.manifests import read_manifest, read_run, trusting_form
 from tickets.store.measured import check_measured, check_tables, unmeasured
 from tickets.store.plan import CohortPlan, RoundPlan, arm_options, missing, wanted_arms
 from tickets.store.probed import tables_of, write_tables
 from tickets.store.reading import (
     Committed,
     read_initial,
-    read_manifest,
     read_next_masks,
     read_optimizer,
     read_round_table,
-    read_run,
     read_values,
-    trusting_form,
 )
 from tickets.store.records import ArmRecord, RoundRecord
 from tickets.store.registered import register, rounds_committed

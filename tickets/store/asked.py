@@ -10,7 +10,7 @@ from typing import Any
 from tickets.config import Campaign, Run, RunParser, read_campaign, run_ids, with_validation
 from tickets.errors import InputError
 from tickets.store.layout import Layout, run_folders
-from tickets.store.reading import read_run
+from tickets.store.manifests import read_run
 
 
 def asked_runs(folder: Path) -> dict[str, Run]:

@@ -23,7 +23,7 @@ from tickets.opening import read_regular
 from tickets.store.commit import replace_file
 from tickets.store.finding import Finding, unreadable
 from tickets.store.layout import SCHEMA_VERSION, Layout, cohort_folders, run_folders
-from tickets.store.reading import read_run
+from tickets.store.manifests import read_run
 from tickets.store.sealed import LARGEST_JSON, read_json, sealed_json, toml_problem
 from tickets.store.survey import REPAIR
 from tickets.store.temporary import Permit

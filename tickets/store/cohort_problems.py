@@ -15,9 +15,10 @@ from tickets.store.contents import Masks, Round, Values
 from tickets.store.ends import state_names, state_problems, ticket_values
 from tickets.store.finding import Finding, at, unreadable
 from tickets.store.layout import Layout, probes_folders, round_folder, round_folders
+from tickets.store.manifests import OTHER_FORM, Manifest, read_manifest
 from tickets.store.own_models import own_model_problems
 from tickets.store.probed import probed_problems
-from tickets.store.reading import OTHER_FORM, Manifest, file_problem, read_checked, read_manifest, read_values
+from tickets.store.reading import file_problem, read_checked, read_values
 from tickets.store.shrunk_contents import following_shrunk, none_shrunk, shrunk_problems
 from tickets.store.tables import SCHEMAS, probe_tables
 

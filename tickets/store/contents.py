@@ -15,8 +15,8 @@ from tickets.density import density
 from tickets.opening import read_regular
 from tickets.store.arrays import Array, Mask, Shapes, decode, decode_shapes, parse_arm_key, replicate_of, unpack
 from tickets.store.layout import Layout
+from tickets.store.manifests import Manifest, keeps_own_mask, manifest_arm
 from tickets.store.own_models import own_model
-from tickets.store.reading import Manifest, keeps_own_mask, manifest_arm
 from tickets.store.records import same_counts
 from tickets.store.tables import SCHEMAS, decode_probe_table, decode_table, row_limit
 

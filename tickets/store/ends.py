@@ -11,7 +11,8 @@ import numpy as np
 from tickets.store.arrays import Array, Mask, by_replicate, decode, encode, expand, squeeze
 from tickets.store.contents import Network
 from tickets.store.layout import Layout
-from tickets.store.reading import read_checked, read_manifest, read_round_masks, trusting_form
+from tickets.store.manifests import read_manifest, trusting_form
+from tickets.store.reading import read_checked, read_round_masks
 
 States = Mapping[int, Mapping[str, Array]]  # by replicate and "<parameter>/<state>"
 Masks = Mapping[int, Mapping[str, Mask]]

@@ -15,7 +15,8 @@ import pyarrow as pa
 from tickets.catalogue import table_of
 from tickets.errors import InputError, nearest
 from tickets.store.layout import Layout, cohort_folders, probes_folders, round_folders
-from tickets.store.reading import Committed, read_checked, trusting_form
+from tickets.store.manifests import trusting_form
+from tickets.store.reading import Committed, read_checked
 from tickets.store.tables import (
     LABELS,
     SCHEMAS,

@@ -9,7 +9,7 @@ from typing import Any
 from tickets.errors import InputError
 from tickets.store.gathering import Parts, parts_of
 from tickets.store.layout import Layout, run_folders
-from tickets.store.reading import read_run
+from tickets.store.manifests import read_run
 from tickets.store.saved import Saved
 
 

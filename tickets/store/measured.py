@@ -12,7 +12,8 @@ import pyarrow as pa
 from tickets.errors import InputError, UserCodeError
 from tickets.store.layout import Layout, cohort_folders, probes_folders, round_folders
 from tickets.store.left_over import numbered
-from tickets.store.reading import Committed, Manifest, read_checked, trusting_form
+from tickets.store.manifests import Manifest, trusting_form
+from tickets.store.reading import Committed, read_checked
 from tickets.store.tables import LABELS, decode_probe_table, probe_tables, row_limit
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tickets.store.arrays import Array, Mask
-from tickets.store.reading import Manifest, manifest_arm
+from tickets.store.manifests import Manifest, manifest_arm
 
 Arrays = Mapping[str, Array]
 

@@ -12,7 +12,7 @@ import pandas as pd
 from tickets.errors import InputError
 from tickets.store.commit import commit
 from tickets.store.layout import Layout, probes_folder, probes_folders, round_folder
-from tickets.store.reading import Manifest, identity_of, read_manifest
+from tickets.store.manifests import Manifest, identity_of, read_manifest
 from tickets.store.tables import encode_probe_table, probe_tables
 from tickets.store.temporary import Permit
 

@@ -11,7 +11,8 @@ from typing import Any
 from tickets.coverage import Coverage, LeftOut, coverage_from_json
 from tickets.errors import InputError
 from tickets.store.layout import Layout, cohort_folders, round_folder
-from tickets.store.reading import read_manifest, read_shapes
+from tickets.store.manifests import read_manifest
+from tickets.store.reading import read_shapes
 
 
 def read_coverage(run: Path, file: Mapping[str, Any]) -> Coverage | None:

@@ -33,7 +33,7 @@ from tickets.store.layout import (
 )
 from tickets.store.lease import taken
 from tickets.store.log import read_lines
-from tickets.store.reading import read_run
+from tickets.store.manifests import read_run
 from tickets.store.temporary import Permit
 from tickets.store.whole import NO_FOLDER, check_names
 

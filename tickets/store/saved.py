@@ -20,8 +20,9 @@ from tickets.store.derived import with_all_derived
 from tickets.store.gathering import Parts, Tables
 from tickets.store.layout import Layout
 from tickets.store.left_over import Asked, Trained
+from tickets.store.manifests import trusting_form
 from tickets.store.prunable import read_coverage
-from tickets.store.reading import Committed, trusting_form
+from tickets.store.reading import Committed
 from tickets.store.registered import rounds_seen
 from tickets.store.tables import UNITS
 from tickets.store.ticket import Ticket, read_ticket

@@ -15,15 +15,8 @@ import numpy as np
 from tickets.shrunk import shrunk_after
 from tickets.store.arrays import Array, Mask
 from tickets.store.layout import Layout, round_folder
-from tickets.store.reading import (
-    Committed,
-    read_initial,
-    read_next_masks,
-    read_round_masks,
-    read_shrunk,
-    read_values,
-    trusting_form,
-)
+from tickets.store.manifests import trusting_form
+from tickets.store.reading import Committed, read_initial, read_next_masks, read_round_masks, read_shrunk, read_values
 from tickets.store.ticket_values import read_trained
 
 By = dict[int, dict[str, Mask]]  # by replicate and prunable parameter

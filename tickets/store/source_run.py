@@ -11,16 +11,8 @@ from tickets.errors import InputError
 from tickets.plurals import counted
 from tickets.store.arrays import Mask, Shapes
 from tickets.store.layout import Layout, cohort_folder, round_folder, run_folders
-from tickets.store.reading import (
-    Committed,
-    damaged,
-    file_problem,
-    read_manifest,
-    read_next_masks,
-    read_round_masks,
-    read_run,
-    read_shapes,
-)
+from tickets.store.manifests import damaged, read_manifest, read_run
+from tickets.store.reading import Committed, file_problem, read_next_masks, read_round_masks, read_shapes
 from tickets.store.survey import SavedCohort, survey
 
 NAMED = 5  # runs that an error lists

@@ -10,8 +10,9 @@ from typing import Any
 from tickets.store.arrays import Array, Mask, arm_key, decode_shapes, expand
 from tickets.store.contents import Network, networks, read_masks
 from tickets.store.layout import Layout, round_folder, round_folders
+from tickets.store.manifests import Manifest, damaged, keeps_own_mask, read_manifest, trusting_form
 from tickets.store.own_models import own_model, whole_masks
-from tickets.store.reading import Manifest, damaged, keeps_own_mask, read_checked, read_manifest, trusting_form
+from tickets.store.reading import read_checked
 from tickets.store.shrunk import held_values
 
 

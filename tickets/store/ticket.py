@@ -12,13 +12,9 @@ from tickets.catalogue import MODELS
 from tickets.errors import InputError, nearest
 from tickets.store.arrays import Array, Mask
 from tickets.store.layout import Layout, cohort_folders, round_folder, round_folders
+from tickets.store.manifests import damaged, keeps_own_mask, manifest_arm
 from tickets.store.own_models import own_model, whole_masks
-from tickets.store.reading import (
-    Committed,
-    damaged,
-    keeps_own_mask,
-    manifest_arm,
-)
+from tickets.store.reading import Committed
 from tickets.store.shrunk import held_values
 from tickets.store.ticket_values import mask_of, values_of
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from tickets.errors import InputError
 from tickets.store.arrays import Array, Mask, arm_key, expand, unpack
 from tickets.store.layout import Layout
-from tickets.store.reading import Committed, damaged, read_arrays, read_shapes, trusting_form
+from tickets.store.manifests import damaged, trusting_form
+from tickets.store.reading import Committed, read_arrays, read_shapes
 
 
 def read_trained(committed: Committed, folder: Path, replicate: int) -> dict[str, Array]:

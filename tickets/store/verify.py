@@ -28,7 +28,7 @@ from tickets.store.layout import (
     run_folders,
 )
 from tickets.store.log import read_lines
-from tickets.store.reading import read_manifest, read_run, run_named
+from tickets.store.manifests import read_manifest, read_run, run_named
 from tickets.store.whole import NO_FOLDER, name_problem
 
 _MOST_LINES = 100  # of a log that are listed

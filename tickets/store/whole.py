@@ -9,8 +9,8 @@ from typing import Any
 from tickets.errors import InputError
 from tickets.store.cohort_problems import cohort_problems
 from tickets.store.layout import cohort_folders, not_folders, run_folders
+from tickets.store.manifests import run_named
 from tickets.store.plan import CohortPlan
-from tickets.store.reading import run_named
 from tickets.store.sealed import shortened
 from tickets.store.survey import REPAIR
 

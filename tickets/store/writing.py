@@ -14,8 +14,9 @@ from tickets.store.arrays import Array, arm_key, encode, pack, squeeze
 from tickets.store.commit import Content, commit, replace_file
 from tickets.store.ends import encode_states
 from tickets.store.layout import SCHEMA_VERSION, Layout, keeps_counts, round_folder
+from tickets.store.manifests import identity_of
 from tickets.store.own_models import wrong_network
-from tickets.store.reading import identity_of, read_round_masks
+from tickets.store.reading import read_round_masks
 from tickets.store.records import ArmRecord, Masks, RoundRecord, Values, same_counts
 from tickets.store.sealed import sealed_json
 from tickets.store.tables import CURVES, ROUNDS, encode_probe_table, encode_table
