@@ -34,8 +34,8 @@ from tickets.store.index import Index, _head
 from tickets.store.measured import unmeasured
 from tickets.store.parquet import read_parquet
 from tickets.store.reading import Committed
-from tickets.store.sealed import sealed_json, toml_problem
 from tickets.store.run_status import failure
+from tickets.store.sealed import sealed_json, toml_problem
 from tickets.store.survey import survey
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden" / "schema-1"

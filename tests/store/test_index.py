@@ -65,7 +65,7 @@ def reads_nothing(monkeypatch):
     def fail(*_):
         raise AssertionError("read")
 
-    for name in ("survey", "read_run", "read_events", "asked_runs"):
+    for name in ("status_of_run", "read_run", "asked_runs"):
         monkeypatch.setattr(MODULE, name, fail)
 
 

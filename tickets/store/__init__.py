@@ -37,9 +37,10 @@ from tickets.store.reading import (
 from tickets.store.records import ArmRecord, RoundRecord
 from tickets.store.registered import register, rounds_committed
 from tickets.store.repair import repair
+from tickets.store.run_status import RunStatus
 from tickets.store.saved import Saved
 from tickets.store.shrunk import Shrunk
-from tickets.store.status import RunStatus, status
+from tickets.store.status import status
 from tickets.store.stored_networks import StoredNetwork, read_networks, read_part
 from tickets.store.survey import survey
 from tickets.store.temporary import Permit, check_writable
