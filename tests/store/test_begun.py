@@ -161,6 +161,17 @@ def test_between_two_campaign_files_both_are_right(tmp_path):
     assert read_begun(tmp_path) != Begun()
 
 
+def test_a_run_is_durable_before_it_is_named(tmp_path, monkeypatch):
+    """Its process may have been killed before it synced the run's folder; a power cut must not lose what is named."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").touch()
+    done = []
+    monkeypatch.setattr("tickets.store.begun.sync_folder", lambda path: done.append(path.name))
+    monkeypatch.setattr("tickets.store.begun.replace_file", lambda path, *_: done.append(path.name))
+    record_begun(tmp_path, ["run", "not begun"], lambda: None)
+    assert done == ["run", "runs.json"]
+
+
 def test_a_start_that_was_killed_before_anything_else_was_written_is_gone_on_with(two_runs, tmp_path):
     file, _ = two_runs
     (tmp_path / "out").mkdir()

@@ -21,9 +21,11 @@ from typing import Any
 from tickets.errors import DiskError, InputError
 from tickets.opening import read_regular
 from tickets.store.commit import replace_file
+from tickets.store.durable import sync_folder
 from tickets.store.finding import Finding, unreadable
 from tickets.store.layout import SCHEMA_VERSION, Layout, cohort_folders, run_folders
 from tickets.store.manifests import read_run
+from tickets.store.refused import explained
 from tickets.store.sealed import LARGEST_JSON, read_json, sealed_json, toml_problem
 from tickets.store.survey import REPAIR
 from tickets.store.temporary import Permit
@@ -91,6 +93,7 @@ def record_begun(folder: Path, asked: Collection[str], permit: Permit, campaign:
     """
     before = read_begun(folder)
     runs = {name for name in asked if os.path.lexists(folder / name / Layout.RUN)} | (before.runs if before else set())
+    _sync(folder, runs - (before.runs if before else set()))
     coming = set() if campaign is None else {hashlib.sha256(campaign).hexdigest()}
     _write(folder, Begun(frozenset(runs), _campaign_hash(folder) | coming), before, permit)
 
@@ -238,6 +241,15 @@ def begun_problems(folder: Path) -> Iterator[Finding]:
     if begun is not None and begun.runs and not os.path.lexists(campaign):
         yield Finding(str(campaign), f"missing: {Layout.RUNS} says that it was written")
     yield from (Finding(str(path), what) for path, what in lost.items())
+
+
+def _sync(folder: Path, runs: Collection[str]) -> None:
+    """Sync run folders that are named for the first time: a process that wrote them may have been killed before."""
+    for name in sorted(runs):
+        try:
+            sync_folder(folder / name)
+        except OSError as error:
+            raise explained(error, folder / name / Layout.RUN) or error from error
 
 
 def _named(folder: Path, begun: Begun) -> list[Path]:
