@@ -16,10 +16,7 @@ import psutil
 import tickets
 from tickets.store import read_events, run_folders, status, verify
 
-SHARED = {
-    "replicates": 2, "cohort_size": 1, "rounds": 1, "arms": ["ticket", "reinit"], "rewind": {"step": 5},
-    "train": {"steps": 10}, "compute": {"strategy": "layered"},
-}  # fmt: skip
+SHARED = {"replicates": 2, "cohort_size": 1, "rounds": 1, "arms": ["ticket", "reinit"], "rewind": {"step": 5}}
 
 
 def trained(out):

@@ -227,3 +227,26 @@ def test_a_link_that_was_made_twice_is_this_process_own(tmp_path, monkeypatch):
     with taken(tmp_path) as lease:
         lease.check()
     assert names(tmp_path) == []
+
+
+def test_who_takes_over_from_a_process_that_has_ended_takes_nothing_from_the_next_one(tmp_path, monkeypatch):
+    """Others take over, release and take again, with the number of the first, while this process writes its file."""
+    old = take(tmp_path)
+    mark = holder_of(tmp_path).mark
+    real, next_one = os.fsync, []
+
+    def slow(descriptor):
+        real(descriptor)
+        if not next_one:
+            next_one.append(None)
+            take(tmp_path, expired=mark).release()
+            next_one[0] = take(tmp_path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", slow)
+        with pytest.raises(HeldError):
+            take(tmp_path, expired=mark)
+    assert next_one[0].generation == 1
+    next_one[0].check()
+    next_one[0].release()
+    old.release()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,7 +20,7 @@ _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _NO_LINKS = (errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV, errno.EMLINK)
 
 
-def new_file(path: Path, content: bytes) -> int | None:
+def new_file(path: Path, content: bytes, still: Callable[[], bool] = lambda: True) -> int | None:
     """Write a file that appears with its whole content, unless there is a file of its name, and leave it open.
 
     Parameters
@@ -28,11 +29,13 @@ def new_file(path: Path, content: bytes) -> int | None:
         The file.
     content
         Its content.
+    still
+        Asked immediately before the file appears, since it takes time to write it; if it says False, there is no file.
 
     Returns
     -------
     int or None
-        The descriptor of the open file; None if there is a file of this name.
+        The descriptor of the open file; None if there is a file of this name, or if `still` says False.
 
     Raises
     ------
@@ -44,7 +47,7 @@ def new_file(path: Path, content: bytes) -> int | None:
     try:
         write_all(descriptor, content)
         os.fsync(descriptor)
-        if _linked(beside, path, descriptor):
+        if still() and _linked(beside, path, descriptor):
             return descriptor
         os.close(descriptor)
         return None

@@ -212,7 +212,7 @@ def take(folder: Path, expired: str | None = None) -> Lease:
             generation = 1 if present is None else present.generation + 1
             if generation > LAST:
                 raise DiskError(f"{lease_file(folder, LAST)}: no lease of this program; remove the file")
-            lease = _created(folder, generation, seconds)
+            lease = _created(folder, generation, seconds, present)
             if lease is not None:
                 return lease
         raise HeldError(folder, holder_of(folder) or Holder(0, ""))
@@ -236,12 +236,16 @@ def taken(folder: Path, expired: str | None = None) -> Iterator[Lease]:
         lease.release()
 
 
-def _created(folder: Path, generation: int, seconds: float) -> Lease | None:
-    """The lease of a generation; None if another process has created it, or a higher one."""
+def _created(folder: Path, generation: int, seconds: float, before: Holder | None) -> Lease | None:
+    """The lease of a generation; None if another process has created it, or a higher one.
+
+    before: the holder after which it comes. Since numbers begin again at 1, another process may have taken the place of
+    that one by now, and must not lose its lease.
+    """
     path, owner = lease_file(folder, generation), uuid.uuid4().hex
     descriptor = None
     try:
-        descriptor = new_file(path, encode(owner, seconds, 0))
+        descriptor = new_file(path, encode(owner, seconds, 0), lambda: holder_of(folder) == before)
         if descriptor is None:
             return None
         numbers = generations(folder)
