@@ -55,7 +55,7 @@ def read_parquet(data: bytes, check_columns: Callable[[pa.Schema], None], most_r
         check_columns(schema)
         _check_rows(footer.metadata, len(data), most_rows)
         text = [field.name for field in schema if field.type == pa.string()]
-        file = pq.ParquetFile(pa.BufferReader(data), read_dictionary=text, **limits)
+        file = pq.ParquetFile(pa.BufferReader(data), metadata=footer.metadata, read_dictionary=text, **limits)
         table = file.read(use_threads=False)
         _check_text(table, text, min(TEXT + TEXT_A_BYTE * len(data), MOST_FLAT_TEXT) + BYTES_A_ROW * len(data))
         table = table.cast(schema)  # dictionaries become plain strings

@@ -49,8 +49,8 @@ def check_footer(data: bytes) -> None:
     length = int.from_bytes(data[-_TRAILER:-4], "little")
     if data[-4:] != _MAGIC or data[:4] != _MAGIC or length > len(data) - len(_MAGIC) - _TRAILER:
         raise ValueError("is not a Parquet file: it has no footer")
-    footer = _Compact(data[-_TRAILER - length : -_TRAILER], ELEMENTS + len(data) // BYTES_AN_ELEMENT).struct()
     try:
+        footer = _Compact(data[-_TRAILER - length : -_TRAILER], ELEMENTS + len(data) // BYTES_AN_ELEMENT).struct()
         columns = footer[_SCHEMA][1:]
         if len(columns) > COLUMNS:
             raise ValueError(f"has {len(columns):,} columns; a table has at most {COLUMNS:,}")
@@ -66,8 +66,8 @@ def check_footer(data: bytes) -> None:
                     raise ValueError(f"is compressed (codec {codec}) otherwise than by {_CODECS[1]}")
                 if _ELSEWHERE in chunk:
                     raise ValueError("has columns in another file")
-    except (AttributeError, KeyError, TypeError) as error:
-        raise ValueError("is not a Parquet file: its footer has another form") from error
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        raise ValueError("is not a Parquet file: its footer ends too early, or has another form") from error
 
 
 class _Compact:
@@ -94,58 +94,50 @@ class _Compact:
 
     def struct(self) -> dict[int, Any]:
         """The fields of a struct, by number."""
+        data, readers = self._data, self._readers
         self._depth += 1
         if self._depth > _DEEPEST:
             raise ValueError("is not a Parquet file: its footer is nested too deep")
         fields: dict[int, Any] = {}
         number = 0
-        while head := self._byte():
+        while head := data[self._place]:
+            self._place += 1
             number = number + (head >> 4) if head >> 4 else self._integer()
             if number in fields:
                 raise ValueError("is not a Parquet file: its footer has a field twice")
-            fields[number] = self._value(head & 15)
+            fields[number] = readers[head & 15]()
+        self._place += 1
         self._depth -= 1
         return fields
 
     def _list(self) -> list[Any]:
-        head = self._byte()
+        head = self._data[self._place]
+        self._place += 1
         count = head >> 4 if head >> 4 != 15 else self._varint()
         self._elements -= count
         if self._elements < 0:
             raise ValueError("has a footer with too many elements for a file of its size")
         kind = head & 15
-        if kind in (1, 2):  # in a list, a truth value has a byte of its own
-            kind = 3
-        return [self._value(kind) for _ in range(count)]
-
-    def _value(self, kind: int) -> Any:
-        reader = self._readers.get(kind)
-        if reader is None:
-            raise ValueError("is not a Parquet file: its footer is not Thrift")
-        return reader()
-
-    def _byte(self) -> int:
-        if self._place >= len(self._data):
-            raise ValueError("is not a Parquet file: its footer ends too early")
-        self._place += 1
-        return self._data[self._place - 1]
+        # In a list, a truth value has a byte of its own.
+        reader = self._readers[3 if kind in (1, 2) else kind]
+        return [reader() for _ in range(count)]
 
     def _varint(self) -> int:
-        value = shift = 0
-        while True:
-            byte = self._byte()
-            value |= (byte & 127) << shift
-            if byte < 128:
-                return value
-            shift += 7
+        byte = self._data[self._place]
+        self._place += 1
+        value, shift = byte & 127, 7
+        while byte > 127:
             if shift > 63:
                 raise ValueError("is not a Parquet file: its footer has a number of more than 64 bits")
+            byte = self._data[self._place]
+            self._place += 1
+            value |= (byte & 127) << shift
+            shift += 7
+        return value
 
     def _integer(self) -> int:
         value = self._varint()
         return (value >> 1) ^ -(value & 1)
 
     def _skip(self, count: int) -> None:
-        self._place += count
-        if self._place > len(self._data):
-            raise ValueError("is not a Parquet file: its footer ends too early")
+        self._place += count  # what is read past the end is an IndexError
