@@ -4,74 +4,79 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 
 import pytest
 
 import tickets
+from tickets.stack.calls import Calls
+from tickets.stack.progress import Progress
 from tickets.store import read_events
 from tickets.termination import Terminated, terminable
 
-# The workers import it, too.
-COMMAND = """
-import tickets.stack.progress
-tickets.stack.progress.WORTHWHILE_S = 0.0
-from tickets.command_line.app import main
-if __name__ == "__main__":
-    main()
-"""
 LONG = {"replicates": 1, "rounds": 0, "arms": ["ticket"], "train": {"steps": 20_000, "evaluate_every": 20_000}}
 
 
-def wait_for_rounds(out, count, process=None):
-    deadline = time.monotonic() + 120
-    while len(list(out.glob("*/cohort-000/initial"))) < count:
-        assert process is None or process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    time.sleep(0.1)
+def saved_in(out):
+    return list(out.glob("*/cohort-000/checkpoint.safetensors"))
 
 
-def assert_goes_on(file, out, contents, whole, count):
+def assert_goes_on(file, out, contents, whole):
     assert not list(out.rglob(".lease-*"))
-    assert len(list(out.glob("*/cohort-000/checkpoint.safetensors"))) == count
-    assert events(out).count("interrupted") == count
+    resumed = len(saved_in(out))
     tickets.run(file, out=out)
-    assert events(out).count("resumed") == count
+    assert events(out).count("resumed") == resumed
     tickets.run(file, out=whole)
     assert contents(out) == contents(whole)
 
 
-def test_a_scheduler_ends_the_command_and_its_workers_in_the_middle_of_a_round(campaign_file, contents, tmp_path):
-    file, out, script = campaign_file(tmp_path, **LONG, sweep={"seed": [0, 1]}), tmp_path / "out", tmp_path / "main.py"
-    script.write_text(COMMAND)
-    arguments = ["run", str(file), "--out", str(out), "--workers", "2"]
-    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    process = subprocess.Popen([sys.executable, script, *arguments], start_new_session=True, **streams)
-    wait_for_rounds(out, 2, process)
+def test_a_scheduler_ends_the_command_and_its_workers_in_the_middle_of_a_round(
+    started, campaign_file, contents, tmp_path
+):
+    changes = {**LONG, "sweep": {"seed": [0, 1]}, "store": {"checkpoint_minutes": 5e-4}}
+    file, out = campaign_file(tmp_path, **changes), tmp_path / "out"
+    process, deadline = started("run", file, "--out", out, "--workers", "2"), time.monotonic() + 120
+    while not saved_in(out):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
     os.killpg(process.pid, signal.SIGTERM)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 143
-    assert errors == f"interrupted; committed rounds are kept. To resume: tickets {' '.join(arguments)}\n"
-    assert_goes_on(file, out, contents, tmp_path / "whole", 2)
+    assert errors == f"interrupted; committed rounds are kept. To resume: tickets run {file} --out {out} --workers 2\n"
+    assert events(out).count("interrupted") >= len(saved_in(out)) >= 1
+    assert_goes_on(file, out, contents, tmp_path / "whole")
 
 
-def test_a_signal_to_the_command_alone(campaign_file, command, contents, tmp_path, monkeypatch):
+def test_a_signal_to_the_command_alone_saves_the_round(campaign_file, command, contents, tmp_path, monkeypatch):
     file, out = campaign_file(tmp_path, **LONG), tmp_path / "out"
     monkeypatch.setattr("tickets.stack.progress.WORTHWHILE_S", 0.0)
+    begins, waits, begin, answer = threading.Event(), threading.Event(), Progress.begin, Calls.answer
+
+    def begun(progress, shard):
+        begins.set()
+        return begin(progress, shard)
+
+    def answered(calls, until):
+        waits.set()
+        return answer(calls, until)
 
     def terminate():
-        wait_for_rounds(out, 1)
+        assert begins.wait(120)
+        assert waits.wait(120)
         os.kill(os.getpid(), signal.SIGTERM)
 
     scheduler = threading.Thread(target=terminate)
     scheduler.start()
-    assert command("run", file, "--out", out).code == 143
+    with monkeypatch.context() as patch:
+        patch.setattr(Progress, "begin", begun)
+        patch.setattr(Calls, "answer", answered)
+        assert command("run", file, "--out", out).code == 143
     scheduler.join()
-    assert_goes_on(file, out, contents, tmp_path / "whole", 1)
+    assert len(saved_in(out)) == 1
+    assert events(out) == ["started", "interrupted"]
+    assert_goes_on(file, out, contents, tmp_path / "whole")
 
 
 def events(out):

@@ -94,6 +94,25 @@ def test_what_is_not_worth_saving_is_not_saved(bench: Any, kind: str, monkeypatc
     assert keeper.writes == 0
 
 
+def test_what_has_been_trained_is_saved_if_nothing_is_in_training() -> None:
+    """Between two turns, or before the result is taken."""
+    progress, both = Progress(Interval(1000.0), keeper := Memory()), (slice(0, 1), slice(1, 2))
+    for shard in both:
+        progress.begin(shard)
+    progress.end(both[0], {"step": 5})
+    progress.interrupt()
+    assert keeper.writes == 0  # the other one is to write it
+    progress.end(both[1], {"step": 5})
+    assert set(keeper.found()) == {"0-1", "1-2"}
+
+    progress = Progress(Interval(1000.0), keeper := Memory())
+    for shard in both:
+        progress.begin(shard)
+        progress.end(shard, {"step": 5})
+    progress.interrupt()
+    assert set(keeper.found()) == {"0-1", "1-2"}
+
+
 def test_an_error_is_no_interrupt(bench: Any) -> None:
     trained, keeper = training(bench, "looped", "mlp", (6,), lanes=2), Memory()
 

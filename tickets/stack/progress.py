@@ -6,6 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Protocol
 
 from tickets.stack.trees import Tree, copied
@@ -129,6 +130,11 @@ class Progress:
     def interrupt(self) -> None:
         """The training ends here: have each shard in training hand over its state once more, if that saves much."""
         self._interrupted = self._interval.is_worthwhile()
+        if self.wants_last:
+            # Else the last of them writes it. The interrupt is what the caller must see.
+            with self._lock, suppress(Exception):
+                if self._done and not self._training:
+                    self._write_if_complete()
 
     @property
     def wants_last(self) -> bool:
@@ -149,7 +155,7 @@ class Progress:
             self._training.discard(_name(shard))
             self._standing.pop(_name(shard), None)
             self._done[_name(shard)] = {"result": result}
-            if self._interval.is_over() and not self._refused:
+            if (self._interval.is_over() or self._interrupted) and not self._refused:
                 self._write_if_complete()
 
     def refuse(self, why: str) -> None:

@@ -245,10 +245,15 @@ def train(
             trainings = [pool.submit(train_shard, shard) for shard in shards]
             calls.answer(trainings)
             done = [training.result() for training in trainings]
-        except BaseException as error:
-            if progress is not None and isinstance(error, KeyboardInterrupt):
-                progress.interrupt()
-            stopped.set()  # an interrupt is raised in this thread alone; the others would train to the end
+        except KeyboardInterrupt:
+            try:
+                if progress is not None:
+                    progress.interrupt()
+            finally:
+                stopped.set()  # it is raised in this thread alone; the others would train to the end
+            raise
+        except BaseException:
+            stopped.set()
             raise
         finally:
             calls.close()
