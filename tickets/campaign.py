@@ -36,6 +36,7 @@ from tickets.store import (
     lock,
     missing,
     record_begun,
+    refresh_index,
     sweep_temporary,
 )
 from tickets.store import repair as set_aside
@@ -232,6 +233,7 @@ def _train(
         steps = sum(steps_missing(work.cohort, ready.fitted[work.run_id].trial.starts) for work in works)
         listener(Begun(len(runs), steps, _rounds_done(runs, todo)))
         failed = {**refused, **failures(beside_others(chosen), works, listener)}
+    refresh_index(folder)
     return Outcome(folder, tuple(runs), failed, functions)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 
 import pytest
@@ -11,6 +12,9 @@ import pytest
 import tickets
 from tickets.errors import InputError
 from tickets.store import run_folders, verify
+from tickets.store.begun import campaign_problem, read_begun
+from tickets.store.history import history
+from tickets.store.log import read_lines
 from tickets.store.manifests import read_manifest, read_run
 from tickets.store.reading import file_problem
 from tickets.store.sealed import sealed_toml, toml_problem
@@ -68,19 +72,52 @@ def test_changed_bits_of_campaign_toml(tmp_path):
         assert toml_problem(path), place
 
 
+def is_found(path):
+    """Whether what `verify` asks of a file finds a change in it."""
+    if path.name == "run.json":
+        return refused(read_run, path.parent)
+    if path.name == "manifest.json":
+        return refused(read_manifest, path.parent)
+    if path.name == "runs.json":
+        return refused(read_begun, path.parent)
+    if path.name == "campaign.toml":
+        return campaign_problem(path.parent) is not None
+    if path.name == "log.jsonl":
+        return any(line.problem for line in read_lines(path)) or bool(history(path.parent).unlogged)
+    return file_problem(path.parent, path.name, read_manifest(path.parent)) is not None
+
+
 @pytest.mark.torture
-def test_every_bit_of_a_whole_run_by_the_command(saved_run):
-    """All of `verify` for each: some ten minutes."""
+def test_every_bit_of_every_file_of_a_campaign(campaign_file, tmp_path):
+    tickets.run(campaign_file(tmp_path, rounds=1, replicates=1, train={"steps": 10}), out=tmp_path / "out")
     found = 0
-    for path in sorted(saved_run.rglob("*")):
-        if path.is_file():
-            data = path.read_bytes()
-            for place, changed in flips(data, 8, HEAD):
-                path.write_bytes(changed)
-                assert verify(saved_run), (path, place)
-                found += 1
-            path.write_bytes(data)
+    for path in sorted(path for path in (tmp_path / "out").rglob("*") if path.is_file()):
+        data = path.read_bytes()
+        assert not is_found(path)
+        for place, changed in flips(data, whole=len(data)):
+            path.write_bytes(changed)
+            assert is_found(path), (path, place)
+            found += 1
+        path.write_bytes(data)
     print(f"{found:,} changed bits, all found")
+
+
+@pytest.mark.torture
+def test_1000_changed_bits_of_a_large_run_by_verify(campaign_file, tmp_path):
+    large = {"model": {"name": "mlp", "widths": [300, 100]}, "rounds": 4, "replicates": 3, "store": {"trained": "all"}}
+    tickets.run(campaign_file(tmp_path, **large), out=tmp_path / "out")
+    assert verify(tmp_path / "out") == []
+    rng = random.Random(0)
+    paths = sorted(path for path in (tmp_path / "out").rglob("*") if path.is_file())
+    for _ in range(1000):
+        path = rng.choices(paths, [path.stat().st_size for path in paths])[0]
+        data = bytearray(path.read_bytes())
+        place, bit = rng.randrange(len(data)), rng.randrange(8)
+        data[place] ^= 1 << bit
+        path.write_bytes(data)
+        assert [one.path for one in verify(tmp_path / "out")] == [str(path)], (path, place)
+        data[place] ^= 1 << bit
+        path.write_bytes(data)
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ import time
 import pytest
 from tiny_campaigns import EXAMPLE
 
+import tickets
 from tickets.config import parse_campaign, run_id, to_toml
 from tickets.errors import DiskError
 from tickets.store import append_event, replace_file, status, write_round
@@ -302,3 +303,11 @@ def test_a_signature_names_every_file_that_a_status_is_made_from(folder):
     assert list(found.places) == ["cohort-000", *inside]
     assert signature(folder) is None
     assert found.digest != hashlib.sha256(b"[]").hexdigest()[:32]
+
+
+def test_a_campaign_of_many_runs_ends_with_an_index(campaign_file, tmp_path):
+    out = tmp_path / "out"
+    tickets.run(campaign_file(tmp_path, rounds=0, replicates=1, sweep={"seed": [0, 1]}), out=out)
+    assert (out / ".index").is_file()
+    tickets.run(campaign_file(tmp_path, rounds=0, replicates=1), out=tmp_path / "one")
+    assert not (tmp_path / "one" / ".index").exists()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from quick_folders import quick_folder
 
-KILLS = 75
+KILLS = 150
 
 # In a process of its own, which has no threads: pytest's may have them, and a fork of such a process can hang.
 PROGRAM = f"""

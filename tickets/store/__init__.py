@@ -40,7 +40,7 @@ from tickets.store.repair import repair
 from tickets.store.run_status import RunStatus
 from tickets.store.saved import Saved
 from tickets.store.shrunk import Shrunk
-from tickets.store.status import status
+from tickets.store.status import refresh_index, status
 from tickets.store.stored_networks import StoredNetwork, read_networks, read_part
 from tickets.store.survey import survey
 from tickets.store.temporary import Permit, check_writable
@@ -105,6 +105,7 @@ __all__ = [
     "read_trained",
     "read_values",
     "record_begun",
+    "refresh_index",
     "register",
     "repair",
     "replace_file",

@@ -57,6 +57,19 @@ def status(folder: str | Path, processes: int = 1) -> list[RunStatus]:
     return _read(folder, _campaign(folder), processes)
 
 
+def refresh_index(folder: Path) -> None:
+    """Bring the index of a folder of many runs up to date, so that its next status is fast. It is not needed.
+
+    Parameters
+    ----------
+    folder
+        A campaign's folder.
+    """
+    with suppress(InputError):
+        if len(run_folders(folder)) >= FEWEST_RUNS:
+            status(folder)
+
+
 _TRIES = 3  # while the campaign's file changes: it is not asking for what another file's campaign has trained since
 
 
