@@ -130,6 +130,8 @@ def test_a_run_that_pruned_frozen_parameters_is_not_gone_on_with(campaign_file, 
     from tickets.config import read_campaign, run_id
 
     (wanted,) = read_campaign(frozen).runs
+    for path in (saved / "run.json", *saved.rglob("manifest.json")):
+        write_sealed(path, {**json.loads(path.read_bytes()), "run": run_id(wanted)})
     saved.rename(saved.parent / run_id(wanted))
     told = (
         "has masks of extra.weight, out.weight, but now out.weight are prunable .the difference: extra.weight; frozen"

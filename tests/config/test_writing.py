@@ -223,7 +223,7 @@ def campaign_files(draw: st.DrawFn) -> dict[str, Any]:
         cohort_size=st.integers(1, 10**5),
         arms=ARMS,
         probes=st.lists(st.just("units") | CUSTOM, unique_by=lambda probe: isinstance(probe, str), max_size=2),
-        data_folder=TEXT.filter(bool),
+        data_folder=TEXT.filter(lambda text: text and "\0" not in text),
         train=TRAIN,
         rewind=some(step=st.integers(0, 99)),
         store=some(trained=st.sampled_from(["none", "ticket", "all"])),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import importlib.util
 from pathlib import Path
 
@@ -39,7 +40,8 @@ def _pixels_and_labels() -> tuple[np.ndarray, np.ndarray]:
     found = importlib.util.find_spec("sklearn")
     file = None if found is None or found.origin is None else Path(found.origin).parent / _FILE
     if file is not None and file.is_file():
-        table = np.loadtxt(file, delimiter=",")
+        with gzip.open(file, "rt", encoding="ascii") as lines:
+            table = np.loadtxt(lines, delimiter=",")
         return table[:, :-1], table[:, -1]
     try:
         from sklearn.datasets import load_digits
