@@ -78,9 +78,17 @@ def report_of(campaign_file, tmp_path_factory):
         there = tmp_path_factory.mktemp("changed")
         tickets.run(campaign_file(there, **{"rounds": 1, **changes}), out=there / "out")
         saved = tickets.load(there / "out", skip_damaged=True)
-        return saved, make_report(saved)[0]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("tickets.analysis.report.page.to_pdf", lambda figure: b"")  # a third of the time
+            return saved, make_report(saved)[0]
 
     return make
+
+
+@pytest.fixture
+def without_pdf(monkeypatch):
+    """Reports are made without their PDF files, which take a third of the time."""
+    monkeypatch.setattr("tickets.analysis.report.page.to_pdf", lambda figure: b"")
 
 
 @pytest.fixture(scope="session")

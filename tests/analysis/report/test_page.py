@@ -92,6 +92,7 @@ def test_the_lines_beside_a_figure_draw_it(folder, files, tmp_path, monkeypatch,
     assert space["data"].to_csv(index=False) == csv
 
 
+@pytest.mark.usefixtures("without_pdf")
 def test_hostile_names_are_text(folder, tmp_path, page_of):
     hostile = "</title><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7 * 7 }}'\"\\& \u202e"
     shutil.copytree(folder, tmp_path / "bad")
@@ -107,6 +108,7 @@ def test_hostile_names_are_text(folder, tmp_path, page_of):
     compile(next(data for path, data in files.items() if path.endswith(".py")), "figure.py", "exec")
 
 
+@pytest.mark.usefixtures("without_pdf")
 def test_a_run_id_cannot_lead_out_of_the_folder(folder, tmp_path):
     shutil.copytree(folder, tmp_path / "bad")
     (path,) = (tmp_path / "bad").glob("*/run.json")
@@ -164,6 +166,7 @@ def test_a_network_that_reads_no_pixels_and_arms_that_diverge(report_of, page_of
 
 
 @pytest.mark.parametrize("name", ["rounds.parquet", "curves.parquet", "masks.safetensors"])
+@pytest.mark.usefixtures("without_pdf")
 def test_a_damaged_run_is_named_and_the_rest_reported(campaign_file, tmp_path, name, page_of):
     tickets.run(campaign_file(tmp_path, rounds=1, sweep={"seed": [0, 1]}), out=tmp_path / "out")
     bad, good = tickets.load(tmp_path / "out").runs
