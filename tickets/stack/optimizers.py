@@ -9,6 +9,7 @@ from torch import Tensor
 
 from tickets.config import TrainConfig
 from tickets.stack.networks import Tensors, Unreached
+from tickets.stack.torch_optimizers import SGD, Adam, AdamW
 from tickets.stack.trees import MisfitError, Tree, given, tensors_like
 
 
@@ -30,7 +31,7 @@ def make_optimizer(
     leaves = list(parameters.values())
     optimizer: torch.optim.Optimizer
     if recipe.optimizer == "sgd":
-        optimizer = torch.optim.SGD(
+        optimizer = SGD(
             leaves,
             recipe.learning_rate,
             momentum=recipe.momentum,
@@ -38,7 +39,7 @@ def make_optimizer(
             fused=True,
         )
     else:
-        kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[recipe.optimizer]
+        kind = {"adam": Adam, "adamw": AdamW}[recipe.optimizer]
         on_gpu = leaves[0].is_cuda  # there a step may be recorded, and counts steps in the GPU's memory
         optimizer = kind(leaves, recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True, capturable=on_gpu)
     for name, parameter in parameters.items():

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +21,7 @@ from tickets.stack.networks import Stack, Tensors, hold_pruned
 from tickets.stack.optimizers import fitting_states, own_states, put_states, set_learning_rate, stack_states
 from tickets.stack.schedules import learning_rate
 from tickets.stack.shard import Stopped, UnsaveableError
+from tickets.stack.torch_optimizers import SGD, Adam, AdamW
 from tickets.stack.trees import MisfitError, Tree, given, tensors_like
 from tickets.tasks import Loss, task_of
 
@@ -200,35 +200,10 @@ def _tensors(module: nn.Module) -> Tensors:
     return {**dict(module.named_parameters()), **dict(module.named_buffers())}
 
 
-def _undecorated(function: Any) -> Any:
-    """A method of torch.optim without the wrapper that imports the compiler of `torch.compile` when it is first called.
-
-    That import takes longer than a short training, and nothing here is compiled. The wrapped function is the same.
-    """
-    return getattr(function, "__wrapped__", function)
-
-
-class _WithoutCompiler(torch.optim.Optimizer):
-    add_param_group = _undecorated(torch.optim.Optimizer.add_param_group)
-    zero_grad = _undecorated(torch.optim.Optimizer.zero_grad)
-
-
-class _SGD(_WithoutCompiler, torch.optim.SGD):
-    step = torch.no_grad()(_undecorated(torch.optim.SGD.step))
-
-
-class _Adam(_WithoutCompiler, torch.optim.Adam):
-    step = torch.no_grad()(_undecorated(torch.optim.Adam.step))
-
-
-class _AdamW(_WithoutCompiler, torch.optim.AdamW):
-    step = torch.no_grad()(_undecorated(torch.optim.AdamW.step))
-
-
 def _optimizer(recipe: TrainConfig, parameters: Mapping[str, Tensor]) -> torch.optim.Optimizer:
     """torch.optim's own, as it is without options for speed."""
     leaves, rate, decay = list(parameters.values()), recipe.learning_rate, recipe.weight_decay
     if recipe.optimizer == "sgd":
-        return _SGD(leaves, rate, momentum=recipe.momentum, weight_decay=decay)
-    kind = _Adam if recipe.optimizer == "adam" else _AdamW
+        return SGD(leaves, rate, momentum=recipe.momentum, weight_decay=decay)
+    kind = Adam if recipe.optimizer == "adam" else AdamW
     return kind(leaves, rate, weight_decay=decay)
