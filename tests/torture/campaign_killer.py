@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -54,16 +55,11 @@ def read(campaign):
         assert len(tickets.load(campaign, trust_code=True).rounds)
 
 
-def threads():
-    names = [path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")]
-    return [name for name in names if not name.startswith("jemalloc")]
-
-
 if __name__ == "__main__":  # the workers import this script
     torch.set_num_threads(1)
     # Not in a child: what the first run imports and compiles, each child then has. A run by two workers has threads.
     whole = functools.partial(work, folder / "whole", lambda name: None)
     aside(whole) if workers > 1 else whole()
-    while len(threads()) > 1:  # none may be forked; those of the run are about to end
+    while threading.active_count() > 1:  # none may be forked; the run's are about to end. Arrow starts its pool anew
         time.sleep(0.1)
     print(kill_many(folder, count, work, check, lambda campaign, acknowledged: None, seed))
