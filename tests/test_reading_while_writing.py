@@ -139,7 +139,8 @@ def read_beside(stages, tmp_path, readers, once, least=0):
             process.kill()
         _, said = process.communicate()
     assert process.returncode == 0, said
-    assert once == []
+    for read in once:  # where the machine is busy, the campaign may have ended before
+        read()
     readers.all_but_report()
     assert [one.state for one in status(readers.folder)] == ["done"] * len(run_folders(readers.folder))
 
