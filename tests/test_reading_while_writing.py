@@ -139,8 +139,7 @@ def read_beside(stages, tmp_path, readers, once, least=0):
             process.kill()
         _, said = process.communicate()
     assert process.returncode == 0, said
-    for read in once:  # where the machine is busy, the campaign may have ended before
-        read()
+    assert once == []
     readers.all_but_report()
     assert [one.state for one in status(readers.folder)] == ["done"] * len(run_folders(readers.folder))
 
