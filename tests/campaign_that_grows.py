@@ -1,9 +1,11 @@
 """A campaign that is killed, goes on, and grows: run as a process of its own, beside processes that read its folder.
 
-    python tests/campaign_that_grows.py STAGES.json FOLDER
+    python tests/campaign_that_grows.py STAGES.json FOLDER ENOUGH
 
 STAGES.json is a list of {"campaign": table, "workers": number, "killed": number or null}. A stage with a number for
-`killed` ends as by kill -9 when so many files have been synced to the disk, in the middle of a commit.
+`killed` ends as by kill -9 when so many files have been synced to the disk, in the middle of a commit. After the last
+stage the campaign grows on, by a replicate at a time, until there is a file ENOUGH: whoever reads beside it, on however
+busy a machine, has then read while it trained.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import tickets
+
+MOST = 200  # replicates
 
 
 def run_stage(stage: dict[str, Any], out: Path) -> None:
@@ -46,5 +50,11 @@ def kill_at(count: int) -> None:
 
 
 if __name__ == "__main__":
-    for stage in json.loads(Path(sys.argv[1]).read_text()):
-        run_stage(stage, Path(sys.argv[2]))
+    stages, out, enough = json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2]), Path(sys.argv[3])
+    for stage in stages:
+        run_stage(stage, out)
+    last = stages[-1]
+    for replicates in range(last["campaign"]["replicates"] + 1, MOST):
+        if enough.exists():
+            break
+        run_stage({**last, "campaign": {**last["campaign"], "replicates": replicates}}, out)

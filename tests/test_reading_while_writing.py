@@ -121,10 +121,11 @@ class Readers:
         assert set(measured.index) <= set(steps.index)
 
 
-def read_beside(stages, tmp_path, readers, once, least=0):
+def read_beside(stages, tmp_path, readers, once):
     """Start the process, call `readers.all_but_report` until it ends, and each of `once` in between."""
     (tmp_path / "stages.json").write_text(json.dumps(stages))
-    arguments = [sys.executable, str(PROGRAM), str(tmp_path / "stages.json"), str(readers.folder)]
+    enough = tmp_path / "enough"
+    arguments = [sys.executable, str(PROGRAM), str(tmp_path / "stages.json"), str(readers.folder), str(enough)]
     with subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         try:
             once = list(once)
@@ -135,6 +136,8 @@ def read_beside(stages, tmp_path, readers, once, least=0):
                 readers.all_but_report()
                 if once and len(readers.states) > 1:
                     once.pop(0)()
+                if not once:
+                    enough.touch()
         finally:
             process.kill()
         _, said = process.communicate()

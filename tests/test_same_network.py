@@ -233,7 +233,7 @@ def test_a_damaged_record_is_said(damage, catalogue):
     table = json.loads((folder / "run.json").read_bytes())
     table["began_with"] = {**table["began_with"], **damage} if "sources" in damage else damage
     write_sealed(folder / "run.json", table)
-    said = r"the record of its network in run\.json \(began_with\) is damaged|began_with: Input should be a valid dict"
+    said = r"the record of its network in run\.json \(began_with\) is damaged|began_with: Input should be an object"
     with pytest.raises(InputError, match=said):
         tickets.run(file, out=out)
 

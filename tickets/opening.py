@@ -11,12 +11,13 @@ import re
 import select
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
 
 from tickets.errors import DiskError, InputError
 
+AGAIN = "if this goes on, check the disk, its mount and the permissions"  # the remedy for what a disk refuses
 LARGEST = 2**40  # bytes; the limit for files without one of their own
 _CHUNK = 2**20
 _STREAM = re.compile(r"/dev/stdin|(?:/dev/fd|/proc/self/fd)/(\d{1,9})")
@@ -53,6 +54,41 @@ def open_regular(path: Path, *, follow: bool = False, at_most: int = LARGEST) ->
     DiskError
         If it cannot be opened.
     """
+    descriptor, _ = _opened(path, follow, at_most)
+    try:
+        file = os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+    with file:
+        yield file
+
+
+def read_regular(path: Path, *, follow: bool = False, at_most: int = LARGEST) -> bytes:
+    """The content of a regular file; for the parameters and errors see `open_regular`."""
+    descriptor, size = _opened(path, follow, at_most)
+    try:
+        # A read allocates what it is asked for, and gives less only at the end of the file or where it is very large.
+        data = os.read(descriptor, size + 1)
+        while len(data) != size and len(data) <= at_most:
+            more = os.read(descriptor, max(_CHUNK, size + 1 - len(data)))
+            if not more:
+                break
+            data += more
+    except OSError as error:
+        raise DiskError(f"{path}: cannot be read ({error.strerror}); {AGAIN}") from error
+    except MemoryError as error:
+        raise DiskError(f"{path}: does not fit into the memory of this machine") from error
+    finally:
+        with suppress(OSError):  # it was only read
+            os.close(descriptor)
+    if len(data) > at_most:
+        raise InputError(f"{path}: has more than {at_most:,} bytes")
+    return data
+
+
+def _opened(path: Path, follow: bool, at_most: int) -> tuple[int, int]:
+    """(descriptor, size) of a regular file of at most so many bytes."""
     # O_NONBLOCK: opening a FIFO does not wait for a writer. It has no effect on regular files.
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW)
     try:
@@ -67,28 +103,10 @@ def open_regular(path: Path, *, follow: bool = False, at_most: int = LARGEST) ->
             raise InputError(f"{path}: is {kind_of(found.st_mode)}, not a regular file")
         if found.st_size > at_most:
             raise InputError(f"{path}: has {found.st_size:,} bytes; such a file has at most {at_most:,}")
-        file = os.fdopen(descriptor, "rb")
     except BaseException:
         os.close(descriptor)
         raise
-    with file:
-        yield file
-
-
-def read_regular(path: Path, *, follow: bool = False, at_most: int = LARGEST) -> bytes:
-    """The content of a regular file; for the parameters and errors see `open_regular`."""
-    with open_regular(path, follow=follow, at_most=at_most) as file:
-        try:
-            data = file.read(os.fstat(file.fileno()).st_size + 1)  # a reader allocates what it is asked for
-            while len(data) <= at_most and (more := file.read(_CHUNK)):  # it has grown since it was opened
-                data += more
-        except OSError as error:
-            raise DiskError(f"{path}: cannot be read ({error.strerror}); {_AGAIN}") from error
-        except MemoryError as error:
-            raise DiskError(f"{path}: does not fit into the memory of this machine") from error
-    if len(data) > at_most:
-        raise InputError(f"{path}: has more than {at_most:,} bytes")
-    return data
+    return descriptor, found.st_size
 
 
 def is_stream(path: Path) -> bool:
@@ -118,7 +136,7 @@ def read_stream(path: Path, *, at_most: int) -> bytes:
         while piece := _piece(descriptor, at_most + 1 - len(data)):
             data += piece
     except OSError as error:
-        raise DiskError(f"{path}: cannot be read ({error.strerror})") from error
+        raise DiskError(f"{path}: cannot be read ({error.strerror}); {AGAIN}") from error
     if len(data) > at_most:
         raise InputError(f"{path}: gives more than {at_most:,} bytes")
     return bytes(data)
@@ -137,9 +155,6 @@ def kind_of(mode: int) -> str:
     return _KINDS.get(stat.S_IFMT(mode), "a special file")
 
 
-_AGAIN = "if this goes on, check the disk, its mount and the file's permissions"
-
-
 def _refused(path: Path, error: OSError, follow: bool) -> InputError:
     """The error for a file that could not be opened."""
     try:
@@ -148,4 +163,4 @@ def _refused(path: Path, error: OSError, follow: bool) -> InputError:
         mode = stat.S_IFREG
     if not stat.S_ISREG(mode):
         return InputError(f"{path}: is {kind_of(mode)}, not a regular file")
-    return DiskError(f"{path}: cannot be read ({error.strerror}); {_AGAIN}")
+    return DiskError(f"{path}: cannot be read ({error.strerror}); {AGAIN}")

@@ -1,4 +1,4 @@
-"""The store: writes campaigns and runs to disk and reads them back. Importing it does not import torch."""
+"""The store: writes campaigns and runs to disk and reads them back. Importing it imports neither torch nor pandas."""
 
 from tickets.store.arrays import expand, squeeze, unpack
 from tickets.store.asked import saved_campaign

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def config_table(configs: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
@@ -23,6 +24,8 @@ def config_table(configs: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
         option of another run's model, is NaN or None in its row. Where one run names a function with options and
         another without, as `prune.score`, both have its name in the columns "prune.score" and "prune.score.name".
     """
+    import pandas as pd
+
     rows = [
         {"run": run, **{key: _hashable(value) for key, value in flat_config(config).items()}}
         for run, config in configs.items()

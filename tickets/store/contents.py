@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
-import pandas as pd
 
 from tickets.catalogue import ARMS, Pruned
 from tickets.density import density
@@ -19,6 +18,9 @@ from tickets.store.manifests import Manifest, keeps_own_mask, manifest_arm
 from tickets.store.own_models import own_model
 from tickets.store.records import same_counts
 from tickets.store.tables import SCHEMAS, decode_probe_table, decode_table, row_limit
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Network = tuple[int, str, int]  # replicate, arm, draw
 Masks = Mapping[int, Mapping[str, Mask]]  # by replicate and parameter

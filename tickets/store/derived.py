@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from tickets.roles import keeps_trained, steps_before
 from tickets.store.layout import Layout
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 WITHIN = 1.1
 """The validation loss to reach, as a multiple of the mean lowest validation loss of the run's dense networks."""
@@ -132,6 +134,8 @@ def with_untrained(
     DataFrame
         A new table; the arguments are unchanged.
     """
+    import pandas as pd
+
     first = curves.drop_duplicates(_TRAINING)[[*_TRAINING, "test_accuracy"]]
     table = rounds.merge(first.rename(columns={"test_accuracy": UNTRAINED_TEST_ACCURACY}), on=_TRAINING, how="left")
     pairs = table[["run", "arm"]].drop_duplicates().itertuples(index=False, name=None)
@@ -143,6 +147,8 @@ def with_untrained(
 
 def _no_later_than_dense(reached: pd.DataFrame, crossed: np.ndarray, at_start: np.ndarray) -> np.ndarray:
     """The steps `crossed`; where `at_start`, at most the step of the replicate's dense network."""
+    import pandas as pd
+
     steps = reached.assign(crossed=crossed)
     dense = steps[is_dense(steps)].set_index(["run", "replicate"])["crossed"]
     own = pd.MultiIndex.from_frame(reached[["run", "replicate"]])

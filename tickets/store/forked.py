@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 import sys
@@ -35,12 +36,16 @@ def in_processes(function: Callable[[Item], Result], items: Sequence[Item], proc
     if count < 2:
         return list(map(function, items))
     shares = [items[first::count] for first in range(count)]
+    collected = gc.isenabled()
+    gc.disable()  # going through all that is there, again and again, would also copy it into each process
     children = [_start(function, share) for share in shares[1:]]
     given: list[list[Result] | None] = []
     try:
         given.append(list(map(function, shares[0])))
     finally:
         given += [_end(child) for child in children]
+        if collected:
+            gc.enable()
     done = [list(map(function, share)) if found is None else found for share, found in zip(shares, given, strict=True)]
     return [done[place % count][place // count] for place in range(len(items))]
 

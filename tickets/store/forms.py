@@ -9,9 +9,11 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic_core import to_json
+from typing_extensions import TypedDict
 
 from tickets.config import parse_run
 from tickets.errors import InputError
@@ -28,39 +30,35 @@ FileName = Annotated[str, StringConstraints(pattern=r"^[^./\\\x00][^/\\\x00]*$",
 Number = Annotated[str, StringConstraints(pattern=r"^(0|[1-9][0-9]{0,15})$")]  # of a replicate, as a key
 
 
-class _Form(BaseModel):  # a default by a factory is not copied
-    model_config = ConfigDict(extra="allow", strict=True)
-
-
-class _File(_Form):
+class _File(TypedDict):
     bytes: Count
     sha256: Sha256
 
 
-class _Arm(_Form):
+class _Arm(TypedDict):
     arm: str
     draw: Count
-    name: str = ""
-    own_mask: bool = False
-    pruned: str = ""
-    model: Object | None = None
-    shapes: dict[str, list[Count]] | None = None
+    name: NotRequired[str]
+    own_mask: NotRequired[bool]
+    pruned: NotRequired[str]
+    model: NotRequired[Object | None]
+    shapes: NotRequired[dict[str, list[Count]] | None]
 
 
-class _Probe(_Form):
-    name: str = ""
-    options: Object = Field(default_factory=dict)
-    rows: Count = 0
+class _Probe(TypedDict):
+    name: NotRequired[str]
+    options: NotRequired[Object]
+    rows: NotRequired[Count]
 
 
-class Manifest(_Form):
+class Manifest(TypedDict):
     """A manifest of any folder. cohort: its number; run: the run's id. Earlier versions have neither."""
 
     kind: str
     replicates: list[Count]
     files: dict[FileName, _File]
-    run: str | None = None
-    cohort: Count | None = None
+    run: NotRequired[str | None]
+    cohort: NotRequired[Count | None]
 
 
 class RoundManifest(Manifest):
@@ -70,7 +68,7 @@ class RoundManifest(Manifest):
     part: Count
     arms: list[_Arm]
     density: dict[Number, Fraction]
-    probes: dict[str, _Probe] = Field(default_factory=dict)
+    probes: NotRequired[dict[str, _Probe]]
 
 
 class WholeRoundManifest(RoundManifest):
@@ -78,68 +76,65 @@ class WholeRoundManifest(RoundManifest):
 
     surviving: dict[Number, dict[str, Count]]
     diverged: Count
-    arm_options: dict[str, Object] = Field(default_factory=dict)
-    rows: dict[str, Count] = Field(default_factory=dict)
+    arm_options: NotRequired[dict[str, Object]]
+    rows: NotRequired[dict[str, Count]]
 
 
-_FORMS: dict[str, type[BaseModel]] = {"round": WholeRoundManifest, "probes": RoundManifest}
-
-
-class _Data(_Form):
+class _Data(TypedDict):
     sha256: str
     input_shape: list[Count]
     classes: Count
 
 
-class _LeftOut(_Form):
+class _LeftOut(TypedDict):
     weights: Count
     why: str
 
 
-class _Coverage(_Form):
+class _Coverage(TypedDict):
     prunable: dict[str, Count]
     left_out: dict[str, _LeftOut]
 
 
-class _Narrow(_Form):
+class _Narrow(TypedDict):
     round: Count
     widths: list[Count]
     weights: Count
     left: Annotated[int, Field(gt=0)]
 
 
-class _SmallDense(_Form):
-    rounds: list[_Narrow] = Field(default_factory=list)
+class _SmallDense(TypedDict):
+    rounds: NotRequired[list[_Narrow]]
 
 
-class _Start(_Form):
-    model_config = ConfigDict(extra="forbid", strict=True)
+class _Start(TypedDict):
+    __pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[misc]
 
     step: int
     continues: bool
     before: int
     steps: int
     dense_steps: int
-    more: int = 0
+    more: NotRequired[int]
 
 
-class _Registered(_Form):
+class _Registered(TypedDict):
     sha256: str
     rounds_seen: Count
 
 
-class _MasksFrom(_Form):
-    run: str = ""
-    files: dict[str, str] = Field(default_factory=dict)
-    same_initial: bool = False
-    drawn: list[str] = Field(default_factory=list)
+class _MasksFrom(TypedDict):
+    run: NotRequired[str]
+    files: NotRequired[dict[str, str]]
+    same_initial: NotRequired[bool]
+    drawn: NotRequired[list[str]]
 
 
-class _Named(_Form):
+class _Named(TypedDict):
     name: str
 
 
-class _Config(_Form):
+class _Config(TypedDict):
     """The tables of a configuration, which a campaign file may write shorter. Their keys are checked by `parse_run`."""
 
     seed: int
@@ -149,37 +144,37 @@ class _Config(_Form):
     train: Object
     prune: Object
     rewind: Object
-    store: Object = Field(default_factory=dict)
-    compute: Object = Field(default_factory=dict)
-    verdict: Object = Field(default_factory=dict)
+    store: NotRequired[Object]
+    compute: NotRequired[Object]
+    verdict: NotRequired[Object]
 
 
-class _Learned(_Form):
+class _Learned(TypedDict):
     strategy: str
-    reason: str = ""
+    reason: NotRequired[str]
 
 
-class _Compared(_Form):
-    passed_over: list[str] = Field(default_factory=list)
+class _Compared(TypedDict):
+    passed_over: NotRequired[list[str]]
 
 
-class _Execution(_Form):
+class _Execution(TypedDict):
     """How a run is computed; a plan that is written has more than these keys must be."""
 
-    strategy: str = ""
-    reason: str = ""
-    lanes: Amount = 1
-    networks_at_once: Amount = 1
-    threads: Amount = 1
-    takes_over: dict[str, float] = Field(default_factory=dict)
-    sparse_up_to: float = 0.0
-    compared: _Compared | None = None
-    never_run: str | None = None
-    pruned_initial: _Execution | None = None
-    learned: _Learned | None = None
+    strategy: NotRequired[str]
+    reason: NotRequired[str]
+    lanes: NotRequired[Amount]
+    networks_at_once: NotRequired[Amount]
+    threads: NotRequired[Amount]
+    takes_over: NotRequired[dict[str, float]]
+    sparse_up_to: NotRequired[float]
+    compared: NotRequired[_Compared | None]
+    never_run: NotRequired[str | None]
+    pruned_initial: NotRequired[_Execution | None]
+    learned: NotRequired[_Learned | None]
 
 
-class RunFile(_Form):
+class RunFile(TypedDict):
     """run.json."""
 
     run: str
@@ -187,27 +182,32 @@ class RunFile(_Form):
     data: _Data
     fingerprint: Object
     execution: _Execution
-    coverage: _Coverage | None = None
-    small_dense: _SmallDense = Field(default_factory=_SmallDense)
-    began_with: Object | None = None
-    like_ticket: list[str] = Field(default_factory=list)
-    starts: dict[str, _Start] = Field(default_factory=dict)
-    registered: list[_Registered] = Field(default_factory=list)
-    masks_from: _MasksFrom = Field(default_factory=_MasksFrom)
-    accuracy: str = ""
+    coverage: NotRequired[_Coverage | None]
+    small_dense: NotRequired[_SmallDense]
+    began_with: NotRequired[Object | None]
+    like_ticket: NotRequired[list[str]]
+    starts: NotRequired[dict[str, _Start]]
+    registered: NotRequired[list[_Registered]]
+    masks_from: NotRequired[_MasksFrom]
+    accuracy: NotRequired[str]
+
+
+_MANIFEST: TypeAdapter[Any] = TypeAdapter(Manifest)
+_FORMS: dict[str, TypeAdapter[Any]] = {"round": TypeAdapter(WholeRoundManifest), "probes": TypeAdapter(RoundManifest)}
+_RUN: TypeAdapter[Any] = TypeAdapter(RunFile)
 
 
 def manifest_problem(value: Mapping[str, Any]) -> str | None:
     """How a manifest differs from its form, or None."""
     kind = value.get("kind")
-    form = _FORMS.get(kind, Manifest) if isinstance(kind, str) else Manifest
+    form = _FORMS.get(kind, _MANIFEST) if isinstance(kind, str) else _MANIFEST
     if problem := _problem(form, value):
         return problem
     if len(set(value["replicates"])) < len(value["replicates"]):
         return "replicates: one is there twice"
     if Layout.MANIFEST in value["files"]:
         return f"files: {Layout.MANIFEST} cannot be one of them"
-    keyed = [key for key in ("density", "surviving") if form is not Manifest and key in value]
+    keyed = [key for key in ("density", "surviving") if form is not _MANIFEST and key in value]
     for key in keyed:
         if set(value[key]) != set(map(str, value["replicates"])):
             return f"{key}: is not of the replicates {shortened(value['replicates'])}"
@@ -216,14 +216,14 @@ def manifest_problem(value: Mapping[str, Any]) -> str | None:
 
 def run_problem(value: Mapping[str, Any]) -> str | None:
     """How run.json differs from its form, or None. Nothing that it names is imported."""
-    if problem := _problem(RunFile, value):
+    if problem := _problem(_RUN, value):
         return problem
     # The runs of a campaign often differ in their seeds alone.
-    return _config_problem(json.dumps({**value["config"], "seed": 0}, sort_keys=True))
+    return _config_problem(to_json({**value["config"], "seed": 0}))
 
 
 @functools.lru_cache(maxsize=4096)
-def _config_problem(config: str) -> str | None:
+def _config_problem(config: bytes) -> str | None:
     try:
         parse_run(json.loads(config))
     except InputError as error:
@@ -231,13 +231,13 @@ def _config_problem(config: str) -> str | None:
     return None
 
 
-def _problem(form: type[BaseModel], value: Mapping[str, Any]) -> str | None:
+def _problem(form: TypeAdapter[Any], value: Mapping[str, Any]) -> str | None:
     try:
-        form.model_validate(value)
+        form.validate_python(value, strict=True)
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False, include_input=False)[0]
         key = ".".join(str(part)[:60] for part in found["loc"])
-        what = "Input should be an object" if found["type"] == "model_type" else found["msg"][:120]
+        what = "Input should be an object" if found["type"] == "dict_type" else found["msg"][:120]
         return f"{key}: {what}"
     except RecursionError:
         return "nested too deep"

@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from tickets.catalogue import table_of
@@ -27,6 +27,9 @@ from tickets.store.tables import (
     probe_tables,
     row_limit,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -201,6 +204,8 @@ class Tables:
 
 def _sorted(frame: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
     """Sort rows by run, replicate, round, arm (in this order, unknown labels last), draw and step."""
+    import pandas as pd
+
     ranks = {arm: rank for rank, arm in enumerate([*arms, *sorted(set(frame["arm"].unique()) - set(arms))])}
     keys = [
         frame["draw"],

@@ -10,6 +10,7 @@ from pathlib import Path
 from tickets.catalogue import ARMS
 from tickets.config.identity import SCHEMA_VERSION
 from tickets.errors import DiskError, InputError
+from tickets.opening import AGAIN
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -116,14 +117,13 @@ class Place:
 
 def place_of(folder: Path) -> Place:
     """The place of a committed folder, by its path alone."""
-    above, name = os.path.split(folder)
-    run, cohort_name = os.path.split(above)
-    cohort = _COHORT.fullmatch(cohort_name)
-    index = int(cohort[1]) if cohort else None
+    name, cohort = folder.name, folder.parent
+    run, match = cohort.parent, _COHORT.fullmatch(cohort.name)
+    index = int(match[1]) if match else None
     for kind, pattern in (("round", _ROUND), ("probes", _PROBES)):
         if match := pattern.fullmatch(name):
-            return Place(Path(run), index, kind, int(match[1]), int(match[2] or 0))
-    return Place(Path(run), index, name if name in (Layout.INITIAL, Layout.REWIND) else "")
+            return Place(run, index, kind, int(match[1]), int(match[2] or 0))
+    return Place(run, index, name if name in (Layout.INITIAL, Layout.REWIND) else "")
 
 
 def cohort_folder(run: Path, index: int) -> Path:
@@ -202,5 +202,7 @@ def _folder_names(folder: Path) -> list[str]:
             return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
     except OSError as error:
         # Without a folder of this name the input is wrong.
-        kind = InputError if isinstance(error, FileNotFoundError | NotADirectoryError) else DiskError
-        raise kind(f"{folder}: cannot read this folder ({error.strerror})") from error
+        refused = f"{folder}: cannot read this folder ({error.strerror})"
+        if isinstance(error, FileNotFoundError | NotADirectoryError):
+            raise InputError(refused) from error
+        raise DiskError(f"{refused}; {AGAIN}") from error

@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from tickets.errors import DiskError, InputError, LeaseLostError
+from tickets.opening import AGAIN
 from tickets.store.durable import make_folder
 from tickets.store.exclusive import new_file
 from tickets.store.holder import LAST, Holder, encode, generations, holder_of, lease_file, released
@@ -172,7 +173,7 @@ class Lease:
                 "same command again where the campaign is now (--out)"
             ) from error
         except OSError as error:
-            raise DiskError(f"{self.folder}: cannot read this folder ({error.strerror})") from error
+            raise DiskError(f"{self.folder}: cannot read this folder ({error.strerror}); {AGAIN}") from error
 
     def _may_be_ours(self, found: Holder | None) -> bool:
         """Whether the file with the highest number is that of this lease, as far as its name says, and is unreadable.

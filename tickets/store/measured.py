@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import pyarrow as pa
 
 from tickets.errors import InputError, UserCodeError
@@ -17,6 +16,8 @@ from tickets.store.reading import Committed, read_checked
 from tickets.store.tables import LABELS, decode_probe_table, probe_tables, row_limit
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from tickets.config.schema import Run
 
 _ADVICE = (
@@ -148,6 +149,8 @@ def _kinds_in_memory(table: pd.DataFrame) -> dict[str, str]:
 
 
 def _kind_of(column: pd.Series[Any]) -> str:
+    import pandas as pd
+
     if pd.api.types.is_bool_dtype(column.dtype):
         return "bool"
     return "number" if pd.api.types.is_numeric_dtype(column.dtype) else "string"

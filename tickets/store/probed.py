@@ -5,9 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from tickets.errors import InputError
 from tickets.store.commit import commit
@@ -15,6 +13,9 @@ from tickets.store.layout import Layout, probes_folder, probes_folders, round_fo
 from tickets.store.manifests import Manifest, identity_of, read_manifest
 from tickets.store.tables import encode_probe_table, probe_tables
 from tickets.store.temporary import Permit
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 KIND = "probes"
 _SAME = ("replicates", "arms", "density")  # fields that the manifest has from that of the part of the round

@@ -6,17 +6,19 @@ import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from safetensors import safe_open
 
 from tickets.errors import DiskError, InputError
-from tickets.opening import open_regular
+from tickets.opening import AGAIN, open_regular
 from tickets.store.arrays import LARGEST_HEADER, Array, Mask, by_replicate, decode, decode_shapes, unpack
 from tickets.store.layout import Layout
 from tickets.store.manifests import Manifest, damaged, read_manifest, trusting_form
 from tickets.store.tables import ROUNDS, decode_table, row_limit
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def file_problem(folder: Path, name: str, manifest: Manifest) -> str | None:
@@ -56,7 +58,7 @@ def read_checked(folder: Path, name: str, manifest: Manifest) -> bytes:
     except FileNotFoundError as error:
         raise damaged(path, "missing") from error
     except OSError as error:
-        raise DiskError(f"{path}: cannot read this file ({error.strerror})") from error
+        raise DiskError(f"{path}: cannot be read ({error.strerror}); {AGAIN}") from error
     except MemoryError as error:
         raise DiskError(f"{path}: its {size:,} bytes do not fit into the memory of this machine") from error
     if size != listed["bytes"]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from tickets.store.arrays import Array, Mask
 from tickets.store.layout import has_own_mask, keeps_counts
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Values = Mapping[str, Array]
 Masks = Mapping[str, Mask]

@@ -7,9 +7,7 @@ import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from tickets.catalogue import Role
 from tickets.coverage import Coverage
@@ -26,6 +24,9 @@ from tickets.store.reading import Committed
 from tickets.store.registered import rounds_seen
 from tickets.store.tables import UNITS
 from tickets.store.ticket import Ticket, read_ticket
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Saved:

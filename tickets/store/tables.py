@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -14,6 +13,9 @@ import pyarrow.parquet as pq
 from tickets.store.layout import Layout
 from tickets.store.parquet import read_parquet
 from tickets.store.sealed import shortened
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _KEY = [("run", pa.string()), ("replicate", pa.int64()), ("round", pa.int64()), ("density", pa.float64())]
 _ARM = [("arm", pa.string()), ("draw", pa.int64())]
@@ -173,10 +175,8 @@ def _check_probe_columns(columns: pa.Schema) -> None:
     labels, own = pa.schema(list(columns)[:first]), list(columns)[first:]
     if not labels.equals(LABELS, check_metadata=False):
         raise ValueError(f"the first columns are {_types(labels)}, but must be {_types(LABELS)}")
-    if wrong := [field for field in own if field.type not in _KINDS]:
-        raise ValueError(
-            f"column {wrong[0].name!r} is of type {wrong[0].type}, must be one of {', '.join(map(str, _KINDS))}"
-        )
+    if wrong := [field for field in own if field.type not in _DTYPES]:
+        raise ValueError(f"column {wrong[0].name!r} is of type {wrong[0].type}, must be one of {_ALLOWED}")
     if len(set(columns.names)) < len(columns.names):
         raise ValueError("a column is there twice")
 
@@ -251,37 +251,35 @@ def row_limit(manifest: Mapping[str, Any], name: str) -> int | None:
 
 
 def _column(values: pd.Series, field: pa.Field) -> pa.Array:
-    accepts, dtype = _KINDS[field.type]
-    if len(values) and not accepts(values):
+    if len(values) and not _is(field.type, values):
         raise ValueError(f"column {field.name!r} is of type {values.dtype}, but must be {field.type}")
-    return pa.array(values.to_numpy(dtype=dtype), type=field.type, from_pandas=False)
+    return pa.array(values.to_numpy(dtype=_DTYPES[field.type]), type=field.type, from_pandas=False)
 
 
 def _type_of(values: pd.Series) -> pa.DataType:
     """The Parquet type of a column; ValueError if a table cannot have columns of its type."""
-    types = pd.api.types
-    if types.is_bool_dtype(values):
-        return pa.bool_()
-    if types.is_integer_dtype(values):
-        return pa.int64()
-    if types.is_any_real_numeric_dtype(values):
-        return pa.float64()
-    if _is_text(values):
-        return pa.string()
-    allowed = ", ".join(map(str, _KINDS))
-    raise ValueError(f"column {values.name!r} is of type {values.dtype}, must be one of {allowed}")
+    for kind in _DTYPES:
+        if _is(kind, values):
+            return kind
+    raise ValueError(f"column {values.name!r} is of type {values.dtype}, must be one of {_ALLOWED}")
 
 
-def _is_text(values: pd.Series) -> bool:
-    return all(isinstance(value, str) for value in values)
+_DTYPES = {pa.bool_(): np.bool_, pa.int64(): np.int64, pa.float64(): np.float64, pa.string(): object}
+_ALLOWED = ", ".join(map(str, _DTYPES))
 
 
-_KINDS: Mapping[pa.DataType, tuple[Callable[[pd.Series], bool], type]] = {
-    pa.string(): (_is_text, object),
-    pa.int64(): (pd.api.types.is_integer_dtype, np.int64),
-    pa.float64(): (pd.api.types.is_any_real_numeric_dtype, np.float64),
-    pa.bool_(): (pd.api.types.is_bool_dtype, np.bool_),
-}
+def _is(kind: pa.DataType, values: pd.Series) -> bool:
+    """Whether a column can be stored with one of these types."""
+    import pandas as pd
+
+    if kind == pa.string():
+        return all(isinstance(value, str) for value in values)
+    check = {
+        pa.bool_(): pd.api.types.is_bool_dtype,
+        pa.int64(): pd.api.types.is_integer_dtype,
+        pa.float64(): pd.api.types.is_any_real_numeric_dtype,
+    }[kind]
+    return bool(check(values))
 
 
 def _types(schema: pa.Schema) -> str:
