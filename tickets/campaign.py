@@ -3,33 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tickets.checks import check_not_another
 from tickets.code_hashes import named_functions, where_from
 from tickets.cohort import steps_missing
-from tickets.config import Campaign, Run
+from tickets.config import Campaign
 from tickets.differences import added_to, left_over_in, lost_in
-from tickets.engines import Engine, failures, one_after_another
-from tickets.errors import DiskError, InputError, LeaseLostError
-from tickets.fingerprint import fingerprint
+from tickets.engines import Engine, one_after_another, train_all
+from tickets.errors import InputError
 from tickets.foreword import foreword
-from tickets.importing import current_folder, importable
+from tickets.importing import importable
 from tickets.listener import Begun, Listener, Note, without_repeats
-from tickets.piece import Work
 from tickets.preparation import Prepared, folder_of, module_folders, prepare, read_or_take, recorded_in
 from tickets.process_state import one_campaign_at_a_time
-from tickets.recording import record_campaign, record_changes, record_run
+from tickets.recording import record_campaign
 from tickets.rivals import beside_others, let_go
 from tickets.store import (
-    CohortPlan,
-    Layout,
-    Permit,
     Saved,
-    append_event,
     at_work,
     check_names,
     load,
@@ -41,8 +35,8 @@ from tickets.store import (
 )
 from tickets.store import repair as set_aside
 from tickets.store.checkpoint import sweep_checkpoints
-from tickets.work import only_here, said
 from tickets.workers import end_if_unguarded, process_pool
+from tickets.works import rounds_done, works_of
 
 
 @dataclass(frozen=True)
@@ -59,12 +53,15 @@ class Outcome:
         Why each failed run failed, by run id.
     functions
         The functions outside the catalogue that the campaign names ("module:function"), and so trusts.
+    elsewhere
+        The number of cohorts that other processes were training when this one ended.
     """
 
     folder: Path
     runs: tuple[str, ...]
     failed: Mapping[str, str]
     functions: tuple[str, ...] = ()
+    elsewhere: int = 0
 
 
 def run(
@@ -150,10 +147,17 @@ def run_campaign(
     listener: Listener,
     engine: Engine | None = None,
     repair: bool = False,
+    worker: bool = False,
 ) -> Outcome:
     """Run a campaign like `run`, but without an error for a run that fails: the outcome says which failed.
 
-    The parameters are those of `run`. Raises InputError if the input is wrong.
+    The parameters are those of `run`, and `worker`: whether this process is one of several that share the cohorts among
+    them. It then leaves what others are training to them (see `beside_others`), and signs what it trains.
+
+    Raises
+    ------
+    InputError
+        If the input is wrong.
     """
     end_if_unguarded()
     folders = module_folders(campaign)
@@ -174,7 +178,7 @@ def run_campaign(
                 keep_failures=True,
                 gaps=repair,
             )
-            outcome = _train(ready, workers, engine, tuple(folders), listener, repair)
+            outcome = _train(ready, workers, engine, tuple(folders), listener, repair, worker)
             if outcome is None:
                 continue
             # On another machine a round that is trained again may have other last bits, and later ones no longer fit.
@@ -204,7 +208,13 @@ def _repair(folder: Path, listener: Listener) -> bool:
 
 
 def _train(
-    ready: Prepared, workers: int, engine: Engine | None, modules: tuple[Path, ...], listener: Listener, gaps: bool
+    ready: Prepared,
+    workers: int,
+    engine: Engine | None,
+    modules: tuple[Path, ...],
+    listener: Listener,
+    gaps: bool,
+    worker: bool,
 ) -> Outcome | None:
     """Train what a prepared campaign lacks; None if another process began it meanwhile, by plans of its own."""
     folder = ready.folder
@@ -225,16 +235,18 @@ def _train(
             record_campaign(folder, ready.campaign, runs, lease.check, lambda line: listener(Note(line)))
             for name, plans in todo.items():
                 sweep_checkpoints(folder / name, [cohort.index for cohort in plans], lease.check)
-            works, refused = _all_works(ready, todo, modules, lease.check, listener)
+            works, refused = works_of(ready, todo, modules, lease.check, listener)
             record_begun(folder, runs, lease.check)
         afterwards.callback(let_go, works)  # once the engine's processes have ended
         for line in (*left_over_in(folder, runs), *foreword([ready.fitted[name] for name in runs if todo[name]])):
             listener(Note(line))
         steps = sum(steps_missing(work.cohort, ready.fitted[work.run_id].trial.starts) for work in works)
-        listener(Begun(len(runs), steps, _rounds_done(runs, todo)))
-        failed = {**refused, **failures(beside_others(chosen), works, listener)}
-    refresh_index(folder)
-    return Outcome(folder, tuple(runs), failed, functions)
+        listener(Begun(len(runs), steps, rounds_done(runs, todo)))
+        works = [replace(work, signed=worker) for work in works]
+        ended = train_all(beside_others(chosen, waits=not worker), works, listener)
+    if not ended.elsewhere:
+        refresh_index(folder)
+    return Outcome(folder, tuple(runs), {**refused, **ended.failed}, functions, len(ended.elsewhere))
 
 
 def _engine(ready: Prepared, workers: int, engine: Engine | None) -> AbstractContextManager[Engine]:
@@ -242,65 +254,3 @@ def _engine(ready: Prepared, workers: int, engine: Engine | None) -> AbstractCon
         return nullcontext(engine)
     processes = min(workers, sum(map(len, ready.todo.values())))
     return process_pool(processes) if processes > 1 else nullcontext(one_after_another(ready.fitted))
-
-
-def _all_works(
-    ready: Prepared,
-    todo: Mapping[str, Sequence[CohortPlan]],
-    modules: tuple[Path, ...],
-    permit: Permit,
-    listener: Listener,
-) -> tuple[list[Work], dict[str, str]]:
-    """(the pieces of work of all runs, why runs that cannot be begun failed by run id)."""
-    works: list[Work] = []
-    refused: dict[str, str] = {}
-    for name in ready.fitted:
-        try:
-            works += _works(ready, name, todo[name], modules, permit, listener)
-        except LeaseLostError:
-            raise
-        except InputError as error:
-            refused[name] = only_here(error, ready.folder) if isinstance(error, DiskError) else said(error)
-            with suppress(InputError):  # its log may be what cannot be written
-                append_event(ready.folder / name / Layout.LOG, {"event": "failed", "why": refused[name]})
-    return works, refused
-
-
-def _works(
-    ready: Prepared,
-    name: str,
-    todo: Sequence[CohortPlan],
-    modules: tuple[Path, ...],
-    permit: Permit,
-    listener: Listener,
-) -> list[Work]:
-    """Write a run's run.json; the pieces of work that the run lacks."""
-    folder, fitted, plan, network = ready.folder / name, ready.fitted[name], ready.plans[name], ready.networks[name]
-    here = fingerprint(ready.device, plan.threads)
-    record_changes(folder, network, listener)
-    began = record_run(folder, fitted, plan, here, network, listener if todo else (lambda event: None), permit)
-    return [
-        Work(
-            run=fitted.run,
-            run_id=name,
-            folder=folder.absolute(),
-            cohort=cohort,
-            plan=plan,
-            began_with=network.record,
-            fingerprint=began,
-            data_sha256=fitted.source.sha256,
-            data_folder=None if ready.data_folder is None else ready.data_folder.absolute(),
-            device=str(ready.device),
-            working_folder=next(iter(current_folder()), None),
-            modules=modules,
-        )
-        for cohort in todo
-    ]
-
-
-def _rounds_done(runs: Mapping[str, Run], todo: Mapping[str, Sequence[CohortPlan]]) -> int:
-    """The rounds that need no training, over all runs."""
-    return sum(
-        one.rounds + 1 - len({plan.number for cohort in todo[name] for plan in cohort.rounds})
-        for name, one in runs.items()
-    )

@@ -124,6 +124,8 @@ def train_cohort(
             (work.cohort.index, plan.number, plan.part),
             generation=work.generation,
             seconds=round(seconds, 3),
+            networks=len(result.rounds),
+            density=round(float(result.rounds["density"].mean()), 6),
             diverged=int(result.rounds["diverged"].sum()),
         )
         done(_round_done(work, committed, chains, result.rounds, seconds, ready.scale))

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext, suppress
+from dataclasses import dataclass
 from typing import Any
 
 from tickets.errors import InputError
 from tickets.fitting import Fitted
 from tickets.listener import Listener
-from tickets.piece import Work
+from tickets.piece import Elsewhere, Work
 from tickets.store import Layout, append_event, missing, read_events
 from tickets.users_code import one_line, whole_traceback
 from tickets.work import Trainer
@@ -43,7 +44,23 @@ def one_after_another(fitted: Mapping[str, Fitted] | None = None) -> Engine:
     return engine
 
 
-def failures(engine: Engine, works: Sequence[Work], listener: Listener) -> dict[str, str]:
+@dataclass(frozen=True)
+class Ended:
+    """How the pieces of work of a campaign ended.
+
+    Attributes
+    ----------
+    failed
+        Why each failed run failed, by run id, in the order of the works; of several failures of a run, the last.
+    elsewhere
+        The works that other processes have, and that were left to them.
+    """
+
+    failed: Mapping[str, str]
+    elsewhere: tuple[Work, ...] = ()
+
+
+def train_all(engine: Engine, works: Sequence[Work], listener: Listener) -> Ended:
     """Have an engine train all work, and check what it reports against what is on disk.
 
     Each failure is in the log of its run. Work that the engine does not report, because it ends, raises or yields
@@ -60,8 +77,8 @@ def failures(engine: Engine, works: Sequence[Work], listener: Listener) -> dict[
 
     Returns
     -------
-    dict
-        Why each failed run failed, by run id, in the order of `works`; of several failures of a run, the last.
+    Ended
+        How they ended.
 
     Raises
     ------
@@ -69,17 +86,21 @@ def failures(engine: Engine, works: Sequence[Work], listener: Listener) -> dict[
         If the engine raises one: for what stops every run, such as a full disk.
     """
     if not works:
-        return {}
+        return Ended({})
     reported, fault, error = _reports(engine, works, listener)
     reasons: dict[str, str] = {}
+    elsewhere: list[Work] = []
     for work in works:
         why = reported.get(work.name, fault)
+        if isinstance(why, Elsewhere):
+            elsewhere.append(work)
+            continue
         if why is None and (lacking := _lacking(work)):
             why = f"engine {_name(engine)}: reported this work as trained, but {lacking} is not committed"
         if why is not None:
             _log_unless_logged(work, why, None if work.name in reported else error)
             reasons[work.run_id] = why
-    return reasons
+    return Ended(reasons, tuple(elsewhere))
 
 
 def _reports(

@@ -60,6 +60,8 @@ class Work:
         Why each earlier try failed, in this start of the campaign.
     expired
         The mark of another process's lease of the cohort, if it was watched until it had expired.
+    signed
+        Whether the manifests name the process that trained, and its job.
     """
 
     run: Run
@@ -77,6 +79,7 @@ class Work:
     networks_at_most: int | None = None
     failures: tuple[str, ...] = ()
     expired: str | None = None
+    signed: bool = False
 
     @property
     def cohort_folder(self) -> Path:

@@ -6,16 +6,17 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, nullcontext, suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from tickets.engines import Engine
 from tickets.errors import InputError
 from tickets.listener import Listener, Note
 from tickets.piece import Elsewhere, Work
-from tickets.store import Watch, holder_of, look_again_after, take
+from tickets.store import Holder, Watch, holder_of, look_again_after, take
 
 
-def beside_others(engine: Engine) -> Engine:
+def beside_others(engine: Engine, waits: bool = True) -> Engine:
     """An engine that first trains the work that no other process has begun, and then waits for the others.
 
     It ends when all work is committed, by this process or by others. If the process that has a cohort ends, or does not
@@ -25,6 +26,9 @@ def beside_others(engine: Engine) -> Engine:
     ----------
     engine
         The engine that trains.
+    waits
+        Whether it waits for processes that are at work. If not, it ends once each process that has a cohort was seen to
+        be at work or its lease has expired, which takes 5 minutes at most; what others then have is left to them.
 
     Returns
     -------
@@ -41,12 +45,15 @@ def beside_others(engine: Engine) -> Engine:
                         yield result
                     else:
                         elsewhere.append(work)
-                        listener(Note(f"{work.name}: {result[1]}; comes back to it later"))
-            works = _free(elsewhere, watch)
+                        if waits:
+                            listener(Note(f"{work.name}: {result[1]}; comes back to it later"))
+            works = _free(elsewhere, watch, waits)
             elsewhere = [work for work in elsewhere if work.name not in {one.name for one in works}]
             for work in works:
                 if work.expired is not None:
                     listener(Note(f"{work.name}: its process has not renewed its lease for long; takes it over"))
+        for work in elsewhere:
+            yield work, Elsewhere("another process is training it")
 
     # An error names the engine.
     shared.__module__ = getattr(engine, "__module__", None) or type(engine).__module__
@@ -78,17 +85,29 @@ def _elsewhere(result: object) -> Work | None:
     return None
 
 
-def _free(works: Sequence[Work], watch: Watch) -> list[Work]:
-    """Wait until the cohort of at least one work can be taken, and return these works; empty if there are no works."""
-    looks = 0
+def _free(works: Sequence[Work], watch: Watch, waits: bool) -> list[Work]:
+    """Wait until the cohort of at least one work can be taken, and return these works.
+
+    Empty if there are no works or, unless `waits`, once each of the others is seen to be at work.
+    """
+    looks, first = 0, dict[Path, str]()
     while works:
-        free = []
+        free, silent = [], []
         for work in works:
             state, holder = watch.look(work.cohort_folder)
-            if state != "held":
+            if state != "held" or holder is None:
                 free.append(replace(work, expired=holder.mark if holder is not None and state == "expired" else None))
+            elif waits or not _is_at_work(holder, first.setdefault(work.cohort_folder, holder.mark)):
+                silent.append(work)
         if free:
             return free
-        looks += 1
-        time.sleep(look_again_after(looks))
+        works = silent
+        if works:
+            looks += 1
+            time.sleep(look_again_after(looks))
     return []
+
+
+def _is_at_work(holder: Holder, first: str) -> bool:
+    """Whether a process is seen to be at work: it runs on this machine, or has renewed its lease since `first`."""
+    return holder.is_at_work_here or holder.mark != first

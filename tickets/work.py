@@ -19,6 +19,7 @@ from tickets.fitting import Fitted, fit
 from tickets.importing import importable, working_in
 from tickets.listener import Listener, Note, Steps, Uncommitted
 from tickets.machine import Placement, find_device, place, with_threads_here
+from tickets.meter import Meter
 from tickets.network import check_same
 from tickets.out_of_memory import is_out_of_memory
 from tickets.piece import Elsewhere, Work
@@ -28,6 +29,7 @@ from tickets.process_state import standard_state
 from tickets.ready import ReadyRun, ready_run
 from tickets.source import Source, load_source
 from tickets.store import (
+    CohortPlan,
     HeldError,
     Layout,
     Lease,
@@ -38,6 +40,7 @@ from tickets.store import (
     settle,
     taken,
     unmoved,
+    who,
 )
 from tickets.store.history import log_unlogged_here
 from tickets.tries import LAST_BITS, next_try, say_again, short_of_memory, why_failed
@@ -117,10 +120,10 @@ class Trainer:
         """Train a piece of work; see the function `train`."""
         device = find_device(work.device)  # outside: without it no run can be trained
         try:
+            if _missing(work) is None:  # another process has trained it: no lease is needed to see that
+                return None
             with unmoved(work.folder) as there, taken(work.cohort_folder, work.expired) as lease:
-                todo = next(
-                    (one for one in missing(work.run, work.folder, gaps=True) if one.index == work.cohort.index), None
-                )
+                todo = _missing(work)
                 return None if todo is None else self._train(replace(work, cohort=todo), lease, there, device, listener)
         except HeldError as held:
             return Elsewhere(f"{held.holder} is training it")
@@ -148,12 +151,13 @@ class Trainer:
         plan = with_threads_here(work.plan, work.run.compute.threads)
         here = fingerprint(device, plan.threads)
         started = {"event": "started", "cohort": work.cohort.index, **lease.record, "fingerprint": here}
+        about = {"fingerprint": here, **({"worker": who()} if work.signed else {})}
         append_event(work.folder / Layout.LOG, started)
         if changed := ", ".join(changes(work.fingerprint, here)):
             listener(Note(f"{work.run_id}: began on another machine or with other packages ({changed}); {LAST_BITS}"))
         uncommitted = Uncommitted(listener)
         try:
-            while (failure := self._try(work, lease, there, plan, device, here, uncommitted)) is not None:
+            while (failure := self._try(work, lease, there, plan, device, about, uncommitted)) is not None:
                 again = next_try(work, failure.short, failure.networks) if failure.networks else None
                 if again is None:
                     why = why_failed(work, failure.why)
@@ -176,7 +180,7 @@ class Trainer:
         there: Permit,
         plan: Plan,
         device: torch.device,
-        here: Mapping[str, Any],
+        about: Mapping[str, Any],
         listener: Listener,
     ) -> _Failure | None:
         """Train what is missing; why that failed. The error itself, whose frames hold tensors, ends here."""
@@ -191,19 +195,26 @@ class Trainer:
             there()
             lease.check()
 
-        def tick(count: int) -> None:
-            lease.raise_if_lost()
-            listener(Steps(count))
-
         try:
             with importable(*work.modules), working_in(work.working_folder):
                 ready, placement = self._prepared(work, plan, device)
                 _note_fewer(work, placement, listener)
-                made_with = {"fingerprint": here, "execution": placement.record()}
+                meter = Meter(lease, work.cohort, ready.fitted.trial.starts)
+
+                def tick(count: int) -> None:
+                    lease.raise_if_lost()
+                    meter.add(count)
+                    listener(Steps(count))
+
+                made_with = {**about, "execution": placement.record()}
                 cohort = CohortWork(
                     work.run, work.run_id, work.folder, work.cohort, made_with, permit, lease.generation
                 )
-                train_cohort(replace(ready, begins=begins), cohort, tick, listener, lambda text: listener(Note(text)))
+
+                def note(text: str) -> None:
+                    listener(Note(text))
+
+                train_cohort(replace(ready, begins=begins), cohort, tick, meter.of(listener), note)
         except KeyboardInterrupt:
             _log(work, "interrupted")
             raise
@@ -238,6 +249,11 @@ class Trainer:
         if self._source is None or self._source[0] != config:
             self._source = config, load_source(config, work.data_folder)
         return self._source[1]
+
+
+def _missing(work: Work) -> CohortPlan | None:
+    """What the cohort lacks by now; None if nothing."""
+    return next((one for one in missing(work.run, work.folder, gaps=True) if one.index == work.cohort.index), None)
 
 
 def said(error: BaseException) -> str:

@@ -25,7 +25,7 @@ from tickets.listener import Event, Gathered, Listener, Uncommitted
 from tickets.out_of_memory import oom_kills
 from tickets.piece import Work
 from tickets.plurals import counted
-from tickets.termination import Terminated, terminable
+from tickets.termination import NOTICES, Terminated, terminable
 from tickets.users_code import one_line
 from tickets.work import Trainer
 
@@ -220,7 +220,7 @@ def _work(pipe: Connection, lasting: bool) -> None:
     faulthandler.enable(2, all_threads=False)  # the thread that crashed says enough
     _end_with_parent(lasting)
     try:
-        with terminable(even_if_ignored=True):
+        with terminable(even_if_ignored=True, signals=NOTICES):
             _train_what_comes(pipe)
     except Terminated:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -1,13 +1,12 @@
 """The commands and their options.
 
 Exit status: 0 success; 1 something failed or does not verify; 2 the input is wrong; 130 interrupted by Ctrl-C, 143 by
-SIGTERM (`tickets run`).
+SIGTERM (`tickets run`); 75 asks for another turn (`tickets run --worker --requeue`).
 """
 
 from __future__ import annotations
 
 import gc
-import os
 import sys
 import traceback
 from pathlib import Path
@@ -75,10 +74,27 @@ def run(
         bool,
         typer.Option("--repair", help="Move rounds that do not verify out of the way, and train them again."),
     ] = False,
+    worker: Annotated[
+        bool,
+        typer.Option("--worker", help="Be one of several processes that share the cohorts; leave what others train."),
+    ] = False,
+    minutes: Annotated[
+        float | None,
+        typer.Option(min=0.1, metavar="M", help="With --worker: save a checkpoint and end before so many minutes."),
+    ] = None,
+    requeue: Annotated[
+        bool,
+        typer.Option("--requeue", help="With --worker: if ended early, ask Slurm for another turn; else exit with 75."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON; with --dry-run.")] = False,
 ) -> None:
     """Run a campaign, or go on with it: the same command again resumes, and skips what is done."""
     from tickets.config import read_once
+
+    if not worker and (minutes is not None or requeue):
+        raise InputError(f"{'--requeue' if minutes is None else '--minutes'}: goes with --worker")
+    if worker and (repair or dry_run):
+        raise InputError(f"--worker: goes without {'--repair' if repair else '--dry-run'}")
 
     campaign, given = read_once(file, settings or ())
     if dry_run:
@@ -88,23 +104,37 @@ def run(
         return
     if as_json:
         raise InputError("--json: goes with --dry-run; for the state of each run use `tickets status DIR --json`")
-    from tickets.command_line.running import run_file
+    from tickets.command_line.running import Turn, run_file
 
-    if (status := run_file(campaign, out, data, given, device, workers, repair)) != 0:
+    turn = Turn(minutes, requeue) if worker else None
+    if (status := run_file(campaign, out, data, given, device, workers, repair, turn)) != 0:
         raise typer.Exit(status)
 
 
 @app.command(short_help="Show how far each run of a campaign is.")
-def status(folder: Folder, as_json: AsJson = False) -> None:
-    """Show each run of a campaign: done, partial, failed (and why) or waiting."""
+def status(
+    folder: Folder,
+    as_json: AsJson = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Show it again and again until all is trained; Ctrl-C ends it.")
+    ] = False,
+    every: Annotated[float, typer.Option(min=0.1, metavar="S", help="With --watch: seconds between two looks.")] = 5.0,
+) -> None:
+    """Show each run of a campaign: done, partial, failed (and why) or waiting; who trains it, and the time left."""
     from tickets.command_line.tables import print_status
-    from tickets.store import status as read_status
+    from tickets.command_line.watching import lines_of, read_all
+    from tickets.command_line.watching import watch as watch_until_done
 
-    found = read_status(folder, processes=min(os.cpu_count() or 1, 8))
-    if as_json:
-        print_json(list(map(vars, found)))
+    if watch and as_json:
+        raise InputError("--json: goes without --watch")
+    if watch:
+        found = watch_until_done(folder, every)
     else:
-        print_status(found)
+        found, going_on = read_all(folder)
+        if as_json:
+            print_json([{**vars(one), **going_on.of(one.run)} for one in found])
+        else:
+            print_status(found, lines_of(going_on))
     if any(one.state == "failed" for one in found):
         raise typer.Exit(1)
 

@@ -57,13 +57,15 @@ def print_results(folder: Path, runs: Sequence[str]) -> None:
     say(console, f"saved in {folder}")
 
 
-def print_status(found: Sequence[RunStatus]) -> None:
-    """Print a table of all runs; below it, why runs failed or what they lack, and notes about them.
+def print_status(found: Sequence[RunStatus], going_on: Sequence[str] = ()) -> None:
+    """Print a table of all runs; below it who trains, why runs failed or what they lack, and notes about them.
 
     Parameters
     ----------
     found
         The status of each run. The table has a column of diverged trainings if there are any.
+    going_on
+        Lines that say who trains what, and the time that is left.
     """
     console = make_console()
     diverged = any(one.diverged for one in found)
@@ -80,6 +82,8 @@ def print_status(found: Sequence[RunStatus]) -> None:
             *([str(one.diverged)] if diverged else []),
         )
     show_table(console, shown)
+    for line in going_on:
+        say(console, line)
     for one in found:
         why = one.why or (f"lacks {', '.join(one.missing_arms)}" if one.missing_arms else "")
         if why:

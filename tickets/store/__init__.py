@@ -7,7 +7,7 @@ from tickets.store.commit import commit, replace_file
 from tickets.store.durable import settle
 from tickets.store.ends import read_end_states
 from tickets.store.finding import Finding
-from tickets.store.holder import Holder, holder_of
+from tickets.store.holder import Holder, Progress, holder_of
 from tickets.store.layout import (
     SCHEMA_VERSION,
     Layout,
@@ -26,6 +26,7 @@ from tickets.store.manifests import read_manifest, read_run, trusting_form
 from tickets.store.measured import check_measured, check_tables, unmeasured
 from tickets.store.plan import CohortPlan, RoundPlan, arm_options, missing, wanted_arms
 from tickets.store.probed import tables_of, write_tables
+from tickets.store.processes import job, who
 from tickets.store.reading import (
     Committed,
     read_initial,
@@ -63,6 +64,7 @@ __all__ = [
     "Layout",
     "Lease",
     "Permit",
+    "Progress",
     "RoundPlan",
     "RoundRecord",
     "RunStatus",
@@ -85,6 +87,7 @@ __all__ = [
     "commit",
     "expand",
     "holder_of",
+    "job",
     "left_over",
     "load",
     "lock",
@@ -129,6 +132,7 @@ __all__ = [
     "unpack",
     "verify",
     "wanted_arms",
+    "who",
     "write_initial",
     "write_rewind",
     "write_round",

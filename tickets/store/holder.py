@@ -20,7 +20,7 @@ from typing import Any
 from tickets.errors import InputError
 from tickets.opening import read_regular
 from tickets.store.layout import Layout
-from tickets.store.processes import UNKNOWN, here, started_at
+from tickets.store.processes import UNKNOWN, here, job, started_at
 
 SIZE = 1024  # bytes of a lease file
 LAST = 10**12 - 1  # the highest generation
@@ -29,8 +29,30 @@ LONGEST = 86_400  # seconds without renewal after which a lease has expired, at 
 _NAME = re.compile(re.escape(Layout.LEASE) + r"(\d{6,12})")  # the number is the generation
 _LOOKS = 20  # at a folder in which lease files come and go
 _WORD = re.compile(r"[\w.:\[\]-]{1,64}")  # of letters that do nothing to a terminal
+_LATEST = 2.5e11  # seconds since 1970: before the year 10,000
+_JOB = re.compile(r"[a-z]{1,12} [\w.-]{1,60}")
 
 released: set[str] = set()  # the owners of leases that this process released, whose files may still be there
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What the holder of a cohort's lease was doing.
+
+    Parameters
+    ----------
+    since
+        When it took the lease, in seconds since 1970 by its own clock.
+    round
+        The round that it trains.
+    done, total
+        The training steps that it has taken and that it takes in all, summed over the cohort's networks.
+    """
+
+    since: float
+    round: int
+    done: int
+    total: int
 
 
 @dataclass(frozen=True)
@@ -53,6 +75,10 @@ class Holder:
         The number of the process, and when it started, in a unit of the system.
     seconds
         The time without renewal after which the lease has expired.
+    job
+        The scheduler's job that it belongs to, such as "slurm 123_4".
+    progress
+        What it was doing when it last renewed the lease.
     """
 
     generation: int
@@ -64,11 +90,13 @@ class Holder:
     process: int | None = None
     started: str | None = None
     seconds: float | None = None
+    job: str | None = None
+    progress: Progress | None = None
 
     def __str__(self) -> str:
         if self.process is None or self.host is None:
             return "an unknown process"
-        return f"process {self.process} on {self.host}"
+        return f"process {self.process} on {self.host}" + (f" (job {self.job})" if self.job else "")
 
     @property
     def has_ended(self) -> bool:
@@ -135,7 +163,7 @@ def holder_of(folder: Path) -> Holder | None:
     return found
 
 
-def encode(owner: str, seconds: float, beat: int) -> bytes:
+def encode(owner: str, seconds: float, beat: int, progress: Progress | None = None) -> bytes:
     """The content of a lease file of this process.
 
     Parameters
@@ -146,6 +174,8 @@ def encode(owner: str, seconds: float, beat: int) -> bytes:
         The time without renewal after which the lease has expired.
     beat
         How often the lease has been renewed.
+    progress
+        What this process is doing, if that is known.
     """
     host, boot, namespace = here()
     content = {
@@ -156,6 +186,8 @@ def encode(owner: str, seconds: float, beat: int) -> bytes:
         "process": os.getpid(),
         "started": _start_of(os.getpid()),
         "seconds": seconds,
+        "job": job(),
+        "progress": None if progress is None else vars(progress),
         # All digits, so that a mixture of two renewals, which a reader may see, is JSON too.
         "beat": f"{beat:012d}",
     }
@@ -187,7 +219,19 @@ def _parsed(generation: int, data: bytes) -> Holder:
         process=process if isinstance(process, int) and 0 < process < 2**31 else None,
         started=_word(content.get("started")),
         seconds=float(seconds) if isinstance(seconds, int | float) and 0.5 <= seconds <= LONGEST else None,
+        job=found if isinstance(found := content.get("job"), str) and _JOB.fullmatch(found) else None,
+        progress=_progress(content.get("progress")),
     )
+
+
+def _progress(value: Any) -> Progress | None:
+    try:
+        found = Progress(**value)
+        counts = (found.round, found.done, found.total)
+        right = type(found.since) in (int, float) and 0 <= found.since < _LATEST
+        return found if right and all(type(count) is int and 0 <= count < 2**63 for count in counts) else None
+    except TypeError:
+        return None
 
 
 def _word(value: Any) -> str | None:

@@ -32,14 +32,15 @@ from tickets.errors import DiskError, InputError, LeaseLostError
 from tickets.opening import AGAIN
 from tickets.store.durable import make_folder
 from tickets.store.exclusive import new_file
-from tickets.store.holder import LAST, Holder, encode, generations, holder_of, lease_file, released
+from tickets.store.holder import LAST, Holder, Progress, encode, generations, holder_of, lease_file, released
 from tickets.store.layout import Layout
-from tickets.store.processes import here
+from tickets.store.processes import who
 from tickets.store.refused import explained
 from tickets.store.temporary import sweep
 from tickets.store.watch import lease_seconds
 
-_BEATS = 5  # renewals in the time after which a lease has expired
+_BEATS = 5  # renewals in the time after which a lease has expired, at least
+_OFTEN_S = 15.0  # between two renewals, at most: `tickets status` shows the progress in them
 _TRIES = 20  # at the next generation, if others are faster
 _READS = 3  # of a lease file of this process that cannot be read
 
@@ -82,12 +83,15 @@ class Lease:
     Attributes
     ----------
     record
-        "owner", "host", "process" and "generation", for a log.
+        "owner", "host", "process", "generation" and, if there is one, "job", for a log.
+    progress
+        What this process is doing, for those who look at the lease; it may be set at any time.
     """
 
     def __init__(self, folder: Path, generation: int, owner: str, seconds: float, descriptor: int) -> None:
         self.folder, self.generation, self._owner, self._seconds = folder, generation, owner, seconds
-        self.record = {"owner": owner, "host": here()[0], "process": os.getpid(), "generation": generation}
+        self.record = {"owner": owner, **who(), "generation": generation}
+        self.progress: Progress | None = None
         self._descriptor, self._beat, self._process = descriptor, 0, os.getpid()
         self._lost: str | None = None
         self._closing = threading.Lock()  # a renewal never writes to a descriptor that is closed, and another file's
@@ -133,7 +137,7 @@ class Lease:
                 os.close(self._descriptor)
 
     def _renew(self) -> None:
-        while not self._released.wait(self._seconds / _BEATS):
+        while not self._released.wait(min(self._seconds / _BEATS, _OFTEN_S)):
             with self._closing:
                 if self._released.is_set():
                     return
@@ -141,7 +145,7 @@ class Lease:
                 # Where disk or memory fail for a while, the next renewal may do; if none does, others take the folder
                 # over, and `check` finds that.
                 with suppress(Exception):
-                    os.pwrite(self._descriptor, encode(self._owner, self._seconds, self._beat), 0)
+                    os.pwrite(self._descriptor, encode(self._owner, self._seconds, self._beat, self.progress), 0)
                     os.fsync(self._descriptor)  # to the server of a network file system
                     self._lost = self._lost or self._why_lost()
 

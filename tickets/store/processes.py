@@ -29,6 +29,36 @@ def here() -> tuple[str, str | None, str | None]:
     return host, boot, namespace
 
 
+# Of each scheduler: its name, and the variables in which it tells a process its job and which element of that it is.
+_SCHEDULERS = (
+    ("slurm", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID"),
+    ("slurm", "SLURM_JOB_ID", None),
+    ("pbs", "PBS_JOBID", None),
+    ("lsf", "LSB_JOBID", "LSB_JOBINDEX"),
+    ("hyperqueue", "HQ_JOB_ID", "HQ_TASK_ID"),
+    ("oar", "OAR_JOB_ID", None),
+    ("sge", "JOB_ID", "SGE_TASK_ID"),
+)
+
+
+def job() -> str | None:
+    """The scheduler's job that this process belongs to, such as "slurm 123_4"; None if there is none."""
+    for scheduler, variable, of_element in _SCHEDULERS:
+        number, element = os.environ.get(variable), os.environ.get(of_element or "")
+        if number:
+            # LSF and Grid Engine set the second variable in any case; arrays of Slurm and HyperQueue begin at 0.
+            is_one = not element or element == "undefined" or (element == "0" and scheduler == "lsf")
+            return f"{scheduler} " + re.sub(r"[^\w.-]", "-", number if is_one else f"{number}_{element}")[:60]
+    return None
+
+
+def who() -> dict[str, str | int]:
+    """Who this process is, as JSON: "host", "process" and, if a scheduler started it, "job"."""
+    found: dict[str, str | int] = {"host": here()[0], "process": os.getpid()}
+    mine = job()
+    return found if mine is None else {**found, "job": mine}
+
+
 def started_at(process: int) -> str | None:
     """When a process of this machine started, in a unit of the system.
 

@@ -1,0 +1,1 @@
+"""Schedulers of clusters: what they are asked, and what they say of jobs."""
