@@ -49,7 +49,8 @@ def command(folder, *arguments):
     )
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+# With two workers the command itself imports the module too.
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.torture), 2])
 @pytest.mark.parametrize("place", ["the current folder", "beside the campaign file"])
 def test_the_command_finds_a_module(place, workers, campaign_file, tmp_path):
     where = tmp_path / "campaigns"

@@ -62,7 +62,14 @@ def test_ctrl_c_in_a_round_says_how_to_go_on_and_the_same_command_does(
     assert contents(out) == contents(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("moment", ["as the processes start", "in a round", "in a round, one is stopped"])
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "as the processes start",
+        pytest.param("in a round", marks=pytest.mark.torture),  # see test_terminated.py for the same by SIGTERM
+        "in a round, one is stopped",
+    ],
+)
 def test_ctrl_c_ends_the_workers_without_noise(moment, started, campaign_file, watcher, contents, tmp_path):
     file, out = (
         campaign_file(tmp_path, rounds=1, train={"steps": 600, "evaluate_every": 600}, sweep={"seed": [0, 1]}),

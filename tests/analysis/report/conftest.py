@@ -115,3 +115,14 @@ def why_files(two_starts):
     from tickets.analysis.report import make_report
 
     return make_report(tickets.load(two_starts))[0]
+
+
+@pytest.fixture(scope="session")
+def embeds_fonts():
+    """Whether a PDF file embeds TrueType fonts, and no Type 3 fonts, which many publishers refuse."""
+
+    def check(data: bytes) -> bool:
+        wanted = (b"/CIDFontType2", b"/FontFile2")
+        return data.startswith(b"%PDF") and b"/Type3" not in data and all(name in data for name in wanted)
+
+    return check
