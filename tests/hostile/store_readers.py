@@ -31,6 +31,8 @@ from tickets.store.gathering import Tables, parts_of
 from tickets.store.history import history
 from tickets.store.holder import encode, holder_of, lease_file
 from tickets.store.index import Index, _head
+from tickets.store.known_rounds import Known, KnownRounds, signature_of
+from tickets.store.known_rounds import _head as known_rounds_head
 from tickets.store.measured import unmeasured
 from tickets.store.parquet import read_parquet
 from tickets.store.reading import Committed
@@ -231,6 +233,18 @@ def index(path: Path) -> None:
     Index(folder, None, dict)
 
 
+def known_rounds(path: Path) -> None:
+    """The rounds of many runs, with the right hash."""
+    folder = _copy("known rounds", "units").parent
+    body = path.read_bytes().partition(b"\n")[2]
+    (folder / tickets.store.Layout.KNOWN_ROUNDS).write_bytes(known_rounds_head(body) + body)
+    found = KnownRounds(folder)
+    for run in tickets.store.run_folders(folder):
+        found.find(run)
+    if found._table is not None:
+        found.rows(["units"])
+
+
 def lease(path: Path) -> None:
     """A lease file."""
     folder = _copy("lease", "units").parent
@@ -259,6 +273,7 @@ READERS: Mapping[str, Callable[[Path], None]] = {
     "runs.json": runs_json,
     "checkpoint.safetensors": checkpoint,
     "index of runs": index,
+    "rounds of many runs": known_rounds,
     "lease": lease,
 }
 
@@ -278,6 +293,12 @@ def valid(reader: str) -> bytes:
         return sealed_json({"schema": 1, "campaigns": ["a" * 64], "runs": [units.name, "../units"]})
     if reader == "lease":
         return encode("somebody", 300.0, 1)
+    if reader == "rounds of many runs":
+        run = _copy("valid rounds", "units")
+        saved = tickets.load(run)
+        known = Known(saved.runs[0], ("ticket",), signature_of(run))
+        KnownRounds(run.parent).write({run.name: known}, saved.rounds)
+        return (run.parent / tickets.store.Layout.KNOWN_ROUNDS).read_bytes()
     if reader == "index of runs":
         body = {
             "campaign": "",

@@ -65,7 +65,7 @@ def run(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Set a key of the file, e.g. train.steps=500; repeatable."),
     ] = None,
-    device: Annotated[str, typer.Option(metavar="NAME", help="cpu or cuda.")] = "cpu",
+    device: Annotated[str, typer.Option(metavar="NAME", help="cpu, cuda, or one of several GPUs: cuda:1.")] = "cpu",
     workers: Annotated[int, typer.Option(min=1, metavar="N", help="Processes that train runs and cohorts.")] = 1,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what would be trained; train and write nothing.")
@@ -223,7 +223,7 @@ def probe(
         Path | None,
         typer.Option(metavar="DIR", help="Data folder.  [default: the campaign's, else $TICKETS_DATA]"),
     ] = None,
-    device: Annotated[str, typer.Option(metavar="NAME", help="cpu or cuda.")] = "cpu",
+    device: Annotated[str, typer.Option(metavar="NAME", help="cpu, cuda, or one of several GPUs: cuda:1.")] = "cpu",
     trust_code: Annotated[
         bool,
         typer.Option("--trust-code", help="Call functions outside tickets that the saved runs name (a model, a loss)."),

@@ -103,7 +103,7 @@ class Tables:
                 check_labels(table, manifest, run)
                 return table
 
-        return _sorted(
+        return in_order(
             pa.concat_tables([schema.empty_table(), *self._read(read, self._places)]).to_pandas(), self._arms
         )
 
@@ -156,7 +156,7 @@ class Tables:
             )
         except ValueError as error:
             raise InputError(f"probe {name!r}: {self._where}: {error}; load its folders one by one") from error
-        return _sorted(joined.to_pandas(), self._arms)
+        return in_order(joined.to_pandas(), self._arms)
 
     @cached_property
     def _places(self) -> list[tuple[str, Path]]:
@@ -202,7 +202,7 @@ class Tables:
         self._left_out.setdefault(run, str(error))
 
 
-def _sorted(frame: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
+def in_order(frame: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
     """Sort rows by run, replicate, round, arm (in this order, unknown labels last), draw and step."""
     import pandas as pd
 

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,7 +28,7 @@ FEWEST_RUNS = 100  # a folder with fewer runs has no index: reading them takes l
 _FORMAT = 1  # raised when the file's form changes, or the meaning of a status
 _LARGEST = 2**27  # bytes; 10,000 runs take about 1 MB
 # A file that is changed twice within one tick of the file system's clock may keep its times: 2 s on FAT.
-_TICK_NS = 2 * 10**9
+TICK_NS = 2 * 10**9
 
 Json = dict[str, Any]
 
@@ -96,7 +96,7 @@ class Index:
         if run.name not in self._known:
             return None
         digest, places, value = self._known[run.name]
-        now = _signed(run, places)
+        now = signed(run, places)
         if now is None or now.digest != digest or now.newest_ns >= self._trusted_until_ns:
             return None
         self._kept[run.name] = now, value
@@ -158,7 +158,7 @@ class Index:
         if content["campaign"] != self._campaign:
             return
         # By the clock of the file system, which may not be this machine's.
-        self._trusted_until_ns = written_ns - int(content["seconds"] * 1e9) - _TICK_NS
+        self._trusted_until_ns = written_ns - int(content["seconds"] * 1e9) - TICK_NS
         places = [tuple(map(str, paths)) for paths in content["places"]]
         values = [checked(value) for value in content["values"]]
         if self._campaign_newest_ns >= self._trusted_until_ns:
@@ -168,14 +168,22 @@ class Index:
         self._known, self.asked = known, None if asked is None else list(map(str, asked))
 
 
-def signature(run: Path) -> Signature | None:
-    """The signature of a run's files as they are; None if it has no run.json."""
+def signature(run: Path, files: Sequence[str] = (Layout.MANIFEST,)) -> Signature | None:
+    """The signature of a run's files as they are; None if it has no run.json.
+
+    Parameters
+    ----------
+    run
+        The run's folder.
+    files
+        The files of each committed folder that count, beside run.json and the log.
+    """
     # Strings and not paths, and no look at what is there: of 10,000 runs, each microsecond counts.
     places = []
     for cohort in _names(str(run)):
         inside = _names(f"{run}/{cohort}")
-        places += [cohort, *(f"{cohort}/{name}/{Layout.MANIFEST}" for name in inside)]
-    return _signed(run, tuple(places))
+        places += [cohort, *(f"{cohort}/{name}/{file}" for name in inside for file in files)]
+    return signed(run, tuple(places))
 
 
 def _names(folder: str) -> list[str]:
@@ -185,7 +193,8 @@ def _names(folder: str) -> list[str]:
     return []
 
 
-def _signed(run: Path, places: tuple[str, ...]) -> Signature | None:
+def signed(run: Path, places: tuple[str, ...]) -> Signature | None:
+    """The signature of some files and folders of a run as they are; None if it has no run.json."""
     stamps: list[tuple[int, ...] | None] = []
     newest = 0
     for place in ("", Layout.RUN, Layout.LOG, *places):

@@ -40,6 +40,7 @@ class Layout:
     RUNS = "runs.json"
     # Derived from the runs, for reading many of them; may be removed at any time.
     INDEX = ".index"
+    KNOWN_ROUNDS = ".rounds"
     # In a run's folder.
     RUN = "run.json"
     LOG = "log.jsonl"

@@ -8,6 +8,7 @@ from typing import Any
 
 from tickets.errors import InputError
 from tickets.store.gathering import Parts, parts_of
+from tickets.store.known_runs import Lazily, known_runs
 from tickets.store.layout import Layout, run_folders
 from tickets.store.manifests import read_run
 from tickets.store.saved import Saved
@@ -45,7 +46,13 @@ def load(
     files: dict[Path, Mapping[str, Any]] = {}
     parts: dict[Path, Parts | InputError] = {}
     left_out: dict[str, str] = {}
-    for path in dict.fromkeys(path for one in folders for path in _run_folders(one)):
+    runs: dict[str, Path] = {}
+    paths = list(dict.fromkeys(path for one in folders for path in _run_folders(one)))
+    known = known_runs(folders, paths)
+    for path in paths:
+        if known is not None and (found := known.look(path)) is not None:
+            runs[found] = path
+            continue
         # First the rounds, then run.json, which a campaign that grows writes before the rounds of new arms.
         try:
             parts[path] = parts_of(path)
@@ -57,17 +64,18 @@ def load(
             if not skip_damaged:
                 raise
             left_out[str(path) if path.name in left_out else path.name] = str(error)
-    if left_out and not files:
+    if left_out and not files and not runs:
         raise InputError(list(left_out.values()))
-    runs: dict[str, Path] = {}
     for path, file in files.items():
         run = str(file.get("run", path.name))
         if run in runs and runs[run].resolve() != path.resolve():
             raise InputError(_twice(run, runs[run], path, folders))
         runs.setdefault(run, path)
-    named = {run: files[path] for run, path in runs.items()}
-    listed = {run: parts[path] for run, path in runs.items()}
-    return Saved(folders, runs, named, left_out if skip_damaged else None, trust_code, listed)
+    named: Mapping[str, Mapping[str, Any]] = {run: files[path] for run, path in runs.items() if path in files}
+    listed: Mapping[str, Parts | InputError] = {run: parts[path] for run, path in runs.items() if path in files}
+    if known is not None:
+        named, listed = Lazily(named, list(known.runs), known.file), Lazily(listed, list(known.runs), known.parts)
+    return Saved(folders, runs, named, left_out if skip_damaged else None, trust_code, listed, known)
 
 
 def _run_folders(folder: Path) -> list[Path]:

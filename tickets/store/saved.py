@@ -16,6 +16,7 @@ from tickets.roles import arms_by_label, comparison_notes, role
 from tickets.store.configs import config_table
 from tickets.store.derived import with_all_derived
 from tickets.store.gathering import Parts, Tables
+from tickets.store.known_runs import KnownRuns
 from tickets.store.layout import Layout
 from tickets.store.left_over import Asked, Trained
 from tickets.store.manifests import trusting_form
@@ -50,6 +51,7 @@ class Saved:
         left_out: Mapping[str, str] | None,
         trust_code: bool | Collection[str],
         parts: Mapping[str, Parts | InputError],
+        known: KnownRuns | None = None,
     ) -> None:
         self.folders = tuple(folders)
         self.folder = self.folders[0]
@@ -58,6 +60,7 @@ class Saved:
         self._left_out = None if left_out is None else dict(left_out)  # {run id: why}; None: damage is an error
         self._trust_code = {trust_code} if isinstance(trust_code, str) else trust_code
         self._parts = parts  # {run id: its committed folders, or why they cannot be listed}
+        self._known = known  # the runs whose rows need not be read again; None in folders of few runs
         self._committed = Committed()
         self._asked = Asked()
         self._measured: dict[str, pd.DataFrame] = {}  # tables of probes that were read, by name
@@ -259,14 +262,32 @@ class Saved:
 
     @cached_property
     def _tables(self) -> Tables:
-        configs = (self._files[run].get("config", {}) for run in self.runs)
-        arms = list(dict.fromkeys(label for config in configs for label in arms_by_label(config)))
-        return Tables(self._committed, self._parts, self._left_out, arms, self._where)
+        return Tables(self._committed, self._parts, self._left_out, self._arms, self._where)
+
+    @cached_property
+    def _arms(self) -> list[str]:
+        """The labels of the arms of all runs, in the order of the rows."""
+        return list(dict.fromkeys(label for run in self.runs for label in self._arms_of(run)))
+
+    def _arms_of(self, run: str) -> Sequence[str]:
+        if self._known is not None and run in self._known.runs:
+            return self._known.runs[run].arms
+        return list(arms_by_label(self._files[run].get("config", {})))
 
     @cached_property
     def _rounds(self) -> pd.DataFrame:
-        files = {run: self._files[run] for run in self.runs}
-        return with_all_derived(self._tables.of(Layout.ROUNDS), self._curves, files)
+        if self._known is not None:
+            return self._known.rounds(self._rounds_of, self._arms_of, self._arms, self._runs)
+        return self._rounds_of(self.runs)
+
+    def _rounds_of(self, runs: Sequence[str]) -> pd.DataFrame:
+        """The rows of some runs, from their files; without those of damaged runs."""
+        files = {run: self._files[run] for run in runs}
+        if len(runs) == len(self._runs):
+            return with_all_derived(self._tables.of(Layout.ROUNDS), self._curves, files)
+        parts = {run: self._parts[run] for run in runs}
+        tables = Tables(self._committed, parts, self._left_out, self._arms, self._where)
+        return with_all_derived(tables.of(Layout.ROUNDS), tables.of(Layout.CURVES), files)
 
     @cached_property
     def _rows(self) -> Mapping[Any, Any]:
