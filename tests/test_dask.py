@@ -1,0 +1,120 @@
+"""Campaigns on a real Dask cluster: workers and the scheduler are killed, and the bits are those of one process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from contextlib import contextmanager
+
+import pytest
+
+import tickets
+from tickets.errors import ExecutorError
+from tickets.store import read_events, run_folders, verify
+
+distributed = pytest.importorskip("distributed", reason="Dask is not installed (the extra [dask])")
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # Dask's own
+
+SMALL = {"replicates": 2, "cohort_size": 1, "rounds": 1, "arms": ["ticket", "reinit"]}
+LONG = {**SMALL, "train": {"steps": 3000, "evaluate_every": 3000}}
+HOME = {"distributed.comm.timeouts.connect": "3s", "distributed.admin.log-format": "%(message)s"}
+
+
+@contextmanager
+def cluster(**options):
+    import dask
+
+    given = {"dashboard_address": None, "threads_per_worker": 1, **options}
+    with dask.config.set(HOME), distributed.LocalCluster(**given) as it, distributed.Client(it) as client:
+        yield client
+
+
+@pytest.fixture
+def whole(contents, tmp_path):
+    """whole(file) is what one process makes of a campaign."""
+
+    def run(file):
+        tickets.run(file, out=tmp_path / "whole")
+        return contents(tmp_path / "whole")
+
+    return run
+
+
+def events(out):
+    return [event for run in run_folders(out) for event in read_events(run / "log.jsonl")]
+
+
+def once_training(out, count, then):
+    """A thread that calls a function with the numbers of the processes that train, once so many do."""
+
+    def wait():
+        started = []
+        while len(started) < count:
+            time.sleep(0.05)
+            started = [one["process"] for log in out.glob("*/log.jsonl") for one in read_events(log)
+                       if one["event"] == "started"]  # fmt: skip
+        then(started)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    return thread
+
+
+def test_dasks_executor_gives_the_bits_and_events_of_one_process(campaign_file, watcher, contents, whole, tmp_path):
+    file, listener = campaign_file(tmp_path, **SMALL), watcher()
+    with cluster(n_workers=1, processes=False) as client:
+        tickets.run(file, out=tmp_path / "out", executor=client.get_executor(), listener=listener)
+    assert contents(tmp_path / "out") == whole(file)
+    assert sorted(listener.trained) == sorted(f"cohort-00{c}/round-00{r}" for c in (0, 1) for r in (0, 1))
+    assert listener.networks == listener.promised
+
+
+@pytest.mark.torture
+def test_a_dask_worker_that_is_killed_is_replaced_and_its_cohort_trained_elsewhere(
+    campaign_file, contents, whole, tmp_path
+):
+    file, out = campaign_file(tmp_path, **LONG), tmp_path / "out"
+    with cluster(n_workers=2, processes=True) as client:
+        killer = once_training(out, 2, lambda processes: os.kill(processes[0], signal.SIGKILL))
+        tickets.run(file, out=out, executor=client.get_executor())
+        killer.join()
+    assert len([one for one in events(out) if one["event"] == "started"]) == 3
+    assert len({one["process"] for one in events(out) if one["event"] == "started"}) >= 2
+    assert contents(out) == whole(file)
+    assert verify(out) == []
+
+
+@pytest.mark.torture
+def test_the_same_call_goes_on_after_dasks_scheduler_was_killed(campaign_file, contents, whole, tmp_path):
+    import subprocess
+    import sys
+
+    file, out = campaign_file(tmp_path, **LONG), tmp_path / "out"
+
+    def start(*arguments):
+        return subprocess.Popen([sys.executable, "-m", "distributed.cli." + arguments[0], *arguments[1:]])
+
+    scheduler = start("dask_scheduler", "--host", "127.0.0.1", "--port", "8797", "--no-dashboard")
+    workers = [start("dask_worker", "tcp://127.0.0.1:8797", "--nthreads", "1", "--no-dashboard") for _ in range(2)]
+    try:
+        with distributed.Client("tcp://127.0.0.1:8797", timeout="60s") as client:
+            killer = once_training(out, 2, lambda processes: scheduler.kill())
+            began = time.monotonic()
+            with pytest.raises(ExecutorError) as raised:
+                tickets.run(file, out=out, executor=client.get_executor())
+            killer.join()
+        assert time.monotonic() - began < 120
+        assert str(raised.value).startswith("executor distributed.cfexecutor.ClientExecutor has broken: ")
+        assert str(raised.value).endswith("; committed rounds are kept; the same call with a new executor goes on")
+    finally:
+        for process in [scheduler, *workers]:
+            process.terminate()
+        for process in [scheduler, *workers]:
+            process.wait(60)
+    with cluster(n_workers=1, processes=True) as client:
+        tickets.run(file, out=out, executor=client.get_executor())
+    assert contents(out) == whole(file)
+    assert verify(out) == []
