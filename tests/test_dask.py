@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import subprocess
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -12,7 +15,7 @@ import pytest
 
 import tickets
 from tickets.errors import ExecutorError
-from tickets.store import read_events, run_folders, verify
+from tickets.store import read_events, run_folders, status, verify
 
 distributed = pytest.importorskip("distributed", reason="Dask is not installed (the extra [dask])")
 
@@ -27,7 +30,7 @@ HOME = {"distributed.comm.timeouts.connect": "3s", "distributed.admin.log-format
 def cluster(**options):
     import dask
 
-    given = {"dashboard_address": None, "threads_per_worker": 1, **options}
+    given = {"dashboard_address": ":0", "threads_per_worker": 1, **options}
     with dask.config.set(HOME), distributed.LocalCluster(**given) as it, distributed.Client(it) as client:
         yield client
 
@@ -72,7 +75,6 @@ def test_dasks_executor_gives_the_bits_and_events_of_one_process(campaign_file, 
     assert listener.networks == listener.promised
 
 
-@pytest.mark.torture
 def test_a_dask_worker_that_is_killed_is_replaced_and_its_cohort_trained_elsewhere(
     campaign_file, contents, whole, tmp_path
 ):
@@ -87,20 +89,64 @@ def test_a_dask_worker_that_is_killed_is_replaced_and_its_cohort_trained_elsewhe
     assert verify(out) == []
 
 
-@pytest.mark.torture
-def test_the_same_call_goes_on_after_dasks_scheduler_was_killed(campaign_file, contents, whole, tmp_path):
-    import subprocess
-    import sys
+def test_an_interrupt_here_stops_what_dask_trains_elsewhere(campaign_file, contents, whole, tmp_path):
+    long = {"steps": 200_000, "evaluate_every": 200_000}
+    file, out = campaign_file(tmp_path, **{**SMALL, "replicates": 1, "rounds": 0, "train": long}), tmp_path / "out"
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with cluster(n_workers=1, processes=True) as client:
+            presses = once_training(out, 1, lambda processes: os.kill(os.getpid(), signal.SIGINT))
+            with pytest.raises(KeyboardInterrupt):
+                tickets.run(file, out=out, executor=client.get_executor())
+            presses.join()
+            deadline = time.monotonic() + 20
+            while list(out.rglob(".lease-*")):
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert [one["event"] for one in events(out)] == ["started", "interrupted"]
 
+
+KILLS = """
+import multiprocessing, os, torch
+def net(kills):
+    if kills and multiprocessing.parent_process() is not None:
+        os._exit(9)
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
+"""
+
+
+def test_work_that_kills_dasks_workers_fails_alone(campaign_file, module, tmp_path):
+    import dask
+
+    model = {"name": f"{module('kills', KILLS)}:net", "kills": True}
+    file = campaign_file(tmp_path, replicates=1, rounds=0, model=model, sweep={"model.kills": [True, False]})
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        cluster(n_workers=2, processes=True) as client,
+        pytest.raises(RuntimeError) as raised,
+    ):
+        tickets.run(file, out=tmp_path / "out", executor=client.get_executor())
+    assert "executor distributed.cfexecutor.ClientExecutor: KilledWorker: " in str(raised.value)
+    assert str(raised.value).endswith("; committed rounds are kept; the same call tries it again")
+    assert sorted(one.state for one in status(tmp_path / "out")) == ["done", "failed"]
+
+
+def test_the_same_call_goes_on_after_dasks_scheduler_was_killed(campaign_file, contents, whole, tmp_path):
     file, out = campaign_file(tmp_path, **LONG), tmp_path / "out"
 
     def start(*arguments):
         return subprocess.Popen([sys.executable, "-m", "distributed.cli." + arguments[0], *arguments[1:]])
 
-    scheduler = start("dask_scheduler", "--host", "127.0.0.1", "--port", "8797", "--no-dashboard")
-    workers = [start("dask_worker", "tcp://127.0.0.1:8797", "--nthreads", "1", "--no-dashboard") for _ in range(2)]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address = f"tcp://127.0.0.1:{port}"
+    scheduler = start("dask_scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard")
+    workers = [start("dask_worker", address, "--nthreads", "1", "--no-dashboard") for _ in range(2)]
     try:
-        with distributed.Client("tcp://127.0.0.1:8797", timeout="60s") as client:
+        with distributed.Client(address, timeout="60s") as client:
             killer = once_training(out, 2, lambda processes: scheduler.kill())
             began = time.monotonic()
             with pytest.raises(ExecutorError) as raised:
@@ -108,6 +154,7 @@ def test_the_same_call_goes_on_after_dasks_scheduler_was_killed(campaign_file, c
             killer.join()
         assert time.monotonic() - began < 120
         assert str(raised.value).startswith("executor distributed.cfexecutor.ClientExecutor has broken: ")
+        print(raised.value)
         assert str(raised.value).endswith("; committed rounds are kept; the same call with a new executor goes on")
     finally:
         for process in [scheduler, *workers]:

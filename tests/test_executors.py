@@ -5,60 +5,26 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-import signal
 import threading
-import time
 import warnings
 from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
 
-import pandas as pd
 import pytest
+from played_executors import Instant
 
 import tickets
 from tickets.campaign import run_campaign
 from tickets.errors import DiskError, ExecutorError, InputError
 from tickets.executor_process import Order, Report, _Heard, this_process, train_for
-from tickets.executors import on_executor
-from tickets.following import Following
+from tickets.executors import engine_for, on_executor
 from tickets.listener import Begun, Note, RoundDone, Steps
 from tickets.piece import Elsewhere
-from tickets.store import read_events, run_folders, status, verify
-from tickets.termination import Terminated
+from tickets.store import run_folders, status, verify
 
 SMALL = {"replicates": 2, "cohort_size": 1, "rounds": 1, "arms": ["ticket", "reinit"], "rewind": {"step": 5}}
-LONG = {"replicates": 1, "rounds": 0, "arms": ["ticket"], "train": {"steps": 20_000, "evaluate_every": 20_000}}
 SPAWN = multiprocessing.get_context("spawn")
 GO_ON = "committed rounds are kept; the same call with a new executor goes on"
-
-
-class Instant(Executor):
-    """Calls the function at once, or what stands in for it."""
-
-    def __init__(self, function=train_for):
-        self.function, self.calls = function, []
-
-    def submit(self, function, /, *arguments):
-        assert function is train_for
-        self.calls.append(arguments)
-        future = Future()
-        try:
-            future.set_result(self.function(*arguments))
-        except Exception as error:
-            future.set_exception(error)
-        return future
-
-
-class Never(Executor):
-    """Runs nothing, and calls a function when it gets work."""
-
-    def __init__(self, then=lambda: None):
-        self.then, self.futures = then, []
-
-    def submit(self, function, /, *arguments):
-        self.futures.append(Future())
-        self.then()
-        return self.futures[-1]
 
 
 @pytest.fixture(scope="module")
@@ -96,60 +62,6 @@ def test_an_executor_gives_the_bits_and_the_events_of_one_process(pool, small, c
     assert any("which it trains one after another" in text for text in said) == isinstance(executor, ThreadPoolExecutor)
 
 
-@pytest.fixture
-def works(small, tmp_path):
-    """The pieces of work of a campaign that is trained already, which they do not know."""
-    file, _, _ = small
-    found = []
-    with pytest.raises(RuntimeError):
-        tickets.run(file, out=tmp_path / "untrained", engine=lambda given, listener: iter(found.extend(given) or ()))
-    tickets.run(file, out=tmp_path / "out")
-    return [replace(work, folder=tmp_path / "out" / work.run_id) for work in found]
-
-
-def test_rounds_are_told_as_they_are_committed_and_each_once(works, monkeypatch):
-    monkeypatch.setattr("tickets.following._SHARE", 0)
-    events, kept = [], works[0].folder / "kept"
-    following = Following(events.append, 0.0)
-    works[0].cohort_folder.rename(kept)
-    following.look(works)
-    assert sorted(done.folder for done in events) == [f"cohort-001/round-00{number}" for number in (0, 1)]
-    kept.rename(works[0].cohort_folder)
-    following.look(works)
-    following.look(works)
-    assert len(events) == 4
-    for done in (*events, Note("the end")):
-        following(done)
-    assert len(events) == 5
-
-
-def test_a_round_is_told_as_the_process_that_trained_it_would(works, small):
-    events = []
-    Following(events.append, 0.0).look(works)
-    assert rounds_of(events) == rounds_of(small[2])
-    tables = [pd.read_parquet(works[0].folder / done.folder / "rounds.parquet") for done in events]
-    assert [done.seconds for done in events] == [table["seconds"].sum() for table in tables]
-
-
-def test_a_round_that_cannot_be_read_is_left_to_the_report(works, small):
-    events, (first, *others) = [], of_kind(RoundDone, small[2])
-    following = Following(events.append, 0.0)
-    (works[0].folder / first.folder / "rounds.parquet").write_bytes(b"")
-    following.look(works)
-    assert rounds_of(events) == rounds_of(others)
-    following(first)
-    assert rounds_of(events) == rounds_of([first, *others])
-
-
-def test_looking_takes_a_small_part_of_the_time(works, monkeypatch):
-    looks = []
-    monkeypatch.setattr("tickets.following.os.listdir", lambda folder: looks.append(time.sleep(0.05)) or [])
-    following = Following(print, 0.0)
-    following.look(works)
-    following.look(works)
-    assert len(looks) == 2
-
-
 FRAGILE = """
 import multiprocessing, os, signal, torch
 from pathlib import Path
@@ -184,54 +96,6 @@ def test_a_process_that_is_killed_breaks_its_pool_and_the_same_call_goes_on(camp
     with pytest.raises(ExecutorError, match=r"takes no work: BrokenProcessPool: "):
         tickets.run(file, out=out, executor=executor)
     tickets.run(file, out=out, executor=Instant())
-    tickets.run(file, out=tmp_path / "whole")
-    assert contents(out) == contents(tmp_path / "whole")
-
-
-@pytest.fixture
-def interrupts():
-    """Ctrl-C interrupts, also where this process was started in the background."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.parametrize(("number", "kind"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)])
-def test_an_executor_that_runs_nothing_is_left_by_a_signal(number, kind, campaign_file, interrupts, tmp_path):
-    file, out = campaign_file(tmp_path, **SMALL), tmp_path / "out"
-    timer = threading.Timer(0.3, os.kill, (os.getpid(), number))
-    executor = Never(lambda: timer.start() if len(executor.futures) == 2 else None)
-    with pytest.raises(kind):
-        tickets.run(file, out=out, executor=executor)
-    assert [future.cancelled() for future in executor.futures] == [True, True]
-    assert not list(out.rglob(".lease-*"))
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-    assert len(list(out.glob(".tmp-stop-*"))) == 1
-    tickets.run(file, out=out)
-    assert not list(out.glob(".tmp-*"))
-
-
-def test_what_is_in_training_stops_saves_its_round_and_goes_on(
-    campaign_file, interrupts, contents, tmp_path, monkeypatch
-):
-    monkeypatch.setattr("tickets.executor_process.LOOK_S", 0.05)
-    file, out = campaign_file(tmp_path, **LONG, store={"checkpoint_minutes": 5e-4}), tmp_path / "out"
-
-    def press():
-        while not list(out.glob("*/cohort-000/checkpoint.safetensors")):
-            time.sleep(0.01)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    presses = threading.Thread(target=press)
-    presses.start()
-    with ThreadPoolExecutor(1) as executor, pytest.raises(KeyboardInterrupt):
-        tickets.run(file, out=out, executor=executor)
-    presses.join()
-    (log,) = out.glob("*/log.jsonl")
-    assert [event["event"] for event in read_events(log)] == ["started", "interrupted"]
-    assert not list(out.rglob(".lease-*"))
-    tickets.run(file, out=out, executor=Instant())
-    assert [event["event"] for event in read_events(log)][2:] == ["started", "resumed", "round"]
     tickets.run(file, out=tmp_path / "whole")
     assert contents(out) == contents(tmp_path / "whole")
 
@@ -316,6 +180,28 @@ def test_what_is_no_executor_is_refused_before_anything_is_written(campaign_file
     with pytest.raises(InputError, match="in_flight = 0: must be a whole number from 1"):
         on_executor(Instant(), in_flight=0)
     assert not out.exists()
+
+
+def test_processes_of_a_pool_share_the_machine():
+    assert engine_for(ProcessPoolExecutor(3, SPAWN), None, 1)[1] == 3
+    assert engine_for(ThreadPoolExecutor(3), None, 1)[1] == 1
+    assert engine_for(None, None, 3) == (None, 3)
+
+
+def test_a_script_that_trains_as_it_is_imported_is_told_how_not_to(campaign_file, monkeypatch, tmp_path):
+    monkeypatch.setattr(multiprocessing.current_process(), "_inheriting", True, raising=False)
+    with pytest.raises(InputError, match=r"as it is imported; a script .* below `if __name__ == \"__main__\":`$"):
+        tickets.run(campaign_file(tmp_path), out=tmp_path / "out", executor=Instant())
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_full_disk_stops_every_run(campaign_file, monkeypatch, tmp_path):
+    def full(folder, size=0):
+        raise DiskError(f"no space left in {folder.name}")
+
+    monkeypatch.setattr("tickets.work.check_writable", full)
+    with pytest.raises(DiskError, match="no space left in cohort-000"):
+        tickets.run(campaign_file(tmp_path, **SMALL), out=tmp_path / "out", executor=Instant())
 
 
 def test_processes_that_are_forks_are_refused(campaign_file, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import multiprocessing
 import queue
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -25,7 +26,9 @@ from tickets.users_code import one_line
 IN_FLIGHT = 1000  # pieces of work that an executor has at once, at most
 GRACE_S = 30.0  # for pieces in training to stop, after which they are left to themselves
 
-_GO_ON = "committed rounds are kept; the same call with a new executor goes on"
+_KEPT = "committed rounds are kept"
+_GO_ON = f"{_KEPT}; the same call with a new executor goes on"
+_GUARD = 'a script that starts processes does so below `if __name__ == "__main__":`'
 _FORM = "must be an executor of concurrent.futures, such as a ProcessPoolExecutor or Dask's client.get_executor()"
 
 # By (package, class): that an executor is gone, as other packages than concurrent.futures say it.
@@ -49,8 +52,8 @@ def on_executor(executor: Executor, in_flight: int = IN_FLIGHT) -> Engine:
     another: the settings of PyTorch belong to the process. A note says so.
 
     However the engine ends before all is trained (an error, Ctrl-C, SIGTERM), work that has not begun is cancelled, and
-    what is in training stops within seconds and saves the round in training, wherever it is: each process looks for a
-    file in the campaign's folder. What has not stopped after half a minute is left to itself.
+    what is in training saves its round and stops, wherever it is: every second, each process looks for a file in the
+    campaign's folder, which a network file system may show late. The engine waits for them for half a minute at most.
 
     Parameters
     ----------
@@ -102,6 +105,10 @@ def engine_for(executor: Executor | None, engine: Engine | None, workers: int) -
     """
     if executor is None:
         return engine, workers
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise InputError(
+            f"executor: this process begins by importing the script, which trains as it is imported; {_GUARD}"
+        )
     if engine is not None:
         raise InputError("executor and engine: give one of them; tickets.executors.on_executor makes an engine")
     if workers != 1:
@@ -128,6 +135,7 @@ class _Flight:
 
     def begin(self, work: Work) -> None:
         """Give a piece of work to the executor."""
+        self._listener.begin(work)
         stop = temporary(work.folder.parent / STOP) if self._order is None else self._order.stop
         self._order = Order(stop, next(self._numbers), this_process())
         try:
@@ -147,7 +155,9 @@ class _Flight:
         except queue.Empty:
             return
         if (work := self.works.pop(future, None)) is not None:
-            yield work, self._ending(future)
+            why = self._ending(future)
+            self._listener.forget(work)
+            yield work, why
 
     def end(self) -> None:
         """Stop the work that has not landed."""
@@ -177,7 +187,7 @@ class _Flight:
         if error is not None:
             if _is_gone(error):
                 raise ExecutorError(f"{self._who} has broken: {_said(error)}; {_GO_ON}") from error
-            return f"{self._who}: {_said(error)}; {_GO_ON}"
+            return f"{self._who}: {_said(error)}; {_KEPT}; the same call tries it again"
         if not isinstance(report, Report):
             return f"{self._who}: its future has the result {_short(report)}, not that of the function it was given"
         for event in report.events:
@@ -220,7 +230,7 @@ def _is_gone(error: BaseException) -> bool:
 def _said(error: BaseException) -> str:
     text = one_line(error).removesuffix(": ")  # of an error without a text
     if isinstance(error, BrokenExecutor):
-        return f'{text} (a script that starts processes does so below `if __name__ == "__main__":`)'
+        return f"{text} ({_GUARD})"
     return text
 
 

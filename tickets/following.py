@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import time
+from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
+from pathlib import Path
 
 from tickets.cohort import round_done
 from tickets.listener import Event, Listener, RoundDone
@@ -29,16 +31,23 @@ class Following:
     def __init__(self, listener: Listener, seconds: float) -> None:
         self._listener, self._seconds = listener, seconds
         self._next = time.monotonic() + seconds
-        self._seen: set[tuple[str, str]] = set()  # run, folder
-        self._told: set[tuple[str, str]] = set()
+        # By cohort, the folders that were found and those that were told, relative to the run's folder.
+        self._found: defaultdict[str, set[str]] = defaultdict(set)
+        self._told: defaultdict[str, set[str]] = defaultdict(set)
 
     def __call__(self, event: Event) -> None:
         """Pass an event on, unless it is of a round that was told before."""
         if isinstance(event, RoundDone):
-            if (event.run, event.folder) in self._told:
+            told = self._told[f"{event.run}/{event.folder.partition('/')[0]}"]
+            if event.folder in told:
                 return
-            self._told.add((event.run, event.folder))
+            told.add(event.folder)
         self._listener(event)
+
+    def begin(self, work: Work) -> None:
+        """Leave out the rounds of a piece of work that are there before it is given to anyone."""
+        with suppress(OSError):
+            self._found[work.name].update(os.listdir(work.cohort_folder))
 
     def look(self, works: Iterable[Work]) -> None:
         """Tell of the rounds of some works that were committed since the last look, unless that was a moment ago.
@@ -53,15 +62,18 @@ class Following:
                 names = set(os.listdir(work.cohort_folder))
                 for plan in work.cohort.rounds:
                     folder = round_folder(work.cohort_folder, plan.number, plan.part)
-                    key = work.run_id, f"{folder.parent.name}/{folder.name}"
-                    if folder.name in names and key not in self._seen:
-                        self._seen.add(key)
-                        self._tell(work, key)
+                    if folder.name in names and folder.name not in self._found[work.name]:
+                        self._found[work.name].add(folder.name)
+                        self._tell(work, folder)
         now = time.monotonic()
         self._next = now + max(self._seconds, _SHARE * (now - began))
 
-    def _tell(self, work: Work, key: tuple[str, str]) -> None:
-        folder = work.folder / key[1]
+    def forget(self, work: Work) -> None:
+        """Keep nothing of a piece of work any more, of which all has been told."""
+        self._found.pop(work.name, None)
+        self._told.pop(work.name, None)
+
+    def _tell(self, work: Work, folder: Path) -> None:
         try:
             manifest, rounds = read_manifest(folder), read_round_table(folder)
             with trusting_form(folder / Layout.MANIFEST):
