@@ -50,18 +50,18 @@ def events(out):
     return [event for run in run_folders(out) for event in read_events(run / "log.jsonl")]
 
 
-def once_training(out, count, then):
-    """A thread that calls a function with the numbers of the processes that train, once so many do."""
+def once_training(out, then):
+    """A thread that calls a function with the number of the first process that trains."""
 
     def wait():
         started = []
-        while len(started) < count:
+        while not started:
             time.sleep(0.05)
-            started = [one["process"] for log in out.glob("*/log.jsonl") for one in read_events(log)
-                       if one["event"] == "started"]  # fmt: skip
-        then(started)
+            logged = (one for log in out.glob("*/log.jsonl") for one in read_events(log))
+            started = [one["process"] for one in logged if one["event"] == "started"]
+        then(started[0])
 
-    thread = threading.Thread(target=wait)
+    thread = threading.Thread(target=wait, daemon=True)
     thread.start()
     return thread
 
@@ -80,7 +80,7 @@ def test_a_dask_worker_that_is_killed_is_replaced_and_its_cohort_trained_elsewhe
 ):
     file, out = campaign_file(tmp_path, **LONG), tmp_path / "out"
     with cluster(n_workers=2, processes=True) as client:
-        killer = once_training(out, 2, lambda processes: os.kill(processes[0], signal.SIGKILL))
+        killer = once_training(out, lambda process: os.kill(process, signal.SIGKILL))
         tickets.run(file, out=out, executor=client.get_executor())
         killer.join()
     assert len([one for one in events(out) if one["event"] == "started"]) == 3
@@ -95,7 +95,7 @@ def test_an_interrupt_here_stops_what_dask_trains_elsewhere(campaign_file, conte
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with cluster(n_workers=1, processes=True) as client:
-            presses = once_training(out, 1, lambda processes: os.kill(os.getpid(), signal.SIGINT))
+            presses = once_training(out, lambda process: os.kill(os.getpid(), signal.SIGINT))
             with pytest.raises(KeyboardInterrupt):
                 tickets.run(file, out=out, executor=client.get_executor())
             presses.join()
@@ -147,7 +147,7 @@ def test_the_same_call_goes_on_after_dasks_scheduler_was_killed(campaign_file, c
     workers = [start("dask_worker", address, "--nthreads", "1", "--no-dashboard") for _ in range(2)]
     try:
         with distributed.Client(address, timeout="60s") as client:
-            killer = once_training(out, 2, lambda processes: scheduler.kill())
+            killer = once_training(out, lambda process: scheduler.kill())
             began = time.monotonic()
             with pytest.raises(ExecutorError) as raised:
                 tickets.run(file, out=out, executor=client.get_executor())

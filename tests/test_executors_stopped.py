@@ -18,7 +18,7 @@ from tickets.store import read_events
 from tickets.termination import Terminated
 
 SMALL = {"replicates": 2, "cohort_size": 1, "rounds": 1, "arms": ["ticket", "reinit"]}
-LONG = {"replicates": 1, "rounds": 0, "arms": ["ticket"], "train": {"steps": 20_000, "evaluate_every": 20_000}}
+LONG = {"replicates": 1, "rounds": 0, "arms": ["ticket"], "train": {"steps": 60_000, "evaluate_every": 60_000}}
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_what_is_in_training_stops_saves_its_round_and_goes_on(
             time.sleep(0.01)
         os.kill(os.getpid(), signal.SIGINT)
 
-    presses = threading.Thread(target=press)
+    presses = threading.Thread(target=press, daemon=True)
     presses.start()
     with ThreadPoolExecutor(1) as executor, pytest.raises(KeyboardInterrupt):
         tickets.run(file, out=out, executor=executor)
