@@ -9,9 +9,10 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
+from played_executors import once_training
 
 import tickets
 from tickets.errors import ExecutorError
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # Dask's own
 
 SMALL = {"replicates": 2, "cohort_size": 1, "rounds": 1, "arms": ["ticket", "reinit"]}
 LONG = {**SMALL, "train": {"steps": 3000, "evaluate_every": 3000}}
-HOME = {"distributed.comm.timeouts.connect": "3s", "distributed.admin.log-format": "%(message)s"}
+SETTINGS = {"distributed.comm.timeouts.connect": "3s", "distributed.admin.log-format": "%(message)s"}
 
 
 @contextmanager
@@ -31,7 +32,7 @@ def cluster(**options):
     import dask
 
     given = {"dashboard_address": ":0", "threads_per_worker": 1, **options}
-    with dask.config.set(HOME), distributed.LocalCluster(**given) as it, distributed.Client(it) as client:
+    with dask.config.set(SETTINGS), distributed.LocalCluster(**given) as it, distributed.Client(it) as client:
         yield client
 
 
@@ -48,22 +49,6 @@ def whole(contents, tmp_path):
 
 def events(out):
     return [event for run in run_folders(out) for event in read_events(run / "log.jsonl")]
-
-
-def once_training(out, then):
-    """A thread that calls a function with the number of the first process that trains."""
-
-    def wait():
-        started = []
-        while not started:
-            time.sleep(0.05)
-            logged = (one for log in out.glob("*/log.jsonl") for one in read_events(log))
-            started = [one["process"] for one in logged if one["event"] == "started"]
-        then(started[0])
-
-    thread = threading.Thread(target=wait, daemon=True)
-    thread.start()
-    return thread
 
 
 def test_dasks_executor_gives_the_bits_and_events_of_one_process(campaign_file, watcher, contents, whole, tmp_path):
@@ -133,6 +118,33 @@ def test_work_that_kills_dasks_workers_fails_alone(campaign_file, module, tmp_pa
     assert sorted(one.state for one in status(tmp_path / "out")) == ["done", "failed"]
 
 
+@pytest.mark.torture
+def test_many_runs_are_trained_once_each_while_workers_are_killed(campaign_file, contents, whole, tmp_path):
+    file, out = campaign_file(tmp_path, **SMALL, sweep={"seed": list(range(20))}), tmp_path / "out"
+    over, killed = threading.Event(), []
+
+    def kill():
+        while len(killed) < 5 and not over.wait(4.0):
+            if started := [one["process"] for one in events(out) if one["event"] == "started"]:
+                with suppress(ProcessLookupError):
+                    os.kill(started[-1], signal.SIGKILL)
+                    killed.append(started[-1])
+
+    with cluster(n_workers=2, processes=True) as client:
+        killer = threading.Thread(target=kill, daemon=True)
+        killer.start()
+        tickets.run(file, out=out, executor=client.get_executor())
+        over.set()
+        killer.join()
+    assert killed
+    rounds = [(run.name, one["cohort"], one["round"]) for run in run_folders(out)
+              for one in read_events(run / "log.jsonl") if one["event"] == "round"]  # fmt: skip
+    assert len(rounds) == len(set(rounds)) == 20 * 2 * 2
+    assert contents(out) == whole(file)
+    assert verify(out) == []
+
+
+@pytest.mark.torture
 def test_the_same_call_goes_on_after_dasks_scheduler_was_killed(campaign_file, contents, whole, tmp_path):
     file, out = campaign_file(tmp_path, **LONG), tmp_path / "out"
 
