@@ -160,7 +160,7 @@ class _Kept:
         self.stop: Path | None = None
         self.trainer: Trainer | None = None
         self._sources: dict[str, str] = {}  # by module of the user's: its file's hash as this process imported it
-        self._looked_at: set[str] = set()  # runs of the order
+        self._known: set[str] = set()  # those of the order; a change while it is trained is left to the next one
 
     def trainer_for(self, work: Work, order: Order) -> Trainer:
         """The trainer of an order.
@@ -172,22 +172,22 @@ class _Kept:
         """
         with self.lock:
             if self.stop != order.stop or self.trainer is None:
-                self.stop, self.trainer, self._looked_at = order.stop, Trainer(begins=self._begins), set()
-            found = {} if work.run_id in self._looked_at else _sources(work)
-            for name, sha256 in found.items():
-                if self._sources.get(name, sha256) != sha256:
+                self.stop, self.trainer, self._known = order.stop, Trainer(begins=self._begins), set()
+            for name, sha256 in _sources(work).items():
+                if name not in self._known and self._sources.get(name, sha256) != sha256:
                     raise InputError(
                         f"executor: process {os.getpid()} on {here()[0]} imported module {name!r} before its file was "
                         "changed; start new processes (with Dask: client.restart())"
                     )
+                self._known.add(name)
             return self.trainer
 
     def _begins(self, work: Work, networks: int) -> None:
         """Remember the modules of a run that begins to train: they are imported now."""
         with self.lock:
-            if work.run_id not in self._looked_at:
-                self._looked_at.add(work.run_id)
-                self._sources = _sources(work) | self._sources
+            found = _sources(work)
+            self._sources = found | self._sources
+            self._known |= found.keys()
 
 
 _kept = _Kept()
@@ -210,6 +210,7 @@ def _counted() -> Iterator[bool]:
 
 
 def _sources(work: Work) -> dict[str, str]:
+    """The hashes of the files of the user's modules that a run is made of, as far as they are imported."""
     return source_hashes(named_functions(work.run.model_dump(mode="json")))
 
 

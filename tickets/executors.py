@@ -80,16 +80,14 @@ def on_executor(executor: Executor, in_flight: int = IN_FLIGHT) -> Engine:
 
     def engine(works: Sequence[Work], listener: Listener) -> Iterator[tuple[Work, str | None]]:
         waiting, flight = deque(works), _Flight(executor, listener)
-        try:
-            with terminable():
-                while True:
+        with terminable():
+            try:
+                while waiting or flight.works:
                     while waiting and len(flight.works) < in_flight:
                         flight.begin(waiting.popleft())
-                    if not flight.works:
-                        return
                     yield from flight.landed()
-        finally:
-            flight.end()
+            finally:
+                flight.end()
 
     engine.__module__, engine.__qualname__ = type(executor).__module__, type(executor).__qualname__
     return engine
