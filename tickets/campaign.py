@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from tickets.config import Campaign
 from tickets.differences import added_to, left_over_in, lost_in
 from tickets.engines import Engine, one_after_another, train_all
 from tickets.errors import InputError
+from tickets.executors import engine_for
 from tickets.foreword import foreword
 from tickets.importing import importable
 from tickets.listener import Begun, Listener, Note, without_repeats
@@ -73,6 +75,7 @@ def run(
     device: str = "cpu",
     workers: int = 1,
     engine: Engine | None = None,
+    executor: Executor | None = None,
     listener: Listener | None = None,
     repair: bool = False,
 ) -> Saved:
@@ -102,6 +105,9 @@ def run(
     engine
         A function of all pieces of work and a listener that trains each by `tickets.work.train` and yields
         (work, why it failed or None) for each; see `tickets.engines`. By default, `workers` processes of this machine.
+    executor
+        An executor of `concurrent.futures`, whose processes train: a ProcessPoolExecutor, Dask's
+        `client.get_executor()`, ... Goes with neither an engine nor workers; see `tickets.executors.on_executor`.
     listener
         A function that is called with each event (see `tickets.listener`); by default nothing is reported.
     repair
@@ -128,6 +134,7 @@ def run(
         device=device,
         workers=workers,
         engine=engine,
+        executor=executor,
         listener=listener or (lambda event: None),
         repair=repair,
     )
@@ -146,6 +153,7 @@ def run_campaign(
     workers: int,
     listener: Listener,
     engine: Engine | None = None,
+    executor: Executor | None = None,
     repair: bool = False,
     worker: bool = False,
 ) -> Outcome:
@@ -160,6 +168,7 @@ def run_campaign(
         If the input is wrong.
     """
     end_if_unguarded()
+    engine, workers = engine_for(executor, engine, workers)
     folders = module_folders(campaign)
     listener = without_repeats(listener)
     with one_campaign_at_a_time(), importable(*folders):

@@ -39,7 +39,7 @@ from tickets.store import (
 )
 from tickets.store.checkpoint import remove_checkpoint
 from tickets.store.history import log_round
-from tickets.tasks import Scale
+from tickets.tasks import Accuracy
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,8 @@ def train_cohort(
             density=round(float(result.rounds["density"].mean()), 6),
             diverged=int(result.rounds["diverged"].sum()),
         )
-        done(_round_done(work, committed, chains, result.rounds, seconds, ready.scale))
+        densities = [density(chain.masks) for chain in chains]
+        done(round_done(work.run, work.run_id, committed, densities, result.rounds, ready.scale.accuracy))
         # Trained values are read from disk, as in a run that is resumed: the same bits, or the same error.
         files = Committed()
         chains = [
@@ -151,6 +152,40 @@ def steps_missing(cohort: CohortPlan, starts: Mapping[str, ArmStart]) -> int:
         len(cohort.replicates) * (starts[arm].steps if plan.number else starts[arm].dense_steps)
         for plan in cohort.rounds
         for arm, _ in plan.arms
+    )
+
+
+def round_done(
+    run: Run, run_id: str, committed: Path, densities: Sequence[float], rounds: pd.DataFrame, measures: Accuracy
+) -> RoundDone:
+    """The event of a committed round.
+
+    Parameters
+    ----------
+    run, run_id
+        The run's configuration and id.
+    committed
+        The round's folder.
+    densities
+        Of the ticket's masks, by replicate.
+    rounds
+        The round's table.
+    measures
+        What the columns called accuracy contain.
+    """
+    # The rows are in the order of the stacks; the listener gets the campaign's order.
+    measured = "loss" if measures == "none" else measures
+    column = "final_test_loss" if measured == "loss" else "early_stop_test_accuracy"
+    trained = rounds.groupby("arm", sort=False)[column].mean()
+    accuracy = {arm.label: float(trained[arm.label]) for arm in run.arms if arm.label in trained.index}
+    return RoundDone(
+        run=run_id,
+        folder=f"{committed.parent.name}/{committed.name}",
+        density=float(np.mean(densities)),
+        accuracy=accuracy,
+        diverged=int(rounds["diverged"].sum()),
+        seconds=float(rounds["seconds"].sum()),
+        measured=measured,
     )
 
 
@@ -213,23 +248,4 @@ def _commit_rewind(folder: Path, chains: Sequence[Chain], permit: Permit) -> Non
         {chain.replicate: arrays_of(chain.rewound) for chain in chains},
         {chain.replicate: arrays_of(by_parameter(chain.optimizer)) for chain in chains},
         permit,
-    )
-
-
-def _round_done(
-    work: CohortWork, committed: Path, chains: Sequence[Chain], rounds: pd.DataFrame, seconds: float, scale: Scale
-) -> RoundDone:
-    # The rows are in the order of the stacks; the listener gets the campaign's order.
-    measured = "loss" if scale.accuracy == "none" else scale.accuracy
-    column = "final_test_loss" if measured == "loss" else "early_stop_test_accuracy"
-    trained = rounds.groupby("arm", sort=False)[column].mean()
-    accuracy = {arm.label: float(trained[arm.label]) for arm in work.run.arms if arm.label in trained.index}
-    return RoundDone(
-        run=work.run_id,
-        folder=f"{committed.parent.name}/{committed.name}",
-        density=float(np.mean([density(chain.masks) for chain in chains])),
-        accuracy=accuracy,
-        diverged=int(rounds["diverged"].sum()),
-        seconds=seconds,
-        measured=measured,
     )

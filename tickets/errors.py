@@ -55,6 +55,10 @@ class LeaseLostError(DiskError):
     """Another process has taken over what this one was writing to, or has written it. Nothing of that is lost."""
 
 
+class ExecutorError(InputError):
+    """An executor that was given has broken, or takes no more work. What is committed is kept."""
+
+
 class UserCodeError(InputError):
     """A function of the user's failed. The exception that it raised is the cause (`__cause__`) of this one."""
 

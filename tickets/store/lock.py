@@ -20,7 +20,7 @@ from tickets.store.holder import Holder
 from tickets.store.layout import Layout, cohort_folders, run_folders
 from tickets.store.lease import HeldError, Lease, take
 from tickets.store.refused import explained
-from tickets.store.temporary import LEASE, TRIAL, Permit, names_in, sweep
+from tickets.store.temporary import LEASE, STOP, TRIAL, Permit, names_in, sweep
 from tickets.store.watch import Watch, look_again_after, seconds_of
 
 _LONG = 20  # looks at the lock of another process before this one says that it waits: some seconds
@@ -76,7 +76,7 @@ def sweep_temporary(folder: Path, permit: Permit, kept: Callable[[str], None] = 
     list
         The paths that were removed.
     """
-    removed = sweep(folder, permit, Layout.CAMPAIGN, Layout.RUNS, LEASE, TRIAL, kept=kept)
+    removed = sweep(folder, permit, Layout.CAMPAIGN, Layout.RUNS, LEASE, TRIAL, STOP, kept=kept)
     for run in [path for path in map(folder.joinpath, names_in(folder)) if path.is_dir() and not path.is_symlink()]:
         removed += sweep(run, permit, Layout.RUN, Layout.LOG, TRIAL, kept=kept)  # a repair replaces the log
         for _, cohort in cohort_folders(run):

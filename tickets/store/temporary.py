@@ -19,6 +19,7 @@ DiskError if the folder was moved."""
 
 LEASE = "lease"  # of a lease file that is being written
 TRIAL = "trial"  # of a file that is written only to see whether a folder can be written to
+STOP = "stop"  # of a file that tells other processes to stop training
 _LARGEST_TRIAL = 2**26  # bytes
 
 _SWEPT = "swept"  # of what is being removed
