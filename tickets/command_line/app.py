@@ -16,9 +16,10 @@ from typing import Annotated, Any
 import typer
 
 from tickets.catalogue import KINDS
+from tickets.command_line.jobs import cancel, print_jobs, submit
 from tickets.command_line.printing import print_json, print_line, print_traceback
 from tickets.command_line.streams import close_streams, open_streams
-from tickets.errors import DiskError, InputError, first_of, nearest
+from tickets.errors import DiskError, InputError, first_of, nearest, system_error
 from tickets.version import __version__
 
 app = typer.Typer(
@@ -94,6 +95,10 @@ def run(
         raise typer.Exit(status)
 
 
+app.command(short_help="Submit what a campaign lacks to a cluster.")(submit)
+app.command(short_help="End the jobs of a campaign.")(cancel)
+
+
 @app.command(short_help="Show how far each run of a campaign is.")
 def status(folder: Folder, as_json: AsJson = False) -> None:
     """Show each run of a campaign: done, partial, failed (and why) or waiting."""
@@ -105,6 +110,7 @@ def status(folder: Folder, as_json: AsJson = False) -> None:
         print_json(list(map(vars, found)))
     else:
         print_status(found)
+        print_jobs(folder, found)
     if any(one.state == "failed" for one in found):
         raise typer.Exit(1)
 
@@ -273,7 +279,7 @@ def main() -> None:
     except SystemExit as ended:
         status = ended.code
     except OSError as error:  # of whatever no command expected: the system refused
-        print_line(f"error: {_system_error(error)}", error=True)
+        print_line(f"error: {system_error(error)}", error=True)
         status = 1
     except Exception:  # a fault of this package
         print_traceback(traceback.format_exc())
@@ -288,11 +294,3 @@ def main() -> None:
 def _exit_if(failed: bool) -> None:
     if failed:
         raise typer.Exit(1)
-
-
-def _system_error(error: OSError) -> str:
-    """An error of the system in one line, with the file that it is about and what to do."""
-    named = [str(name) for name in (error.filename, error.filename2) if name is not None]
-    why = error.strerror or str(error) or type(error).__name__
-    about = f"{' -> '.join(named)}: {why}" if named else why
-    return f"{about}; check the file, its disk and its permissions, and run the same command again"
