@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from tickets.scheduling.submissions import Submitted, record
 
 _ANSWERS = """\
 #!/bin/sh
+PATH=/usr/bin:/bin
 printf '%s\\n' "$(basename "$0") $*" >> {folder}/calls
 [ -e {folder}/{name}.sleeps ] && sleep 600
 [ -e {folder}/{name}.errors ] && {{ cat {folder}/{name}.errors >&2; exit 1; }}
@@ -20,6 +20,7 @@ exit 0
 # Keeps the script, and puts the elements of its array into the queue.
 _SBATCH = """\
 #!/bin/sh
+PATH=/usr/bin:/bin
 [ -e {folder}/sbatch.errors ] && {{ cat {folder}/sbatch.errors >&2; exit 1; }}
 [ -e {folder}/sbatch.says ] && {{ cat {folder}/sbatch.says; exit 0; }}
 for last; do :; done
@@ -37,6 +38,7 @@ echo "$number"
 # Nothing is in the queue any more.
 _SCANCEL = """\
 #!/bin/sh
+PATH=/usr/bin:/bin
 printf '%s\\n' "$(basename "$0") $*" >> {folder}/calls
 : > {folder}/squeue.says
 """
@@ -83,7 +85,7 @@ class FakeSlurm:
 @pytest.fixture
 def slurm(tmp_path, monkeypatch):
     fake = FakeSlurm(tmp_path / "slurms-programs")
-    monkeypatch.setenv("PATH", f"{fake.folder}{os.pathsep}/usr/bin{os.pathsep}/bin")
+    monkeypatch.setenv("PATH", str(fake.folder))
     return fake
 
 

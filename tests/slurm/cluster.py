@@ -20,7 +20,17 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-PROGRAMS = ("munged", "mariadbd", "mariadb-install-db", "mariadb", "slurmdbd", "slurmctld", "slurmd", "sbatch", "sacctmgr")
+PROGRAMS = (
+    "munged",
+    "mariadbd",
+    "mariadb-install-db",
+    "mariadb",
+    "slurmdbd",
+    "slurmctld",
+    "slurmd",
+    "sbatch",
+    "sacctmgr",
+)
 _SBIN = "/usr/sbin:/sbin"
 _PATIENCE = 60  # seconds in which a daemon must answer
 
@@ -158,7 +168,8 @@ class Cluster:
         )  # fmt: skip
         self._start(
             "database", "mariadbd", "--no-defaults", "--user=root", f"--datadir={data}", f"--socket={at}",
-            f"--port={self._ports['database']}", "--bind-address=127.0.0.1", f"--pid-file={self.folder / 'database.pid'}",
+            f"--port={self._ports['database']}", "--bind-address=127.0.0.1",
+            f"--pid-file={self.folder / 'database.pid'}",
             "--innodb-buffer-pool-size=64M", "--innodb-flush-log-at-trx-commit=0",
         )  # fmt: skip
         client = ["mariadb", "--no-defaults", "--user=root", f"--socket={at}", "-e"]
@@ -171,9 +182,10 @@ class Cluster:
 
     def _write_configuration(self) -> None:
         folder, host, ports = self.folder, _host(), self._ports
+        settings = "".join(f"{line}\n" for line in self.settings)
         for name in ("state", "spool"):
             (folder / name).mkdir()
-        munge = f"AuthType=auth/munge\nAuthInfo=socket={folder}/munge/socket\n"
+        munge = f"AuthType=auth/munge\nAuthInfo=socket={folder}/munge/socket"
         accounting = (
             "AccountingStorageType=accounting_storage/slurmdbd\nAccountingStorageHost=127.0.0.1\n"
             # With auth/munge, the password is the path of munge's socket.
@@ -188,7 +200,9 @@ ClusterName=testing
 SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={ports["slurmctld"]}
 SlurmdPort={ports["slurmd"]}
-{munge}SlurmUser=root
+# An element that is queued again waits until what was signed for it has expired, by default 120 s.
+{munge},cred_expire=5
+SlurmUser=root
 SlurmdUser=root
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool
@@ -206,7 +220,7 @@ JobAcctGatherType=jobacct_gather/none
 KillWait=5
 InactiveLimit=0
 SchedulerParameters=sched_interval=2,bf_interval=2,batch_sched_delay=0,sched_min_interval=0
-{accounting}{"".join(f"{line}{chr(10)}" for line in self.settings)}NodeName={host} NodeAddr=127.0.0.1 CPUs={self.processors} State=UNKNOWN
+{accounting}{settings}NodeName={host} NodeAddr=127.0.0.1 CPUs={self.processors} State=UNKNOWN
 PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 """,
         )
@@ -215,7 +229,8 @@ PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
         _write(
             folder / "slurmdbd.conf",
             f"""\
-{munge}DbdHost=localhost
+{munge}
+DbdHost=localhost
 DbdAddr=127.0.0.1
 DbdPort={ports["slurmdbd"]}
 SlurmUser=root
@@ -254,9 +269,9 @@ def _end_steps(folder: Path) -> None:
     wanted = f"SLURM_CONF={folder}/slurm.conf".encode()
     for process in Path("/proc").iterdir():
         with suppress(OSError):
-            if process.name.isdigit() and (process / "comm").read_bytes().startswith(b"slurmstepd"):
-                if wanted in (process / "environ").read_bytes().split(b"\0"):
-                    os.kill(int(process.name), signal.SIGKILL)
+            is_step = process.name.isdigit() and (process / "comm").read_bytes().startswith(b"slurmstepd")
+            if is_step and wanted in (process / "environ").read_bytes().split(b"\0"):
+                os.kill(int(process.name), signal.SIGKILL)
 
 
 def _succeeds(call: Callable[[], object]) -> bool:

@@ -27,7 +27,7 @@ def submit(
     file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="The campaign file.")],
     options: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[-- SBATCH OPTIONS]", help="Further options of sbatch, after --.", show_default=False),
+        typer.Argument(metavar="OPTIONS", help="Further options of sbatch, after --; e.g. -- --constraint=a100."),
     ] = None,
     slurm: Annotated[bool, typer.Option("--slurm", help="Submit to Slurm.")] = False,
     out: Annotated[
@@ -62,7 +62,9 @@ def submit(
     says what each asks for; --array, --at-once and --minutes come before it.
     """
     if not slurm:
-        raise InputError("tickets submit: name the scheduler: --slurm. Elsewhere start workers: tickets run FILE --worker")
+        raise InputError(
+            "tickets submit: name the scheduler: --slurm. Elsewhere start workers: tickets run FILE --worker"
+        )
     from tickets.config import read_once
     from tickets.config.submit import wrong_option
     from tickets.scheduling.submission import Asked

@@ -24,7 +24,6 @@ from tickets.config.types import ILLEGAL, UNKNOWN, as_table, kind_of, listed
 from tickets.errors import nearest
 
 
-
 def _sections(model: type[BaseModel]) -> dict[str, type[BaseModel]]:
     return {
         name: field.annotation

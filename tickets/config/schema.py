@@ -232,7 +232,7 @@ class Campaign:
     runs: tuple[Run, ...]
     sweep: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     data_folder: str | None = None
-    submit: SubmitConfig = SubmitConfig()
+    submit: SubmitConfig = field(default_factory=SubmitConfig)
 
     @property
     def name(self) -> str:

@@ -106,7 +106,7 @@ _REASONS = {
     "Licenses": "waits for a licence",
     "TimeLimit": "its time limit was reached",
     "OutOfMemory": "it took more memory than it asked for ([submit] memory)",
-    "JobLaunchFailure": "its node could not start it",
+    "JobLaunchFailure": "it could not be started, or was ended by a signal",
     "Cleaning": "it was queued again and its node is not ready yet",
     "launch_failed_requeued_held": "held: it could not be started (scontrol release starts it again)",
 }
@@ -116,6 +116,8 @@ _STATUSES = {
     126: "the command could not be run",
     127: "there is no such command",
 }
+_NO_OUTPUT = 53  # in the place of a signal; 125 stands for a lack of memory there
+_SIGNALS = frozenset(map(int, signal.Signals))
 _WORD = re.compile(r"[A-Za-z_]+")
 
 
@@ -146,9 +148,11 @@ def ended_by(code: str) -> str:
     if match is None:
         return ""
     status, number = int(match[1]), int(match[2])
-    if number:
+    if number == _NO_OUTPUT:
+        return "its output file could not be opened: is jobs/ there on its node?"
+    if number in _SIGNALS:
         return f"ended by {_signal(number)}"
-    if status > 128 and status - 128 in signal.Signals._value2member_map_:
+    if status - 128 in _SIGNALS:
         return f"ended by {_signal(status - 128)}"
     if status:
         return f"exit status {status}" + (f": {_STATUSES[status]}" if status in _STATUSES else "")
@@ -161,8 +165,7 @@ def shown(word: str) -> str:
 
 
 def _signal(number: int) -> str:
-    known = signal.Signals._value2member_map_.get(number)
-    return f"signal {number}" + (f" ({signal.Signals(number).name})" if known else "")
+    return f"signal {number} ({signal.Signals(number).name})"
 
 
 def _first_word(text: str) -> str:

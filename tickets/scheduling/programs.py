@@ -32,6 +32,10 @@ class ProgramError(InputError):
     """A program of the scheduler is missing, has failed, or did not end in time."""
 
 
+class UnansweredError(ProgramError):
+    """A program did not end in time, and may have done what it was to do."""
+
+
 class MissingProgramError(ProgramError):
     """There is no such program here."""
 
@@ -66,8 +70,10 @@ def call(program: str, *arguments: str, folder: Path | None = None) -> str:
     ------
     MissingProgramError
         If there is no such program.
+    UnansweredError
+        If it has not ended after `DEADLINE` seconds.
     ProgramError
-        If it ends with another status than 0, prints too much, or has not ended after `DEADLINE` seconds.
+        If it ends with another status than 0, or prints too much.
     """
     path = find(program)
     named = _cut(shlex.join([program, *arguments]))
@@ -133,7 +139,7 @@ def _read(process: subprocess.Popen[bytes], named: str) -> tuple[bytes, bytes]:
         while selector.get_map():
             left = until - time.monotonic()
             if left <= 0:
-                raise ProgramError(f"{named}: did not end within {DEADLINE:g} s; is the scheduler up?")
+                raise UnansweredError(f"{named}: did not end within {DEADLINE:g} s; is the scheduler up?")
             for key, _ in selector.select(left):
                 chunk = os.read(key.fd, 2**16)
                 found[key.fd] += chunk

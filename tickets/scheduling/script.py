@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Iterator, Sequence
@@ -153,7 +154,7 @@ def _commands(job: Job) -> Iterator[str]:
     yield f"cd -- {shlex.quote(str(job.submitted_in))} || exit 2"
     yield "# One thread for each processor that the element has."
     yield 'export OMP_NUM_THREADS="${SLURM_CPUS_PER_TASK:-1}"'
-    yield "# The campaign file below is a copy, which later changes do not reach. Modules of your own stay beside the file."
+    yield "# The campaign file below is a copy, which later changes do not reach. Your own modules stay beside yours."
     yield f"export {MODULES}={shlex.quote(str(job.modules))}"
     yield "# exec: the worker takes the place of this shell, so that it gets the signals."
     yield f"exec {shlex.join(_worker(job))}"
@@ -177,9 +178,13 @@ def _check_paths(job: Job) -> None:
         **({} if job.data is None else {"--data": job.data}),
     }
     wrong = [
-        f"{what} = {str(path)!r}: has a line break or another character that cannot stand in a script; give another path"
+        f"{what} = {str(path)!r}: has a line break or another character that cannot stand in a script; use another path"
         for what, path in named.items()
         if not str(path).isprintable()
     ]
+    # sbatch makes it the beginning of the path of the output, in which it replaces %A, and reads \ in its own way.
+    folder = os.path.realpath(job.folder)
+    if any(letter in folder for letter in "%\\"):
+        wrong.append(f"--out = {folder!r}: Slurm writes no output to a path with % or \\; use another folder")
     if wrong:
         raise InputError(wrong)

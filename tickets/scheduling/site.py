@@ -7,15 +7,14 @@ from collections.abc import Mapping
 
 from tickets.scheduling.programs import ProgramError, call
 
-# A number of Slurm's configuration, and how many elements it allows.
 _NUMBERS = ("MaxArraySize", "MaxJobCount")
 
 
 def limits() -> Mapping[str, int]:
     """The most elements by each setting that limits them; those that are not known are left out.
 
-    MaxArraySize is one more than the highest number of an element, and elements are numbered from 0. Of MaxJobCount, the
-    most jobs of all users together, it is not known how many are taken.
+    MaxArraySize is one more than the highest number of an element, and elements are numbered from 0. MaxJobCount is the
+    most jobs of all users together; how many of them are taken is not known.
     """
     try:
         printed = call("scontrol", "show", "config")

@@ -22,7 +22,7 @@ from tickets.preparation import Prepared, module_folders, prepare, recorded_in
 from tickets.process_state import one_campaign_at_a_time, standard_state
 from tickets.recording import record_campaign
 from tickets.scheduling.element import Element
-from tickets.scheduling.programs import ProgramError, call, find
+from tickets.scheduling.programs import ProgramError, UnansweredError, call, find
 from tickets.scheduling.queue import live_elements
 from tickets.scheduling.script import Job, script_of
 from tickets.scheduling.site import limits
@@ -137,9 +137,7 @@ def submit(
                 return _submitted(ready, lease, asked, modules, tell)
 
 
-def _submitted(
-    ready: Prepared, lease: Lease, asked: Asked, modules: Path, tell: Callable[[str], None]
-) -> Submission:
+def _submitted(ready: Prepared, lease: Lease, asked: Asked, modules: Path, tell: Callable[[str], None]) -> Submission:
     folder = ready.folder
     todo = {name: missing(one.run, folder / name) for name, one in ready.fitted.items()}
     live = live_elements(folder)
@@ -150,8 +148,7 @@ def _submitted(
     _refuse_others(folder, live, campaign.name)
     record_campaign(folder, ready.campaign, ready.fitted, lease.check, tell, submitting=True)
     _write(folder, {campaign: _content(ready), jobs_folder(folder) / Layout.SCRIPT: planned.script.encode()}, lease)
-    arguments = ["sbatch", "--parsable", f"{Layout.JOBS}/{Layout.SCRIPT}"]
-    job, cluster = _job_of(call(*arguments, folder=folder))
+    job, cluster = _sbatch(folder)
     record(folder, Submitted(job, cluster, planned.elements, campaign.name), sys.argv)
     return replace(planned, job=job)
 
@@ -242,13 +239,16 @@ def _write(folder: Path, files: Mapping[Path, bytes], lease: Lease) -> None:
         replace_file(path, content, lease.check)
 
 
-def _job_of(printed: str) -> tuple[str, str]:
-    """(number, cluster) of what sbatch has submitted."""
+def _sbatch(folder: Path) -> tuple[str, str]:
+    """(number, cluster) of the job that runs the script."""
+    look = "see `squeue --me` whether it was submitted"
+    try:
+        printed = call("sbatch", "--parsable", f"{Layout.JOBS}/{Layout.SCRIPT}", folder=folder)
+    except UnansweredError as error:
+        raise ProgramError(f"{error} ({look})") from None
     found = parsed_id(printed)
     if found is None:
-        raise ProgramError(
-            f"sbatch: printed {printed[:100]!r}, not the number of a job; see `squeue --me` whether it was submitted"
-        )
+        raise ProgramError(f"sbatch: printed {printed[:100]!r}, not the number of a job; {look}")
     return found
 
 
