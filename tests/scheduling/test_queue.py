@@ -9,7 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 from tickets.errors import InputError
-from tickets.scheduling import Element, elements, last_lines, programs
+from tickets.scheduling import programs
+from tickets.scheduling.element import Element
+from tickets.scheduling.queue import elements, last_lines
 
 QUEUE = """\
 101_0|RUNNING|2026-11-28T03:10:00|2026-11-28T03:00:00|49:30|n1|None

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tickets.scheduling import elements, last_lines, programs
+from tickets.scheduling import programs
+from tickets.scheduling.queue import elements, last_lines
 from tickets.scheduling.submissions import submissions
 
 # Stands for Python, so that an element does what the test wants: it runs until a file says how it is to end.

@@ -14,7 +14,7 @@ from tickets.errors import InputError
 from tickets.plurals import counted
 
 if TYPE_CHECKING:
-    from tickets.scheduling import Element
+    from tickets.scheduling.element import Element
     from tickets.scheduling.submission import Submission
     from tickets.store import RunStatus
 
@@ -105,7 +105,7 @@ def print_jobs(folder: Path, found: Sequence[RunStatus]) -> None:
         The status of its runs: once all are done, elements that have failed are no longer explained.
     """
     from tickets.command_line.terminal import make_console, say
-    from tickets.scheduling import elements
+    from tickets.scheduling.queue import elements
     from tickets.scheduling.submissions import has_submissions
 
     if not has_submissions(folder):
@@ -142,7 +142,7 @@ def _counts(states: Counter[str]) -> str:
 
 def _lines(folder: Path, every: Sequence[Element], done: bool) -> Iterator[str]:
     """What to say of elements: those that run or have failed one by one, the newest last, others by what they share."""
-    from tickets.scheduling import last_lines
+    from tickets.scheduling.queue import last_lines
 
     for state in _ORDER:
         some = [one for one in every if one.state == state]

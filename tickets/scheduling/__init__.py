@@ -1,6 +1,1 @@
-"""Campaigns on a cluster: Slurm runs their workers. Importing it imports neither torch nor pandas."""
-
-from tickets.scheduling.element import Element
-from tickets.scheduling.queue import elements, last_lines
-
-__all__ = ["Element", "elements", "last_lines"]
+"""Schedulers of clusters: what they are asked, and what they say of jobs."""
