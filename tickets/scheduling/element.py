@@ -113,6 +113,7 @@ _REASONS = {
 _STATUSES = {
     1: "a run failed",
     2: "the input is wrong",
+    75: "it was told to end and is not queued again",
     126: "the command could not be run",
     127: "there is no such command",
 }
