@@ -18,6 +18,10 @@ def test_cancel(slurm, submitted, command, campaign_file, tmp_path):
     said = command("cancel", out)
     assert (said.code, said.out) == (0, "job 101: cancelled 1 running, 3 queued\n")
     assert slurm.calls("scancel") == ["scancel 101"]
+    # Its elements take some seconds to end, and are not waited for.
+    slurm.says("squeue", "101_0|COMPLETING|N/A|N/A|1:00|n1|None\n")
+    assert command("submit", file, "--slurm", "--out", out).out.startswith("5 cohorts to do: submitted job 102 with 5")
+    slurm.says("squeue", "")
     said = command("cancel", out)
     assert (said.code, said.out) == (0, f"{out}: no job of it runs or waits; nothing to cancel\n")
     assert len(slurm.calls("scancel")) == 1

@@ -59,7 +59,7 @@ def test_each_state(slurm, submitted, tmp_path):
         "101_3": waits,
         "101_4": waits,
         "101_5": ("requeued", "waits for a while before it starts again"),
-        "101_6": ("running", ""),
+        "101_6": ("running", "it is ending"),
         "101_7": waits,
         "102_0": ("failed", "exit status 2: the input is wrong"),
         "102_1": ("cancelled", ""),

@@ -230,6 +230,7 @@ def test_a_changed_campaign_waits_for_the_jobs_of_the_other(slurm, command, camp
         f"error: {out}: 1 element of the jobs 101 run or wait, with another content of the campaign; wait until they "
         f"end, or end them with `tickets cancel {out}`\n"
     )
+    assert command(*again, "--set", "rounds=1", "--array", 1).code == 2  # though no more elements are wanted
     assert "submitted job 102" in command(*again, "--set", "submit.memory=8G").out  # changes nothing of what is trained
     assert 'memory = "8G"' in (out / "campaign.toml").read_text()
     slurm.says("squeue", "")

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tickets.errors import InputError
-from tickets.scheduling.programs import call
+from tickets.scheduling.programs import ProgramError, call
 from tickets.scheduling.queue import live_elements
-from tickets.scheduling.submissions import Submitted, has_submissions
+from tickets.scheduling.submissions import Submitted, has_submissions, record_cancelled
 from tickets.store import Layout
 
 
@@ -39,7 +39,11 @@ def cancel(folder: Path) -> Mapping[Submitted, Mapping[str, int]]:
     for job, element in live_elements(folder):
         states = found.setdefault(job, {})
         states[element.state] = states.get(element.state, 0) + 1
-    for cluster in dict.fromkeys(job.cluster for job in found):
-        numbers = [job.job for job in found if job.cluster == cluster]
-        call("scancel", *(["-M", cluster] if cluster else []), *numbers)
+    for job in found:
+        try:
+            call("scancel", *(["-M", job.cluster] if job.cluster else []), job.job)
+        except ProgramError:
+            if any(still == job for still, _ in live_elements(folder)):
+                raise
+        record_cancelled(folder, job)
     return found

@@ -76,6 +76,7 @@ _STATES: dict[str, State] = {
 }
 # Of states that do not say it all.
 _WHY = {
+    "COMPLETING": "it is ending",
     "BOOT_FAIL": "its node did not start",
     "NODE_FAIL": "its node failed",
     "OUT_OF_MEMORY": "it took more memory than it asked for ([submit] memory)",

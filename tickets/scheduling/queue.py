@@ -52,7 +52,7 @@ def elements(folder: Path) -> list[Element]:
 
 
 def live_elements(folder: Path) -> list[tuple[Submitted, Element]]:
-    """The elements of a campaign that run or wait, each with its job.
+    """The elements of a campaign that run or wait, each with its job; also those of a job that is being ended.
 
     Parameters
     ----------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,20 +65,42 @@ class Job:
     python: str
 
 
+def check_paths(folder: Path, others: Mapping[str, Path | str | None]) -> None:
+    """Check that paths can stand in a script, and that Slurm can write to the campaign's folder.
+
+    Parameters
+    ----------
+    folder
+        The campaign's folder.
+    others
+        Other paths by what they are.
+
+    Raises
+    ------
+    InputError
+        With every path that has a line break or another character that does not belong on one line.
+    """
+    wrong = [
+        f"{what} = {str(path)!r}: has a line break or another character that cannot stand in a script; use another path"
+        for what, path in {"--out": folder, **others}.items()
+        if path is not None and not str(path).isprintable()
+    ]
+    # sbatch makes it the beginning of the path of the output, in which it replaces %A, and reads \\ in its own way.
+    real = os.path.realpath(folder)
+    if any(letter in real for letter in "%\\"):
+        wrong.append(f"--out = {real!r}: Slurm writes no output to a path with % or \\; use another folder")
+    if wrong:
+        raise InputError(wrong)
+
+
 def script_of(job: Job) -> str:
     """The script.
 
     Parameters
     ----------
     job
-        What it does.
-
-    Raises
-    ------
-    InputError
-        If a path has a line break or another character that does not belong on one line.
+        What it does. Its paths were checked by `check_paths`.
     """
-    _check_paths(job)
     return "\n".join([*_head(job), *_directives(job), "", *_commands(job), ""])
 
 
@@ -167,24 +189,3 @@ def _worker(job: Job) -> list[str]:
     command += [] if job.device == "cpu" else ["--device", job.device]
     command += ["--worker", "--requeue"]
     return command + ([] if job.asked.minutes is None else ["--minutes", str(job.asked.minutes)])
-
-
-def _check_paths(job: Job) -> None:
-    named = {
-        "--out": job.folder,
-        "the current folder": job.submitted_in,
-        "the campaign file's folder": job.modules,
-        "the Python interpreter": job.python,
-        **({} if job.data is None else {"--data": job.data}),
-    }
-    wrong = [
-        f"{what} = {str(path)!r}: has a line break or another character that cannot stand in a script; use another path"
-        for what, path in named.items()
-        if not str(path).isprintable()
-    ]
-    # sbatch makes it the beginning of the path of the output, in which it replaces %A, and reads \ in its own way.
-    folder = os.path.realpath(job.folder)
-    if any(letter in folder for letter in "%\\"):
-        wrong.append(f"--out = {folder!r}: Slurm writes no output to a path with % or \\; use another folder")
-    if wrong:
-        raise InputError(wrong)

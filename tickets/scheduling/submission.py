@@ -24,7 +24,7 @@ from tickets.recording import record_campaign
 from tickets.scheduling.element import Element
 from tickets.scheduling.programs import ProgramError, UnansweredError, call, find
 from tickets.scheduling.queue import live_elements
-from tickets.scheduling.script import Job, script_of
+from tickets.scheduling.script import Job, check_paths, script_of
 from tickets.scheduling.site import limits
 from tickets.scheduling.submissions import MOST_ELEMENTS, Submitted, jobs_folder, parsed_id, record
 from tickets.store import Layout, Lease, lock, missing, replace_file
@@ -129,6 +129,15 @@ def submit(
                 workers=1,
                 compare_each=False,
             )
+            check_paths(
+                ready.folder,
+                {
+                    "the current folder": Path.cwd(),
+                    "the campaign file's folder": modules,
+                    "--data": ready.data_folder,
+                    "the Python interpreter": sys.executable,
+                },
+            )
             if dry_run:
                 return _planned(ready, ready.todo, _live_if_known(ready.folder), asked, modules)
             with lock(ready.folder, tell) as lease:
@@ -140,12 +149,13 @@ def submit(
 def _submitted(ready: Prepared, lease: Lease, asked: Asked, modules: Path, tell: Callable[[str], None]) -> Submission:
     folder = ready.folder
     todo = {name: missing(one.run, folder / name) for name, one in ready.fitted.items()}
-    live = live_elements(folder)
+    live = _live(folder)
+    campaign = _campaign_file(ready)
+    if any(todo.values()):
+        _refuse_others(folder, live, campaign.name)
     planned = _planned(ready, todo, live, asked, modules)
     if not planned.elements:
         return planned
-    campaign = _campaign_file(ready)
-    _refuse_others(folder, live, campaign.name)
     record_campaign(folder, ready.campaign, ready.fitted, lease.check, tell, submitting=True)
     _write(folder, {campaign: _content(ready), jobs_folder(folder) / Layout.SCRIPT: planned.script.encode()}, lease)
     job, cluster = _sbatch(folder)
@@ -195,9 +205,14 @@ def _count(cohorts: int, submit: SubmitConfig) -> tuple[int, str]:
     return most[why], "" if most[why] == cohorts else why
 
 
+def _live(folder: Path) -> Live:
+    """The elements that run or wait, but for those that were cancelled and end in a moment."""
+    return [(job, element) for job, element in live_elements(folder) if not job.cancelled]
+
+
 def _live_if_known(folder: Path) -> Live | None:
     try:
-        return live_elements(folder)
+        return _live(folder)
     except ProgramError:
         return None
 
