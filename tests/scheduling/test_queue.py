@@ -10,7 +10,7 @@ from hypothesis import strategies as some
 
 from tickets.errors import InputError
 from tickets.scheduling import programs
-from tickets.scheduling.element import Element
+from tickets.scheduling.element import Element, reason_of
 from tickets.scheduling.queue import elements, last_lines
 
 QUEUE = """\
@@ -74,6 +74,26 @@ def test_each_state(slurm, submitted, tmp_path):
     }
     assert slurm.calls("squeue")[0] == "squeue -h -r -t all -j 101,102 -o %i|%T|%S|%V|%L|%N|%r"
     assert slurm.calls("sacct")[0] == "sacct -n -P -X -j 101,102 -o JobID,State,ExitCode,Start,NodeList,Reason"
+
+
+@pytest.mark.parametrize(
+    ("reason", "why"),
+    [
+        ("(Resources)", "waits for free resources"),
+        ("None", ""),
+        ("ReqNodeNotAvail, UnavailableNodes:n[1-3]", "the nodes that it needs are not available"),
+        ("launch failed requeued held", "held: it could not be started (scontrol release starts it again)"),
+        (
+            "Nodes required for job are DOWN, DRAINED or reserved for jobs in higher priority partitions",
+            "its nodes are down, drained or reserved for others",
+        ),
+        ("QOSMaxJobsPerUserLimit", "waits: a limit of the QOS is reached (QOSMaxJobsPerUserLimit)"),
+        ("AssocGrpCpuLimit", "waits: a limit of the account is reached (AssocGrpCpuLimit)"),
+        ("Something new \x1b[2J", "Something new [2J"),
+    ],
+)
+def test_reasons_in_plain_words(reason, why):
+    assert reason_of(reason) == why
 
 
 def test_without_submissions_nothing_is_asked(slurm, tmp_path):

@@ -35,7 +35,7 @@ SCRIPT = """\
 #SBATCH --output=jobs/%A_%a.out
 # An element that is queued again goes on with its output.
 #SBATCH --open-mode=append
-# 120 s before its time limit an element is told to save a checkpoint and to end.
+# 120 s before its time limit, or up to a minute earlier, an element is told to save its state and end.
 #SBATCH --signal=B:USR1@120
 # The time limit of an element, in minutes.
 #SBATCH --time=45

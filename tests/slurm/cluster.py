@@ -109,6 +109,16 @@ class Cluster:
         process.kill()
         process.wait()
 
+    def heal(self) -> None:
+        """Do what an administrator does after a crash: a node with a job that slurmctld did not know is drained."""
+        if "drain" in self.call("sinfo", "-h", "-o", "%T"):
+            self.call("scontrol", "update", f"NodeName={_host()}", "State=RESUME")
+        for line in self.call("squeue", "-h", "-r", "-t", "PENDING", "-o", "%i|%r").splitlines():
+            name, _, reason = line.partition("|")
+            if reason == "launch failed requeued held":
+                with suppress(RuntimeError):
+                    self.call("scontrol", "release", name)
+
     def stop(self) -> None:
         """Cancel all jobs and end all daemons."""
         with suppress(Exception):

@@ -1,6 +1,7 @@
 """Workers of a real Slurm that are killed, cancelled, queued again and timed out, while slurmctld is restarted.
 
-TORTURE_RUNS, TORTURE_WORKERS and TORTURE_SEED (1000, 8 and 0) make it smaller, larger or another one.
+TORTURE_RUNS, TORTURE_WORKERS, TORTURE_MINUTES and TORTURE_SEED (1000, 8, 5 and 0) make it smaller, larger or another
+one. The minutes are the time limit of a worker, of which Slurm's warning takes 2 to 3.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ import tickets
 from tickets.scheduling.queue import elements, live_elements
 from tickets.store import read_events, run_folders, status, verify
 
-RUNS, WORKERS, SEED = (
+RUNS, WORKERS, MINUTES, SEED = (
     int(os.environ.get(f"TORTURE_{name}", default))
-    for name, default in (("RUNS", "1000"), ("WORKERS", "8"), ("SEED", "0"))
+    for name, default in (("RUNS", "1000"), ("WORKERS", "8"), ("MINUTES", "5"), ("SEED", "0"))
 )
 LOOK = 2.0  # seconds between two looks at the queue
 KILLED = 0.05  # the share of running workers that is killed in each period
@@ -96,13 +97,14 @@ def _pass(command, file, out, options, trouble):
 class _Trouble:
     """Called with the seconds since the beginning, again and again: what happens to the workers meanwhile."""
 
-    options = ("--minutes", 3)  # of which 2 are warning, so that each worker is told to end after a minute
+    options = ("--minutes", MINUTES)
 
     def __init__(self, cluster, started, file, out, expected):
         self.cluster, self.started, self.file, self.out = cluster, started, file, out
         self.random = random.Random(SEED)
         self.done = {"killed": 0, "cancelled": 0, "queued again": 0, "restarted": 0, "two submissions at once": 0}
         self.next_kill = PERIOD
+        self.next_heal = float("inf")
         # At these parts of the time that a clean pass took.
         self.planned = [(part * expected, what) for part, what in (
             (0.15, self.requeue), (0.25, self.cancel), (0.3, self.submit_twice), (0.4, self.kill_one),
@@ -112,6 +114,9 @@ class _Trouble:
     def __call__(self, since):
         while self.planned and self.planned[0][0] < since:
             self.planned.pop(0)[1]()
+        if since > self.next_heal:
+            self.next_heal = since + PERIOD / 2
+            self.cluster.heal()
         if since > self.next_kill:
             self.next_kill += PERIOD
             self.kill([process for process in _workers(self.out) if self.random.random() < KILLED])
@@ -143,6 +148,7 @@ class _Trouble:
         time.sleep(2)
         self.cluster.start_controller()
         self.done["restarted"] += 1
+        self.next_heal = 0
 
     def submit_twice(self):
         again = ["submit", self.file, "--slurm", "--out", self.out, "--array", WORKERS, *self.options]

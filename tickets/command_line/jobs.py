@@ -49,7 +49,7 @@ def submit(
     ] = None,
     minutes: Annotated[
         int | None,
-        typer.Option(min=3, max=525_600, metavar="M", help="The time limit of an element, in minutes."),
+        typer.Option(min=5, max=525_600, metavar="M", help="The time limit of an element, in minutes."),
     ] = None,
     device: Annotated[str, typer.Option(metavar="NAME", help="cpu or cuda.")] = "cpu",
     dry_run: Annotated[

@@ -13,7 +13,8 @@ from tickets.config import bounds
 from tickets.config.train import Section
 from tickets.config.types import FROM_ONE, ILLEGAL, LIST, CountFromOne, at_most, legal
 
-SOONEST = 3  # minutes: a job is told to end 2 minutes before its time limit, and must be able to hear it
+# Minutes. A job is told to end 120 s before its time limit, or up to a minute earlier; until then it must have begun.
+SOONEST = 5
 LATEST = 525_600  # minutes: a year
 
 # Options of sbatch that would break what a job is: those that `tickets submit` sets, and what to give instead.
@@ -103,12 +104,12 @@ class SubmitConfig(Section):
     memory: _Memory | None = None  # of a node: Slurm's --mem, such as "4G"
     cpus: Annotated[int, FROM_ONE, at_most(bounds.THREADS)] | None = None  # processors of an element, >= 1
     gpus: Annotated[int, FROM_ONE, at_most(bounds.GPUS)] | None = None  # of an element, >= 1
-    # The time limit of an element, >= 3; it is queued again if work is left.
+    # The time limit of an element, >= 5; it is queued again if work is left.
     minutes: (
         Annotated[
             int,
             legal(
-                f"must be at least {SOONEST}: a job is told to end 2 minutes before its time limit",
+                f"must be at least {SOONEST}: Slurm tells a job to end 2 to 3 minutes before its time limit",
                 lambda minutes: minutes >= SOONEST,
             ),
             at_most(LATEST),

@@ -109,7 +109,8 @@ _REASONS = {
     "OutOfMemory": "it took more memory than it asked for ([submit] memory)",
     "JobLaunchFailure": "it could not be started, or was ended by a signal",
     "Cleaning": "it was queued again and its node is not ready yet",
-    "launch_failed_requeued_held": "held: it could not be started (scontrol release starts it again)",
+    "launch failed requeued held": "held: it could not be started (scontrol release starts it again)",
+    "Nodes required for job are DOWN": "its nodes are down, drained or reserved for others",
 }
 _STATUSES = {
     1: "a run failed",
@@ -131,17 +132,17 @@ def state_of(word: str) -> tuple[State, str]:
     return state, why
 
 
-def reason_of(word: str) -> str:
+def reason_of(text: str) -> str:
     """Why an element waits or has ended, by Slurm's reason; "" for none."""
-    name = word.strip().strip("()").replace(" ", "_")
-    if name in ("", "None", "NonZeroExitCode"):
+    reason = text.strip().strip("()")
+    if reason in ("", "None", "NonZeroExitCode"):
         return ""
-    first = _first_word(name)
-    if name in _REASONS or first in _REASONS:
-        return _REASONS.get(name) or _REASONS[first]
-    if name.startswith(("QOS", "Assoc")):
-        return f"waits: a limit of the {'QOS' if name.startswith('QOS') else 'account'} is reached ({shown(name)})"
-    return shown(name)
+    known = _REASONS.get(reason.partition(",")[0])
+    if known is not None:
+        return known
+    if reason.startswith(("QOS", "Assoc")):
+        return f"waits: a limit of the {'QOS' if reason.startswith('QOS') else 'account'} is reached ({shown(reason)})"
+    return shown(reason)
 
 
 def ended_by(code: str) -> str:
@@ -162,8 +163,8 @@ def ended_by(code: str) -> str:
 
 
 def shown(word: str) -> str:
-    """A word of Slurm's, at most 60 letters without control characters."""
-    return "".join(letter for letter in word if letter.isprintable())[:60]
+    """A word of Slurm's, at most 100 letters without control characters."""
+    return "".join(letter for letter in word if letter.isprintable())[:100]
 
 
 def _signal(number: int) -> str:

@@ -126,7 +126,7 @@ def _directives(job: Job) -> Iterator[str]:
     )
     yield from _directive("An element that is queued again goes on with its output.", "--open-mode", "append")
     yield from _directive(
-        f"{WARNING} s before its time limit an element is told to save a checkpoint and to end.",
+        f"{WARNING} s before its time limit, or up to a minute earlier, an element is told to save its state and end.",
         "--signal",
         f"B:USR1@{WARNING}",
     )
