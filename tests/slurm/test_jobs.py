@@ -11,6 +11,7 @@ import pytest
 from tickets.scheduling import programs
 from tickets.scheduling.queue import elements, last_lines
 from tickets.scheduling.submissions import submissions
+from tickets.store import read_events, run_folders, status, verify
 
 # Stands for Python, so that an element does what the test wants: it runs until a file says how it is to end.
 STAND_IN = """\
@@ -153,3 +154,19 @@ def test_while_slurmctld_is_away_the_state_is_unknown(cluster, command, campaign
         cluster.start_controller()
     assert states(Path("out")) == ["queued"]
     assert command("cancel", "out").code == 0
+
+
+def test_real_workers_finish_a_campaign_and_sign_it(cluster, command, campaign_file, here):
+    if "--worker" not in command("run", "--help").out:
+        pytest.skip("needs tickets run --worker")
+    file, out = campaign_file(here, **COHORTS), Path("out")
+    command("submit", file, "--slurm", "--out", out, "--array", 2)
+    until(lambda: states(out) == ["done", "done"], 90)
+    (job,) = (one.job for one in submissions(out))
+    (run,) = run_folders(out)
+    signed = {event["job"] for event in read_events(run / "log.jsonl") if event["event"] == "started"}
+    assert signed
+    assert signed <= {f"slurm {job}_0", f"slurm {job}_1"}
+    assert [one.state for one in status(out)] == ["done"]
+    assert verify(out) == []
+    assert command("submit", file, "--slurm", "--out", out).out == "0 cohorts to do: nothing to submit\n"
