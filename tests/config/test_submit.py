@@ -63,8 +63,8 @@ def test_a_line_like_its_heading_in_a_text_is_no_heading():
         ({"cpus": 0}, "submit.cpus = 0: must be at least 1"),
         ({"gpus": 1001}, "submit.gpus = 1001: must be at most 1,000"),
         (
-            {"minutes": 2},
-            "submit.minutes = 2: must be at least 3: a job is told to end 2 minutes before its time limit",
+            {"minutes": 4},
+            "submit.minutes = 4: must be at least 5: Slurm tells a job to end 2 to 3 minutes before its time limit",
         ),
         ({"minutes": 600_000}, "submit.minutes = 600000: must be at most 525,600"),
         ({"minutes": 10.5}, "submit.minutes = 10.5: must be a whole number, not a decimal number"),

@@ -15,10 +15,11 @@ import tickets
 from tickets.config import SubmitConfig, read_campaign, run_ids
 from tickets.errors import InputError
 from tickets.scheduling import programs
+from tickets.scheduling.site import limits
 from tickets.scheduling.submissions import submissions
 
 SUBMIT = {"partition": "main", "memory": "4G", "cpus": 2, "minutes": 30, "at_once": 2}
-COHORTS = {"replicates": 5, "cohort_size": 1, "rounds": 0}  # five
+COHORTS = {"replicates": 5, "cohort_size": 1, "rounds": 0, "arms": ["ticket"]}  # five
 
 SCRIPT = """\
 #!/bin/bash
@@ -155,18 +156,27 @@ def test_the_same_command_again_submits_what_is_missing(slurm, command, campaign
 def test_limits_of_the_site(slurm, command, campaign_file, tmp_path):
     file, out = campaign_file(tmp_path, **COHORTS), tmp_path / "out"
     again = ["submit", file, "--slurm", "--out", out, "--dry-run"]
-    slurm.says("scontrol", "MaxArraySize            = 3\nMaxJobCount             = 10000\n")
-    assert "would submit 3 elements (Slurm's MaxArraySize here)" in command(*again).out
     slurm.says("scontrol", "MaxArraySize            = 1001\nMaxJobCount             = 4\n")
     assert "would submit 4 elements (Slurm's MaxJobCount here)" in command(*again).out
     slurm.says("scontrol", "MaxArraySize            = 0\n")
     said = command(*again)
     assert said.code == 2
     assert said.err.startswith("error: Slurm's MaxArraySize here is 0: it takes no arrays")
-    slurm.says("scontrol", b"\xff\x00garbage\n" * 100)
-    assert "would submit 5 elements;" in command(*again).out
+
+
+@pytest.mark.parametrize(
+    ("config", "found"),
+    [
+        (b"MaxArraySize            = 1001\nMaxJobCount             = 10000\n", [1001, 10_000]),
+        (b"NotMaxArraySize = 3\nMaxJobCount = (null)\n", []),
+        (b"\xff\x00garbage\n" * 100, []),
+    ],
+)
+def test_what_the_site_says_of_its_limits(config, found, slurm):
+    slurm.says("scontrol", config)
+    assert list(limits().values()) == found
     slurm.lacks("scontrol")
-    assert "would submit 5 elements;" in command(*again).out
+    assert limits() == {}
 
 
 def test_a_dry_run_prints_the_script_and_writes_nothing(slurm, command, campaign_file, tmp_path):

@@ -1,6 +1,6 @@
 """A whole Slurm on this machine, with accounting, in a temporary folder: for tests that want the real thing.
 
-    python tests/slurm/cluster.py COMMAND ...    starts one, runs the command with SLURM_CONF set, and stops it
+    cd tests; python -m slurm.cluster COMMAND ...    starts one, runs the command with SLURM_CONF set, and stops it
 
 It needs root and the programs of Debian's packages slurm-wlm, slurmdbd, munge and mariadb-server. Nothing of the
 system's own configuration is read or changed; every process listens on 127.0.0.1, on a port that was free.
@@ -20,17 +20,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from slurm.configuration import Place, slurm_conf, slurmdbd_conf
+
 PROGRAMS = (
-    "munged",
-    "mariadbd",
-    "mariadb-install-db",
-    "mariadb",
-    "slurmdbd",
-    "slurmctld",
-    "slurmd",
-    "sbatch",
-    "sacctmgr",
-)
+    "munged", "mariadbd", "mariadb-install-db", "mariadb", "slurmdbd", "slurmctld", "slurmd", "sbatch", "sacctmgr",
+)  # fmt: skip
 _SBIN = "/usr/sbin:/sbin"
 _PATIENCE = 60  # seconds in which a daemon must answer
 
@@ -191,68 +185,18 @@ class Cluster:
         )
 
     def _write_configuration(self) -> None:
-        folder, host, ports = self.folder, _host(), self._ports
-        settings = "".join(f"{line}\n" for line in self.settings)
         for name in ("state", "spool"):
-            (folder / name).mkdir()
-        munge = f"AuthType=auth/munge\nAuthInfo=socket={folder}/munge/socket"
-        accounting = (
-            "AccountingStorageType=accounting_storage/slurmdbd\nAccountingStorageHost=127.0.0.1\n"
-            # With auth/munge, the password is the path of munge's socket.
-            f"AccountingStoragePort={ports['slurmdbd']}\nAccountingStoragePass={folder}/munge/socket\n"
-            if self.accounting
-            else ""
-        )
-        _write(
-            folder / "slurm.conf",
-            f"""\
-ClusterName=testing
-SlurmctldHost={host}(127.0.0.1)
-SlurmctldPort={ports["slurmctld"]}
-SlurmdPort={ports["slurmd"]}
-# An element that is queued again waits until what was signed for it has expired, by default 120 s.
-{munge},cred_expire=5
-SlurmUser=root
-SlurmdUser=root
-StateSaveLocation={folder}/state
-SlurmdSpoolDir={folder}/spool
-SlurmctldPidFile={folder}/slurmctld.pid
-SlurmdPidFile={folder}/slurmd.pid
-ProctrackType=proctrack/linuxproc
-TaskPlugin=task/none
-MpiDefault=none
-SelectType=select/cons_tres
-SelectTypeParameters=CR_CPU
-SlurmdParameters=config_overrides
-ReturnToService=2
-CommunicationParameters=NoCtldInAddrAny,NoInAddrAny
-JobAcctGatherType=jobacct_gather/none
-KillWait=5
-InactiveLimit=0
-SchedulerParameters=sched_interval=2,bf_interval=2,batch_sched_delay=0,sched_min_interval=0
-{accounting}{settings}NodeName={host} NodeAddr=127.0.0.1 CPUs={self.processors} State=UNKNOWN
-PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
-""",
-        )
+            (self.folder / name).mkdir()
+        place = Place(self.folder, _host(), self._ports)
+        self._write("slurm.conf", slurm_conf(place, self.processors, self.accounting, self.settings))
+        self._write("slurmdbd.conf", slurmdbd_conf(place))
         if self.version >= (23, 11):  # earlier ones load no such plugin where none is needed
-            _write(folder / "cgroup.conf", "CgroupPlugin=disabled\n")
-        _write(
-            folder / "slurmdbd.conf",
-            f"""\
-{munge}
-DbdHost=localhost
-DbdAddr=127.0.0.1
-DbdPort={ports["slurmdbd"]}
-SlurmUser=root
-PidFile={folder}/slurmdbd.pid
-StorageType=accounting_storage/mysql
-StorageHost=127.0.0.1
-StoragePort={ports["database"]}
-StorageUser=slurm
-StoragePass=slurm
-StorageLoc=slurm_acct_db
-""",
-        )
+            self._write("cgroup.conf", "CgroupPlugin=disabled\n")
+
+    def _write(self, name: str, text: str) -> None:
+        path = self.folder / name
+        path.write_text(text)
+        path.chmod(0o600)
 
 
 @contextmanager
@@ -267,11 +211,6 @@ def running(processors: int = 4, accounting: bool = True, settings: Sequence[str
     finally:
         cluster.stop()
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(text)
-    path.chmod(0o600)
 
 
 def _end_steps(folder: Path) -> None:
