@@ -209,7 +209,10 @@ def test_a_refusal_of_slurm_is_said(ended, slurm):
     slurm("RUNNING", fails=True)
     said = ended("--requeue")
     assert said.code == 75
-    assert said.err == "job 123_0 is not queued again: scontrol requeue 123_0: Invalid job id specified\n"
+    assert (
+        said.err
+        == "job 123_0 is not queued again: scontrol requeue 123_0: ended with status 1: Invalid job id specified\n"
+    )
 
 
 def test_the_end_of_the_time_is_an_interrupt_shortly_before_it():

@@ -142,3 +142,11 @@ def nearest(name: str, allowed: Iterable[str]) -> str:
         return ""  # no name is so long, and the search takes time with the square of the length
     close = difflib.get_close_matches(name, list(allowed), n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def system_error(error: OSError) -> str:
+    """An error of the system in one line, with the file that it is about and what to do."""
+    named = [str(name) for name in (error.filename, error.filename2) if name is not None]
+    why = error.strerror or str(error) or type(error).__name__
+    about = f"{' -> '.join(named)}: {why}" if named else why
+    return f"{about}; check the file, its disk and its permissions, and run the same command again"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,10 +25,13 @@ from tickets.store import CohortPlan, Layout, check_whole, missing, run_folders
 from tickets.transfer import check_transfer
 
 DEFAULT_FOLDER = Path("runs/saved")
+MODULES = "TICKETS_MODULES"  # an environment variable: a folder of the user's modules
 
 
 def module_folders(campaign: str | Path | Mapping[str, Any] | Campaign) -> list[Path]:
     """The folders in which the modules that a campaign names are found, after those that Python searches.
+
+    A job trains by a copy of its campaign file, in another folder: $TICKETS_MODULES names the one of the file.
 
     Parameters
     ----------
@@ -37,10 +41,11 @@ def module_folders(campaign: str | Path | Mapping[str, Any] | Campaign) -> list[
     Returns
     -------
     list of Path
-        The current folder and, for a file, its folder; absolute paths.
+        The current folder, for a file its folder, and $TICKETS_MODULES; absolute paths.
     """
     beside = [Path(campaign).absolute().parent] if isinstance(campaign, str | Path) else []
-    return [*current_folder(), *beside]
+    named = os.environ.get(MODULES)
+    return [*current_folder(), *beside, *([Path(named).absolute()] if named else [])]
 
 
 @dataclass(frozen=True)

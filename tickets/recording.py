@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tickets.config import Campaign, to_toml
+from tickets.config import Campaign, to_toml, without_submit
 from tickets.continuing import read_if_saved
 from tickets.errors import InputError
 from tickets.fitting import Fitted
@@ -37,8 +37,12 @@ def record_campaign(
     asked: Collection[str],
     permit: Permit,
     tell: Callable[[str], None] = lambda text: None,
+    submitting: bool = False,
 ) -> None:
     """Write campaign.toml, unless it has the same content already.
+
+    Its table [submit] matters to `tickets submit` alone: another one neither keeps processes from training side by
+    side, nor is it written by them.
 
     Parameters
     ----------
@@ -52,27 +56,37 @@ def record_campaign(
         The `check` of the lock's lease.
     tell
         Called with a line before this process waits to see whether another one is at work.
+    submitting
+        Whether another [submit] is written.
 
     Raises
     ------
     InputError
         If another process trains the campaign with another content.
     """
-    path, content = folder / Layout.CAMPAIGN, sealed_toml(to_toml(campaign))
+    path, text = folder / Layout.CAMPAIGN, to_toml(campaign)
+    content = sealed_toml(text)
     try:
         there = read_regular(path)
     except FileNotFoundError:
         there = None
-    if there == content:
+    alike = there is not None and _is_but_for_submit(there, text)
+    if there == content or (alike and not submitting):
         return
     # Files of earlier versions, and those that were damaged, may have the same content in another form.
-    if there is not None and (other := at_work(folder, tell)) is not None:
+    if there is not None and not alike and (other := at_work(folder, tell)) is not None:
         raise InputError(
             f"another `tickets run` ({other.holder}) is at work in {folder}, with another content of the campaign "
             f"({Layout.CAMPAIGN} there); wait until it ends, or write to another folder (--out)"
         )
     record_begun(folder, asked, permit, content)
     replace_file(path, content, permit)
+
+
+def _is_but_for_submit(there: bytes, text: str) -> bool:
+    """Whether a campaign.toml is what a text would be written as, whatever their tables [submit] are."""
+    body = there.decode("utf-8", "replace").partition("\n")[2]
+    return sealed_toml(body) == there and without_submit(body) == without_submit(text)
 
 
 def record_changes(folder: Path, network: Continued, listener: Listener) -> None:

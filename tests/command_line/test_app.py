@@ -96,7 +96,7 @@ def test_status_says_how_far_each_run_is(command, campaign_file, watcher, tmp_pa
     assert list(found[0]) == [
         "run", "state", "why", "rounds_done", "rounds_wanted", "replicates_done", "replicates_wanted",
         "trainings_done", "trainings_wanted", "diverged", "missing_arms", "asked", "coverage", "left_over",
-        "unmeasured",
+        "unmeasured", "at_work", "seconds_left",
     ]  # fmt: skip
     tickets.run(file, out=out)
     assert [one["state"] for one in json.loads(command("status", out, "--json").out)] == ["done", "done"]

@@ -23,7 +23,7 @@ INITS = (
 )
 TOP = (
     "allowed: arms, cohort_size, compute, data, data_folder, fine_tune, model, name, probes, prune, replicates, rewind, rounds, "
-    "seed, store, sweep, train, verdict"
+    "seed, store, submit, sweep, train, verdict"
 )
 TRAIN = (
     "allowed: batch_size, class_weights, evaluate_every, evaluate_on, gamma, label_smoothing, learning_rate, loss, "

@@ -15,9 +15,11 @@ from typing import Annotated, Any
 import typer
 
 from tickets.catalogue import KINDS
+from tickets.command_line.jobs import cancel, print_jobs, submit
 from tickets.command_line.printing import print_json, print_line, print_traceback
+from tickets.command_line.running import run
 from tickets.command_line.streams import close_streams, open_streams
-from tickets.errors import DiskError, InputError, first_of, nearest
+from tickets.errors import DiskError, InputError, first_of, nearest, system_error
 from tickets.version import __version__
 
 app = typer.Typer(
@@ -51,64 +53,9 @@ def options(
     """Options of the command itself."""
 
 
-@app.command(short_help="Run a campaign, or go on with it.")
-def run(
-    file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="The campaign file.")],
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Campaign folder.  [default: runs/saved/NAME]")
-    ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Data folder.  [default: the file's, else $TICKETS_DATA]"),
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Set a key of the file, e.g. train.steps=500; repeatable."),
-    ] = None,
-    device: Annotated[str, typer.Option(metavar="NAME", help="cpu, cuda, or one of several GPUs: cuda:1.")] = "cpu",
-    workers: Annotated[int, typer.Option(min=1, metavar="N", help="Processes that train runs and cohorts.")] = 1,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print what would be trained; train and write nothing.")
-    ] = False,
-    repair: Annotated[
-        bool,
-        typer.Option("--repair", help="Move rounds that do not verify out of the way, and train them again."),
-    ] = False,
-    worker: Annotated[
-        bool,
-        typer.Option("--worker", help="Be one of several processes that share the cohorts; leave what others train."),
-    ] = False,
-    minutes: Annotated[
-        float | None,
-        typer.Option(min=0.1, metavar="M", help="With --worker: save a checkpoint and end before so many minutes."),
-    ] = None,
-    requeue: Annotated[
-        bool,
-        typer.Option("--requeue", help="With --worker: if ended early, ask Slurm for another turn; else exit with 75."),
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON; with --dry-run.")] = False,
-) -> None:
-    """Run a campaign, or go on with it: the same command again resumes, and skips what is done."""
-    from tickets.config import read_once
-
-    if not worker and (minutes is not None or requeue):
-        raise InputError(f"{'--requeue' if minutes is None else '--minutes'}: goes with --worker")
-    if worker and (repair or dry_run):
-        raise InputError(f"--worker: goes without {'--repair' if repair else '--dry-run'}")
-
-    campaign, given = read_once(file, settings or ())
-    if dry_run:
-        from tickets.command_line.forecast import forecast_file
-
-        forecast_file(campaign, out, data, given, device, workers, as_json)
-        return
-    if as_json:
-        raise InputError("--json: goes with --dry-run; for the state of each run use `tickets status DIR --json`")
-    from tickets.command_line.running import Turn, run_file
-
-    turn = Turn(minutes, requeue) if worker else None
-    if (status := run_file(campaign, out, data, given, device, workers, repair, turn)) != 0:
-        raise typer.Exit(status)
+app.command(short_help="Run a campaign, or go on with it.")(run)
+app.command(short_help="Submit what a campaign lacks to a cluster.")(submit)
+app.command(short_help="End the jobs of a campaign.")(cancel)
 
 
 @app.command(short_help="Show how far each run of a campaign is.")
@@ -135,6 +82,7 @@ def status(
             print_json([{**vars(one), **going_on.of(one.run)} for one in found])
         else:
             print_status(found, lines_of(going_on))
+            print_jobs(folder, found)
     if any(one.state == "failed" for one in found):
         raise typer.Exit(1)
 
@@ -303,7 +251,7 @@ def main() -> None:
     except SystemExit as ended:
         status = ended.code
     except OSError as error:  # of whatever no command expected: the system refused
-        print_line(f"error: {_system_error(error)}", error=True)
+        print_line(f"error: {system_error(error)}", error=True)
         status = 1
     except Exception:  # a fault of this package
         print_traceback(traceback.format_exc())
@@ -318,11 +266,3 @@ def main() -> None:
 def _exit_if(failed: bool) -> None:
     if failed:
         raise typer.Exit(1)
-
-
-def _system_error(error: OSError) -> str:
-    """An error of the system in one line, with the file that it is about and what to do."""
-    named = [str(name) for name in (error.filename, error.filename2) if name is not None]
-    why = error.strerror or str(error) or type(error).__name__
-    about = f"{' -> '.join(named)}: {why}" if named else why
-    return f"{about}; check the file, its disk and its permissions, and run the same command again"

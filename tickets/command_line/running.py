@@ -12,9 +12,12 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from tickets.command_line.printing import print_line
+from tickets.errors import InputError
 from tickets.plurals import counted
 from tickets.scheduling.requeue import requeue, slurm_element
 from tickets.termination import NOTICES, STATUS, Terminated, ended_after, terminable
@@ -40,6 +43,63 @@ class Turn:
 
     minutes: float | None = None
     requeue: bool = False
+
+
+def run(
+    file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="The campaign file.")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Campaign folder.  [default: runs/saved/NAME]")
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Data folder.  [default: the file's, else $TICKETS_DATA]"),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Set a key of the file, e.g. train.steps=500; repeatable."),
+    ] = None,
+    device: Annotated[str, typer.Option(metavar="NAME", help="cpu, cuda, or one of several GPUs: cuda:1.")] = "cpu",
+    workers: Annotated[int, typer.Option(min=1, metavar="N", help="Processes that train runs and cohorts.")] = 1,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would be trained; train and write nothing.")
+    ] = False,
+    repair: Annotated[
+        bool,
+        typer.Option("--repair", help="Move rounds that do not verify out of the way, and train them again."),
+    ] = False,
+    worker: Annotated[
+        bool,
+        typer.Option("--worker", help="Be one of several processes that share the cohorts; leave what others train."),
+    ] = False,
+    minutes: Annotated[
+        float | None,
+        typer.Option(min=0.1, metavar="M", help="With --worker: save a checkpoint and end before so many minutes."),
+    ] = None,
+    requeue: Annotated[
+        bool,
+        typer.Option("--requeue", help="With --worker: if ended early, ask Slurm for another turn; else exit with 75."),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON; with --dry-run.")] = False,
+) -> None:
+    """Run a campaign, or go on with it: the same command again resumes, and skips what is done."""
+    from tickets.config import read_once
+
+    if not worker and (minutes is not None or requeue):
+        raise InputError(f"{'--requeue' if minutes is None else '--minutes'}: goes with --worker")
+    if worker and (repair or dry_run):
+        raise InputError(f"--worker: goes without {'--repair' if repair else '--dry-run'}")
+
+    campaign, given = read_once(file, settings or ())
+    if dry_run:
+        from tickets.command_line.forecast import forecast_file
+
+        forecast_file(campaign, out, data, given, device, workers, as_json)
+        return
+    if as_json:
+        raise InputError("--json: goes with --dry-run; for the state of each run use `tickets status DIR --json`")
+    turn = Turn(minutes, requeue) if worker else None
+    if (status := run_file(campaign, out, data, given, device, workers, repair, turn)) != 0:
+        raise typer.Exit(status)
 
 
 def run_file(

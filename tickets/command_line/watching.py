@@ -14,9 +14,9 @@ from tickets.command_line.printing import escaped, print_line
 from tickets.command_line.terminal import make_console
 from tickets.plurals import counted
 from tickets.store import RunStatus, status
-from tickets.store.at_work import AtWork
 from tickets.store.outlook import Outlook, outlook
 from tickets.store.run_status import State
+from tickets.store.trainers import AtWork
 
 _SILENT_S = 60.0  # without a sign of a process that is worth saying
 _STATES: tuple[State, ...] = ("done", "partial", "waiting", "failed")

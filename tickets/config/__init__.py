@@ -14,9 +14,10 @@ from tickets.config.schema import (
     Run,
     StoreConfig,
 )
+from tickets.config.submit import SubmitConfig
 from tickets.config.tables import ArmConfig, DataConfig, InitConfig, ModelConfig, ProbeConfig, ScoreConfig
 from tickets.config.train import TrainConfig
-from tickets.config.writing import to_toml
+from tickets.config.writing import to_toml, without_submit
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -33,6 +34,7 @@ __all__ = [
     "RunParser",
     "ScoreConfig",
     "StoreConfig",
+    "SubmitConfig",
     "TrainConfig",
     "identity",
     "parse_campaign",
@@ -45,4 +47,5 @@ __all__ = [
     "run_ids",
     "to_toml",
     "with_validation",
+    "without_submit",
 ]

@@ -32,6 +32,8 @@ WIDTH = 1_000_000  # units of a layer
 LAYERS = 1000  # hidden layers of a model
 MADE_EXAMPLES = 10_000_000  # of a data set that is made
 POINTS = 100_000  # of a line between two networks
+GPUS = 1000  # of one job
+LINE = 1000  # letters of a text that a scheduler gets
 
 # The elements of lists, by key; these are compared with one another, or each costs time.
 LENGTHS: Mapping[str, int] = {
@@ -42,6 +44,7 @@ LENGTHS: Mapping[str, int] = {
     "prune.include": 1000,
     "prune.densities": ROUNDS,
     "model.widths": LAYERS,
+    "submit.options": 100,
 }
 
 # Of error messages.

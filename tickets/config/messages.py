@@ -17,19 +17,25 @@ from pydantic_core import ErrorDetails
 from tickets.config.bounds import NAME_SHOWN
 from tickets.config.named import Named
 from tickets.config.own_train import FIXED_KEYS, OWN_KEYS
-from tickets.config.schema import Run
+from tickets.config.schema import FileSections, Run
 from tickets.config.signatures import options_of
 from tickets.config.tables import ArmConfig, DataConfig, InitConfig, ModelConfig, ProbeConfig, ScoreConfig
 from tickets.config.types import ILLEGAL, UNKNOWN, as_table, kind_of, listed
 from tickets.errors import nearest
 
-SECTIONS: Mapping[str, type[BaseModel]] = {
-    name: field.annotation
-    for name, field in Run.model_fields.items()
-    if isinstance(field.annotation, type)
-    and issubclass(field.annotation, BaseModel)
-    and not issubclass(field.annotation, Named)
-}
+
+def _sections(model: type[BaseModel]) -> dict[str, type[BaseModel]]:
+    return {
+        name: field.annotation
+        for name, field in model.model_fields.items()
+        if isinstance(field.annotation, type)
+        and issubclass(field.annotation, BaseModel)
+        and not issubclass(field.annotation, Named)
+    }
+
+
+SECTIONS: Mapping[str, type[BaseModel]] = _sections(Run)
+FILE_SECTIONS: Mapping[str, type[BaseModel]] = _sections(FileSections)  # the file's and not a run's
 NAMED: Mapping[str, type[Named]] = {
     "data": DataConfig,
     "model": ModelConfig,
@@ -39,8 +45,10 @@ NAMED: Mapping[str, type[Named]] = {
     "arms.score": ScoreConfig,
     "probes": ProbeConfig,
 }
-TOP_KEYS = (*Run.model_fields, "data_folder", "sweep")  # the last two are the file's and not a run's
-SECTION_KEYS = tuple(f"{section}.{key}" for section, model in SECTIONS.items() for key in model.model_fields)
+FILE_KEYS = ("data_folder", *FILE_SECTIONS, "sweep")  # the file's and not a run's
+TOP_KEYS = (*Run.model_fields, *FILE_KEYS)
+_EVERY_SECTION = {**SECTIONS, **FILE_SECTIONS}
+SECTION_KEYS = tuple(f"{section}.{key}" for section, model in _EVERY_SECTION.items() for key in model.model_fields)
 
 Place = tuple[int | str, ...]
 AsLine = Callable[["Problem"], str]  # writes an error as a line of an InputError
@@ -177,7 +185,7 @@ def _unknown_key(place: Place, table: Mapping[str, Any]) -> str:
     named = _named_at(tuple(where))
     if named is not None:
         return _unknown_option(named, as_table(_at(table, tuple(where))), name)
-    model = SECTIONS[dotted(tuple(where))]
+    model = _EVERY_SECTION[dotted(tuple(where))]
     near = nearest(name, model.model_fields)
     if name in TOP_KEYS:
         near = f"; {name!r} is a key of the file's top: write it above the first [table]"

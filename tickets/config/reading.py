@@ -10,9 +10,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from tickets.config.bounds import FILE_BYTES, PROBLEMS, RUNS
-from tickets.config.messages import AsLine, Problem, shortened, shown
-from tickets.config.schema import Campaign
+from tickets.config.messages import FILE_KEYS, FILE_SECTIONS, AsLine, Problem, problems_of, shortened, shown
+from tickets.config.schema import Campaign, FileSections
 from tickets.config.settings import line_with_source, with_setting
 from tickets.config.sweep import first_point, read_sweep, runs_of
 from tickets.config.toml_text import toml_of
@@ -83,7 +85,7 @@ def parse_campaign(table: Mapping[str, Any], as_line: AsLine = Problem.line) -> 
     unbounded = [as_line(problem) for problem in itertools.islice(form_problems(table), PROBLEMS)]
     if unbounded:
         raise InputError(unbounded)
-    base = {key: value for key, value in table.items() if key not in ("sweep", "data_folder")}
+    base = {key: value for key, value in table.items() if key not in FILE_KEYS}
     sweep, problems = read_sweep(table.get("sweep", {}))
     if (count := math.prod(map(len, sweep.values()))) > RUNS:
         each = " x ".join(f"{len(values):,} of {shortened(key)}" for key, values in sweep.items())
@@ -93,14 +95,24 @@ def parse_campaign(table: Mapping[str, Any], as_line: AsLine = Problem.line) -> 
     if "data_folder" in table and not is_path(folder):
         kind = "an empty one" if folder == "" else "one with NUL" if isinstance(folder, str) else kind_of(folder)
         problems.append(Problem("data_folder", shown(folder), f"must be a string, the path of a folder, not {kind}"))
-    lines = [as_line(problem) for problem in problems]
+    sections, wrong = _file_sections(table)
+    lines = [as_line(problem) for problem in (*problems, *wrong)]
     try:
         runs = runs_of(base, sweep, as_line)
     except InputError as error:
         raise InputError([*error.problems, *lines]) from None
     if lines:
         raise InputError(lines)
-    return Campaign(runs=runs, sweep=sweep, data_folder=folder)
+    return Campaign(runs=runs, sweep=sweep, data_folder=folder, submit=sections.submit)
+
+
+def _file_sections(table: Mapping[str, Any]) -> tuple[FileSections, list[Problem]]:
+    """The tables of a campaign file that are the file's and not a run's, and the errors in them."""
+    given = {key: table[key] for key in FILE_SECTIONS if key in table}
+    try:
+        return FileSections.model_validate(given), []
+    except ValidationError as error:
+        return FileSections(), list(itertools.islice(problems_of(error, given), PROBLEMS))
 
 
 def _table_in(path: Path) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from tickets.config import bounds
 from tickets.config.chain_rules import LATER, with_rounds, without_effect, written_keys
 from tickets.config.named import written
 from tickets.config.rules import broken_rules, flat, pruned_share
+from tickets.config.submit import SubmitConfig
 from tickets.config.tables import ArmConfig, DataConfig, ModelConfig, ProbeConfig, ScoreConfig
 from tickets.config.train import Section, TrainConfig
 from tickets.config.types import (
@@ -165,6 +166,12 @@ def _default_arms() -> tuple[ArmConfig, ...]:
     return tuple(ArmConfig(name=name) for name in ("ticket", "reinit", "random_mask"))
 
 
+class FileSections(Section):
+    """The tables of a campaign file that are the file's and not a run's."""
+
+    submit: SubmitConfig = SubmitConfig()
+
+
 class Run(Section):
     """One configuration of a ticket chain, with every default filled in."""
 
@@ -218,11 +225,14 @@ class Campaign:
         The swept values by dotted key, in the file's order.
     data_folder
         The path of the data folder as the file has it. `--data` overrides it.
+    submit
+        What `tickets submit` asks a scheduler for.
     """
 
     runs: tuple[Run, ...]
     sweep: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     data_folder: str | None = None
+    submit: SubmitConfig = field(default_factory=SubmitConfig)
 
     @property
     def name(self) -> str:

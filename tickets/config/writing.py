@@ -11,7 +11,7 @@ from tickets.config.schema import Campaign
 
 
 def to_toml(campaign: Campaign) -> str:
-    """The campaign in TOML: the keys that all its runs share, defaults included, then the sweep.
+    """The campaign in TOML: the keys that all its runs share, defaults included, then the sweep, and [submit] last.
 
     `read_campaign` reads an equal Campaign from it. Keys that are swept, keys that follow from a swept key
     (`prune.output_rate` from `prune.rate`) and keys without a value are left out of the shared part.
@@ -28,7 +28,13 @@ def to_toml(campaign: Campaign) -> str:
         table = _without(table, key)
     folder = {} if campaign.data_folder is None else {"data_folder": campaign.data_folder}
     sweep = {"sweep": {key: list(values) for key, values in campaign.sweep.items()}} if campaign.sweep else {}
-    return tomli_w.dumps({"name": campaign.name, **folder, **table, **sweep})
+    submit = {"submit": campaign.submit.given} if campaign.submit.given else {}
+    return tomli_w.dumps({"name": campaign.name, **folder, **table, **sweep, **submit})
+
+
+def without_submit(text: str) -> str:
+    """What `to_toml` wrote, without the table [submit]."""
+    return text.partition("\n[submit]\n")[0]  # a line break in a string is escaped
 
 
 def _shared(tables: list[dict[str, Any]]) -> dict[str, Any]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 
-DEADLINE_S = 20.0  # of a call; a controller that is restarted answers within seconds
+from tickets.scheduling.programs import ProgramError, call, printable
 
 
 def slurm_element() -> str | None:
@@ -29,19 +28,11 @@ def requeue(element: str) -> str | None:
     element
         What `slurm_element` gives.
     """
-    state, why = _said("squeue", "--noheader", "--format=%T", f"--jobs={element}")
-    if why is None and state != "RUNNING":
-        why = f"Slurm says that it is {state.lower() or 'no longer there'}"
-    return why or _said("scontrol", "requeue", element)[1]
-
-
-def _said(*command: str) -> tuple[str, str | None]:
-    """(what a program printed, why it failed or None)."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=DEADLINE_S)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return "", f"{' '.join(command)}: {error}"
-    if done.returncode:
-        said = " ".join(done.stderr.split())[:200] or f"exit status {done.returncode}"
-        return "", f"{' '.join(command)}: {said}"
-    return " ".join(done.stdout.split())[:40], None
+        state = " ".join(call("squeue", "--noheader", "--format=%T", f"--jobs={element}").split())
+        if state != "RUNNING":
+            return f"Slurm says that it is {printable(state[:40]).lower() or 'no longer there'}"
+        call("scontrol", "requeue", element)
+    except ProgramError as error:
+        return str(error)
+    return None

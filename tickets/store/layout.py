@@ -41,6 +41,11 @@ class Layout:
     # Derived from the runs, for reading many of them; may be removed at any time.
     INDEX = ".index"
     KNOWN_ROUNDS = ".rounds"
+    # The folder of the jobs that `tickets submit` has submitted: what they run, and what they print.
+    JOBS = "jobs"
+    # In it: a line for each submission, and the script of the last one.
+    SUBMISSIONS = "jobs.jsonl"
+    SCRIPT = "slurm.sh"
     # In a run's folder.
     RUN = "run.json"
     LOG = "log.jsonl"

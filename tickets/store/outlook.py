@@ -10,9 +10,9 @@ from typing import Any
 
 from tickets.errors import InputError
 from tickets.store.asked import asked_runs
-from tickets.store.at_work import AtWork, at_work
 from tickets.store.run_status import RunStatus
 from tickets.store.time_left import seconds_left
+from tickets.store.trainers import AtWork, trainers
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def outlook(folder: Path, found: Sequence[RunStatus]) -> Outlook:
     with suppress(InputError):
         runs = {name: run for name, run in asked_runs(folder).items() if name in set(lacking)}
     left = seconds_left(folder, runs, [one.run for one in found if one.state == "done"])
-    return Outlook(at_work(folder, lacking), {name: seconds for name, seconds in left.items() if seconds is not None})
+    return Outlook(trainers(folder, lacking), {name: seconds for name, seconds in left.items() if seconds is not None})
 
 
 def _as_json(one: AtWork) -> dict[str, Any]:

@@ -35,7 +35,7 @@ class AtWork:
     silent: float
 
 
-def at_work(folder: Path, runs: Iterable[str]) -> list[AtWork]:
+def trainers(folder: Path, runs: Iterable[str]) -> list[AtWork]:
     """The processes that train cohorts of some runs. Those of this machine that have ended are left out.
 
     Parameters
