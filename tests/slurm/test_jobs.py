@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -121,7 +123,13 @@ def test_the_life_of_an_array(cluster, command, campaign_file, here, tmp_path, m
     assert command("cancel", out).out.endswith("nothing to cancel\n")
 
 
-def test_two_submissions_at_once_submit_once(cluster, started, command, campaign_file, here):
+def test_two_submissions_at_once_submit_once(cluster, started, command, campaign_file, here, monkeypatch):
+    # A slow sbatch: without the lock of the campaign's folder both would submit.
+    slow = here / "slow" / "sbatch"
+    slow.parent.mkdir()
+    slow.write_text(f'#!/bin/sh\nsleep 3\nexec "{shutil.which("sbatch")}" "$@"\n')
+    slow.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{slow.parent}:{os.environ['PATH']}")
     file = campaign_file(here, **COHORTS)
     both = [started("submit", file, "--slurm", "--out", "out", "--", "--hold") for _ in range(2)]
     said = sorted(process.communicate()[0] for process in both)
