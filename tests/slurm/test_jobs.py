@@ -84,7 +84,7 @@ def test_the_life_of_an_array(cluster, command, campaign_file, here, tmp_path, m
     copy = next((here / out).glob("jobs/tiny-*.toml"))
     assert line.startswith(f"begins in {here} with 1 threads, start 0: -P -m tickets run {copy} --out")
     said = command("submit", file, "--slurm", "--out", out)
-    assert said.out == "5 cohorts to do, 5 elements run or wait: nothing to submit\n"
+    assert said.out == "5 cohorts to do, 5 elements running or waiting: nothing to submit\n"
 
     # One ends well, one fails, one is killed; the last one gets their place.
     end(f"{job}_0", "exit 0")
@@ -136,7 +136,7 @@ def test_two_submissions_at_once_submit_once(cluster, started, command, campaign
     assert [process.returncode for process in both] == [0, 0]
     (job,) = submissions(Path("out"))
     assert said == [
-        "5 cohorts to do, 5 elements run or wait: nothing to submit\n",
+        "5 cohorts to do, 5 elements running or waiting: nothing to submit\n",
         f"5 cohorts to do: submitted job {job.job} with 5 elements (folder: out)\n",
     ]
     assert command("cancel", "out").out == f"job {job.job}: cancelled 5 queued\n"
