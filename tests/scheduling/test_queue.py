@@ -11,7 +11,9 @@ from hypothesis import strategies as some
 from tickets.errors import InputError
 from tickets.scheduling import programs
 from tickets.scheduling.element import Element, reason_of
-from tickets.scheduling.queue import elements, last_lines
+from tickets.scheduling.listing import in_queue
+from tickets.scheduling.queue import elements, last_lines, live_elements
+from tickets.scheduling.submissions import submissions
 
 QUEUE = """\
 101_0|RUNNING|2026-11-28T03:10:00|2026-11-28T03:00:00|49:30|n1|None
@@ -122,6 +124,21 @@ def test_without_accounting_what_has_ended_is_unknown(slurm, submitted, tmp_path
     ((state, why),) = states(tmp_path).values()
     assert state == "unknown"
     assert why.endswith("ended with status 1: Slurm accounting storage is disabled")
+
+
+def test_jobs_that_the_queue_has_forgotten_do_not_run(slurm, submitted, tmp_path):
+    submitted(tmp_path, "101", 1)
+    slurm.fails("squeue", "slurm_load_jobs error: Invalid job id specified\n")
+    assert live_elements(tmp_path) == []
+    slurm.fails("squeue", "slurm_load_jobs error: Unable to contact slurm controller\n")
+    with pytest.raises(programs.ProgramError, match="Unable to contact"):
+        live_elements(tmp_path)
+
+
+def test_no_more_elements_than_were_submitted(slurm, submitted, tmp_path):
+    submitted(tmp_path, "101", 2)
+    slurm.says("squeue", "101_[0-9999999]|PENDING|N/A|N/A|1:00||None\n101_2|RUNNING|N/A|N/A|1:00||None\n")
+    assert list(in_queue(submissions(tmp_path))) == [("", "101_0"), ("", "101_1")]
 
 
 def test_what_has_just_ended_is_known_by_the_queue(slurm, submitted, tmp_path):

@@ -138,11 +138,14 @@ def test_the_same_command_again_submits_what_is_missing(slurm, command, campaign
     again = ["submit", file, "--slurm", "--out", out]
     assert command(*again, "--array", 2).out.startswith("5 cohorts to do: submitted job 101 with 2 elements")
     said = command(*again, "--array", 2)
-    assert said.out == "5 cohorts to do, 2 elements run or wait: --array or submit.array allows no more\n"
+    assert said.out == "5 cohorts to do, 2 elements running or waiting: --array or submit.array allows no more\n"
     assert said.code == 0
     said = command(*again)
-    assert said.out == f"5 cohorts to do, 2 elements run or wait: submitted job 102 with 3 elements (folder: {out})\n"
-    assert command(*again).out == "5 cohorts to do, 5 elements run or wait: nothing to submit\n"
+    assert (
+        said.out
+        == f"5 cohorts to do, 2 elements running or waiting: submitted job 102 with 3 elements (folder: {out})\n"
+    )
+    assert command(*again).out == "5 cohorts to do, 5 elements running or waiting: nothing to submit\n"
     # One runs, one was cancelled, the others have ended without doing anything.
     slurm.says("squeue", "101_0|RUNNING|N/A|N/A|1:00|n1|None\n102_1|CANCELLED|N/A|N/A|1:00||None\n")
     assert "submitted job 103 with 4 elements" in command(*again).out
@@ -237,8 +240,8 @@ def test_a_changed_campaign_waits_for_the_jobs_of_the_other(slurm, command, camp
     said = command(*again, "--set", "rounds=1")
     assert said.code == 2
     assert said.err == (
-        f"error: {out}: 1 element of the jobs 101 run or wait, with another content of the campaign; wait until they "
-        f"end, or end them with `tickets cancel {out}`\n"
+        f"error: {out}: 1 element running or waiting (jobs 101), with another content of the campaign; wait for the "
+        f"end, or end all with `tickets cancel {out}`\n"
     )
     assert command(*again, "--set", "rounds=1", "--array", 1).code == 2  # though no more elements are wanted
     assert "submitted job 102" in command(*again, "--set", "submit.memory=8G").out  # changes nothing of what is trained

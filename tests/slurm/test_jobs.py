@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -82,7 +84,7 @@ def test_the_life_of_an_array(cluster, command, campaign_file, here, tmp_path, m
     copy = next((here / out).glob("jobs/tiny-*.toml"))
     assert line.startswith(f"begins in {here} with 1 threads, start 0: -P -m tickets run {copy} --out")
     said = command("submit", file, "--slurm", "--out", out)
-    assert said.out == "5 cohorts to do, 5 elements run or wait: nothing to submit\n"
+    assert said.out == "5 cohorts to do, 5 elements running or waiting: nothing to submit\n"
 
     # One ends well, one fails, one is killed; the last one gets their place.
     end(f"{job}_0", "exit 0")
@@ -121,14 +123,20 @@ def test_the_life_of_an_array(cluster, command, campaign_file, here, tmp_path, m
     assert command("cancel", out).out.endswith("nothing to cancel\n")
 
 
-def test_two_submissions_at_once_submit_once(cluster, started, command, campaign_file, here):
+def test_two_submissions_at_once_submit_once(cluster, started, command, campaign_file, here, monkeypatch):
+    # A slow sbatch: without the lock of the campaign's folder both would submit.
+    slow = here / "slow" / "sbatch"
+    slow.parent.mkdir()
+    slow.write_text(f'#!/bin/sh\nsleep 3\nexec "{shutil.which("sbatch")}" "$@"\n')
+    slow.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{slow.parent}:{os.environ['PATH']}")
     file = campaign_file(here, **COHORTS)
     both = [started("submit", file, "--slurm", "--out", "out", "--", "--hold") for _ in range(2)]
     said = sorted(process.communicate()[0] for process in both)
     assert [process.returncode for process in both] == [0, 0]
     (job,) = submissions(Path("out"))
     assert said == [
-        "5 cohorts to do, 5 elements run or wait: nothing to submit\n",
+        "5 cohorts to do, 5 elements running or waiting: nothing to submit\n",
         f"5 cohorts to do: submitted job {job.job} with 5 elements (folder: out)\n",
     ]
     assert command("cancel", "out").out == f"job {job.job}: cancelled 5 queued\n"

@@ -123,8 +123,8 @@ def print_jobs(folder: Path, found: Sequence[RunStatus]) -> None:
 
 def _said(found: Submission, dry_run: bool) -> str:
     """What was submitted, in one line."""
-    live = "an unknown number of" if found.live is None else f"{found.live:,}"
-    there = "" if found.live == 0 else f", {live} elements run or wait"
+    live = "an unknown number of elements" if found.live is None else counted(found.live, "element")
+    there = "" if found.live == 0 else f", {live} running or waiting"
     to_do = f"{counted(found.cohorts, 'cohort')} to do{there}"
     ending = f"; dry run: nothing is submitted or written (folder: {found.folder})" if dry_run else ""
     if not found.elements:

@@ -221,9 +221,10 @@ def _refuse_others(folder: Path, live: Live, name: str) -> None:
     """Refuse to submit beside elements that train the campaign with another content."""
     others = [job.job for job, _ in live if job.campaign != name]
     if others:
+        jobs = ", ".join(dict.fromkeys(others))
         raise InputError(
-            f"{folder}: {counted(len(others), 'element')} of the jobs {', '.join(dict.fromkeys(others))} run or wait, "
-            f"with another content of the campaign; wait until they end, or end them with `tickets cancel {folder}`"
+            f"{folder}: {counted(len(others), 'element')} running or waiting (jobs {jobs}), "
+            f"with another content of the campaign; wait for the end, or end all with `tickets cancel {folder}`"
         )
 
 
