@@ -16,6 +16,7 @@ import typer
 
 from tickets.catalogue import KINDS
 from tickets.command_line.jobs import cancel, print_jobs, submit
+from tickets.command_line.options import Device
 from tickets.command_line.printing import print_json, print_line, print_traceback
 from tickets.command_line.running import run
 from tickets.command_line.streams import close_streams, open_streams
@@ -171,7 +172,7 @@ def probe(
         Path | None,
         typer.Option(metavar="DIR", help="Data folder.  [default: the campaign's, else $TICKETS_DATA]"),
     ] = None,
-    device: Annotated[str, typer.Option(metavar="NAME", help="cpu, cuda, or one of several GPUs: cuda:1.")] = "cpu",
+    device: Device = "cpu",
     trust_code: Annotated[
         bool,
         typer.Option("--trust-code", help="Call functions outside tickets that the saved runs name (a model, a loss)."),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tickets.command_line.options import CampaignFile, Data, Device, Out, Settings
 from tickets.command_line.printing import print_line
 from tickets.errors import InputError
 from tickets.plurals import counted
@@ -24,23 +25,15 @@ _ORDER = ("running", "queued", "requeued", "preempted", "failed", "timeout", "ca
 
 
 def submit(
-    file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="The campaign file.")],
+    file: CampaignFile,
     options: Annotated[
         list[str] | None,
         typer.Argument(metavar="OPTIONS", help="Further options of sbatch, after --; e.g. -- --constraint=a100."),
     ] = None,
     slurm: Annotated[bool, typer.Option("--slurm", help="Submit to Slurm.")] = False,
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Campaign folder.  [default: runs/saved/NAME]")
-    ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Data folder.  [default: the file's, else $TICKETS_DATA]"),
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Set a key of the file, e.g. train.steps=500; repeatable."),
-    ] = None,
+    out: Out = None,
+    data: Data = None,
+    settings: Settings = None,
     array: Annotated[
         int | None, typer.Option(min=1, metavar="K", help="The most elements.  [default: one for each cohort]")
     ] = None,
@@ -51,7 +44,7 @@ def submit(
         int | None,
         typer.Option(min=5, max=525_600, metavar="M", help="The time limit of an element, in minutes."),
     ] = None,
-    device: Annotated[str, typer.Option(metavar="NAME", help="cpu or cuda.")] = "cpu",
+    device: Device = "cpu",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the script and what would be submitted; write nothing.")
     ] = False,

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tickets.command_line.options import CampaignFile, Data, Device, Out, Settings
 from tickets.command_line.printing import print_line
 from tickets.errors import InputError
 from tickets.plurals import counted
@@ -46,19 +47,11 @@ class Turn:
 
 
 def run(
-    file: Annotated[Path, typer.Argument(metavar="FILE.toml", help="The campaign file.")],
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Campaign folder.  [default: runs/saved/NAME]")
-    ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Data folder.  [default: the file's, else $TICKETS_DATA]"),
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Set a key of the file, e.g. train.steps=500; repeatable."),
-    ] = None,
-    device: Annotated[str, typer.Option(metavar="NAME", help="cpu, cuda, or one of several GPUs: cuda:1.")] = "cpu",
+    file: CampaignFile,
+    out: Out = None,
+    data: Data = None,
+    settings: Settings = None,
+    device: Device = "cpu",
     workers: Annotated[int, typer.Option(min=1, metavar="N", help="Processes that train runs and cohorts.")] = 1,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what would be trained; train and write nothing.")

@@ -119,7 +119,7 @@ _STATUSES = {
     126: "the command could not be run",
     127: "there is no such command",
 }
-_NO_OUTPUT = 53  # in the place of a signal; 125 stands for a lack of memory there
+_NO_OUTPUT = 53  # in the place of a signal; 125 means a lack of memory there
 _SIGNALS = frozenset(map(int, signal.Signals))
 _WORD = re.compile(r"[A-Za-z_]+")
 

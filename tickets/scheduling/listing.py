@@ -78,7 +78,7 @@ def _on(cluster: str) -> list[str]:
 
 
 def _named(text: str, sizes: Mapping[str, int]) -> Iterator[str]:
-    """The elements that an id stands for: "123_4", or "123_[4-9,12%2]" for some that wait."""
+    """The elements that an id names: "123_4", or "123_[4-9,12%2]" for some that wait."""
     match = _ID.fullmatch(text)
     if match is None or match[1] not in sizes:
         return

@@ -66,7 +66,7 @@ class Job:
 
 
 def check_paths(folder: Path, others: Mapping[str, Path | str | None]) -> None:
-    """Check that paths can stand in a script, and that Slurm can write to the campaign's folder.
+    """Check that a script can name some paths, and that Slurm can write to the campaign's folder.
 
     Parameters
     ----------
