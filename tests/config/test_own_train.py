@@ -31,6 +31,14 @@ def test_every_key_of_train_may_be_an_arms_own_or_says_why_not() -> None:
     assert not set(OWN_KEYS) & set(FIXED_KEYS)
 
 
+def test_null_in_json_is_a_key_that_is_not_given() -> None:
+    train = {"schedule": "step", "milestones": [20], "steps": 99}
+    for key in OWN_KEYS:
+        assert run(arm(**{"gamma": 0.5, key: None}), train=train) == run(
+            arm(**({} if key == "gamma" else {"gamma": 0.5})), train=train
+        )
+
+
 def test_keys_replace_the_runs_one_by_one() -> None:
     one = run("reinit", arm(steps=50, schedule="step", milestones=[20]), train={"weight_decay": 0.5, "steps": 99})
     ticket, reinit, slow = (recipe_of(one.train, each) for each in one.arms)

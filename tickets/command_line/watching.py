@@ -10,10 +10,11 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
+import tickets.store
 from tickets.command_line.printing import escaped, print_line
 from tickets.command_line.terminal import make_console
 from tickets.plurals import counted
-from tickets.store import RunStatus, status
+from tickets.store import RunStatus
 from tickets.store.outlook import Outlook, outlook
 from tickets.store.run_status import State
 from tickets.store.trainers import AtWork
@@ -24,7 +25,7 @@ _STATES: tuple[State, ...] = ("done", "partial", "waiting", "failed")
 
 def read_all(folder: Path) -> tuple[list[RunStatus], Outlook]:
     """The status of a folder's runs, by as many processes as help, and what is going on there."""
-    found = status(folder, processes=min(os.cpu_count() or 1, 8))
+    found = tickets.store.status(folder, processes=min(os.cpu_count() or 1, 8))
     return found, outlook(folder, found)
 
 

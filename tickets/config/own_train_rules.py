@@ -65,8 +65,10 @@ def _arm(values: Flat, at: str) -> _Arm | None:
     if entry is None:
         return None
     written = values.get(f"{at}.train")
-    given = {key: values[f"{at}.train.{key}"] for key in OWN_KEYS if f"{at}.train.{key}" in values}
-    illegal = set(written) - set(given) if isinstance(written, Mapping) else set()
+    # null, which JSON can have, is a key that is not given.
+    given = {key: value for key in OWN_KEYS if (value := values.get(f"{at}.train.{key}")) is not None}
+    written = written if isinstance(written, Mapping) else {}
+    illegal = {key for key in written if f"{at}.train.{key}" not in values}
     run = {key: values[_TRAIN + key] for key in OWN_KEYS if _TRAIN + key in values}
     own = {**entry.train, **given}
     recipe = {key: value for key, value in {**run, **own}.items() if key not in illegal}
