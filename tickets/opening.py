@@ -78,7 +78,7 @@ def read_regular(path: Path, *, follow: bool = False, at_most: int = LARGEST) ->
     except OSError as error:
         raise DiskError(f"{path}: cannot be read ({error.strerror}); {AGAIN}") from error
     except MemoryError as error:
-        raise DiskError(f"{path}: does not fit into the memory of this machine") from error
+        raise DiskError(f"{path}: does not fit into the memory of this machine; read it on one with more") from error
     finally:
         with suppress(OSError):  # it was only read
             os.close(descriptor)

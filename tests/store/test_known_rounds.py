@@ -93,11 +93,11 @@ def test_what_did_not_change_is_not_read_again(folder, read):
     first = kept(folder)
     pd.testing.assert_frame_equal(first, from_files(folder).rounds)
     read.clear()
+    before = (folder / ".rounds").read_bytes()
     saved = tickets.load(folder)
     pd.testing.assert_frame_equal(saved.rounds, first)
     assert saved.runs == [path.name for path in runs_in(folder)]
     assert read == set()
-    before = (folder / ".rounds").read_bytes()
     assert (folder / ".rounds").read_bytes() == before
     # What is asked for beside the rows is read then.
     pd.testing.assert_frame_equal(saved.curves, from_files(folder).curves)

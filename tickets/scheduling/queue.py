@@ -1,7 +1,7 @@
 """The state of every element that was submitted of a campaign, and what it printed last.
 
 The queue (squeue) knows what waits and runs, and for some minutes what has ended; the accounting (sacct), where there
-is one, knows what has ended. Either may be missing, slow or wrong: then an element is "unknown", and why is said.
+is one, knows what has ended. Either may be missing, slow or wrong: then an element is "unknown", with the reason.
 """
 
 from __future__ import annotations

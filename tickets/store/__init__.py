@@ -26,7 +26,7 @@ from tickets.store.manifests import read_manifest, read_run, trusting_form
 from tickets.store.measured import check_measured, check_tables, unmeasured
 from tickets.store.plan import CohortPlan, RoundPlan, arm_options, missing, wanted_arms
 from tickets.store.probed import tables_of, write_tables
-from tickets.store.processes import job, who
+from tickets.store.processes import who
 from tickets.store.reading import (
     Committed,
     read_initial,
@@ -87,7 +87,6 @@ __all__ = [
     "commit",
     "expand",
     "holder_of",
-    "job",
     "left_over",
     "load",
     "lock",

@@ -81,4 +81,4 @@ def _end(started: tuple[int, int] | None) -> list[Result] | None:
     with os.fdopen(pipe, "rb") as file:
         results = file.read()
     _, status = os.waitpid(child, 0)
-    return None if status else pickle.loads(results)
+    return None if status else pickle.loads(results)  # of a copy of this process, and from no file

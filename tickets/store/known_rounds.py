@@ -43,7 +43,7 @@ SCHEMA = pa.schema(
 )
 
 _FORMAT = 1  # raised when the file's form changes, or the meaning of a column
-_LARGEST = 2**30  # bytes; 10,000 runs of 24 rows take some 10 MB
+_LARGEST = 2**30  # bytes; 10,000 runs of 24 rows take 1.6 MB
 _FILES = (Layout.MANIFEST, Layout.ROUNDS, Layout.CURVES)  # of a committed folder, of which the rows were made
 
 

@@ -210,5 +210,5 @@ def _folder_names(folder: Path) -> list[str]:
         # Without a folder of this name the input is wrong.
         refused = f"{folder}: cannot read this folder ({error.strerror})"
         if isinstance(error, FileNotFoundError | NotADirectoryError):
-            raise InputError(refused) from error
+            raise InputError(f"{refused}; check its path") from error
         raise DiskError(f"{refused}; {AGAIN}") from error

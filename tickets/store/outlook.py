@@ -40,8 +40,8 @@ class Outlook:
 
     def of(self, run: str) -> dict[str, Any]:
         """What is known of a run, as JSON: "at_work", a list of its processes, and "seconds_left"."""
-        working = [one for one in self.working if one.run == run]
-        return {"at_work": [_as_json(one) for one in working], "seconds_left": self.seconds.get(run)}
+        working = [_as_json(one) for one in self.working if one.run == run]
+        return {"at_work": working, "seconds_left": self.seconds.get(run)}
 
 
 def outlook(folder: Path, found: Sequence[RunStatus]) -> Outlook:
@@ -54,12 +54,12 @@ def outlook(folder: Path, found: Sequence[RunStatus]) -> Outlook:
     found
         The status of its runs.
     """
-    lacking = [one.run for one in found if one.asked and one.state != "done"]
+    lacking = dict.fromkeys(one.run for one in found if one.asked and one.state != "done")
     if not lacking:
         return Outlook()
     runs = {}
     with suppress(InputError):
-        runs = {name: run for name, run in asked_runs(folder).items() if name in set(lacking)}
+        runs = {name: run for name, run in asked_runs(folder).items() if name in lacking}
     left = seconds_left(folder, runs, [one.run for one in found if one.state == "done"])
     return Outlook(trainers(folder, lacking), {name: seconds for name, seconds in left.items() if seconds is not None})
 

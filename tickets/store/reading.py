@@ -60,7 +60,9 @@ def read_checked(folder: Path, name: str, manifest: Manifest) -> bytes:
     except OSError as error:
         raise DiskError(f"{path}: cannot be read ({error.strerror}); {AGAIN}") from error
     except MemoryError as error:
-        raise DiskError(f"{path}: its {size:,} bytes do not fit into the memory of this machine") from error
+        raise DiskError(
+            f"{path}: its {size:,} bytes do not fit into the memory of this machine; read it on one with more"
+        ) from error
     if size != listed["bytes"]:
         raise damaged(path, _other_size(size, listed))
     if wrong := _other_hash(hashlib.sha256(data).hexdigest(), listed):
