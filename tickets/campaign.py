@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tickets.checked import Checked, folder_of, module_folders, read_or_take, recorded_in
 from tickets.checks import check_not_another
 from tickets.code_hashes import named_functions, where_from
 from tickets.cohort import steps_missing
@@ -20,7 +22,8 @@ from tickets.executors import engine_for
 from tickets.foreword import foreword
 from tickets.importing import importable
 from tickets.listener import Begun, Listener, Note, without_repeats
-from tickets.preparation import Prepared, folder_of, module_folders, prepare, read_or_take, recorded_in
+from tickets.piece import Piece
+from tickets.preparation import Prepared, check_for_worker, prepare
 from tickets.process_state import one_campaign_at_a_time
 from tickets.recording import record_campaign
 from tickets.rivals import beside_others, let_go
@@ -37,8 +40,11 @@ from tickets.store import (
 )
 from tickets.store import repair as set_aside
 from tickets.store.checkpoint import sweep_checkpoints
+from tickets.taking import begun_when_taken, pieces_of
 from tickets.workers import end_if_unguarded, process_pool
 from tickets.works import rounds_done, works_of
+
+PIECES_A_PROCESS = 4  # that a worker with several processes takes at a time, so that none waits long for the others
 
 
 @dataclass(frozen=True)
@@ -176,18 +182,12 @@ def run_campaign(
             campaign, settings = read_or_take(campaign, settings), ()
             check_not_another(folder_of(campaign, out), campaign)
             _repair(folder_of(campaign, out), listener)
+        prepared: Callable[..., Checked] = (
+            check_for_worker if worker else functools.partial(prepare, keep_failures=True, gaps=repair)
+        )
         while True:
-            ready = prepare(
-                campaign,
-                out=out,
-                data=data,
-                settings=settings,
-                device=device,
-                workers=workers,
-                keep_failures=True,
-                gaps=repair,
-            )
-            outcome = _train(ready, workers, engine, tuple(folders), listener, repair, worker)
+            ready = prepared(campaign, out=out, data=data, settings=settings, device=device, workers=workers)
+            outcome = _train(ready, workers, engine, tuple(folders), listener)
             if outcome is None:
                 continue
             # On another machine a round that is trained again may have other last bits, and later ones no longer fit.
@@ -217,15 +217,13 @@ def _repair(folder: Path, listener: Listener) -> bool:
 
 
 def _train(
-    ready: Prepared,
-    workers: int,
-    engine: Engine | None,
-    modules: tuple[Path, ...],
-    listener: Listener,
-    gaps: bool,
-    worker: bool,
+    ready: Checked, workers: int, engine: Engine | None, modules: tuple[Path, ...], listener: Listener
 ) -> Outcome | None:
-    """Train what a prepared campaign lacks; None if another process began it meanwhile, by plans of its own."""
+    """Train what a campaign lacks; None if another process began it meanwhile, by plans of its own.
+
+    A campaign that is `Prepared` is trained to its end. Of one that is `Checked`, runs are prepared when this process
+    takes them, and what others train is left to them.
+    """
     folder = ready.folder
     runs = {name: one.run for name, one in ready.fitted.items()}
     named = [function for one in runs.values() for function in named_functions(one.model_dump(mode="json"))]
@@ -235,30 +233,39 @@ def _train(
     with ExitStack() as afterwards, _engine(ready, workers, engine) as chosen:
         with lock(folder, lambda text: listener(Note(text))) as lease:
             sweep_temporary(folder, lease.check, lambda line: listener(Note(line)))
-            if recorded_in(folder) != ready.recorded:
+            if isinstance(ready, Prepared) and recorded_in(folder) != ready.recorded:
                 return None
             # Asked again under the lock: before it, another process may have added rounds.
-            todo = {name: missing(one, folder / name, gaps) for name, one in runs.items()}
+            todo = {name: missing(one, folder / name, ready.gaps) for name, one in runs.items()}
             for line in (*lost_in(folder, todo), *added_to(folder, runs)):
                 listener(Note(line))
             record_campaign(folder, ready.campaign, runs, lease.check, lambda line: listener(Note(line)))
             for name, plans in todo.items():
                 sweep_checkpoints(folder / name, [cohort.index for cohort in plans], lease.check)
-            works, refused = works_of(ready, todo, modules, lease.check, listener)
+            refused: dict[str, str] = {}
+            pieces: Sequence[Piece]
+            if isinstance(ready, Prepared):
+                works, refused = works_of(ready, todo, modules, lease.check, listener)
+                pieces = works
+                train = functools.partial(train_all, beside_others(chosen), works)
+            else:
+                pieces = pieces_of(ready, todo)
+                at_once = 1 if workers == 1 else PIECES_A_PROCESS * workers
+                taking = begun_when_taken(chosen, ready, modules, at_once)
+                train = functools.partial(train_all, beside_others(taking, waits=False), pieces)
             record_begun(folder, runs, lease.check)
-        afterwards.callback(let_go, works)  # once the engine's processes have ended
+        afterwards.callback(let_go, pieces)  # once the engine's processes have ended
         for line in (*left_over_in(folder, runs), *foreword([ready.fitted[name] for name in runs if todo[name]])):
             listener(Note(line))
-        steps = sum(steps_missing(work.cohort, ready.fitted[work.run_id].trial.starts) for work in works)
+        steps = sum(steps_missing(piece.cohort, ready.fitted[piece.run_id].trial.starts) for piece in pieces)
         listener(Begun(len(runs), steps, rounds_done(runs, todo)))
-        works = [replace(work, signed=worker) for work in works]
-        ended = train_all(beside_others(chosen, waits=not worker), works, listener)
+        ended = train(listener)
     if not ended.elsewhere:
         refresh_index(folder)
     return Outcome(folder, tuple(runs), {**refused, **ended.failed}, functions, len(ended.elsewhere))
 
 
-def _engine(ready: Prepared, workers: int, engine: Engine | None) -> AbstractContextManager[Engine]:
+def _engine(ready: Checked, workers: int, engine: Engine | None) -> AbstractContextManager[Engine]:
     if engine is not None:
         return nullcontext(engine)
     processes = min(workers, sum(map(len, ready.todo.values())))

@@ -9,17 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from tickets.errors import InputError
 from tickets.fitting import Fitted
 from tickets.listener import Listener
-from tickets.piece import Elsewhere, Work
+from tickets.piece import Elsewhere, Piece, Work
 from tickets.store import Layout, append_event, missing, read_events
 from tickets.users_code import one_line, whole_traceback
 from tickets.work import Trainer
 
-Engine = Callable[[Sequence[Work], Listener], Iterator[tuple[Work, str | None]]]
+P = TypeVar("P", bound=Piece)
+Trains = Callable[[Sequence[P], Listener], Iterator[tuple[P, str | None]]]
+Engine = Trains[Work]
 """Trains pieces of work and yields each with why it failed, or None. The order does not matter."""
 
 
@@ -57,10 +59,10 @@ class Ended:
     """
 
     failed: Mapping[str, str]
-    elsewhere: tuple[Work, ...] = ()
+    elsewhere: tuple[Piece, ...] = ()
 
 
-def train_all(engine: Engine, works: Sequence[Work], listener: Listener) -> Ended:
+def train_all(engine: Trains[P], works: Sequence[P], listener: Listener) -> Ended:
     """Have an engine train all work, and check what it reports against what is on disk.
 
     Each failure is in the log of its run. Work that the engine does not report, because it ends, raises or yields
@@ -89,7 +91,7 @@ def train_all(engine: Engine, works: Sequence[Work], listener: Listener) -> Ende
         return Ended({})
     reported, fault, error = _reports(engine, works, listener)
     reasons: dict[str, str] = {}
-    elsewhere: list[Work] = []
+    elsewhere: list[Piece] = []
     for work in works:
         why = reported.get(work.name, fault)
         if isinstance(why, Elsewhere):
@@ -104,7 +106,7 @@ def train_all(engine: Engine, works: Sequence[Work], listener: Listener) -> Ende
 
 
 def _reports(
-    engine: Engine, works: Sequence[Work], listener: Listener
+    engine: Trains[P], works: Sequence[P], listener: Listener
 ) -> tuple[dict[str, str | None], str, BaseException | None]:
     """(what the engine reported by work, why work that it did not report failed, what it raised)."""
     waiting = {work.name for work in works}
@@ -128,7 +130,7 @@ def _reports(
 def _wrong(result: object, names: set[str], reported: Mapping[str, str | None]) -> str | None:
     """What is wrong with something that an engine yielded; None if nothing is."""
     form = "must be (work, why it failed or None)"
-    if not isinstance(result, tuple) or len(result) != 2 or not isinstance(result[0], Work):
+    if not isinstance(result, tuple) or len(result) != 2 or not isinstance(result[0], Piece):
         return f"{_short(result)}; {form}"
     work, why = result
     if why is not None and not isinstance(why, str):
@@ -148,12 +150,12 @@ def _short(value: object) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-def _name(engine: Engine) -> str:
+def _name(engine: Trains[P]) -> str:
     name = getattr(engine, "__qualname__", None) or type(engine).__qualname__
     return f"{getattr(engine, '__module__', None) or type(engine).__module__}:{name}"
 
 
-def _lacking(work: Work) -> str | None:
+def _lacking(work: Piece) -> str | None:
     """The first round of the work that is not committed, as "cohort-000, round 3"; None if all are."""
     try:
         plans = [plan for plan in missing(work.run, work.folder, gaps=True) if plan.index == work.cohort.index]
@@ -162,7 +164,7 @@ def _lacking(work: Work) -> str | None:
     return next((f"cohort {plan.index}, round {plan.rounds[0].number}" for plan in plans), None)
 
 
-def _log_unless_logged(work: Work, why: str, error: BaseException | None) -> None:
+def _log_unless_logged(work: Piece, why: str, error: BaseException | None) -> None:
     """Write a failure to the run's log, unless the process that trained the work has done so."""
     log, cohort = work.folder / Layout.LOG, work.cohort.index
     with suppress(InputError):  # a log that cannot be written does not hide the reason, nor the other runs'

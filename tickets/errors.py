@@ -55,6 +55,10 @@ class LeaseLostError(DiskError):
     """Another process has taken over what this one was writing to, or has written it. Nothing of that is lost."""
 
 
+class ReplacedError(InputError):
+    """Another process has given the campaign another content while this one trains it."""
+
+
 class ExecutorError(InputError):
     """An executor that was given has broken, or takes no more work. What is committed is kept."""
 

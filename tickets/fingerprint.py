@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import platform
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -32,7 +33,7 @@ def fingerprint(device: torch.device, threads: int) -> dict[str, str | int | dic
     dict
         "packages" (version by name), "python", "system", "device", "cpu_capability" and "threads".
     """
-    packages = {"tickets": __version__, **{package: version(package) for package in PACKAGES}}
+    packages = {"tickets": __version__, **_installed()}
     if jit_is_off():  # batch normalisation is PyTorch's own then
         packages["numba"] += ", compiling nothing"
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
@@ -44,6 +45,12 @@ def fingerprint(device: torch.device, threads: int) -> dict[str, str | int | dic
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "threads": threads,
     }
+
+
+@functools.cache
+def _installed() -> Mapping[str, str]:
+    """The versions of the packages when this process first asked: what is installed later, it does not use."""
+    return {package: version(package) for package in PACKAGES}
 
 
 def changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tickets.checked import module_folders
 from tickets.cohort import steps_missing
 from tickets.config import Campaign
 from tickets.coverage import Coverage
 from tickets.errors import InputError
 from tickets.importing import importable
 from tickets.planning import memory_needed, networks_in_lockstep
-from tickets.preparation import Prepared, module_folders, prepare
+from tickets.preparation import Prepared, prepare
 from tickets.process_state import one_campaign_at_a_time, standard_state
 from tickets.store import CohortPlan, left_over, load, networks_of, run_folders, survey, wanted_arms
 from tickets.transfer import expected_densities

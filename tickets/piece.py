@@ -1,4 +1,4 @@
-"""A piece of a campaign's work: what one cohort of one run lacks.
+"""A piece of a campaign's work: what one cohort of one run lacks, and what a process needs to train it.
 
 It pickles. A process that trains it needs this package, the campaign's folder and, where the run names them, the data
 folder and the user's modules at the same paths.
@@ -23,9 +23,9 @@ class Elsewhere(str):
     """
 
 
-@dataclass(frozen=True, eq=False)
-class Work:
-    """What one cohort of a run lacks, with everything that a process needs to train it. Pickles.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Piece:
+    """What one cohort of a run lacks.
 
     Parameters
     ----------
@@ -37,6 +37,33 @@ class Work:
         The run's folder, an absolute path.
     cohort
         The rounds, arms and draws that are missing.
+    expired
+        The mark of another process's lease of the cohort, if it was watched until it had expired.
+    """
+
+    run: Run
+    run_id: str
+    folder: Path
+    cohort: CohortPlan
+    expired: str | None = None
+
+    @property
+    def cohort_folder(self) -> Path:
+        """The folder of the cohort."""
+        return cohort_folder(self.folder, self.cohort.index)
+
+    @property
+    def name(self) -> str:
+        """The run's id and the cohort's folder: "digits-mlp-adam-1a2b3c4d/cohort-000". Unique within a campaign."""
+        return f"{self.run_id}/{self.cohort_folder.name}"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Work(Piece):
+    """What one cohort of a run that has begun lacks, with everything that a process needs to train it. Pickles.
+
+    Parameters
+    ----------
     plan
         How the run began to be computed, from run.json.
     began_with
@@ -58,16 +85,10 @@ class Work:
         The most networks that may train at once, after a try that ran out of memory; None if the plan decides.
     failures
         Why each earlier try failed, in this start of the campaign.
-    expired
-        The mark of another process's lease of the cohort, if it was watched until it had expired.
     signed
         Whether the manifests name the process that trained, and its job.
     """
 
-    run: Run
-    run_id: str
-    folder: Path
-    cohort: CohortPlan
     plan: Plan
     began_with: Mapping[str, Any]
     fingerprint: Mapping[str, Any]
@@ -78,15 +99,4 @@ class Work:
     modules: tuple[Path, ...] = ()
     networks_at_most: int | None = None
     failures: tuple[str, ...] = ()
-    expired: str | None = None
     signed: bool = False
-
-    @property
-    def cohort_folder(self) -> Path:
-        """The folder of the cohort."""
-        return cohort_folder(self.folder, self.cohort.index)
-
-    @property
-    def name(self) -> str:
-        """The run's id and the cohort's folder: "digits-mlp-adam-1a2b3c4d/cohort-000". Unique within a campaign."""
-        return f"{self.run_id}/{self.cohort_folder.name}"

@@ -1,97 +1,38 @@
-"""A campaign made ready to train: its input is checked completely, and nothing is written yet."""
+"""A campaign made ready to train: each run has a plan and a network. Nothing is written yet."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from tickets.checks import check_folder, find_data_folder, fit_all
-from tickets.config import Campaign, read_campaign
-from tickets.continuing import check_trained, guard_all, networks_all, plan_all
-from tickets.errors import InputError, Problems
+from tickets.checked import Checked, check, lacking, of_runs, recorded_in
+from tickets.config import Campaign
+from tickets.continuing import guard_all, networks_all, plan_all
+from tickets.errors import Problems
 from tickets.failures import log_failures
-from tickets.fitting import Fitted
-from tickets.importing import current_folder
-from tickets.machine import find_device
+from tickets.fitting import but_for_its_seed
 from tickets.network import Continued
 from tickets.planning import Plan
 from tickets.process_state import standard_state
-from tickets.store import CohortPlan, Layout, check_whole, missing, run_folders
-from tickets.transfer import check_transfer
-
-DEFAULT_FOLDER = Path("runs/saved")
-MODULES = "TICKETS_MODULES"  # an environment variable: a folder of the user's modules
+from tickets.store import Layout, check_whole
 
 
-def module_folders(campaign: str | Path | Mapping[str, Any] | Campaign) -> list[Path]:
-    """The folders in which the modules that a campaign names are found, after those that Python searches.
-
-    A job trains by a copy of its campaign file, in another folder: $TICKETS_MODULES names the one of the file.
-
-    Parameters
-    ----------
-    campaign
-        The path of a campaign file, its content, or a campaign.
-
-    Returns
-    -------
-    list of Path
-        The current folder, for a file its folder, and $TICKETS_MODULES; absolute paths.
-    """
-    beside = [Path(campaign).absolute().parent] if isinstance(campaign, str | Path) else []
-    named = os.environ.get(MODULES)
-    return [*current_folder(), *beside, *([Path(named).absolute()] if named else [])]
-
-
-@dataclass(frozen=True)
-class Prepared:
+@dataclass(frozen=True, kw_only=True)
+class Prepared(Checked):
     """A campaign whose runs fit their data and have a plan.
 
     Parameters
     ----------
-    campaign
-        The campaign as resolved.
-    folder
-        Its folder.
-    data_folder
-        The folder from which data sets are read; None if there is none.
-    device
-        The device that trains.
-    fitted
-        The runs, by run id.
     plans
         How each run is computed, by run id.
     networks
         What run.json keeps of each run's network, by run id; see `prepare`'s `compare_each`.
-    todo
-        What each run lacks, by run id.
-    recorded
-        What the folder's campaign.toml and run.json files were when they were read; see `recorded_in`.
     """
 
-    campaign: Campaign
-    folder: Path
-    data_folder: Path | None
-    device: torch.device
-    fitted: Mapping[str, Fitted]
     plans: Mapping[str, Plan]
     networks: Mapping[str, Continued]
-    todo: Mapping[str, tuple[CohortPlan, ...]]
-    recorded: Mapping[str, object]
-
-
-def recorded_in(folder: Path) -> dict[str, object]:
-    """The size and time of a folder's campaign.toml and of each run.json, which differ once one is replaced."""
-    files = [folder / Layout.CAMPAIGN]
-    if folder.is_dir():
-        files += [path / Layout.RUN for path in run_folders(folder)]
-    found = {str(file): file.stat() for file in files if file.is_file()}
-    return {name: (one.st_size, one.st_mtime_ns) for name, one in found.items()}
 
 
 @standard_state()
@@ -133,67 +74,91 @@ def prepare(
     """
     problems = Problems()
     try:
-        return _prepared(problems, campaign, out, data, settings, device, workers, gaps, compare_each)
+        checked = check(problems, campaign, out, data, settings, device, workers, gaps)
+        return _settled(problems, checked, compare_each)
     finally:
         if keep_failures:
             log_failures(problems)
 
 
-def _prepared(
-    problems: Problems,
+@standard_state()
+def check_for_worker(
     campaign: str | Path | Mapping[str, Any] | Campaign,
+    *,
     out: str | Path | None,
     data: str | Path | None,
     settings: Sequence[str],
     device: str,
     workers: int,
-    gaps: bool,
-    compare_each: bool,
-) -> Prepared:
-    with problems.collected():
-        placed = find_device(device)
-    with problems.collected():
-        campaign = read_or_take(campaign, settings)
-    problems.raise_any()
-    assert isinstance(campaign, Campaign)
-    folder = folder_of(campaign, out)
-    data_folder = find_data_folder(data, campaign)
-    recorded = recorded_in(folder)
-    with problems.collected():
-        check_folder(folder, campaign, repair=gaps)
-    campaign, fitted = fit_all(campaign, folder, data_folder, problems)
-    problems.raise_any()
-    todo = {}
-    for name, one in fitted.items():
-        with problems.collected():
-            # raises for arms that were trained with other options
-            todo[name] = missing(one.run, folder / name, gaps)
-            check_trained(folder / name, one, todo[name])
-            check_transfer(folder / name, one, todo[name])
-    sharing = max(1, min(workers, sum(map(len, todo.values()))))
-    problems.raise_any()
-    plans = plan_all(folder, fitted, placed, sharing, problems)
+) -> Checked:
+    """As `prepare`, for one of several processes that share the runs, and that settles each run when it takes it.
+
+    Of the runs that lack something, one stands for all that differ in their seed alone.
+
+    Parameters
+    ----------
+    campaign, out, data, settings, device, workers
+        See `tickets.run`.
+
+    Raises
+    ------
+    InputError
+        With everything that is wrong with the input, as far as it concerns those runs.
+    """
+    problems = Problems()
+    try:
+        checked = check(problems, campaign, out, data, settings, device, workers, gaps=False)
+        # What is damaged concerns its run alone, and is found when that is taken.
+        _settled(problems, of_runs(checked, _one_of_each_kind(checked)), whole=False)
+    finally:
+        log_failures(problems)
+    return checked
+
+
+@standard_state()
+def settle(checked: Checked, name: str) -> Prepared:
+    """One run of a checked campaign, with what it lacks by now, its plan and its network.
+
+    Raises
+    ------
+    InputError
+        With everything that is wrong with the run.
+    """
+    problems = Problems()
+    recorded = recorded_in(checked.folder, [name])
+    one = of_runs(checked, [name])
+    try:
+        todo = lacking(problems, one.folder, one.fitted, one.gaps)
+        problems.raise_any()
+        return _settled(problems, replace(one, todo=todo, recorded=recorded))
+    finally:
+        log_failures(problems)
+
+
+def _settled(problems: Problems, checked: Checked, compare_each: bool = True, whole: bool = True) -> Prepared:
+    """All runs of a checked campaign, with their plans and networks.
+
+    whole: whether what they go on from is checked to be as it was committed.
+    """
+    folder, fitted, todo, placed = checked.folder, checked.fitted, checked.todo, checked.device
+    plans = plan_all(folder, fitted, placed, checked.sharing, problems)
     networks = networks_all(folder, {name: fitted[name] for name in plans}, problems, compare_each)
     problems.raise_any()
-    for name, one in () if gaps else fitted.items():
+    for name, one in fitted.items() if whole and not checked.gaps else ():
         with problems.collected():
             check_whole(folder / name, one.run.model_dump(mode="json"), todo[name])
     problems.raise_any()
     trained = {name: plan for name, plan in plans.items() if todo[name]}
-    plans |= guard_all(folder, trained, fitted, placed, sharing, problems, compare_each)
+    plans |= guard_all(folder, trained, fitted, placed, checked.sharing, problems, compare_each)
     problems.raise_any()
-    return Prepared(campaign, folder, data_folder, placed, fitted, plans, networks, todo, recorded)
+    return Prepared(**{**vars(checked), "plans": plans, "networks": networks})
 
 
-def folder_of(campaign: Campaign, out: str | Path | None) -> Path:
-    """The folder of a campaign: `out`, or the default for its name."""
-    return Path(out) if out is not None else DEFAULT_FOLDER / campaign.name
-
-
-def read_or_take(campaign: str | Path | Mapping[str, Any] | Campaign, settings: Sequence[str]) -> Campaign:
-    """The campaign that a file or mapping describes, changed by settings; a Campaign as it is."""
-    if not isinstance(campaign, Campaign):
-        return read_campaign(campaign, settings)
-    if settings:
-        raise InputError("settings: go with a campaign file or a mapping, not with a Campaign")
-    return campaign
+def _one_of_each_kind(checked: Checked) -> list[str]:
+    """Of the runs that lack something, one of all that differ in their seed alone: one that has begun if there is."""
+    kinds: dict[str, str] = {}
+    for name, one in checked.fitted.items():
+        kind = but_for_its_seed(one.run) if checked.todo[name] else None
+        if kind is not None and (kind not in kinds or str(checked.folder / name / Layout.RUN) in checked.recorded):
+            kinds[kind] = name
+    return list(kinds.values())

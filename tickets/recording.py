@@ -9,7 +9,7 @@ from typing import Any
 
 from tickets.config import Campaign, to_toml, without_submit
 from tickets.continuing import read_if_saved
-from tickets.errors import InputError
+from tickets.errors import InputError, ReplacedError
 from tickets.fitting import Fitted
 from tickets.listener import Listener, Note
 from tickets.network import Continued
@@ -81,6 +81,32 @@ def record_campaign(
         )
     record_begun(folder, asked, permit, content)
     replace_file(path, content, permit)
+
+
+def check_unreplaced(folder: Path, text: str) -> None:
+    """Check that campaign.toml still is that of a campaign that began to be trained, but for its table [submit].
+
+    Parameters
+    ----------
+    folder
+        The campaign's folder, which is locked.
+    text
+        What `to_toml` gives for the campaign as resolved.
+
+    Raises
+    ------
+    ReplacedError
+        If another process has given the campaign another content.
+    """
+    try:
+        there = read_regular(folder / Layout.CAMPAIGN)
+    except FileNotFoundError:
+        there = b""
+    if there != sealed_toml(text) and not _is_but_for_submit(there, text):
+        raise ReplacedError(
+            f"{folder / Layout.CAMPAIGN}: another `tickets run` has given the campaign another content; start this "
+            "process again, with the file that is meant, or write to another folder (--out)"
+        )
 
 
 def _is_but_for_submit(there: bytes, text: str) -> bool:

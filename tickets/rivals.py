@@ -9,14 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tickets.engines import Engine
+from tickets.engines import P, Trains
 from tickets.errors import InputError
 from tickets.listener import Listener, Note
-from tickets.piece import Elsewhere, Work
+from tickets.piece import Elsewhere, Piece
 from tickets.store import Holder, Watch, holder_of, look_again_after, take
 
 
-def beside_others(engine: Engine, waits: bool = True) -> Engine:
+def beside_others(engine: Trains[P], waits: bool = True) -> Trains[P]:
     """An engine that first trains the work that no other process has begun, and then waits for the others.
 
     It ends when all work is committed, by this process or by others. If the process that has a cohort ends, or does not
@@ -35,8 +35,8 @@ def beside_others(engine: Engine, waits: bool = True) -> Engine:
     Engine
     """
 
-    def shared(works: Sequence[Work], listener: Listener) -> Iterator[tuple[Work, str | None]]:
-        watch, elsewhere = Watch(), list[Work]()
+    def shared(works: Sequence[P], listener: Listener) -> Iterator[tuple[P, str | None]]:
+        watch, elsewhere = Watch(), list[P]()
         while works:
             results: Any = engine(works, listener)
             with closing(results) if hasattr(results, "close") else nullcontext():
@@ -61,7 +61,7 @@ def beside_others(engine: Engine, waits: bool = True) -> Engine:
     return shared
 
 
-def let_go(works: Sequence[Work]) -> None:
+def let_go(works: Sequence[Piece]) -> None:
     """Remove the leases of processes of this machine that were ended while they trained, such as workers by Ctrl-C.
 
     Processes of other machines cannot see that these have ended, and would wait until the leases expire.
@@ -78,14 +78,14 @@ def let_go(works: Sequence[Work]) -> None:
                 take(work.cohort_folder).release()
 
 
-def _elsewhere(result: object) -> Work | None:
+def _elsewhere(result: Any) -> Any:
     """The work of an engine's result that another process has; None for any other result."""
     if isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], Elsewhere):
-        return result[0] if isinstance(result[0], Work) else None
+        return result[0] if isinstance(result[0], Piece) else None
     return None
 
 
-def _free(works: Sequence[Work], watch: Watch, waits: bool) -> list[Work]:
+def _free(works: Sequence[P], watch: Watch, waits: bool) -> list[P]:
     """Wait until the cohort of at least one work can be taken, and return these works.
 
     Empty if there are no works or, unless `waits`, once each of the others is seen to be at work.

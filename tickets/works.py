@@ -49,7 +49,7 @@ def works_of(
     refused: dict[str, str] = {}
     for name in ready.fitted:
         try:
-            works += _works(ready, name, todo[name], modules, permit, listener)
+            works += begin_run(ready, name, todo[name], modules, permit, listener)
         except LeaseLostError:
             raise
         except InputError as error:
@@ -59,7 +59,7 @@ def works_of(
     return works, refused
 
 
-def _works(
+def begin_run(
     ready: Prepared,
     name: str,
     todo: Sequence[CohortPlan],
@@ -67,7 +67,23 @@ def _works(
     permit: Permit,
     listener: Listener,
 ) -> list[Work]:
-    """Write a run's run.json; the pieces of work that the run lacks."""
+    """Begin a run by writing its run.json, and cut what it lacks into pieces.
+
+    Parameters
+    ----------
+    ready
+        A campaign with the run.
+    name
+        The run's id.
+    todo
+        What is to be trained.
+    modules, permit, listener
+        See `works_of`.
+
+    Returns
+    -------
+    list of Work
+    """
     folder, fitted, plan, network = ready.folder / name, ready.fitted[name], ready.plans[name], ready.networks[name]
     here = fingerprint(ready.device, plan.threads)
     record_changes(folder, network, listener)

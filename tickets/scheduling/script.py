@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tickets.checked import MODULES
 from tickets.config import SubmitConfig
 from tickets.errors import InputError
 from tickets.plurals import counted
-from tickets.preparation import MODULES
 from tickets.store import Layout
 
 WARNING = 120  # seconds before its time limit in which an element is told to end

@@ -13,12 +13,13 @@ from typing import Any
 
 import torch
 
+from tickets.checked import module_folders, recorded_in
 from tickets.config import Campaign, SubmitConfig, to_toml
 from tickets.errors import InputError
 from tickets.importing import importable
 from tickets.opening import read_regular
 from tickets.plurals import counted
-from tickets.preparation import Prepared, module_folders, prepare, recorded_in
+from tickets.preparation import Prepared, prepare
 from tickets.process_state import one_campaign_at_a_time, standard_state
 from tickets.recording import record_campaign
 from tickets.scheduling.element import Element
