@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import tickets
+from tickets.command_line.watching import _Jobs, summary
+from tickets.store import status
+from tickets.store.outlook import outlook
 
 COHORTS = {"replicates": 5, "cohort_size": 1, "rounds": 0}  # five
 
@@ -55,3 +58,31 @@ def test_status_says_where_the_jobs_are(slurm, submitted, command, campaign_file
     tickets_more = campaign_file(tmp_path, rounds=1, replicates=1)
     (out / "campaign.toml").write_text(tickets_more.read_text())
     assert command("status", out).out.endswith(STATUS)
+
+
+def test_watching_shows_the_jobs_and_asks_slurm_now_and_then(slurm, submitted, campaign_file, tmp_path):
+    out, now = tmp_path / "out", [0.0]
+    tickets.run(campaign_file(tmp_path, rounds=0, replicates=1), out=out)
+    found = status(out)
+    assert _Jobs(out).lines(found) == []
+    submitted(out, "101", 1)
+    jobs = _Jobs(out, lambda: now[0])
+    for seconds, said, wanted in [
+        (0.0, "101_0|RUNNING|2026-11-28T03:10:00|2026-11-28T03:00:00|49:30|n1|None\n", "jobs: 1 running"),
+        (29.0, "101_0|PENDING|N/A|2026-11-28T03:00:00|1:00:00||Resources\n", "jobs: 1 running"),
+        (30.0, "101_0|PENDING|N/A|2026-11-28T03:00:00|1:00:00||Resources\n", "jobs: 1 queued"),
+    ]:
+        now[0] = seconds
+        slurm.says("squeue", said)
+        lines = summary(found, outlook(out, found), jobs.lines(found))
+        assert (lines[0][:5], lines[1]) == ("1 run", wanted)
+    assert len(slurm.calls("squeue")) == 2
+
+
+def test_watching_says_why_slurm_cannot_be_asked(slurm, submitted, campaign_file, tmp_path):
+    out = tmp_path / "out"
+    tickets.run(campaign_file(tmp_path, rounds=0, replicates=1), out=out)
+    submitted(out, "101", 1)
+    (out / "jobs" / "jobs.jsonl").write_bytes(b"{")
+    (line,) = _Jobs(out).lines(status(out))
+    assert line.startswith("jobs: ")

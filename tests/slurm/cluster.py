@@ -3,7 +3,8 @@
     cd tests; python -m slurm.cluster COMMAND ...    starts one, runs the command with SLURM_CONF set, and stops it
 
 It needs root and the programs of Debian's packages slurm-wlm, slurmdbd, munge and mariadb-server. Nothing of the
-system's own configuration is read or changed; every process listens on 127.0.0.1, on a port that was free.
+system's own configuration is read or changed; every process listens on 127.0.0.1, on a port that was free. If this
+process is killed, the cluster ends with it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from slurm.configuration import Place, slurm_conf, slurmdbd_conf
+from slurm.guardian import end_processes, guardian
 
 PROGRAMS = (
     "munged", "mariadbd", "mariadb-install-db", "mariadb", "slurmdbd", "slurmctld", "slurmd", "sbatch", "sacctmgr",
@@ -126,7 +128,7 @@ class Cluster:
                 process.kill()
                 process.wait()
         self._processes.clear()
-        _end_steps(self.folder)
+        end_processes(self.folder)
 
     def log(self, name: str) -> str:
         """The end of a daemon's log."""
@@ -205,22 +207,12 @@ def running(processors: int = 4, accounting: bool = True, settings: Sequence[str
     folder = Path(tempfile.mkdtemp(prefix="slurm-"))  # sockets need a short path
     folder.chmod(0o755)
     cluster = Cluster(folder, processors, accounting, settings)
-    try:
-        cluster.start()
-        yield cluster
-    finally:
-        cluster.stop()
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _end_steps(folder: Path) -> None:
-    """End the slurmstepd processes of a cluster, which outlive slurmd; they have its folder in their environment."""
-    wanted = f"SLURM_CONF={folder}/slurm.conf".encode()
-    for process in Path("/proc").iterdir():
-        with suppress(OSError):
-            is_step = process.name.isdigit() and (process / "comm").read_bytes().startswith(b"slurmstepd")
-            if is_step and wanted in (process / "environ").read_bytes().split(b"\0"):
-                os.kill(int(process.name), signal.SIGKILL)
+    with guardian(folder):
+        try:
+            cluster.start()
+            yield cluster
+        finally:
+            cluster.stop()
 
 
 def _succeeds(call: Callable[[], object]) -> bool:

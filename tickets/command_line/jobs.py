@@ -98,20 +98,33 @@ def print_jobs(folder: Path, found: Sequence[RunStatus]) -> None:
         The status of its runs: once all are done, elements that have failed are no longer explained.
     """
     from tickets.command_line.terminal import make_console, say
-    from tickets.scheduling.queue import elements
-    from tickets.scheduling.submissions import has_submissions
 
-    if not has_submissions(folder):
-        return
     try:
-        every = elements(folder)
+        first, *others = job_lines(folder, found) or [""]
     except InputError as error:
         print_line(f"jobs: {error}", error=True)
         return
     console = make_console()
-    say(console, f"jobs: {_counts(Counter(one.state for one in every)) or 'none'}")
-    for line in _lines(folder, every, done=all(one.state == "done" for one in found)):
-        say(console, f"  {line}", indent=4)
+    for line in (first, *others) if first else ():
+        say(console, line, indent=0 if line is first else 4)
+
+
+def job_lines(folder: Path, found: Sequence[RunStatus]) -> list[str]:
+    """The lines of `print_jobs`.
+
+    Raises
+    ------
+    InputError
+        If a record of a submission is damaged, or if Slurm cannot be asked.
+    """
+    from tickets.scheduling.queue import elements
+    from tickets.scheduling.submissions import has_submissions
+
+    if not has_submissions(folder):
+        return []
+    every = elements(folder)
+    lines = _lines(folder, every, done=all(one.state == "done" for one in found))
+    return [f"jobs: {_counts(Counter(one.state for one in every)) or 'none'}", *(f"  {line}" for line in lines)]
 
 
 def _said(found: Submission, dry_run: bool) -> str:

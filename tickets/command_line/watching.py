@@ -11,14 +11,17 @@ from datetime import datetime
 from pathlib import Path
 
 import tickets.store
+from tickets.command_line.jobs import job_lines
 from tickets.command_line.printing import escaped, print_line
 from tickets.command_line.terminal import make_console
+from tickets.errors import InputError
 from tickets.plurals import counted
 from tickets.store import RunStatus
 from tickets.store.outlook import Outlook, outlook
 from tickets.store.run_status import State
 from tickets.store.trainers import AtWork
 
+ASKED_EVERY_S = 30.0  # Slurm, which serves everybody
 _SILENT_S = 60.0  # without a sign of a process that is worth saying
 _STATES: tuple[State, ...] = ("done", "partial", "waiting", "failed")
 
@@ -66,13 +69,15 @@ def watch(folder: Path, seconds: float, sleep: Callable[[float], None] = time.sl
     """
     from rich.live import Live
 
-    console = make_console()
+    console, jobs = make_console(), _Jobs(folder)
     found: list[RunStatus] = []
     with Live(console=console, auto_refresh=False) if console.is_terminal else _Lines() as shown:
         try:
             while True:
                 found, going_on = read_all(folder)
-                text = "\n".join(map(escaped, summary(found, going_on)[: max(2, console.height - 1)]))
+                text = "\n".join(
+                    map(escaped, summary(found, going_on, jobs.lines(found))[: max(2, console.height - 1)])
+                )
                 shown.update(text, refresh=True)
                 if not going_on.working and all(one.state in ("done", "failed") for one in found):
                     return found
@@ -81,14 +86,32 @@ def watch(folder: Path, seconds: float, sleep: Callable[[float], None] = time.sl
             return found
 
 
-def summary(found: Sequence[RunStatus], going_on: Outlook) -> list[str]:
-    """How many runs are in each state, then who trains what, the time that is left, and why runs failed."""
+def summary(found: Sequence[RunStatus], going_on: Outlook, jobs: Sequence[str] = ()) -> list[str]:
+    """How many runs are in each state, then who trains what, the time that is left, jobs, and why runs failed."""
     states = Counter(one.state for one in found)
     trained, wanted = sum(one.trainings_done for one in found), sum(one.trainings_wanted for one in found)
     counts = ", ".join(f"{states[state]:,} {state}" for state in _STATES if states[state])
     share = f"{trained:,} of {counted(wanted, 'training')}"
     failed = [f"{one.run}: failed: {one.why}" for one in found if one.state == "failed"]
-    return [f"{counted(len(found), 'run')}: {counts}; {share}", *lines_of(going_on), *failed]
+    return [f"{counted(len(found), 'run')}: {counts}; {share}", *lines_of(going_on), *jobs, *failed]
+
+
+class _Jobs:
+    """What Slurm says of a campaign's jobs, which it is asked only so often."""
+
+    def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        self._folder, self._clock = folder, clock
+        self._said: tuple[float, list[str]] | None = None
+
+    def lines(self, found: Sequence[RunStatus]) -> list[str]:
+        """As those of `tickets status`; why there are none, if Slurm cannot be asked."""
+        now = self._clock()
+        if self._said is None or now - self._said[0] >= ASKED_EVERY_S:
+            try:
+                self._said = now, job_lines(self._folder, found)
+            except InputError as error:
+                self._said = now, [f"jobs: {error}"]
+        return self._said[1]
 
 
 class _Lines:
