@@ -82,12 +82,16 @@ def begun_when_taken(engine: Engine, checked: Checked, modules: tuple[Path, ...]
                 else:
                     yield left
             try:
-                works += _begun(checked, text, free, modules, listener) if free else []
+                begun = _begun(checked, text, free, modules, listener) if free else []
             except (LeaseLostError, ReplacedError):
                 raise
             except InputError as error:
                 why = only_here(error, checked.folder) if isinstance(error, DiskError) else said(error)
                 yield from ((piece, why) for piece in free)
+                continue
+            lacking = {work.name for work in begun}
+            yield from ((piece, None) for piece in free if piece.name not in lacking)  # others were faster
+            works += begun
             if len(works) >= at_least:
                 yield from _trained(engine, works, listener)
                 works = []

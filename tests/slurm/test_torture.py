@@ -1,7 +1,7 @@
 """Workers of a real Slurm that are killed, cancelled, queued again and timed out, while slurmctld is restarted.
 
-TORTURE_RUNS, TORTURE_WORKERS, TORTURE_MINUTES and TORTURE_SEED (1000, 8, 5 and 0) make it smaller, larger or another
-one. The minutes are the time limit of a worker, of which Slurm's warning takes 2 to 3.
+TORTURE_RUNS, TORTURE_WORKERS, TORTURE_WARNING and TORTURE_SEED (1000, 8, 180 and 0) make it smaller, larger or another
+one. The warning is how many seconds before the end of its 5 minutes Slurm tells a worker to end.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import random
 import signal
 import subprocess
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,10 +22,11 @@ import tickets
 from tickets.scheduling.queue import elements, live_elements
 from tickets.store import read_events, run_folders, status, verify
 
-RUNS, WORKERS, MINUTES, SEED = (
+RUNS, WORKERS, WARNING, SEED = (
     int(os.environ.get(f"TORTURE_{name}", default))
-    for name, default in (("RUNS", "1000"), ("WORKERS", "8"), ("MINUTES", "5"), ("SEED", "0"))
+    for name, default in (("RUNS", "1000"), ("WORKERS", "8"), ("WARNING", "180"), ("SEED", "0"))
 )
+MINUTES = 5  # the time limit of a worker; `tickets submit` takes no shorter one
 LOOK = 2.0  # seconds between two looks at the queue
 KILLED = 0.05  # the share of running workers that is killed in each period
 PERIOD = 10.0  # seconds
@@ -34,7 +36,7 @@ CAMPAIGN = {
     "replicates": 1,
     "rounds": 1,
     "arms": ["ticket", "reinit"],
-    "train": {"steps": 40, "evaluate_every": 20},
+    "train": {"steps": 300, "evaluate_every": 150},
     "sweep": {"seed": list(range(RUNS))},
 }
 
@@ -59,6 +61,7 @@ def test_each_run_is_trained_once_whatever_happens_to_its_workers(cluster, comma
     hurt = tmp_path / "hurt"
     trouble = _Trouble(cluster, started, file, hurt, clean_seconds)
     hurt_seconds = _pass(command, file, hurt, trouble.options, trouble)
+    trouble.end()
     print(f"{clean_seconds:.0f} s clean, {hurt_seconds:.0f} s with {trouble.done}")
 
     wanted = _results(single)
@@ -73,7 +76,8 @@ def test_each_run_is_trained_once_whatever_happens_to_its_workers(cluster, comma
                 (0, 0, 0),
                 (0, 1, 0),
             ]
-    assert all(trouble.done.values())
+    trouble.done["ended by the limit"] = _ended_by_the_limit(hurt)
+    assert all(trouble.done.values()), trouble.done
     assert hurt_seconds <= LONGEST * clean_seconds
 
 
@@ -90,19 +94,20 @@ def _pass(command, file, out, options, trouble):
                 said = command(*again)
                 last = time.monotonic() - began
                 if said.out.startswith("0 cohorts to do: nothing") and not live:
-                    return since
+                    return time.monotonic() - began
         time.sleep(LOOK)
 
 
 class _Trouble:
     """Called with the seconds since the beginning, again and again: what happens to the workers meanwhile."""
 
-    options = ("--minutes", MINUTES)
+    options = ("--minutes", MINUTES, "--", f"--signal=B:USR1@{WARNING}")
 
     def __init__(self, cluster, started, file, out, expected):
         self.cluster, self.started, self.file, self.out = cluster, started, file, out
         self.random = random.Random(SEED)
         self.done = {"killed": 0, "cancelled": 0, "queued again": 0, "restarted": 0, "two submissions at once": 0}
+        self.at_once, self.begun = ThreadPoolExecutor(1), list[Future[None]]()
         self.next_kill = PERIOD
         self.next_heal = float("inf")
         # At these parts of the time that a clean pass took.
@@ -113,13 +118,18 @@ class _Trouble:
 
     def __call__(self, since):
         while self.planned and self.planned[0][0] < since:
-            self.planned.pop(0)[1]()
+            self.begun.append(self.at_once.submit(self.planned.pop(0)[1]))
         if since > self.next_heal:
             self.next_heal = since + PERIOD / 2
             self.cluster.heal()
-        if since > self.next_kill:
+        while since > self.next_kill:
             self.next_kill += PERIOD
             self.kill([process for process in _workers(self.out) if self.random.random() < KILLED])
+
+    def end(self):
+        """Wait for what has not ended, and raise its error."""
+        for one in self.begun:
+            one.result()
 
     def kill_one(self):
         self.kill(_workers(self.out)[:1])
@@ -156,6 +166,11 @@ class _Trouble:
         assert [process.wait() for process in both] == [0, 0]
         assert len(live_elements(self.out)) <= WORKERS
         self.done["two submissions at once"] += 1
+
+
+def _ended_by_the_limit(out):
+    """How often a worker was told to end and asked Slurm for another turn."""
+    return sum(path.read_text(errors="replace").count(" is queued again\n") for path in out.glob("jobs/*.out"))
 
 
 def _workers(out):
