@@ -1,7 +1,7 @@
 """Workers of a real Slurm that are killed, cancelled, queued again and timed out, while slurmctld is restarted.
 
-TORTURE_RUNS, TORTURE_WORKERS, TORTURE_WARNING and TORTURE_SEED (1000, 8, 180 and 0) make it smaller, larger or another
-one. The warning is how many seconds before the end of its 5 minutes Slurm tells a worker to end.
+TORTURE_RUNS, TORTURE_WORKERS, TORTURE_MINUTES and TORTURE_SEED (1000, 8, 4 and 0) make it smaller, larger or another
+one. The minutes are the time limit of a worker, of which Slurm's warning takes 2 to 3.
 """
 
 from __future__ import annotations
@@ -22,11 +22,10 @@ import tickets
 from tickets.scheduling.queue import elements, live_elements
 from tickets.store import read_events, run_folders, status, verify
 
-RUNS, WORKERS, WARNING, SEED = (
+RUNS, WORKERS, MINUTES, SEED = (
     int(os.environ.get(f"TORTURE_{name}", default))
-    for name, default in (("RUNS", "1000"), ("WORKERS", "8"), ("WARNING", "180"), ("SEED", "0"))
+    for name, default in (("RUNS", "1000"), ("WORKERS", "8"), ("MINUTES", "4"), ("SEED", "0"))
 )
-MINUTES = 5  # the time limit of a worker; `tickets submit` takes no shorter one
 LOOK = 2.0  # seconds between two looks at the queue
 KILLED = 0.05  # the share of running workers that is killed in each period
 PERIOD = 10.0  # seconds
@@ -93,6 +92,7 @@ def _pass(command, file, out, options, trouble):
             if live < WORKERS and since - last > (PERIOD if live else 0):
                 said = command(*again)
                 last = time.monotonic() - began
+                assert said.code == 0 or since > PERIOD, said
                 if said.out.startswith("0 cohorts to do: nothing") and not live:
                     return time.monotonic() - began
         time.sleep(LOOK)
@@ -101,13 +101,14 @@ def _pass(command, file, out, options, trouble):
 class _Trouble:
     """Called with the seconds since the beginning, again and again: what happens to the workers meanwhile."""
 
-    options = ("--minutes", MINUTES, "--", f"--signal=B:USR1@{WARNING}")
+    options = ("--minutes", 5)  # which `shorten` makes MINUTES
 
     def __init__(self, cluster, started, file, out, expected):
         self.cluster, self.started, self.file, self.out = cluster, started, file, out
         self.random = random.Random(SEED)
         self.done = {"killed": 0, "cancelled": 0, "queued again": 0, "restarted": 0, "two submissions at once": 0}
         self.at_once, self.begun = ThreadPoolExecutor(1), list[Future[None]]()
+        self.shortened: set[str] = set()
         self.next_kill = PERIOD
         self.next_heal = float("inf")
         # At these parts of the time that a clean pass took.
@@ -119,12 +120,20 @@ class _Trouble:
     def __call__(self, since):
         while self.planned and self.planned[0][0] < since:
             self.begun.append(self.at_once.submit(self.planned.pop(0)[1]))
+        self.shorten()
         if since > self.next_heal:
             self.next_heal = since + PERIOD / 2
             self.cluster.heal()
         while since > self.next_kill:
             self.next_kill += PERIOD
             self.kill([process for process in _workers(self.out) if self.random.random() < KILLED])
+
+    def shorten(self):
+        """Give workers less time than `tickets submit` can."""
+        with suppress(RuntimeError, tickets.errors.InputError):  # slurmctld may be away
+            for job in {element.id.partition("_")[0] for _, element in live_elements(self.out)} - self.shortened:
+                self.cluster.call("scontrol", "update", f"JobId={job}", f"TimeLimit={MINUTES}")
+                self.shortened.add(job)
 
     def end(self):
         """Wait for what has not ended, and raise its error."""
