@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
 import pytest
 
 import tickets
+from tickets.checked import recorded_in
 from tickets.config import read_campaign, to_toml
 from tickets.errors import ReplacedError
 from tickets.guard import guarded
 from tickets.meter import Meter
-from tickets.store import Layout, read_events, run_folders, status, take
+from tickets.preparation import prepare, settled_anew
+from tickets.store import Layout, read_events, run_folders, status, take, write_run
 from tickets.store.sealed import sealed_toml
 from tickets.taking import FIRST, settle
 
@@ -199,3 +202,44 @@ def test_those_that_start_together_take_different_runs(campaign_file, tmp_path):
         numbers = [int(name.removeprefix("run-")) for name in order]
         assert sorted(numbers) == list(range(500))
         assert all(number < place + FIRST for place, number in enumerate(numbers))
+
+
+def test_only_what_others_begin_is_prepared_again(campaign_file, compared, tmp_path):
+    file, out = campaign_file(tmp_path, **SEEDS), tmp_path / "out"
+    given = {"out": out, "data": None, "settings": (), "device": "cpu", "workers": 1}
+    ready = prepare(file, **given)
+    assert settled_anew(ready).plans == ready.plans
+    tickets.run(file, out=out)
+    assert settled_anew(ready) is None  # campaign.toml is there now
+    theirs = prepare(file, **given)
+    compared.clear()
+    first, *_ = names = list(theirs.fitted)
+    content = json.loads((out / first / Layout.RUN).read_bytes())
+    content["execution"]["reason"] = "of another process"
+    write_run(out / first, first, **{key: value for key, value in content.items() if key not in ("schema", "run")})
+    shutil.rmtree(out / first / "cohort-000" / "round-001")
+    assert recorded_in(out) != theirs.recorded
+    anew = settled_anew(theirs)
+    assert anew.plans[first].reason == "of another process"
+    assert [len(anew.todo[name]) for name in names] == [1, 0, 0]
+    assert all(anew.plans[name] is theirs.plans[name] for name in names[1:])
+    assert anew.recorded == recorded_in(out)
+    assert compared == []
+
+
+def test_a_campaign_goes_on_beside_workers_that_begin_its_runs(campaign_file, monkeypatch, tmp_path):
+    file, out, times = campaign_file(tmp_path, **SEEDS), tmp_path / "out", []
+    tickets.run(campaign_file(tmp_path / "first", **{**SEEDS, "rounds": 0}), out=out)
+    write_run = {path: path.read_bytes() for path in out.glob(f"*/{Layout.RUN}")}
+
+    def prepared(*args, **options):
+        times.append(prepare(*args, **options))
+        for path, content in write_run.items():  # replaced by the same content, at another time
+            path.write_bytes(content)
+            os.utime(path, ns=(0, len(times)))
+        return times[-1]
+
+    monkeypatch.setattr("tickets.campaign.prepare", prepared)
+    tickets.run(file, out=out)
+    assert len(times) == 1
+    assert [one.state for one in status(out)] == ["done"] * 3

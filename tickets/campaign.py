@@ -23,7 +23,7 @@ from tickets.foreword import foreword
 from tickets.importing import importable
 from tickets.listener import Begun, Listener, Note, without_repeats
 from tickets.piece import Piece
-from tickets.preparation import Prepared, check_for_worker, prepare
+from tickets.preparation import Prepared, check_for_worker, prepare, settled_anew
 from tickets.process_state import one_campaign_at_a_time
 from tickets.recording import record_campaign
 from tickets.rivals import beside_others, let_go
@@ -185,14 +185,18 @@ def run_campaign(
         prepared: Callable[..., Checked] = (
             check_for_worker if worker else functools.partial(prepare, keep_failures=True, gaps=repair)
         )
+        ready: Checked | None = None
         while True:
-            ready = prepared(campaign, out=out, data=data, settings=settings, device=device, workers=workers)
+            if ready is None:
+                ready = prepared(campaign, out=out, data=data, settings=settings, device=device, workers=workers)
             outcome = _train(ready, workers, engine, tuple(folders), listener)
             if outcome is None:
+                ready = settled_anew(ready) if isinstance(ready, Prepared) else None
                 continue
             # On another machine a round that is trained again may have other last bits, and later ones no longer fit.
             if not repair or outcome.failed or not _repair(ready.folder, listener):
                 return outcome
+            ready = None
 
 
 def _repair(folder: Path, listener: Listener) -> bool:
@@ -219,7 +223,7 @@ def _repair(folder: Path, listener: Listener) -> bool:
 def _train(
     ready: Checked, workers: int, engine: Engine | None, modules: tuple[Path, ...], listener: Listener
 ) -> Outcome | None:
-    """Train what a campaign lacks; None if another process began it meanwhile, by plans of its own.
+    """Train what a campaign lacks; None if another process began some of it meanwhile, by plans of its own.
 
     A campaign that is `Prepared` is trained to its end. Of one that is `Checked`, runs are prepared when this process
     takes them, and what others train is left to them.

@@ -89,13 +89,10 @@ def recorded_in(folder: Path, runs: Iterable[str] | None = None) -> dict[str, ob
     folder
         The campaign's folder.
     runs
-        The ids of the runs whose run.json is wanted, without campaign.toml; by default all.
+        The ids of the runs whose run.json is wanted; by default all.
     """
-    if runs is not None:
-        files = [folder / name / Layout.RUN for name in runs]
-    else:
-        files = [folder / Layout.CAMPAIGN]
-        files += [path / Layout.RUN for path in run_folders(folder)] if folder.is_dir() else []
+    there = [path.name for path in run_folders(folder)] if runs is None and folder.is_dir() else runs or ()
+    files = [folder / Layout.CAMPAIGN, *(folder / name / Layout.RUN for name in there)]
     found = {str(file): file.stat() for file in files if file.is_file()}
     return {name: (one.st_size, one.st_mtime_ns) for name, one in found.items()}
 

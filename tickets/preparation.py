@@ -90,8 +90,9 @@ def check_for_worker(
     settings: Sequence[str],
     device: str,
     workers: int,
+    keep_failures: bool = True,
 ) -> Checked:
-    """As `prepare`, for one of several processes that share the runs, and that settles each run when it takes it.
+    """As `prepare`, for processes that share the runs, each of which settles a run when it takes it.
 
     Of the runs that lack something, one stands for all that differ in their seed alone.
 
@@ -99,6 +100,8 @@ def check_for_worker(
     ----------
     campaign, out, data, settings, device, workers
         See `tickets.run`.
+    keep_failures
+        See `prepare`.
 
     Raises
     ------
@@ -111,7 +114,8 @@ def check_for_worker(
         # What is damaged concerns its run alone, and is found when that is taken.
         _settled(problems, of_runs(checked, _one_of_each_kind(checked)), whole=False)
     finally:
-        log_failures(problems)
+        if keep_failures:
+            log_failures(problems)
     return checked
 
 
@@ -133,6 +137,35 @@ def settle(checked: Checked, name: str) -> Prepared:
         return _settled(problems, replace(one, todo=todo, recorded=recorded))
     finally:
         log_failures(problems)
+
+
+def settled_anew(ready: Prepared) -> Prepared | None:
+    """A campaign with those runs settled again that other processes have begun since it was prepared.
+
+    Returns
+    -------
+    Prepared or None
+        None if campaign.toml was replaced: everything is to be prepared again.
+
+    Raises
+    ------
+    InputError
+        With everything that is wrong with one of those runs.
+    """
+    now, before = recorded_in(ready.folder), ready.recorded
+    campaign = str(ready.folder / Layout.CAMPAIGN)
+    if now.get(campaign) != before.get(campaign):
+        return None
+    names = {str(ready.folder / name / Layout.RUN): name for name in ready.fitted}
+    for path in [path for path in names if now.get(path) != before.get(path)]:
+        one = settle(ready, names[path])
+        ready = replace(
+            ready,
+            todo={**ready.todo, **one.todo},
+            plans={**ready.plans, **one.plans},
+            networks={**ready.networks, **one.networks},
+        )
+    return replace(ready, recorded=now)
 
 
 def _settled(problems: Problems, checked: Checked, compare_each: bool = True, whole: bool = True) -> Prepared:

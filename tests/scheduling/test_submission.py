@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 import tickets
 from tickets.config import SubmitConfig, read_campaign, run_ids
 from tickets.errors import InputError
-from tickets.scheduling import programs
+from tickets.scheduling import programs, submission
 from tickets.scheduling.site import limits
 from tickets.scheduling.submissions import submissions
 
@@ -300,3 +301,19 @@ def test_wrong_arguments(arguments, error, slurm, command, campaign_file, tmp_pa
     assert said.err.startswith(f"error: {error}")
     assert not slurm.calls()
     assert not Path(tmp_path / "out").exists()
+
+
+def test_runs_that_begin_meanwhile_do_not_keep_a_submission_back(slurm, command, campaign_file, monkeypatch, tmp_path):
+    file, out, times = campaign_file(tmp_path, **COHORTS), tmp_path / "out", []
+    tickets.run(campaign_file(tmp_path / "first", **{**COHORTS, "replicates": 1}), out=out)
+    check = submission.check_for_worker
+
+    def checked(*args, **options):
+        times.append(check(*args, **options))
+        for path in out.glob("*/run.json"):
+            os.utime(path, ns=(0, len(times)))
+        return times[-1]
+
+    monkeypatch.setattr(submission, "check_for_worker", checked)
+    assert command("submit", file, "--slurm", "--out", out).out.startswith("4 cohorts to do: submitted job 101")
+    assert len(times) <= 2  # once more where campaign.toml was another one

@@ -13,13 +13,13 @@ from typing import Any
 
 import torch
 
-from tickets.checked import module_folders, recorded_in
+from tickets.checked import Checked, module_folders, recorded_in
 from tickets.config import Campaign, SubmitConfig, to_toml
 from tickets.errors import InputError
 from tickets.importing import importable
 from tickets.opening import read_regular
 from tickets.plurals import counted
-from tickets.preparation import Prepared, prepare
+from tickets.preparation import check_for_worker
 from tickets.process_state import one_campaign_at_a_time, standard_state
 from tickets.recording import record_campaign
 from tickets.scheduling.element import Element
@@ -121,14 +121,14 @@ def submit(
     modules = campaign.absolute().parent if isinstance(campaign, Path) else folders[-1]
     with one_campaign_at_a_time(), importable(*folders), standard_state():
         while True:
-            ready = prepare(
+            ready = check_for_worker(
                 campaign,
                 out=asked.out,
                 data=asked.data,
                 settings=asked.settings,
                 device=_device_here(asked.device),
                 workers=1,
-                compare_each=False,
+                keep_failures=False,
             )
             check_paths(
                 ready.folder,
@@ -142,12 +142,13 @@ def submit(
             if dry_run:
                 return _planned(ready, ready.todo, _live_if_known(ready.folder), asked, modules)
             with lock(ready.folder, tell) as lease:
-                if recorded_in(ready.folder) != ready.recorded:
-                    continue  # another process began it meanwhile
+                # Runs may begin meanwhile: what is to do is asked again.
+                if not recorded_in(ready.folder, ()).items() <= ready.recorded.items():
+                    continue  # another process has given the campaign another content
                 return _submitted(ready, lease, asked, modules, tell)
 
 
-def _submitted(ready: Prepared, lease: Lease, asked: Asked, modules: Path, tell: Callable[[str], None]) -> Submission:
+def _submitted(ready: Checked, lease: Lease, asked: Asked, modules: Path, tell: Callable[[str], None]) -> Submission:
     folder = ready.folder
     todo = {name: missing(one.run, folder / name) for name, one in ready.fitted.items()}
     live = _live(folder)
@@ -165,7 +166,7 @@ def _submitted(ready: Prepared, lease: Lease, asked: Asked, modules: Path, tell:
 
 
 def _planned(
-    ready: Prepared, todo: Mapping[str, Sequence[Any]], live: Live | None, asked: Asked, modules: Path
+    ready: Checked, todo: Mapping[str, Sequence[Any]], live: Live | None, asked: Asked, modules: Path
 ) -> Submission:
     """What is to be submitted, now that `todo` is to do and `live` elements run or wait."""
     given = {key: getattr(asked, key) for key in ("array", "at_once", "minutes")}
@@ -229,13 +230,13 @@ def _refuse_others(folder: Path, live: Live, name: str) -> None:
         )
 
 
-def _campaign_file(ready: Prepared) -> Path:
+def _campaign_file(ready: Checked) -> Path:
     """The copy of the campaign file in jobs/. Its name has a hash of its content, so that it never changes."""
     digest = hashlib.sha256(_content(ready)).hexdigest()[:10]
     return jobs_folder(ready.folder) / f"{ready.campaign.name}-{digest}.toml"
 
 
-def _content(ready: Prepared) -> bytes:
+def _content(ready: Checked) -> bytes:
     # Without [submit], which changes nothing of what is trained.
     return to_toml(replace(ready.campaign, submit=SubmitConfig())).encode()
 
