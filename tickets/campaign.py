@@ -239,9 +239,10 @@ def _train(
             sweep_temporary(folder, lease.check, lambda line: listener(Note(line)))
             if isinstance(ready, Prepared) and recorded_in(folder) != ready.recorded:
                 return None
-            # Asked again under the lock: before it, another process may have added rounds.
-            todo = {name: missing(one, folder / name, ready.gaps) for name, one in runs.items()}
-            for line in (*lost_in(folder, todo), *added_to(folder, runs)):
+            todo = ready.todo
+            if isinstance(ready, Prepared):  # asked again under the lock: before it, another may have added rounds
+                todo = {name: missing(one, folder / name, ready.gaps) for name, one in runs.items()}
+            for line in (*lost_in(folder, todo), *(added_to(folder, runs) if isinstance(ready, Prepared) else ())):
                 listener(Note(line))
             record_campaign(folder, ready.campaign, runs, lease.check, lambda line: listener(Note(line)))
             for name, plans in todo.items():
@@ -259,7 +260,8 @@ def _train(
                 train = functools.partial(train_all, beside_others(taking, waits=False), pieces)
             record_begun(folder, runs, lease.check)
         afterwards.callback(let_go, pieces)  # once the engine's processes have ended
-        for line in (*left_over_in(folder, runs), *foreword([ready.fitted[name] for name in runs if todo[name]])):
+        left_over = left_over_in(folder, runs) if isinstance(ready, Prepared) else ()
+        for line in (*left_over, *foreword([ready.fitted[name] for name in runs if todo[name]])):
             listener(Note(line))
         steps = sum(steps_missing(piece.cohort, ready.fitted[piece.run_id].trial.starts) for piece in pieces)
         listener(Begun(len(runs), steps, rounds_done(runs, todo)))

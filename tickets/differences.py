@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tickets.config import Run
@@ -11,6 +11,8 @@ from tickets.store import left_over, networks_of, run_folders, runs_left_over, s
 from tickets.store.begun import lost_runs
 from tickets.store.history import PROBES, history, log_unlogged
 from tickets.store.layout import place_of
+
+NAMED = 5  # runs of many that a line names
 
 
 def added_to(folder: Path, runs: Mapping[str, Run]) -> Iterator[str]:
@@ -27,9 +29,15 @@ def added_to(folder: Path, runs: Mapping[str, Run]) -> Iterator[str]:
     added = [name for name in runs if name not in there]
     if there and added:
         yield (
-            f"adds {counted(len(added), 'run')} to the {counted(len(there), 'run')} in {folder}: {', '.join(added)}; "
+            f"adds {counted(len(added), 'run')} to the {counted(len(there), 'run')} in {folder}: {_first(added)}; "
             "another value of data, model, train, prune, rewind, fine_tune or seed makes another run"
         )
+
+
+def _first(names: Sequence[str]) -> str:
+    """The first names of a list that may be long."""
+    more = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def lost_in(folder: Path, runs: Iterable[str]) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """Workers of a real Slurm that are killed, cancelled, queued again and timed out, while slurmctld is restarted.
 
-TORTURE_RUNS, TORTURE_WORKERS, TORTURE_MINUTES and TORTURE_SEED (1000, 8, 4 and 0) make it smaller, larger or another
+TORTURE_RUNS, TORTURE_WORKERS, TORTURE_MINUTES and TORTURE_SEED (1000, 8, 5 and 0) make it smaller, larger or another
 one. The minutes are the time limit of a worker, of which Slurm's warning takes 2 to 3.
 """
 
@@ -24,18 +24,19 @@ from tickets.store import read_events, run_folders, status, verify
 
 RUNS, WORKERS, MINUTES, SEED = (
     int(os.environ.get(f"TORTURE_{name}", default))
-    for name, default in (("RUNS", "1000"), ("WORKERS", "8"), ("MINUTES", "4"), ("SEED", "0"))
+    for name, default in (("RUNS", "1000"), ("WORKERS", "8"), ("MINUTES", "5"), ("SEED", "0"))
 )
 LOOK = 2.0  # seconds between two looks at the queue
 KILLED = 0.05  # the share of running workers that is killed in each period
-PERIOD = 10.0  # seconds
+PERIOD = 20.0  # seconds
+AGAIN = 20.0  # seconds between two submissions
 LONGEST = 1.33  # the time that it may take, by that of a clean pass
 
 CAMPAIGN = {
     "replicates": 1,
     "rounds": 1,
     "arms": ["ticket", "reinit"],
-    "train": {"steps": 300, "evaluate_every": 150},
+    "train": {"steps": 1000, "evaluate_every": 500},
     "sweep": {"seed": list(range(RUNS))},
 }
 
@@ -61,6 +62,7 @@ def test_each_run_is_trained_once_whatever_happens_to_its_workers(cluster, comma
     trouble = _Trouble(cluster, started, file, hurt, clean_seconds)
     hurt_seconds = _pass(command, file, hurt, trouble.options, trouble)
     trouble.end()
+    trouble.done["ended by the limit"] = _ended_by_the_limit(hurt)
     print(f"{clean_seconds:.0f} s clean, {hurt_seconds:.0f} s with {trouble.done}")
 
     wanted = _results(single)
@@ -75,7 +77,6 @@ def test_each_run_is_trained_once_whatever_happens_to_its_workers(cluster, comma
                 (0, 0, 0),
                 (0, 1, 0),
             ]
-    trouble.done["ended by the limit"] = _ended_by_the_limit(hurt)
     assert all(trouble.done.values()), trouble.done
     assert hurt_seconds <= LONGEST * clean_seconds
 
@@ -89,10 +90,10 @@ def _pass(command, file, out, options, trouble):
         trouble(since)
         with suppress(tickets.errors.InputError):  # slurmctld may be away
             live = len(live_elements(out))
-            if live < WORKERS and since - last > (PERIOD if live else 0):
+            if live < WORKERS and since - last > (AGAIN if live else 0):
                 said = command(*again)
                 last = time.monotonic() - began
-                assert said.code == 0 or since > PERIOD, said
+                assert said.code == 0 or since > AGAIN, said
                 if said.out.startswith("0 cohorts to do: nothing") and not live:
                     return time.monotonic() - began
         time.sleep(LOOK)

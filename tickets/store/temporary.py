@@ -78,6 +78,8 @@ def sweep(folder: Path, permit: Permit, *names: str, kept: Callable[[str], None]
         The paths that were removed.
     """
     left_over = [folder / name for name in names_in(folder) if _is_left_over(name, names)]
+    if not left_over:
+        return []
     # Asked after the listing: what was listed is older than any lease that is newer than the caller's.
     permit()
     removed = []
