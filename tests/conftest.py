@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _posixsubprocess
 import functools
 import gc
 import json
@@ -20,6 +21,7 @@ import pytest
 import tomli_w
 import torch
 from hypothesis import settings
+from preloaded import Preloaded, preloaded_server
 from tiny_campaigns import TINY, VARIANTS
 
 import tickets
@@ -203,8 +205,25 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
     return call
 
 
+@pytest.fixture(scope="session")
+def preloading() -> Iterator[Preloaded | None]:
+    with preloaded_server() as server:
+        yield server
+
+
 @pytest.fixture
-def started() -> Any:
+def preloaded(preloading: Preloaded | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python programs that the test starts, and processes that `multiprocessing` spawns, have imported all they need.
+
+    See preloaded.py.
+    """
+    if preloading is not None:
+        monkeypatch.setattr(subprocess, "_fork_exec", preloading.fork_exec)
+        monkeypatch.setattr(_posixsubprocess, "fork_exec", preloading.fork_exec)
+
+
+@pytest.fixture
+def started(preloaded: None) -> Any:
     """started("run", file, ...) starts the command as a process of its own, in a process group of its own."""
     processes: list[subprocess.Popen[str]] = []
 
