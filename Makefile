@@ -19,8 +19,10 @@ help:
 demo: $(INSTALLED)
 	$(BIN)/tickets run runs/mnist1d.toml
 
+# Threads of PyTorch that wait for work would keep a processor busy that the other worker's tests need.
+test: export OMP_WAIT_POLICY = passive
 test: lint types
-	$(BIN)/python -m pytest -m "not torture and not bench" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m "not torture and not bench" -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -21,7 +21,9 @@ import pytest
 import tomli_w
 import torch
 from hypothesis import settings
-from preloaded import Preloaded, preloaded_server
+from longest_first import longest_first
+from preloaded import OWN_SERVER, Preloaded, preloaded_server
+from quick_reports import page_alone
 from tiny_campaigns import TINY, VARIANTS
 
 import tickets
@@ -38,6 +40,10 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 from tickets.command_line.app import main
 main()
 """
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    longest_first(items)
 
 
 def pytest_collection_finish() -> None:
@@ -205,6 +211,12 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
     return call
 
 
+@pytest.fixture
+def page_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports have their page and tables, and empty files for figures; see test_page.py for these."""
+    page_alone(monkeypatch)
+
+
 @pytest.fixture(scope="session")
 def preloading() -> Iterator[Preloaded | None]:
     with preloaded_server() as server:
@@ -220,6 +232,12 @@ def preloaded(preloading: Preloaded | None, monkeypatch: pytest.MonkeyPatch) -> 
     if preloading is not None:
         monkeypatch.setattr(subprocess, "_fork_exec", preloading.fork_exec)
         monkeypatch.setattr(_posixsubprocess, "fork_exec", preloading.fork_exec)
+
+
+@pytest.fixture
+def preloaded_workers(preloaded: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `preloaded`, and so are the processes that those programs spawn. They all have the server's command line."""
+    monkeypatch.setenv(OWN_SERVER, "yes")
 
 
 @pytest.fixture

@@ -35,6 +35,8 @@ READ_AT_START = (
     "PYTHON", "LD_", "LC_", "LANG", "TZ", "MALLOC_", "GLIBC_", "OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "BLIS_",
     "NUMEXPR_", "NPY_", "NUMBA_", "TORCH", "PYTORCH_", "ATEN_", "CUDA_", "ARROW_", "MPL", "SKLEARN_", "SCIPY_",
 )  # fmt: skip
+# A variable: the program that is started has a server of its own, by which its own processes start.
+OWN_SERVER = "TESTS_PRELOAD_WORKERS"
 _OWN_PROGRAMS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")  # of Python; they live on
 # The parameters of _posixsubprocess.fork_exec; those that follow are of how it forks.
 _PARAMETERS = (
@@ -55,6 +57,7 @@ class Preloaded:
     """
 
     def __init__(self, connection: socket.socket) -> None:
+        connection.settimeout(DEADLINE_S)
         self._connection, self._owner, self._turn = connection, os.getpid(), threading.Lock()
         self._at_start = _read_at_start(os.environ)
 
@@ -94,6 +97,7 @@ class Preloaded:
         command = [os.fsdecode(one) for one in asked["args"]]
         parsed = _parsed(command[1:])
         environment = _environment(asked["environment"])
+        own_server = environment.pop(OWN_SERVER, None) is not None
         folder = os.fsdecode(asked["cwd"] or os.getcwd())
         as_usual = (
             parsed is None
@@ -113,6 +117,7 @@ class Preloaded:
             "arguments": arguments,
             "environment": environment,
             "folder": folder,
+            "own_server": own_server,
             "session": bool(asked["start_new_session"]),
             "group": asked["process_group"],
             "umask": _umask(),
@@ -130,7 +135,6 @@ def preloaded_server() -> Iterator[Preloaded | None]:
         return
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        ours.settimeout(DEADLINE_S)
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         server = subprocess.Popen(
             [sys.executable, str(SERVER), str(theirs.fileno())],
@@ -162,6 +166,8 @@ def _adopting() -> Iterator[None]:
 def _parsed(arguments: Sequence[str]) -> tuple[list[str], list[str]] | None:
     """Python's options -W, and the rest: ["-c", PROGRAM, ...] or ["", SCRIPT, ...]. None if it is something else."""
     rest, options = list(arguments), []
+    if sys.flags.dont_write_bytecode and rest[:1] == ["-B"]:  # by a variable, which the server has as well
+        del rest[0]
     while len(rest) > 1 and rest[0] == "-W":
         options.append(rest[1])
         del rest[:2]

@@ -2,30 +2,28 @@
 
     python preloaded_server.py DESCRIPTOR    serves what comes through the socket of that number, until it is closed
 
-A fork is made equal to what `python` would be after the same imports. What differs: it has its server's seed of hashes
-and its server's command line in /proc, and modules are not torn down at its end.
+A fork is made equal to what `python` would be after the same imports (preloaded_fork.py). What differs: it has its
+server's seed of hashes and its server's command line in /proc, and modules are not torn down at its end.
 """
 
 from __future__ import annotations
 
-import atexit
+import _posixsubprocess
 import errno
 import fcntl
 import gc
 import importlib
-import io
 import json
 import os
-import resource
 import signal
 import socket
+import subprocess
 import sys
-import tempfile
-import threading
-import types
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+
+import preloaded
+from preloaded_fork import HIGH, program, run, take_group, take_state
 
 # What commands and the tests' programs import, but for what reads matplotlib's variables. None of it may start threads
 # that a fork would miss, or read a variable of the environment that `preloaded.READ_AT_START` does not name.
@@ -36,10 +34,6 @@ MODULES = (
     "pyarrow.pandas_compat", "pyarrow.parquet", "sklearn.datasets", "rich.table", "multiprocessing.spawn",
     "concurrent.futures.process",
 )  # fmt: skip
-IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
-_ENVIRONMENT = dict(os.environ)
-_HIGH = 512  # descriptors from here are out of the way of those that a request names
-_FIRST_FILTER = warnings.filters[0]  # options -W stand before it, and behind what is imported later adds
 
 
 def serve(connection: socket.socket, path: Sequence[str]) -> Callable[[], None] | None:
@@ -64,8 +58,19 @@ def serve(connection: socket.socket, path: Sequence[str]) -> Callable[[], None] 
             number = -(error.errno or errno.EAGAIN)
         if number == 0:
             connection.detach()  # its descriptor may become another file's
-            _take_state(request, descriptors)
-            return _program(request, path)
+            take_group(request)
+            server = None
+            if request["own_server"]:
+                server, connection = map(_out_of_the_way, socket.socketpair())
+                if _fork() == 0:
+                    server.close()
+                    _leave_descriptors()
+                    continue
+                connection.close()
+            take_state(request, descriptors)
+            if server is not None:
+                _start_by(server)
+            return program(request, path)
         for descriptor in descriptors:
             os.close(descriptor)
         answer = {"pid": number} if number > 0 else {"error": -number}
@@ -83,20 +88,21 @@ def _start() -> int:
     """Fork a fork: its process id, and 0 in it. The one in between ends, so that the process that asks adopts it."""
     told, tell = os.pipe()
     adopted, adopt = os.pipe()
+    between = -1
     try:
         between = _fork()
-        if between == 0:
-            _tell(tell)
-            os.close(adopt)
-            os.read(adopted, 1)  # until `adopt` is closed, after the end of the one in between
-            return 0
-        os.waitpid(between, 0)
-        os.set_blocking(told, False)
-        return int(os.read(told, 20))
+        if between:
+            os.waitpid(between, 0)
+            os.set_blocking(told, False)
+            return int(os.read(told, 20))  # an OSError if there is none, since no more could be forked
     finally:
-        if os.getpid() == _SERVER:
+        if between:
             for descriptor in (told, tell, adopted, adopt):
                 os.close(descriptor)
+    _tell(tell)
+    os.close(adopt)
+    os.read(adopted, 1)  # until the server has closed `adopt`, after the end of the one in between
+    return 0
 
 
 def _tell(tell: int) -> None:
@@ -116,135 +122,21 @@ def _fork() -> int:
         return os.fork()
 
 
-def _take_state(request: dict[str, Any], descriptors: Sequence[int]) -> None:
-    """Give this process the descriptors, environment, folder, signals and limits of the request."""
-    _take_descriptors(dict(zip(request["descriptors"], descriptors, strict=True)))
-    if request["session"]:
-        os.setsid()
-    if request["group"] >= 0:
-        os.setpgid(0, request["group"])
-    environment = request["environment"]
-    set_by_imports = {name: value for name, value in os.environ.items() if _ENVIRONMENT.get(name) != value}
-    os.environ.clear()
-    os.environ.update(environment)
-    os.environ.update({name: set_by_imports[name] for name in set_by_imports.keys() - environment.keys()})
-    os.chdir(request["folder"])
-    os.umask(request["umask"])
-    for number, limits in request["limits"].items():
-        resource.setrlimit(int(number), tuple(limits))
-    for one in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-        ignored = one in request["ignored"] or one in IGNORED_BY_PYTHON
-        signal.signal(one, signal.SIG_IGN if ignored else signal.SIG_DFL)
-    if signal.SIGINT not in request["ignored"]:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.pthread_sigmask(signal.SIG_SETMASK, request["blocked"])
+def _out_of_the_way(one: socket.socket) -> socket.socket:
+    with one:
+        return socket.socket(fileno=fcntl.fcntl(one, fcntl.F_DUPFD_CLOEXEC, HIGH))
 
 
-def _take_descriptors(descriptors: dict[int, int]) -> None:
-    """Have the descriptors under the numbers that are wanted, and no others; make Python's files on the first three."""
-    high = {wanted: fcntl.fcntl(one, fcntl.F_DUPFD, _HIGH) for wanted, one in descriptors.items()}
-    os.closerange(0, _HIGH)
-    for wanted, one in high.items():
-        os.dup2(one, wanted)
-        os.close(one)
-    for number, name in enumerate(("stdin", "stdout", "stderr")):
-        file = _standard_file(number, name) if number in descriptors else None
-        setattr(sys, name, file)
-        setattr(sys, f"__{name}__", file)
+def _leave_descriptors() -> None:
+    os.closerange(0, HIGH)
+    for number in range(3):
+        os.dup2(os.open(os.devnull, os.O_RDWR), number)
 
 
-def _standard_file(number: int, name: str) -> io.TextIOWrapper:
-    """Python's file of a standard descriptor, as `python` opens it: that of errors, and a terminal's, by lines."""
-    was = getattr(sys, f"__{name}__")
-    raw = io.FileIO(number, "r" if number == 0 else "w", closefd=False)
-    raw.name = f"<{name}>"
-    at_once = was.write_through
-    buffer: Any = io.BufferedReader(raw) if number == 0 else raw if at_once else io.BufferedWriter(raw)
-    by_lines = not at_once and (number == 2 or raw.isatty())
-    file = io.TextIOWrapper(buffer, was.encoding, was.errors, "\n" if number else None, by_lines, at_once)
-    file.mode = raw.mode[0]
-    return file
-
-
-def _program(request: dict[str, Any], path: Sequence[str]) -> Callable[[], None]:
-    """What this process is to run as the module `__main__`, once it has what Python gives to a program."""
-    _start_afresh()
-    sys.warnoptions[:] = request["warnings"]
-    for option in reversed(request["warnings"]):
-        _filter_warnings(option)
-    kind, given, *arguments = request["arguments"]
-    main = types.ModuleType("__main__")
-    main.__dict__["__builtins__"] = __builtins__
-    sys.modules["__main__"] = main
-    if kind == "-c":
-        source, name, first = given, "<string>", ""
-        sys.argv = ["-c", *arguments]
-    else:
-        with open(given, "rb") as file:
-            source, name, first = file.read(), given, os.path.dirname(os.path.realpath(given))
-        main.__file__ = given
-        sys.argv = [given, *arguments]
-    sys.orig_argv = request["command"]
-    folders = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    sys.path[:] = [first, *dict.fromkeys(os.path.abspath(one) for one in folders if one), *path]
-    importlib.invalidate_caches()
-    return lambda: exec(compile(source, name, "exec"), main.__dict__)
-
-
-def _start_afresh() -> None:
-    """What a process has of its own that was set as modules were imported."""
-    import numpy as np
-    import torch
-
-    import tickets.executor_process
-
-    np.random.seed()  # by the system, as at the import; Python seeds its own generator in every fork
-    torch.default_generator.seed()
-    tempfile.tempdir = None
-    tickets.executor_process._IMPORTED_BY = os.getpid()
-
-
-def _filter_warnings(option: str) -> None:
-    """Add the filter of an option -W where Python itself would have put it."""
-    warnings._processoptions([option])
-    new, *others = warnings.filters
-    others.insert(others.index(_FIRST_FILTER), new)
-    warnings.filters[:] = others
-    warnings._filters_mutated()
-
-
-def run(program: Callable[[], None]) -> NoReturn:
-    """Run a program, and end this process as `python` ends."""
-    status = 0
-    try:
-        program()
-    except SystemExit as ended:
-        status = _status(ended.code)
-    except BaseException as error:
-        inside = error.__traceback__.tb_next.tb_next if error.__traceback__ and error.__traceback__.tb_next else None
-        sys.excepthook(type(error), error.with_traceback(inside), inside)
-        status = -signal.SIGINT if isinstance(error, KeyboardInterrupt) else 1
-    threading._shutdown()
-    atexit._run_exitfuncs()
-    sys.modules["__main__"].__dict__.clear()
-    gc.collect()  # ends what the program left
-    for file in (sys.stdout, sys.stderr):
-        try:
-            if file is not None and not file.closed:
-                file.flush()
-        except OSError:
-            status = status or 120
-    if status == -signal.SIGINT:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        os.kill(os.getpid(), signal.SIGINT)
-    os._exit(status)
-
-
-def _status(code: object) -> int:
-    if code is None or isinstance(code, int):
-        return (code or 0) & 0xFF
-    print(code, file=sys.stderr)
-    return 1
+def _start_by(server: socket.socket) -> None:
+    """Have the program that runs here start its processes by a server of its own."""
+    it = preloaded.Preloaded(server)
+    subprocess._fork_exec = _posixsubprocess.fork_exec = it.fork_exec
 
 
 def main() -> None:
@@ -258,12 +150,10 @@ def main() -> None:
     own = {os.path.dirname(os.path.realpath(__file__))}
     path = [folder for folder in sys.path if folder not in own]
     with socket.socket(fileno=int(sys.argv[1])) as connection:
-        program = serve(connection, path)
-    if program is not None:
-        run(program)
+        started = serve(connection, path)
+    if started is not None:
+        run(started)
 
-
-_SERVER = os.getpid()
 
 if __name__ == "__main__":
     main()

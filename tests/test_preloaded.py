@@ -42,7 +42,7 @@ print(json.dumps({
     "files": [one and [one.name, one.mode, one.encoding, one.errors, one.line_buffering, one.write_through]
               for one in files],
     "logging": [logging.root.level, len(logging.root.handlers)],
-    "tests": sorted(one for one in sys.modules if one.startswith(("pytest", "_pytest", "preloaded"))),
+    "tests": sorted(one for one in sys.modules if one.startswith(("pytest", "_pytest", "hypothesis"))),
     "filters": [[one[0], one[2].__name__, one[4]] for one in warnings.filters if IMPORTS],
     "threads": [sys.modules["torch"].get_num_threads() if IMPORTS else None],
 }))
@@ -185,6 +185,40 @@ def test_spawned_processes_compute_with_all_libraries_and_their_threads(preloade
             assert found[:2] == (product, also)  # whole numbers
             assert found[2] == pytest.approx(factor)
             assert found[3] != here
+
+
+SPAWNS = """
+import multiprocessing, os, sys, time
+context = multiprocessing.get_context("spawn")
+
+def tell(pipe):
+    pipe.send((os.getpid(), os.getppid(), os.getsid(0), "numba" in sys.modules))
+    time.sleep(1000)
+
+if __name__ == "__main__":
+    ours, theirs = context.Pipe()
+    context.Process(target=tell, args=(theirs,), daemon=True).start()
+    print(os.getpid(), *ours.recv(), flush=True)
+    time.sleep(1000)
+"""
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL, "the group"])
+def test_a_program_may_have_a_server_of_its_own_which_ends_with_it(end, preloaded_workers, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(SPAWNS)
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, script], stdout=pipe, text=True, start_new_session=True) as process:
+        program, worker, parent, session, preloads = process.stdout.readline().split()
+        family = psutil.Process(process.pid).children()
+        os.killpg(process.pid, signal.SIGTERM) if end == "the group" else os.kill(process.pid, end)
+    assert {int(program), int(parent), int(session)} == {process.pid}
+    assert process.returncode == -(signal.SIGTERM if end == "the group" else end)
+    assert preloads == "True"  # Numba, which nothing here has imported
+    assert len(family) == 3  # the worker, the server and Python's tracker of resources
+    if end != "the group":
+        os.kill(int(worker), signal.SIGKILL)
+    assert psutil.wait_procs(family, 30)[1] == []
 
 
 def test_threads_start_processes_at_once(preloaded):
