@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import _posixsubprocess
 import functools
 import gc
 import json
@@ -22,7 +21,7 @@ import tomli_w
 import torch
 from hypothesis import settings
 from longest_first import longest_first
-from preloaded import OWN_SERVER, Preloaded, preloaded_server
+from preloaded import OWN_SERVER, Preloaded, preloaded_server, start_preloaded
 from quick_reports import page_alone
 from tiny_campaigns import TINY, VARIANTS
 
@@ -229,9 +228,7 @@ def preloaded(preloading: Preloaded | None, monkeypatch: pytest.MonkeyPatch) -> 
 
     See preloaded.py.
     """
-    if preloading is not None:
-        monkeypatch.setattr(subprocess, "_fork_exec", preloading.fork_exec)
-        monkeypatch.setattr(_posixsubprocess, "fork_exec", preloading.fork_exec)
+    start_preloaded(monkeypatch, preloading)
 
 
 @pytest.fixture

@@ -26,7 +26,10 @@ from _posixsubprocess import fork_exec as _fork_exec
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pytest
 
 SERVER = Path(__file__).with_name("preloaded_server.py")
 DEADLINE_S = 120.0  # for the server to import everything, and for an answer
@@ -149,6 +152,13 @@ def preloaded_server() -> Iterator[Preloaded | None]:
                 server.wait(DEADLINE_S)
             finally:
                 server.kill()
+
+
+def start_preloaded(patch: pytest.MonkeyPatch, server: Preloaded | None) -> None:
+    """Have `subprocess` and `multiprocessing` start processes by a server, if there is one."""
+    if server is not None:
+        patch.setattr("subprocess._fork_exec", server.fork_exec)
+        patch.setattr("_posixsubprocess.fork_exec", server.fork_exec)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import builtins
 import fcntl
 import gc
 import importlib
@@ -54,7 +55,8 @@ def take_state(request: dict[str, Any], descriptors: Sequence[int]) -> None:
 
 def _take_descriptors(descriptors: dict[int, int]) -> None:
     """Have the descriptors under the numbers that are wanted, and no others; make Python's files on the first three."""
-    high = {wanted: fcntl.fcntl(one, fcntl.F_DUPFD, HIGH) for wanted, one in descriptors.items()}
+    from_here = max([HIGH - 1, *descriptors]) + 1
+    high = {wanted: fcntl.fcntl(one, fcntl.F_DUPFD, from_here) for wanted, one in descriptors.items()}
     os.closerange(0, HIGH)
     for wanted, one in high.items():
         os.dup2(one, wanted)
@@ -86,7 +88,7 @@ def program(request: dict[str, Any], path: Sequence[str]) -> Callable[[], None]:
         _filter_warnings(option)
     kind, given, *arguments = request["arguments"]
     main = types.ModuleType("__main__")
-    main.__dict__["__builtins__"] = __builtins__
+    main.__dict__["__builtins__"] = builtins
     sys.modules["__main__"] = main
     if kind == "-c":
         source, name, first = given, "<string>", ""
@@ -100,7 +102,7 @@ def program(request: dict[str, Any], path: Sequence[str]) -> Callable[[], None]:
     folders = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     sys.path[:] = [first, *dict.fromkeys(os.path.abspath(one) for one in folders if one), *path]
     importlib.invalidate_caches()
-    return lambda: exec(compile(source, name, "exec"), main.__dict__)
+    return lambda: exec(compile(source, name, "exec", dont_inherit=True), main.__dict__)
 
 
 def _start_afresh() -> None:

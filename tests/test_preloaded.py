@@ -118,6 +118,7 @@ def test_generators_that_the_system_seeds_differ_between_forks(preloaded):
     ("import signal; signal.signal(2, signal.default_int_handler); signal.raise_signal(2)", -signal.SIGINT, None),
     ("def f():\n    raise ValueError('no')\nf()", 1, None),
     ("1 +", 1, None),
+    ("def f(x: 1 + 1): ...\nprint(f.__annotations__, __builtins__.__name__, __name__)", 0, ""),
     ("import threading, time\n"
      "threading.Thread(target=lambda: (time.sleep(0.1), print('late'))).start(); print('early')", 0, ""),
     ("class A:\n    def __del__(self): print('deleted')\na = A()\nb = [a]; b.append(b)", 0, ""),
