@@ -84,8 +84,7 @@ def program(request: dict[str, Any], path: Sequence[str]) -> Callable[[], None]:
     """What this process is to run as the module `__main__`, once it has what Python gives to a program."""
     _start_afresh()
     sys.warnoptions[:] = request["warnings"]
-    for option in reversed(request["warnings"]):
-        _filter_warnings(option)
+    _filter_warnings(request["warnings"])
     kind, given, *arguments = request["arguments"]
     main = types.ModuleType("__main__")
     main.__dict__["__builtins__"] = builtins
@@ -118,13 +117,12 @@ def _start_afresh() -> None:
     tickets.executor_process._IMPORTED_BY = os.getpid()
 
 
-def _filter_warnings(option: str) -> None:
-    """Add the filter of an option -W where Python would have put it."""
-    warnings._processoptions([option])
-    new, *others = warnings.filters
-    others.insert(others.index(_FIRST_FILTER), new)
-    warnings.filters[:] = others
-    warnings._filters_mutated()
+def _filter_warnings(options: Sequence[str]) -> None:
+    """Add the filters of options -W where Python would have put them: before its own, behind those of imports."""
+    of_imports = warnings.filters[: warnings.filters.index(_FIRST_FILTER)]
+    del warnings.filters[: len(of_imports)]
+    warnings._processoptions(options)
+    warnings.filters[:0] = of_imports
 
 
 def run(started: Callable[[], None]) -> NoReturn:
