@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -55,4 +56,4 @@ SECONDS = {
 def longest_first(items: list[pytest.Item]) -> None:
     """Sort the tests of a session by their files; within a file they stay as they are."""
     tests = Path(__file__).parent
-    items.sort(key=lambda item: -SECONDS.get(item.path.relative_to(tests).as_posix(), 0))
+    items.sort(key=lambda item: -SECONDS.get(os.path.relpath(item.path, tests), 0))
