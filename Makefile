@@ -6,7 +6,7 @@ TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
 BIN := .venv/bin
 INSTALLED := .venv/installed-$(BUILD)
 
-.PHONY: demo test lint types torture bench clean
+.PHONY: demo test lint types pytest torture bench clean
 .DEFAULT_GOAL := help
 
 help:
@@ -19,8 +19,14 @@ help:
 demo: $(INSTALLED)
 	$(BIN)/tickets run runs/mnist1d.toml
 
-test: lint types
-	$(BIN)/python -m pytest -m "not torture and not bench" -n 2 --dist loadfile
+# The type checker uses one processor, beside the tests.
+test: lint
+	$(MAKE) --no-print-directory -j2 types pytest
+
+# Threads of PyTorch that wait for work would keep a processor busy that the other worker's tests need.
+pytest: export OMP_WAIT_POLICY = passive
+pytest: $(INSTALLED)
+	$(BIN)/python -m pytest -m "not torture and not bench" -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

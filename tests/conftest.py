@@ -20,6 +20,9 @@ import pytest
 import tomli_w
 import torch
 from hypothesis import settings
+from longest_first import longest_first
+from preloaded import OWN_SERVER, Preloaded, preloaded_server, start_preloaded
+from quick_reports import page_alone
 from tiny_campaigns import TINY, VARIANTS
 
 import tickets
@@ -36,6 +39,10 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 from tickets.command_line.app import main
 main()
 """
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    longest_first(items)
 
 
 def pytest_collection_finish() -> None:
@@ -204,7 +211,34 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
 
 @pytest.fixture
-def started() -> Any:
+def page_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports have their page and tables, and empty files for figures; see test_page.py for these."""
+    page_alone(monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def preloading() -> Iterator[Preloaded | None]:
+    with preloaded_server() as server:
+        yield server
+
+
+@pytest.fixture
+def preloaded(preloading: Preloaded | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python programs that the test starts, and processes that `multiprocessing` spawns, have imported all they need.
+
+    See preloaded.py.
+    """
+    start_preloaded(monkeypatch, preloading)
+
+
+@pytest.fixture
+def preloaded_workers(preloaded: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `preloaded`, and so are the processes that those programs spawn. They all have the server's command line."""
+    monkeypatch.setenv(OWN_SERVER, "yes")
+
+
+@pytest.fixture
+def started(preloaded: None) -> Any:
     """started("run", file, ...) starts the command as a process of its own, in a process group of its own."""
     processes: list[subprocess.Popen[str]] = []
 

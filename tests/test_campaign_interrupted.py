@@ -11,6 +11,8 @@ from tiny_campaigns import VARIANTS, stamps
 import tickets
 from tickets.store import read_events, run_folders, status, verify
 
+pytestmark = pytest.mark.usefixtures("preloaded")
+
 
 def left_over(folder):
     return list(folder.rglob(".tmp-*"))

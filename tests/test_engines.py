@@ -19,6 +19,8 @@ from tickets.errors import InputError
 from tickets.store import read_events, run_folders, status, verify
 from tickets.work import train
 
+pytestmark = pytest.mark.usefixtures("preloaded")
+
 SMALL = {"replicates": 2, "cohort_size": 1, "rounds": 1, "arms": ["ticket", "reinit"], "rewind": {"step": 5}}
 ONE = {"replicates": 1, "rounds": 0, "arms": ["ticket"]}  # a piece of work a run
 

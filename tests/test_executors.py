@@ -20,6 +20,8 @@ from tickets.listener import Begun, Note, RoundDone, Steps
 from tickets.piece import Elsewhere
 from tickets.store import run_folders, status, verify
 
+pytestmark = pytest.mark.usefixtures("preloaded")
+
 SMALL = {"replicates": 2, "cohort_size": 1, "rounds": 1, "arms": ["ticket", "reinit"], "rewind": {"step": 5}}
 SPAWN = multiprocessing.get_context("spawn")
 GO_ON = "committed rounds are kept; the same call with a new executor goes on"

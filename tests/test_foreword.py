@@ -76,6 +76,7 @@ def read(campaign_file, gru, tmp_path):
     return tmp_path / "out"
 
 
+@pytest.mark.usefixtures("page_only")
 def test_status_compare_and_the_report_say_it(read, command):
     assert command("status", read).out.splitlines()[-2:] == [PRUNABLE, f"warning: {WARNING}"]
     compared = command("compare", read).out.splitlines()

@@ -81,6 +81,7 @@ def test_sparse_rounds_are_compared_before_there_are_any(campaign_file, tmp_path
     assert "sparse: " in ran["compared"]["passed_over"][0]
 
 
+@pytest.mark.usefixtures("preloaded")
 def test_a_plain_loop_is_trained_by_several_processes_and_goes_on_as_it_began(module, campaign_file, tmp_path) -> None:
     changes = {"model": f"{module('nets', HOOKED)}:hooked_net", "cohort_size": 1, "rounds": 1}
     saved = tickets.run(campaign_file(tmp_path, **changes), out=tmp_path / "out", workers=2)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from preloaded import Preloaded, start_preloaded
 from torch import nn
 
 import tickets
@@ -28,16 +29,22 @@ def file_in_readme(name: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, preloading: Preloaded | None) -> Path:
     """A folder with the README's files, in which the campaign has been run by the command and by the engine."""
     there = tmp_path_factory.mktemp("outsider")
     for name in ("ideas.py", "ideas.toml", "engine.py"):
         (there / name).write_text(file_in_readme(name), encoding="utf-8")
     ran = [sys.executable, "-W", "error", "-m", "tickets", "run", "ideas.toml", "--out", "by_command"]
-    for command in (ran, [sys.executable, "-W", "error", "engine.py"]):
-        done = subprocess.run(command, cwd=there, capture_output=True, text=True, timeout=300, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
+    run_python(ran, there)
+    with pytest.MonkeyPatch.context() as patch:
+        start_preloaded(patch, preloading)
+        run_python([sys.executable, "-W", "error", str(there / "engine.py")], there)
     return there
+
+
+def run_python(command: list[str], folder: Path) -> None:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")

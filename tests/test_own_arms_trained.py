@@ -144,6 +144,7 @@ def test_roles_are_those_that_the_campaign_says(saved, out, command):
     assert "tuned" not in compared
 
 
+@pytest.mark.usefixtures("page_only")
 def test_the_report_draws_them_in_the_campaigns_order_and_with_their_own_looks(out, command, tmp_path):
     labels = ["ticket", "reinit", "largest", "each", "late", "tuned", "scaled", "held", "places"]
     assert list(tickets.load(out).rounds["arm"].unique()) == labels

@@ -283,6 +283,7 @@ class Net(nn.Module):
 """
 
 
+@pytest.mark.usefixtures("preloaded")
 def test_a_warning_that_the_caller_has_raised_is_shown_by_a_campaign(module: Any, campaign_file: Any, tmp_path: Path):
     file = campaign_file(tmp_path, rounds=0, model=f"{module('warning', WARNING)}:Net")
     script = "import sys, warnings, tickets; warnings.simplefilter('error'); tickets.run(sys.argv[1], out=sys.argv[2])"

@@ -16,6 +16,8 @@ from tickets.analysis.report import make_report
 import tickets
 from tickets.store import run_folders, status, verify
 
+pytestmark = pytest.mark.usefixtures("preloaded", "page_only")
+
 PROGRAM = Path(__file__).with_name("campaign_that_grows.py")
 STEPS = [0, 5, 10, 15]
 FIRST, MORE = ["ticket", {"name": "reinit", "draws": 2}], ["random_mask", "constant"]

@@ -61,7 +61,7 @@ def test_python_examples_run_and_their_asserts_hold(folder):
     assert "early_stop_test_accuracy" in printed
 
 
-def test_commands_run(folder):
+def test_commands_run(folder, preloaded):
     commands = [line for block in blocks("console") for line in block.splitlines() if line.startswith("$ tickets ")]
     wanted = {"run", "status", "compare", "claims", "report", "verify", "probe", "list"}
     assert {line.split()[2] for line in commands} == wanted

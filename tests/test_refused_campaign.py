@@ -21,16 +21,23 @@ from tickets.workers import _after_death, _failed
 RATES = [0.1, 0.01, 0.001]
 
 
-@pytest.fixture
-def file(campaign_file, tmp_path):
+@pytest.fixture(scope="module")
+def file(campaign_file, tmp_path_factory):
     return campaign_file(
-        tmp_path,
+        tmp_path_factory.mktemp("refused"),
         rounds=1,
         replicates=1,
         arms=["ticket"],
         train={"steps": 4, "evaluate_every": 4},
         sweep={"train.learning_rate": RATES},
     )
+
+
+@pytest.fixture(scope="module")
+def whole(file, contents):
+    """The campaign where nothing is refused: its runs, and the contents of its folder."""
+    runs = run(file, file.parent / "whole").runs
+    return SimpleNamespace(runs=runs, contents=contents(file.parent / "whole"))
 
 
 def run(file, out, listener=lambda event: None):
@@ -54,9 +61,8 @@ def events(out):
 
 
 @pytest.mark.parametrize("where", ["", "/cohort-000"])
-def test_a_run_that_cannot_be_written_fails_and_the_others_go_on(where, file, contents, tmp_path):
+def test_a_run_that_cannot_be_written_fails_and_the_others_go_on(where, file, whole, contents, tmp_path):
     out = tmp_path / "out"
-    whole = run(file, tmp_path / "whole")
     broken = whole.runs[1]
     with stepped(out, refused_below(broken + where, errno.EACCES)):
         outcome = run(file, out)
@@ -67,10 +73,10 @@ def test_a_run_that_cannot_be_written_fails_and_the_others_go_on(where, file, co
     assert [by_state[name] for name in whole.runs] == ["done", "failed" if where else "waiting", "done"]
     assert verify(out) == []
     assert run(file, out).failed == {}
-    assert contents(out) == contents(tmp_path / "whole")
+    assert contents(out) == whole.contents
 
 
-def test_a_full_disk_stops_the_campaign_before_more_is_trained_for_nothing(file, contents, tmp_path, command):
+def test_a_full_disk_stops_the_campaign_before_more_is_trained_for_nothing(file, whole, contents, tmp_path, command):
     out, full = tmp_path / "out", []
 
     def hook(name, arguments, call):
@@ -90,11 +96,10 @@ def test_a_full_disk_stops_the_campaign_before_more_is_trained_for_nothing(file,
     assert events(out).count("failed") == 1
     assert "round" not in events(out)
     assert command("run", file, "--out", out).code == 0
-    run(file, tmp_path / "whole")
-    assert contents(out) == contents(tmp_path / "whole")
+    assert contents(out) == whole.contents
 
 
-def test_a_campaign_that_is_moved_while_it_runs_leaves_no_stub(file, contents, watcher, tmp_path):
+def test_a_campaign_that_is_moved_while_it_runs_leaves_no_stub(file, whole, contents, watcher, tmp_path):
     out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
 
     class Mover(watcher):
@@ -109,12 +114,11 @@ def test_a_campaign_that_is_moved_while_it_runs_leaves_no_stub(file, contents, w
     assert not out.exists()
     elsewhere.rename(out)
     run(file, out)
-    run(file, tmp_path / "whole")
-    assert contents(out) == contents(tmp_path / "whole")
+    assert contents(out) == whole.contents
 
 
 @pytest.mark.parametrize("n", [3, 25, 50, 75, 100])
-def test_a_refusal_at_a_step_of_a_campaign(n, file, contents, tmp_path, command):
+def test_a_refusal_at_a_step_of_a_campaign(n, file, whole, contents, tmp_path, command):
     out = tmp_path / "out"
     fault = Fault(n, errno.EIO)
     with stepped(out, fault):
@@ -125,8 +129,7 @@ def test_a_refusal_at_a_step_of_a_campaign(n, file, contents, tmp_path, command)
     if run_folders(out):
         assert verify(out) == []
     assert command("run", file, "--out", out).code == 0
-    run(file, tmp_path / "whole")
-    assert contents(out) == contents(tmp_path / "whole")
+    assert contents(out) == whole.contents
 
 
 def test_a_left_over_that_cannot_be_removed_is_a_note(tmp_path, file, monkeypatch):

@@ -12,9 +12,12 @@ from collections import Counter
 from contextlib import contextmanager
 
 import psutil
+import pytest
 
 import tickets
 from tickets.store import read_events, run_folders, status, verify
+
+pytestmark = pytest.mark.usefixtures("preloaded")
 
 SHARED = {"replicates": 2, "cohort_size": 1, "rounds": 1, "arms": ["ticket", "reinit"], "rewind": {"step": 5}}
 

@@ -32,7 +32,7 @@ def assert_goes_on(file, out, contents, whole):
 
 
 def test_a_scheduler_ends_the_command_and_its_workers_in_the_middle_of_a_round(
-    started, campaign_file, contents, tmp_path
+    started, preloaded_workers, campaign_file, contents, tmp_path
 ):
     changes = {**LONG, "sweep": {"seed": [0, 1]}, "store": {"checkpoint_minutes": 5e-4}}
     file, out = campaign_file(tmp_path, **changes), tmp_path / "out"

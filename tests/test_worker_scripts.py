@@ -9,6 +9,8 @@ import pytest
 
 from tickets.store import status
 
+pytestmark = pytest.mark.usefixtures("preloaded_workers")
+
 SHARED = {"replicates": 2, "cohort_size": 1, "rounds": 0}
 
 UNGUARDED = """

@@ -20,6 +20,8 @@ from tickets.last_lines import LastLines
 from tickets.store import read_events, status
 from tickets.worker_process import Death, Worker
 
+pytestmark = pytest.mark.usefixtures("preloaded")
+
 
 def test_two_processes_give_the_bits_of_one(campaign_file, watcher, contents, tmp_path):
     changes = {"replicates": 2, "cohort_size": 1, "rounds": 1, "rewind": {"step": 5}}
@@ -196,7 +198,7 @@ def blocked(pid):
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="signal masks are read from /proc")
-def test_processes_end_with_the_one_that_started_them(started, campaign_file, tmp_path):
+def test_processes_end_with_the_one_that_started_them(started, preloaded_workers, campaign_file, tmp_path):
     # Else they would go on writing while the same command, started again, holds the lock.
     out = tmp_path / "out"
     file = campaign_file(tmp_path, train={"steps": 1_000_000}, rounds=0, sweep={"seed": [0, 1]})
@@ -206,7 +208,9 @@ def test_processes_end_with_the_one_that_started_them(started, campaign_file, tm
         assert time.monotonic() < deadline
         time.sleep(0.05)
     children = psutil.Process(process.pid).children(recursive=True)
-    workers = [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+    logged = [event for log in out.glob("*/log.jsonl") for event in read_events(log)]
+    numbers = {event["process"] for event in logged if event["event"] == "started"}
+    workers = [child for child in children if child.pid in numbers]
     assert len(workers) == 2
     for worker in workers:
         assert signal.SIGINT in blocked(worker.pid)  # Ctrl-C is for the process that was started by hand

@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 import tickets
+from tickets.store import read_events
 
 
 def wait_for(condition, seconds=300.0):
@@ -70,16 +71,19 @@ def test_ctrl_c_in_a_round_says_how_to_go_on_and_the_same_command_does(
         "in a round, one is stopped",
     ],
 )
-def test_ctrl_c_ends_the_workers_without_noise(moment, started, campaign_file, watcher, contents, tmp_path):
+def test_ctrl_c_ends_the_workers_without_noise(moment, started, campaign_file, watcher, contents, tmp_path, request):
     file, out = (
         campaign_file(tmp_path, rounds=1, train={"steps": 600, "evaluate_every": 600}, sweep={"seed": [0, 1]}),
         tmp_path / "out",
     )
+    if moment != "as the processes start":
+        request.getfixturevalue("preloaded_workers")
     process = started("run", file, "--out", out, "--workers", "2")
     if moment != "as the processes start":
         wait_for(lambda: list(out.glob("*/cohort-000/round-000")))
         if moment != "in a round":
-            next(one for one in alive(process.pid) if "spawn_main" in " ".join(one.cmdline())).suspend()
+            events = [event for log in out.glob("*/log.jsonl") for event in read_events(log)]
+            psutil.Process(next(one["process"] for one in events if one["event"] == "started")).suspend()
     else:
         wait_for(lambda: len(list(out.glob("*/run.json"))) == 2)
         time.sleep(0.5)

@@ -9,10 +9,17 @@ import tickets
 from tickets.store import run_folders
 
 
+@pytest.fixture(scope="module")
+def trained(campaign_file, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained")
+    tickets.run(campaign_file(folder, rounds=1), out=folder / "out")
+    return folder
+
+
 @pytest.fixture
-def out(campaign_file, tmp_path):
-    """A tiny saved campaign."""
-    tickets.run(campaign_file(tmp_path, rounds=1), out=tmp_path / "out")
+def out(trained, tmp_path):
+    """A tiny saved campaign, with its file beside it."""
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
     return tmp_path / "out"
 
 
@@ -33,6 +40,7 @@ def test_it_prints_where_the_page_is_and_disturbs_no_other_command(command, out,
     assert {path: path.read_bytes() for path in (out / "report").rglob("*") if path.is_file()} == first
 
 
+@pytest.mark.usefixtures("page_only")
 def test_of_one_runs_folder_and_elsewhere(command, out, tmp_path):
     (run,) = tickets.load(out).runs
     said = command("report", out / run, "--out", tmp_path / "a" / "b")
@@ -81,6 +89,7 @@ def test_a_settings_file_that_is_no_text_is_said(started, out, tmp_path):
     assert len(errors.splitlines()) == 1
 
 
+@pytest.mark.usefixtures("page_only")
 def test_wrong_input_is_said(command, out, tmp_path):
     said = command("report", tmp_path / "nowhere")
     assert (said.code, said.out) == (2, "")
@@ -102,6 +111,7 @@ def test_a_run_without_rounds_is_no_report(command, out):
     assert not (out / "report").exists()
 
 
+@pytest.mark.usefixtures("page_only")
 def test_a_damaged_run_is_named_on_the_terminal_too(command, campaign_file, tmp_path):
     tickets.run(campaign_file(tmp_path, rounds=0, sweep={"seed": [0, 1]}), out=tmp_path / "out")
     bad = tickets.load(tmp_path / "out").runs[0]

@@ -19,6 +19,8 @@ from tickets.store import HeldError, take, taken
 from tickets.store.holder import SIZE, holder_of
 from tickets.store.processes import here
 
+pytestmark = pytest.mark.usefixtures("preloaded")
+
 
 def test_one_takes_it_and_the_next_one_is_told_who_has_it(tmp_path):
     folder = tmp_path / "cohort-000"

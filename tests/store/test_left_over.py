@@ -70,6 +70,7 @@ def lowered(tmp_path_factory, campaign_file):
 KINDS = [f"replicates 2 and 3 {STAY}", f"round 2 {STAYS}", f"arm constant {STAYS}", f"draw 1 of reinit {STAYS}"]
 
 
+@pytest.mark.usefixtures("page_only")
 def test_every_command_says_it(lowered, watcher, command):
     out, file = lowered
     all_runs = tickets.load(out).runs

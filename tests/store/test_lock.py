@@ -15,6 +15,8 @@ from tickets.store import at_work, lock, sweep_temporary, take, taken
 from tickets.store.holder import encode
 from tickets.store.processes import here
 
+pytestmark = pytest.mark.usefixtures("preloaded")
+
 HOLD = """
 import sys
 from pathlib import Path

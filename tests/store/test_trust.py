@@ -115,6 +115,7 @@ def test_a_run_that_the_campaign_does_not_name_is_not_trusted_by_running_it(save
 
 
 @pytest.mark.parametrize("reader", ["status", "compare", "report", "verify"])
+@pytest.mark.usefixtures("page_only")
 def test_no_command_that_reads_calls_it(reader, saved, loud, command):
     name, marks = loud
     forge(saved, name=name)

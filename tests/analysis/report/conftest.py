@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from quick_reports import page_alone
 
 import tickets
 
@@ -79,16 +80,10 @@ def report_of(campaign_file, tmp_path_factory):
         tickets.run(campaign_file(there, **{"rounds": 1, **changes}), out=there / "out")
         saved = tickets.load(there / "out", skip_damaged=True)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("tickets.analysis.report.page.to_pdf", lambda figure: b"")  # a third of the time
+            page_alone(patch)
             return saved, make_report(saved)[0]
 
     return make
-
-
-@pytest.fixture
-def without_pdf(monkeypatch):
-    """Reports are made without their PDF files, which take a third of the time."""
-    monkeypatch.setattr("tickets.analysis.report.page.to_pdf", lambda figure: b"")
 
 
 @pytest.fixture(scope="session")
@@ -111,10 +106,17 @@ def two_starts(starts_folder, starts_saved, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def why_files(two_starts):
-    """The report of two starts."""
-    from tickets.analysis.report import make_report
+    """The report of two starts, with the figures of the campaign as files and those of its runs on the page alone."""
+    from tickets.analysis.report import chapter_of, make_report
+    from tickets.analysis.report.page import files_of
 
-    return make_report(tickets.load(two_starts))[0]
+    saved = tickets.load(two_starts)
+    with pytest.MonkeyPatch.context() as patch:
+        page_alone(patch)
+        files = make_report(saved)[0]
+    of_campaign = files_of(chapter_of(saved))
+    assert of_campaign.keys() <= files.keys()
+    return files | of_campaign
 
 
 @pytest.fixture(scope="session")

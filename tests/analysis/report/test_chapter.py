@@ -42,6 +42,7 @@ def test_a_figure_is_a_record_and_its_code_reads_only_what_it_uses(saved):
     assert plot.drawn.code.endswith('Path("depth.pdf").write_bytes(report.to_pdf(figure))\n')
 
 
+@pytest.mark.usefixtures("page_only")
 def test_the_files_of_a_chapter_are_its_figures_and_tables(saved):
     (run,) = saved.runs
     chapter = chapter_of_run(saved, run)

@@ -232,7 +232,7 @@ def test_one_figure_to_show_elsewhere(starts_saved, chapter):
         make_figure(starts_saved, "distancs")
 
 
-@pytest.mark.usefixtures("without_pdf")
+@pytest.mark.usefixtures("page_only")
 def test_hostile_names_are_text(two_starts, tmp_path, page_of):
     hostile = "</title><script>alert(1)</script>{{ 7 * 7 }}'\"\\& \u202e$x_1$"
     shutil.copytree(two_starts, tmp_path / "bad")
@@ -248,7 +248,7 @@ def test_hostile_names_are_text(two_starts, tmp_path, page_of):
     compile(chapter.plots[0].drawn.code, "figure.py", "exec")
 
 
-@pytest.mark.usefixtures("without_pdf")
+@pytest.mark.usefixtures("page_only")
 def test_damaged_ends_are_named_and_the_rest_is_told(two_starts, tmp_path, page_of):
     shutil.copytree(two_starts, tmp_path / "bad")
     bad = tickets.load(tmp_path / "bad").runs[0]
