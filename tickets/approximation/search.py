@@ -99,7 +99,7 @@ class Search:
                     if rows in known:
                         continue
                     began, parts = time.perf_counter(), []
-                    for row, part in zip(rows, pool.map(self._finder(layer, index), rows), strict=True):
+                    for row, part in zip(rows, pool.map(_finder(layer, index, self._settings), rows), strict=True):
                         parts.append(part)
                         advance(_subsets_in(layer, range(row, row + 1), self._settings))
                     bits, seconds = np.concatenate(parts), time.perf_counter() - began
@@ -116,8 +116,22 @@ class Search:
             whole.append(with_sums(bits, range(len(bits)), layer, index, self._settings))
         return whole
 
-    def _finder(self, layer: Layer, index: int) -> Callable[[int], Bits]:
-        return lambda row: find_rows(layer, index, range(row, row + 1), self._settings).bits
+
+def find_all(layers: Sequence[Layer], settings: Settings, threads: int) -> list[Subsets]:
+    """The subsets of all layers, (out, groups) each, without a folder."""
+    with ThreadPoolExecutor(threads) as pool:
+        bits = [
+            np.concatenate(list(pool.map(_finder(layer, index, settings), range(len(layer.weight)))))
+            for index, layer in enumerate(layers)
+        ]
+    return [
+        with_sums(one, range(len(one)), layer, index, settings)
+        for index, (layer, one) in enumerate(zip(layers, bits, strict=True))
+    ]
+
+
+def _finder(layer: Layer, index: int, settings: Settings) -> Callable[[int], Bits]:
+    return lambda row: find_rows(layer, index, range(row, row + 1), settings).bits
 
 
 def _subsets_in(layer: Layer, rows: range, settings: Settings) -> int:

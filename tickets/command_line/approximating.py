@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from tickets.command_line.options import AsJson, Folder, SavedData, TrustCode
+from tickets.errors import InputError
 
 
 def approximate(
@@ -36,6 +37,10 @@ def approximate(
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Its folder.  [default: approximations/... in the campaign's]")
     ] = None,
+    sweep: Annotated[
+        bool,
+        typer.Option("--sweep", help="Instead: a table and a figure of up to N candidates of every distribution."),
+    ] = False,
     data: SavedData = None,
     trust_code: TrustCode = False,
     as_json: AsJson = False,
@@ -45,24 +50,32 @@ def approximate(
     Each weight is the sum of a subset of random candidates, found exactly for up to 24. The result is a network of
     random values and a mask (Pensia et al. 2020). What is found is kept, and the same command goes on.
     """
-    from tickets.command_line.approximated import approximate_network
+    which: dict[str, Any] = {
+        "replicate": replicate,
+        "round": round,
+        "arm": arm,
+        "draw": draw,
+        "data": data,
+        "trust_code": trust_code,
+    }
+    if sweep:
+        from tickets.command_line.sweeping import sweep_network
 
-    status = approximate_network(
-        folder,
-        as_json,
-        candidates=candidates,
-        tolerance=tolerance,
-        values=values,
-        replicate=replicate,
-        round=round,
-        arm=arm,
-        draw=draw,
-        construction=construction,
-        choose=choose,
-        seed=seed,
-        out=out,
-        data=data,
-        trust_code=trust_code,
-    )
+        if choose != "nearest":
+            raise InputError(f"--choose {choose}: goes without --sweep, which takes the nearest sums")
+        status = sweep_network(folder, candidates, tolerance, out, as_json, **which)
+    else:
+        from tickets.command_line.approximated import approximate_network
+
+        status = approximate_network(
+            folder,
+            as_json,
+            candidates=candidates,
+            tolerance=tolerance,
+            values=values,
+            choose=choose,
+            out=out,
+            **which,
+        )
     if status:
         raise typer.Exit(status)
