@@ -243,6 +243,21 @@ def test_constants_fail_in_the_network_that_others_make(trained, command):
     assert results["constant"]["within_tolerance"] < 0.2 < 0.99 < results["uniform"]["within_tolerance"]
 
 
+def test_every_option_of_the_command_has_an_effect(trained, command, tmp_path):
+    said = command(
+        "approximate", trained, "--candidates", 6, "--tolerance", 0.2, "--values", "normal", "--replicate", 0,
+        "--round", 1, "--arm", "ticket", "--draw", 0, "--construction", "row", "--choose", "fewest", "--seed", 5,
+        "--out", tmp_path / "a", "--json",
+    )  # fmt: skip
+    assert said.code == 0, said.err
+    given = {
+        "candidates": 6, "tolerance": 0.2, "values": "normal", "replicate": 0, "round": 1, "arm": "ticket", "draw": 0,
+        "construction": "row", "choose": "fewest", "seed": 5, "folder": str(tmp_path / "a"),
+    }  # fmt: skip
+    found = json.loads(said.out)
+    assert {key: found[key] for key in given} == given
+
+
 def test_wrong_options_are_refused_in_lines(trained, command):
     said = command("approximate", trained, "--candidates", 99, "--tolerance", 0, "--values", "unifrom")
     assert said.code == 2

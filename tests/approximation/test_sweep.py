@@ -61,9 +61,15 @@ def test_the_command_writes_tables_and_a_figure(trained, tmp_path, command):
     assert sorted(path.name for path in (tmp_path / "s").iterdir()) == [
         "every.csv", "sweep.csv", "sweep.json", "sweep.pdf", "sweep.svg"
     ]  # fmt: skip
+    about = json.loads((tmp_path / "s" / "sweep.json").read_text())
+    assert (about["target"]["run"], about["target"]["round"]) == (tickets.load(trained).runs[0], 0)
     assert "candidates a weight" in (tmp_path / "s" / "sweep.svg").read_text()
     text = command("approximate", trained, "--candidates", 3, "--tolerance", 0.05, "--sweep")
     assert "worst error" in text.out
+    row = command(
+        "approximate", trained, "--candidates", 2, "--tolerance", 0.05, "--sweep", "--construction", "row", "--json"
+    )
+    assert {one["width_factor"] for one in json.loads(row.out)["networks"]} == {10 * 2 / 64}
     assert f"written to {trained / 'approximations' / 'sweep-'}" in text.out
 
 

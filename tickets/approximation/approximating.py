@@ -178,6 +178,7 @@ def _foreword(target: SavedTarget, settings: Settings, search: Search, network: 
     """What is searched, and how long it will take here: from a trial of the search and of a forward pass."""
     threads = cores()
     searching = seconds_each(settings) * search.missing / threads if search.missing else 0.0
+    forward(network, target.inputs[:1])  # the first pass is slower
     began = time.perf_counter()
     forward(network, target.inputs[:_TRIED])
     measuring = (time.perf_counter() - began) * len(target.inputs) / min(_TRIED, len(target.inputs))

@@ -36,7 +36,7 @@ def weights_of(layers: Sequence[Layer], found: Sequence[Subsets], settings: Sett
         errors.append(errors_of(layer, groups, subsets)[survives[:, groups.source]])
         counts.append(subsets.counts[survives[:, groups.source]])
     error, count = np.concatenate(errors), np.concatenate(counts)
-    kept = int(count.sum())
+    kept, beyond = int(count.sum()), int((error > settings.tolerance * (1 + 1e-9)).sum())
     return {
         "target_weights": sum(int(layer.surviving.sum()) for layer in layers),
         "target_biases": sum(0 if layer.bias is None else len(layer.bias) for layer in layers),
@@ -46,7 +46,8 @@ def weights_of(layers: Sequence[Layer], found: Sequence[Subsets], settings: Sett
         "share_kept": kept / max(len(count) * settings.candidates, 1),
         "worst_error": float(error.max(initial=0.0)),
         "mean_error": float(error.mean()) if len(error) else 0.0,
-        "within_tolerance": float((error <= settings.tolerance * (1 + 1e-9)).mean()) if len(error) else 1.0,
+        "within_tolerance": 1.0 - beyond / max(len(error), 1),
+        "beyond_tolerance": beyond,
     }
 
 

@@ -78,8 +78,8 @@ def approximate_network(folder: Path, as_json: bool, **options: Any) -> int:
 def lines_of(result: dict[str, Any] | Any) -> list[str]:
     """What was measured, as lines of text."""
     biases = f" and {counted(result['target_biases'], 'bias')}".replace("biass", "biases")
-    inside = result["within_tolerance"]
-    within = "all" if inside == 1 else f"{100 * inside:.4g} % are"
+    beyond = result["beyond_tolerance"]
+    within = f"{beyond:,} of {result['subsets']:,} are not" if beyond else "all are"
     return [
         f"target: {counted(result['target_weights'], 'weight')}{biases if result['target_biases'] else ''}, "
         f"accuracy {_percent(result['target_accuracy'])}",

@@ -57,6 +57,8 @@ def approximate(
         "draw": draw,
         "data": data,
         "trust_code": trust_code,
+        "construction": construction,
+        "seed": seed,
     }
     if sweep:
         from tickets.command_line.sweeping import sweep_network
