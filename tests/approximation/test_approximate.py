@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 import tickets
-from tickets.approximation import Listener, blocks, plain, read_approximation, subset_sum
+from tickets.approximation import approximating, plain, read_approximation, subset_sum
 from tickets.approximation.approximating import approximate
+from tickets.command_line import approximated
 from tickets.data.digits import digits
 from tickets.errors import InputError
 
@@ -20,48 +19,6 @@ KEYS = (
     "candidates", "tolerance", "values", "target_weights", "kept_per_weight", "worst_error", "target_accuracy",
     "accuracy", "seconds",
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory, campaign_file) -> Path:
-    folder = tmp_path_factory.mktemp("trained")
-    file = campaign_file(folder, replicates=1, rounds=1, train={"steps": 60, "evaluate_every": 30})
-    tickets.run(file, out=folder / "out")
-    return folder / "out"
-
-
-@pytest.fixture(scope="module")
-def whole(trained, tmp_path_factory):
-    return approximate(trained, 10, 0.01, round=1, out=tmp_path_factory.mktemp("whole") / "a")
-
-
-@pytest.fixture
-def in_blocks(monkeypatch):
-    """Blocks of two output units of the first layer."""
-    monkeypatch.setattr(blocks, "_SUBSETS_AT_ONCE", 140)
-
-
-class Stop(Listener):
-    """Interrupts after so many advances, and counts subsets."""
-
-    def __init__(self, after=None):
-        self.after, self.found, self.promised = after, 0, 0
-
-    def begin(self, total, missing):
-        self.total, self.promised = total, missing
-
-    def advance(self, count):
-        self.found += count
-        if self.after is not None:
-            self.after -= 1
-            if self.after < 0:
-                raise KeyboardInterrupt
-
-
-def contents(folder: Path):
-    return {
-        str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.safetensors") if path.is_file()
-    }
 
 
 def test_the_result_is_that_of_the_network_which_is_built(trained, whole):
@@ -103,20 +60,22 @@ def test_effective_weights_differ_from_the_trained_ones_by_the_worst_error(train
 
 
 @pytest.mark.parametrize("construction", ["weight", "row"])
-def test_an_interrupted_search_goes_on_and_ends_at_the_same_bits(trained, tmp_path, in_blocks, construction):
+def test_an_interrupted_search_goes_on_and_ends_at_the_same_bits(
+    trained, tmp_path, in_blocks, construction, arrays, stop
+):
     straight = approximate(trained, 9, 0.01, construction=construction, out=tmp_path / "straight")
     with pytest.raises(KeyboardInterrupt):
-        approximate(trained, 9, 0.01, construction=construction, out=tmp_path / "twice", listener=Stop(after=5))
-    assert 0 < len(contents(tmp_path / "twice")) < len(contents(tmp_path / "straight"))
-    rest = Stop()
+        approximate(trained, 9, 0.01, construction=construction, out=tmp_path / "twice", listener=stop(after=5))
+    assert 0 < len(arrays(tmp_path / "twice")) < len(arrays(tmp_path / "straight"))
+    rest = stop()
     resumed = approximate(trained, 9, 0.01, construction=construction, out=tmp_path / "twice", listener=rest)
     assert rest.found == rest.promised < rest.total == 610
-    assert contents(tmp_path / "twice") == contents(tmp_path / "straight")
+    assert arrays(tmp_path / "twice") == arrays(tmp_path / "straight")
     timed = ("seconds", "search_seconds")
     assert {key: value for key, value in resumed.result.items() if key not in timed} == {
         key: value for key, value in straight.result.items() if key not in timed
     }
-    again = Stop()
+    again = stop()
     done = approximate(trained, 9, 0.01, construction=construction, out=tmp_path / "twice", listener=again)
     assert (again.found, done.result) == (0, resumed.result)
 
@@ -126,66 +85,6 @@ def test_without_a_compiler_the_same_is_found(trained, whole, tmp_path, monkeypa
     made = approximate(trained, 10, 0.01, round=1, out=tmp_path / "a")
     assert made.result["worst_error"] == pytest.approx(whole.result["worst_error"], abs=1e-14)
     assert made.result["mean_error"] == pytest.approx(whole.result["mean_error"], abs=1e-14)
-
-
-def test_a_damaged_or_foreign_block_is_found_by_its_hash(trained, tmp_path, in_blocks):
-    for name, seed in (("a", 0), ("b", 1)):
-        with pytest.raises(KeyboardInterrupt):
-            approximate(trained, 9, 0.01, seed=seed, out=tmp_path / name, listener=Stop(after=3))
-    block = next((tmp_path / "a" / "layer-000").iterdir())
-    file = block / "subsets.safetensors"
-    before = file.read_bytes()
-    file.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
-    with pytest.raises(InputError, match=rf"{file}: .*SHA-256.*or remove {block}, and the same command searches it"):
-        approximate(trained, 9, 0.01, out=tmp_path / "a")
-    shutil.rmtree(block)
-    shutil.copytree(tmp_path / "b" / "layer-000" / block.name, block)
-    with pytest.raises(InputError, match=f"{block}: .*belongs to another approximation"):
-        approximate(trained, 9, 0.01, out=tmp_path / "a")
-    shutil.rmtree(block)
-    (tmp_path / "a" / "layer-000" / "rows-000001-000003").mkdir()
-    with pytest.raises(InputError, match="rows-000001-000003: is not a block of this layer"):
-        approximate(trained, 9, 0.01, out=tmp_path / "a")
-
-
-@pytest.mark.parametrize("name", ["network/weights.safetensors", "network/masks.safetensors", "network/manifest.json",
-                                  "result.json", "approximation.json"])  # fmt: skip
-def test_a_damaged_file_of_the_result_is_found(trained, whole, tmp_path, name):
-    shutil.copytree(whole.folder, tmp_path / "a")
-    content = bytearray((tmp_path / "a" / name).read_bytes())
-    content[-3] ^= 1
-    (tmp_path / "a" / name).write_bytes(content)
-    for call in (
-        lambda: approximate(trained, 10, 0.01, round=1, out=tmp_path / "a"),
-        lambda: read_approximation(tmp_path / "a").build(),
-    ):
-        with pytest.raises(InputError, match=f"{tmp_path / 'a' / name}"):
-            call()
-
-
-def test_other_settings_need_another_folder(trained, whole):
-    before = contents(whole.folder)
-    with pytest.raises(
-        InputError, match=r"is of another approximation \(candidates = 10, not 11\); name another folder"
-    ):
-        approximate(trained, 11, 0.01, round=1, out=whole.folder)
-    with pytest.raises(InputError, match=r"is of another approximation \(round = 1, not 0, sha256 = "):
-        approximate(trained, 10, 0.01, out=whole.folder)
-    assert contents(whole.folder) == before
-
-
-def test_where_nothing_is_written(trained, tmp_path):
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "notes.txt").write_text("mine")
-    with pytest.raises(InputError, match=r"mine': has other files in it, such as notes\.txt"):
-        approximate(trained, 5, 0.1, out=tmp_path / "mine")
-    (run,) = (path for path in trained.iterdir() if (path / "run.json").exists())
-    for place in (run, run / "new", run / "cohort-000" / "round-000" / "new"):
-        with pytest.raises(InputError, match="lies in a saved run"):
-            approximate(trained, 5, 0.1, out=place)
-    with pytest.raises(InputError, match=r"notes\.txt'.*is not a folder"):
-        approximate(trained, 5, 0.1, out=tmp_path / "mine" / "notes.txt")
-    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]
 
 
 def test_what_is_not_there_is_named(trained, tmp_path):
@@ -241,6 +140,35 @@ def test_constants_fail_in_the_network_that_others_make(trained, command):
     assert results["uniform"]["accuracy"] == pytest.approx(results["uniform"]["target_accuracy"], abs=0.01)
     assert results["constant"]["accuracy"] < results["constant"]["target_accuracy"] - 0.3
     assert results["constant"]["within_tolerance"] < 0.2 < 0.99 < results["uniform"]["within_tolerance"]
+
+
+def test_a_network_that_does_not_fit_into_the_memory_is_refused(trained, tmp_path, monkeypatch):
+    monkeypatch.setattr(approximating, "free_bytes", lambda device: 2**20)
+    with pytest.raises(InputError, match=r"candidates = 9: the random network takes 0\.5 GiB, and 0\.0 GiB are free"):
+        approximate(trained, 9, 0.1, out=tmp_path / "a")
+    assert not (tmp_path / "a").exists()
+
+
+def test_progress_and_an_interrupt_are_told(trained, command, tmp_path, monkeypatch, in_blocks):
+    monkeypatch.setattr(approximated, "_EVERY_S", 0.0)
+    options = ("approximate", trained, "--candidates", 8, "--tolerance", 0.1, "--out", tmp_path / "a b")
+    advance = approximated.Progress.advance
+
+    def interrupted(self, count):
+        advance(self, count)
+        if self._found > 200:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(approximated.Progress, "advance", interrupted)
+        said = command(*options)
+    assert said.code == 130
+    assert "65 of 610 subsets (11 %), " in said.err
+    assert said.err.splitlines()[-1] == (
+        f"interrupted; what was found is kept. To go on: tickets approximate {trained} --candidates 8 --tolerance 0.1 "
+        f"--out '{tmp_path / 'a b'}'"
+    )
+    assert "of them there already" in command(*options).err
 
 
 def test_every_option_of_the_command_has_an_effect(trained, command, tmp_path):

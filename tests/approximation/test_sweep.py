@@ -14,14 +14,6 @@ from tickets.approximation.approximating import approximate
 from tickets.errors import InputError
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory, campaign_file):
-    folder = tmp_path_factory.mktemp("trained")
-    file = campaign_file(folder, replicates=1, rounds=0, train={"steps": 60, "evaluate_every": 30}, arms=["ticket"])
-    tickets.run(file, out=folder / "out")
-    return folder / "out"
-
-
 @pytest.fixture(autouse=True)
 def few_draws(monkeypatch):
     monkeypatch.setattr(sweeps, "DRAWS", 60)

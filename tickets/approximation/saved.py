@@ -32,8 +32,21 @@ from tickets.store.commit import commit, replace_file
 from tickets.store.layout import SCHEMA_VERSION, Layout
 from tickets.store.manifests import damaged, trusting_form
 from tickets.store.reading import read_checked
-from tickets.store.sealed import read_json, sealed_json
+from tickets.store.sealed import read_json, sealed_json, shortened
 from tickets.store.temporary import Permit
+
+_NUMBER, _COUNT, _ACCURACY = (int, float), (int,), (int, float, type(None))
+MEASURED: Mapping[str, tuple[type, ...]] = {
+    **dict.fromkeys(("candidates", "target_weights", "target_biases", "subsets", "kept", "hidden_units"), _COUNT),
+    **dict.fromkeys(("beyond_tolerance", "network_weights", "bound_examples"), _COUNT),
+    **dict.fromkeys(("tolerance", "kept_per_weight", "share_kept", "worst_error", "mean_error"), _NUMBER),
+    **dict.fromkeys(("within_tolerance", "width_factor", "worst_output_error", "mean_output_error"), _NUMBER),
+    **dict.fromkeys(("same_prediction", "bound_output_error", "output_bound", "search_seconds", "seconds"), _NUMBER),
+    **dict.fromkeys(("target_accuracy", "accuracy"), _ACCURACY),
+    "values": (str,),
+    "bound_holds": (bool,),
+}
+"""What a result has, and of which types, beside the settings and what identifies the target."""
 
 RECORD = "approximation.json"
 RESULT = "result.json"
@@ -177,7 +190,11 @@ def read_approximation(folder: Path) -> Approximation:
         content = read_json(path)
         if (content["kind"], content["of"]) != ("result", record_digest(record)):
             raise damaged(path, "belongs to another approximation")
-        return Approximation(folder, record, dict(content["result"]))
+        result = dict(content["result"])
+        for key, kinds in MEASURED.items():
+            if type(result[key]) not in kinds:
+                raise damaged(path, f"{key} is {shortened(result[key])}")
+        return Approximation(folder, record, result)
 
 
 def is_measured(folder: Path) -> bool:
