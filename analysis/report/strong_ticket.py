@@ -29,7 +29,7 @@ def draw_sweep(networks: pd.DataFrame, every: pd.DataFrame, tolerance: float, ne
     tolerance
         The tolerance that is shown.
     needed
-        The number of candidates of the theorem's bound, for uniform values; None for none.
+        The number of uniform candidates of the fitted bound; None for none.
     """
     figure = Figure(figsize=(WIDTH, 5.6), layout="constrained")
     grid = figure.subplots(2, 2)
@@ -55,7 +55,7 @@ def draw_sweep(networks: pd.DataFrame, every: pd.DataFrame, tolerance: float, ne
     _finish(grid[0, 1], f"share of weights within {tolerance:g}")
     _finish(grid[1, 0], "test accuracy, %")
     grid[1, 0].axhline(100 * float(own["target_accuracy"].iloc[0]), color="#808080", linestyle=(0, (4, 3)), linewidth=1)
-    _finish(grid[1, 1], f"all of [-1, 1] within {tolerance:g}: share of draws")
+    _finish(grid[1, 1], f"[-1, 1] within {tolerance:g}: share of draws")
     for count, dashes in ((math.log2(1 / tolerance), (0, (1, 2))), (needed, (0, (4, 3)))):
         if count is not None:
             grid[1, 1].axvline(count, color="#808080", linestyle=dashes, linewidth=1)

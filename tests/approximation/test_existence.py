@@ -13,7 +13,7 @@ from scipy.stats import binomtest
 
 from tickets.approximation.construction import Settings, errors_of, find_rows, groups_of
 from tickets.approximation.existence import (
-    fitted_constant,
+    fitted,
     reach,
     reach_table,
     reaches,
@@ -96,13 +96,15 @@ def test_no_draw_beats_the_count_of_sums():
         assert reaches("uniform", candidates, 50).min() >= 2.0**-candidates
 
 
-def test_the_fitted_constant_is_the_one_that_the_table_was_made_with():
+def test_the_fitted_bound_is_the_one_that_the_table_was_made_with():
     rows = [
-        ("uniform", count, tolerance, float(count >= 2.5 * math.log2(1 / tolerance)))
+        ("uniform", count, tolerance, 0.9 if count >= 3 + 1.5 * math.log2(1 / tolerance) else 0.4)
         for count in range(1, 30)
         for tolerance in (2.0**-2, 2.0**-4, 2.0**-8)
     ]
     table = pd.DataFrame(rows, columns=["values", "candidates", "tolerance", "every"])
-    assert fitted_constant(table) == pytest.approx(2.5)
-    assert fitted_constant(table, "normal") is None
-    assert fitted_constant(table[table["candidates"] < 4]) is None
+    fit = fitted(table)
+    assert (fit.offset, fit.constant) == (pytest.approx(3), pytest.approx(1.5))
+    assert fit.needed(2.0**-6) == pytest.approx(12)
+    assert fitted(table, "normal") is None
+    assert fitted(table[table["candidates"] < 7]) is None

@@ -35,7 +35,7 @@ def test_each_row_is_what_one_approximation_measures(trained, tmp_path):
     figure = draw_sweep(made.networks, made.every, 0.01, made.needed(0.01))
     assert [axes.get_title(loc="left") for axes in figure.axes] == [
         "error of a weight: worst; dotted: mean", "share of weights within 0.01", "test accuracy, %",
-        "all of [-1, 1] within 0.01: share of draws",
+        "[-1, 1] within 0.01: share of draws",
     ]  # fmt: skip
     assert "With 9 candidates: uniform: worst error" in describe_sweep(made.networks, 0.01)
 

@@ -1,15 +1,16 @@
 """How likely a subset within a tolerance is, by simulation, and the theorem's bound with a fitted constant.
 
 Lueker 1998: of n > C log(1 / e) numbers, uniform on [-1, 1], with high probability every w in [-1, 1] has a subset
-whose sum is within e of w. The theorem does not say what C is: it is fitted here, to the least n with which a share of
-0.95 of the simulated draws has this. No distribution can do with fewer than log2(1 / e): 2^n intervals of width 2 e
-must cover [-1, 1].
+whose sum is within e of w. The theorem does not say what C is. It is fitted here, as the slope of n = A + C log2(1 / e)
+to the least n with which half of the simulated draws have this. No distribution can do with fewer than log2(1 / e):
+2^n intervals of width 2 e must cover [-1, 1].
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +24,7 @@ from tickets.approximation.values import draw
 if TYPE_CHECKING:
     import pandas as pd
 
-SURE = 0.95  # the share of draws from which on every weight counts as within reach
+HALF = 0.5  # the share of draws from which on every weight counts as within reach
 MOST_LISTED = 16  # candidates of which all sums are listed, 2**16
 
 Floats = npt.NDArray[np.float64]
@@ -122,27 +123,39 @@ def reach_table(
     return pd.DataFrame(rows, columns=["values", "candidates", "tolerance", "draws", "every", "low", "high"])
 
 
-def fitted_constant(table: pd.DataFrame, values: str = "uniform") -> float | None:
-    """C in n = C log2(1 / e), by least squares through 0; None where no tolerance of the table is reached.
+@dataclass(frozen=True)
+class Fit:
+    """The fitted bound n = offset + constant * log2(1 / e)."""
+
+    offset: float
+    constant: float
+
+    def needed(self, tolerance: float) -> float:
+        """The number of candidates for a tolerance."""
+        return self.offset + self.constant * math.log2(1 / tolerance)
+
+
+def fitted(table: pd.DataFrame, values: str = "uniform") -> Fit | None:
+    """The theorem's bound, fitted by least squares; None where fewer than two tolerances of the table are reached.
 
     Parameters
     ----------
     table
         As `reach_table` returns it. For each tolerance e, n is the least number of candidates from which on the share
-        `every` is 0.95 or more.
+        `every` is 0.5 or more.
     values
         The distribution.
     """
     own = table[table["values"] == values]
     logs, counts = [], []
     for tolerance, rows in own.groupby("tolerance"):
-        rows = rows.sort_values("candidates")
-        below = rows.loc[rows["every"] < SURE, "candidates"]
+        below = rows.loc[rows["every"] < HALF, "candidates"]
         above = rows.loc[rows["candidates"] > (below.max() if len(below) else 0), "candidates"]
         # Without a number that is too small, the least one need not be the first that suffices.
         if len(above) and len(below):
             logs.append(math.log2(1 / float(str(tolerance))))
             counts.append(int(above.min()))
-    if not logs:
+    if len(logs) < 2:
         return None
-    return float(np.dot(logs, counts) / np.dot(logs, logs))
+    constant, offset = np.polyfit(logs, counts, 1)
+    return Fit(float(offset), float(constant))

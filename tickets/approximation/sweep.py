@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from tickets.approximation.construction import Settings
-from tickets.approximation.existence import fitted_constant, reach_table, share_interval, simulated_errors
+from tickets.approximation.existence import Fit, fitted, reach_table, share_interval, simulated_errors
 from tickets.approximation.listener import Listener
 from tickets.approximation.measuring import bounds_of, outputs_of, sizes_of, weights_of
 from tickets.approximation.network import fill, skeleton
@@ -49,18 +48,18 @@ class Sweep:
         subset within the tolerance.
     every
         See `tickets.approximation.existence.reach_table`.
-    constant
-        The fitted C of the theorem's bound, for uniform values; None if it could not be fitted.
+    fit
+        The theorem's bound for uniform values, with fitted constants; None if it could not be fitted.
     """
 
     target: dict[str, Any]
     networks: pd.DataFrame
     every: pd.DataFrame
-    constant: float | None
+    fit: Fit | None
 
     def needed(self, tolerance: float) -> float | None:
-        """The theorem's C log2(1 / e), with the fitted constant."""
-        return None if self.constant is None else self.constant * math.log2(1 / tolerance)
+        """The number of uniform candidates of the fitted bound."""
+        return None if self.fit is None else self.fit.needed(tolerance)
 
 
 def sweep(
@@ -116,7 +115,7 @@ def sweep(
             )
         teller.say(f"simulating {REACH_DRAWS} draws of up to {max(REACH_COUNTS)} candidates")
         every = reach_table(values, REACH_COUNTS, sorted({*tolerances, *REACH_TOLERANCES}), REACH_DRAWS, seed)
-    return Sweep(target.record(), pd.DataFrame(rows), every, fitted_constant(every))
+    return Sweep(target.record(), pd.DataFrame(rows), every, fitted(every))
 
 
 def make(target: SavedTarget, settings: Settings) -> tuple[list[Subsets], nn.Sequential]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def sweep_network(
     """Approximate a saved network with up to so many candidates of every distribution; the exit status.
 
     Written are sweep.csv (a row per distribution, number of candidates and tolerance), every.csv (the simulation of the
-    theorem), sweep.json (the fitted constant) and the figure sweep.svg and sweep.pdf.
+    theorem), sweep.json (the fitted bound) and the figure sweep.svg and sweep.pdf.
 
     Parameters
     ----------
@@ -68,7 +69,7 @@ def sweep_network(
     target = campaign_folder_of(folder) / FOLDER / name.replace("/", "_") if out is None else out
     _write(target, made, tolerance, follow=out is not None)
     if as_json:
-        print_json({"networks": _records(made), "constant": made.constant, "folder": str(target)})
+        print_json({"networks": _records(made), "fit": made.fit and asdict(made.fit), "folder": str(target)})
         return 0
     _print(made, tolerance)
     print_line(f"written to {target}")
@@ -83,7 +84,7 @@ def _write(folder: Path, made: Sweep, tolerance: float, follow: bool) -> None:
     figure = draw_sweep(made.networks, made.every, tolerance, made.needed(tolerance))
     about = {
         "target": made.target,
-        "constant": made.constant,
+        "fit": made.fit and asdict(made.fit),
         "needed": made.needed(tolerance),
         "figure": describe_sweep(made.networks, tolerance),
     }
@@ -113,11 +114,12 @@ def _print(made: Sweep, tolerance: float) -> None:
         shown.add_row(*(_cell(str(key), row[key]) for key in _COLUMNS), end_section=last)
     say(console, f"tolerance {tolerance:g}; target accuracy {_cell('accuracy', rows[0]['target_accuracy'])} %")
     show_table(console, shown, keys=2)
-    if made.constant is not None:
+    if made.fit is not None:
         say(
             console,
-            f"Every weight in [-1, 1] is within e of a subset of C log2(1 / e) uniform candidates (Lueker 1998); C = "
-            f"{made.constant:.2f} is fitted to a simulation. For e = {tolerance:g}: {made.needed(tolerance):.1f}.",
+            "Every weight in [-1, 1] is within e of a subset of some C log2(1 / e) uniform candidates (Lueker 1998). "
+            f"Fitted to where half of the simulated draws have this: {made.fit.offset:.1f} + {made.fit.constant:.2f} "
+            f"log2(1 / e), for e = {tolerance:g} {made.fit.needed(tolerance):.1f}.",
         )
     sys.stdout.flush()
 
