@@ -163,6 +163,15 @@ def test_pruned_weights_have_no_candidates():
     )
 
 
+def test_a_pruned_weight_that_is_held_at_another_value_is_approximated_too():
+    module = chain(4, 3, bias=False)
+    mask = np.zeros((3, 4), bool)
+    with torch.no_grad():
+        module[1].weight[0, 0] = 0
+    (layer,) = layers_of(module, {"1.weight": mask}, False)
+    assert layer.surviving.sum() == 11
+
+
 def test_constants_fail_where_others_succeed():
     module = chain(8, 10, bias=False)
     worst = {}

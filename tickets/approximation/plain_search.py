@@ -10,6 +10,15 @@ HALF = 12  # numbers of a half at most, as in the kernel
 Numbers = npt.NDArray[np.float64]
 Bits = npt.NDArray[np.int64]
 
+_ONES = np.array([byte.bit_count() for byte in range(256)], np.int64)
+
+
+def count_bits(bits: Bits) -> npt.NDArray[np.int64]:
+    """How many bits of each number are set; NumPy before 2.0 has no function for it."""
+    parts = np.ascontiguousarray(bits)[..., None].view(np.uint8)
+    counts: npt.NDArray[np.int64] = _ONES[parts].sum(-1)
+    return counts
+
 
 def search_plainly(
     numbers: Numbers,
@@ -38,11 +47,11 @@ class _Sums:
         for place in places:
             sums = np.concatenate([sums, sums + numbers[place]])
             sets = np.concatenate([sets, sets | (1 << int(place))])
-        ascending = np.lexsort((np.bitwise_count(sets), sums))
+        ascending = np.lexsort((count_bits(sets), sums))
         sums, sets = sums[ascending], sets[ascending]
         first = np.append(True, sums[1:] != sums[:-1])
         self.sums, self.sets = sums[first], sets[first]
-        self.counts = np.bitwise_count(self.sets).astype(np.int64)
+        self.counts = count_bits(self.sets)
         most = int(self.counts.max())
         # (counts, sums + 1): how many of the first sums have each count
         self.before = np.zeros((most + 1, len(self.sums) + 1), np.int64)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tickets.approximation.plain_search import search_plainly
+from tickets.approximation.plain_search import count_bits, search_plainly
 from tickets.errors import InputError
 from tickets.stack.jit import jit_is_off
 
@@ -41,7 +41,7 @@ class Subsets:
     @property
     def counts(self) -> npt.NDArray[np.int64]:
         """How many numbers are in each subset."""
-        return np.bitwise_count(self.bits).astype(np.int64)
+        return count_bits(self.bits)
 
 
 def find_subsets(numbers: Numbers, targets: Numbers, fewest_within: float | None = None) -> Subsets:

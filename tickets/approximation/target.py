@@ -31,7 +31,7 @@ class Layer:
     bias
         (out,) float32, or None.
     surviving
-        (out, in): the weights that are not pruned.
+        (out, in): the weights that are not pruned, and pruned ones that are held at another value than 0.
     rectified
         Whether a ReLU follows.
     signed
@@ -101,7 +101,7 @@ def _layer(name: str, linear: nn.Linear, mask: Mask | None, signed: bool) -> Lay
     for part, values in (("weight", weight), ("bias", bias)):
         if values is not None and not np.isfinite(values).all():
             raise InputError(f"{name}.{part} has numbers that are NaN or infinite: a network that diverged")
-    surviving = np.ones(weight.shape, np.bool_) if mask is None else mask
+    surviving = np.ones(weight.shape, np.bool_) if mask is None else mask | (weight != 0)
     return Layer(name, weight, bias, surviving, rectified=False, signed=signed)
 
 
