@@ -111,18 +111,26 @@ def test_24_numbers_are_exact(way):
 
 
 @pytest.mark.parametrize("fewest", [None, 0.01])
-def test_more_than_24_numbers_come_no_less_near_than_the_24_smallest(way, fewest):
+def test_more_than_24_numbers_come_no_less_near_than_24_of_them(way, fewest):
     random = np.random.default_rng(3)
     numbers, targets = random.uniform(-1, 1, (4, 40)), np.array([[0.3, -9.0], [0.001, 4.0], [-0.2, 30.0], [12.0, -0.5]])
     found = find_subsets(numbers, targets, fewest)
-    small = np.take_along_axis(numbers, np.sort(np.argsort(np.abs(numbers), axis=1)[:, :24], axis=1), axis=1)
-    alone = find_subsets(small, targets, fewest)
-    # 30 and -9 are out of reach of the 24 small ones alone; the large ones are needed.
+    by_size = [sorted(row, key=abs) for row in numbers]
+    some = [[*[x for x in row if x > 0][:12], *[x for x in row if x < 0][:12]] for row in by_size]
+    alone = find_subsets(np.array(some), targets, fewest)
+    # 30 and -9 are out of reach of these 24; the others are needed.
     assert np.abs(alone.sums - targets).max() > 10
     reachable = np.where(numbers > 0, numbers, 0).sum(1)[:, None] > targets
     errors = np.abs(found.sums - targets)
     assert (errors <= np.maximum(np.abs(alone.sums - targets), fewest or 0)).all()
     assert (errors[reachable & (targets > -5)] < (fewest or 1e-4)).all()
+
+
+def test_of_more_than_24_numbers_both_signs_are_searched(way):
+    """The 24 smallest are positive, and make no sum near to a small negative target."""
+    numbers = np.array([[*np.linspace(0.101, 0.2, 24), *np.linspace(-0.9, -0.3, 12)]])
+    found = find_subsets(numbers, np.array([[-0.05]]))
+    assert abs(found.sums[0, 0] + 0.05) < 1e-4
 
 
 def test_constants_make_multiples_of_one_number_only(way):

@@ -1,8 +1,8 @@
 """Subset sums: which of a few random numbers add up to a target.
 
-Up to 24 numbers are searched exactly, by meeting in the middle (`tickets.stack.kernels.subset_sums`). Of more, the 24
-of least magnitude are searched exactly and the larger ones taken greedily: the result is at least as near as the 24
-alone come, but a nearer one may exist.
+Up to 24 numbers are searched exactly, by meeting in the middle (`tickets.stack.kernels.subset_sums`). Of more, 24 are
+searched exactly, the smallest positive and the smallest negative ones in turn, and the others are taken greedily: the
+result is at least as near as the 24 alone come, but a nearer one may exist.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def find_subsets(numbers: Numbers, targets: Numbers, fewest_within: float | None
     if numbers.ndim != 2 or targets.ndim != 2 or len(numbers) != len(targets):
         raise InputError(f"numbers {numbers.shape} and targets {targets.shape}: must be (rows, n) and (rows, m)")
     check_count(numbers.shape[1])
-    order = np.argsort(np.abs(numbers), axis=1, kind="stable")
+    order = _in_turn(numbers)
     bits, sums = np.zeros(targets.shape, np.int64), np.zeros(targets.shape)
     arguments = (
         np.ascontiguousarray(numbers, np.float64), order, np.ascontiguousarray(targets, np.float64),
@@ -86,6 +86,17 @@ def find_subsets(numbers: Numbers, targets: Numbers, fewest_within: float | None
 
         search_subsets(*arguments)
     return Subsets(bits, sums)
+
+
+def _in_turn(numbers: Numbers) -> Bits:
+    """The places of each row's numbers: the positive and the negative ones in turn, from the smallest on.
+
+    Of numbers of one sign alone, no sum is near to a target of the other sign.
+    """
+    ascending = np.argsort(np.abs(numbers), axis=1, kind="stable")
+    negative = np.take_along_axis(numbers, ascending, axis=1) < 0
+    rank = np.where(negative, np.cumsum(negative, axis=1), np.cumsum(~negative, axis=1))
+    return np.take_along_axis(ascending, np.argsort(rank, axis=1, kind="stable"), axis=1)
 
 
 def check_count(candidates: int) -> None:

@@ -18,9 +18,10 @@ HALF = 12  # numbers of a half at most: lists of 4,096 sums
 def search_subsets(numbers, order, targets, tolerance, fewest, subsets, sums):
     """For each target, the subset of the row's numbers that comes nearest, or the smallest one within a tolerance.
 
-    numbers: (rows, n) float64. order: (rows, n), the numbers' places by magnitude, ascending. targets: (rows, m), of
-    which a zero has the empty subset. fewest: whether the fewest numbers within the tolerance are wanted; the nearest
-    where there are none. subsets: (rows, m) int64, bit k for number k. sums: (rows, m), of these numbers as they stand.
+    numbers: (rows, n) float64. order: (rows, n), the numbers' places: the first 24 are searched exactly, the others
+    taken greedily from the last on. targets: (rows, m); 0 has the empty subset. fewest: whether the fewest numbers
+    within the tolerance are wanted; the nearest where there are none. subsets: (rows, m) int64, bit k for number k.
+    sums: (rows, m), of these numbers as they stand.
     """
     n = numbers.shape[1]
     exact = min(n, 2 * HALF)
@@ -36,7 +37,7 @@ def search_subsets(numbers, order, targets, tolerance, fewest, subsets, sums):
             target = targets[row, m]
             chosen, rest, rest_sum = np.int64(0), np.int64(0), 0.0
             if target != 0:
-                for _ in range(2):  # first the smaller numbers alone; then what the larger ones leave to them
+                for _ in range(2):  # first the first numbers alone; then what the others leave to them
                     wanted, found = target - rest_sum, np.int64(-1)
                     if fewest:
                         found = _fewest(low, low_sets, low_counts, lows, high, high_sets, high_counts, highs,
@@ -132,7 +133,7 @@ def _fewest(low, low_sets, low_counts, lows, high, high_sets, high_counts, highs
 
 @compiled
 def _greedy(numbers, places, target):
-    """Of some numbers, from the largest down, each that brings the sum nearer: (their set, their sum)."""
+    """Of some numbers, from the last on, each that brings the sum nearer: (their set, their sum)."""
     chosen, total = np.int64(0), 0.0
     for k in range(len(places) - 1, -1, -1):
         number = numbers[places[k]]
