@@ -69,8 +69,8 @@ def describe_sweep(networks: pd.DataFrame, tolerance: float) -> str:
     own = networks[networks["tolerance"] == tolerance]
     most = own[own["candidates"] == own["candidates"].max()]
     found = "; ".join(
-        f"{row['values']}: worst error {row['worst_error']:.3g}, {100 * row['within_tolerance']:.4g} % of the weights "
-        f"within {tolerance:g}, accuracy {100 * float(row['accuracy']):.4g} %"
+        f"{row['values']}: worst error {row['worst_error']:.3g}, {row['beyond_tolerance']:,} of {row['subsets']:,} "
+        f"weights not within {tolerance:g}, accuracy {100 * float(row['accuracy']):.4g} %"
         for row in most.to_dict("records")
     )
     target = 100 * float(own["target_accuracy"].iloc[0])

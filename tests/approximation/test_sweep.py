@@ -37,7 +37,11 @@ def test_each_row_is_what_one_approximation_measures(trained, tmp_path):
         "error of a weight: worst; dotted: mean", "share of weights within 0.01", "test accuracy, %",
         "[-1, 1] within 0.01: share of draws",
     ]  # fmt: skip
-    assert "With 9 candidates: uniform: worst error" in describe_sweep(made.networks, 0.01)
+    beyond = rows.loc[("uniform", 9, 0.01)]["beyond_tolerance"]
+    said = describe_sweep(made.networks, 0.01)
+    assert "With 9 candidates: uniform: worst error" in said
+    assert 0 < beyond < 610
+    assert f"{beyond:.0f} of 610 weights not within 0.01" in said
 
 
 def test_the_command_writes_tables_and_a_figure(trained, tmp_path, command):

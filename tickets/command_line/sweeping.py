@@ -25,6 +25,7 @@ _COLUMNS = {
     "worst_error": "worst error",
     "mean_error": "mean error",
     "within_tolerance": "within, %",
+    "beyond_tolerance": "not within",
     "exists": "simulated, %",
     "accuracy": "accuracy, %",
     "same_prediction": "same prediction, %",
