@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any
 from tickets.version import __version__
 
 if TYPE_CHECKING:
+    from tickets.approximation.approximating import approximate
     from tickets.campaign import run
     from tickets.errors import InputError
     from tickets.probing import probe
     from tickets.store.loading import load
 
-__all__ = ["InputError", "__version__", "load", "probe", "run"]
+__all__ = ["InputError", "__version__", "approximate", "load", "probe", "run"]
 
 # Imported when first asked for (PEP 562), so that `tickets --help` waits for neither torch nor pandas.
 _LAZY = {
+    "approximate": "tickets.approximation.approximating",
     "InputError": "tickets.errors",
     "load": "tickets.store.loading",
     "probe": "tickets.probing",

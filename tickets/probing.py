@@ -159,14 +159,14 @@ def probe_folder(
         raise InputError("probe: names no probe; give one or more of `tickets list probes`, or module:function")
     place = find_device(device)
     trusted = {trust_code} if isinstance(trust_code, str) else trust_code
-    campaign = _campaign_folder(folder)
+    campaign = campaign_folder_of(folder)
     with (
         one_campaign_at_a_time(),
         importable(*current_folder()),
         standard_state(),
     ):
         saved, waiting = surveyed(paths, tables, trusted)
-        fitted = _fitted([one for one in saved if any(one.todo.values())], _data_folder(data, campaign))
+        fitted = _fitted([one for one in saved if any(one.todo.values())], data_folder_of(data, campaign))
         measured: list[Probing] = []
         failed: dict[str, str] = {}
         for one in saved:
@@ -261,14 +261,14 @@ def _probing(saved: SavedRun, probe: Probe, found: Mapping[Place, Measured]) -> 
     )
 
 
-def _campaign_folder(folder: Path) -> Path:
+def campaign_folder_of(folder: Path) -> Path:
     """The campaign's folder of a folder that may be one run's."""
     is_run = (folder / Layout.RUN).is_file()
     parent = folder.absolute().parent
     return parent if is_run and (parent / Layout.CAMPAIGN).is_file() else folder
 
 
-def _data_folder(data: str | Path | None, campaign: Path) -> Path | None:
+def data_folder_of(data: str | Path | None, campaign: Path) -> Path | None:
     """The folder from which data sets are read, as for a run of the campaign."""
     asked = saved_campaign(campaign)
     if asked is not None:

@@ -32,6 +32,7 @@ from .probed import Quantity, describe_probe_means, draw_probe_means, draw_probe
 from .run_chapter import chapter_of_run
 from .run_data import RunData
 from .run_tables import tables_of_run
+from .strong_ticket import describe_sweep, draw_sweep
 from .table import Table, to_csv
 from .why_random import WHY_FIGURES, chapter_of
 from .why_random.distances import describe_layer_distances, draw_layer_distances, layer_distances
@@ -82,6 +83,7 @@ __all__ = [
     "describe_planted",
     "describe_probe_means",
     "describe_surviving",
+    "describe_sweep",
     "describe_training_losses",
     "disagreements",
     "distances_between_ends",
@@ -102,6 +104,7 @@ __all__ = [
     "draw_probe_means",
     "draw_probe_steps",
     "draw_surviving",
+    "draw_sweep",
     "draw_training_losses",
     "gradients_at_ends",
     "initial_values",

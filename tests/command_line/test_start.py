@@ -19,7 +19,9 @@ except SystemExit as end:
 """
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["run", "--help"], ["list", "arms"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["run", "--help"], ["approximate", "--help"], ["list", "arms"]]
+)
 def test_help_and_lists_wait_for_no_large_package(arguments):
     ended = subprocess.run([sys.executable, "-c", IMPORTED, *arguments], capture_output=True, text=True)
     assert ended.stderr.strip() in ("0 []", "None []")

@@ -58,7 +58,7 @@ def test_the_defaults_of_a_run() -> None:
     [
         ("mnist1d", 500, {}),
         ("digits", 200, {}),
-        ("mnist", 5000, {}),
+        ("mnist", 5000, {"normalise": True}),
         ("fashion_mnist", 5000, {}),
         ("cifar10", 5000, {"augment": False}),
         ({"name": "cifar10", "augment": True}, 5000, {"augment": True}),
@@ -75,8 +75,8 @@ def test_data(data: object, validation: int, options: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("model", "init", "options"),
     [
-        ("mlp", "pytorch", {"widths": (100, 100), "dropout": 0.0}),
-        ({"name": "mlp", "widths": []}, "pytorch", {"widths": (), "dropout": 0.0}),
+        ("mlp", "pytorch", {"widths": (100, 100), "dropout": 0.0, "bias": True}),
+        ({"name": "mlp", "widths": []}, "pytorch", {"widths": (), "dropout": 0.0, "bias": True}),
         ("lenet_300_100", "glorot_normal", {}),
         ("conv2", "glorot_normal", {"dropout": 0.0, "widths": (64, 256, 256)}),
         ("conv4", "glorot_normal", {"dropout": 0.0, "widths": (64, 128, 256, 256)}),

@@ -275,3 +275,8 @@ def test_torchvisions_old_pickles_are_seen_and_not_read(write_files: Write, plac
         mnist(folder)
     assert f"{folder / place} is there: it holds Python pickles, which are never read" in str(caught.value)
     assert "`tickets fetch mnist --data" in str(caught.value)
+
+
+def test_pixels_can_be_left_in_their_range(idx_contents: dict[str, bytes], write_files: Write) -> None:
+    dataset = mnist(write_files(under("mnist", idx_contents)), normalise=False)
+    assert torch.allclose(dataset.train_inputs[3, 0, [0, 27], 5], torch.tensor([30.0, 57.0]) / 255, rtol=0, atol=1e-7)

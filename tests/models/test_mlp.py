@@ -43,6 +43,12 @@ def test_dropout_stands_after_each_hidden_layer_and_changes_no_name() -> None:
     assert list(without.state_dict()) == ["1.weight", "1.bias", "3.weight", "3.bias", "5.weight", "5.bias"]
 
 
+def test_biases_can_be_left_out() -> None:
+    model = mlp((6,), 3, [5], bias=False)
+    assert list(model.state_dict()) == ["1.weight", "3.weight"]
+    assert model(torch.zeros(1, 6)).tolist() == [[0.0, 0.0, 0.0]]
+
+
 @pytest.mark.parametrize("dropout", [-0.1, 1, 1.5, "0.5", True, float("nan")])
 def test_dropout_is_a_probability_below_one(dropout: Any) -> None:
     with pytest.raises(InputError, match=r"model.dropout = .*: must be at least 0 and less than 1"):

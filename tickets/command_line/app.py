@@ -15,8 +15,9 @@ from typing import Annotated, Any
 import typer
 
 from tickets.catalogue import KINDS
+from tickets.command_line.approximating import approximate
 from tickets.command_line.jobs import cancel, print_jobs, submit
-from tickets.command_line.options import Device
+from tickets.command_line.options import AsJson, Device, Folder, SavedData, TrustCode
 from tickets.command_line.printing import print_json, print_line, print_traceback
 from tickets.command_line.running import run
 from tickets.command_line.streams import close_streams, open_streams
@@ -35,9 +36,6 @@ app = typer.Typer(
 
 _MOST_PROBLEMS = 200  # lines of errors that are printed
 
-Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A campaign's folder, or one run's folder in it.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
 
 def _print_version(wanted: bool) -> None:
     if wanted:
@@ -55,6 +53,7 @@ def options(
 
 
 app.command(short_help="Run a campaign, or go on with it.")(run)
+app.command(short_help="Approximate a saved network by a subset of a random one.")(approximate)
 app.command(short_help="Submit what a campaign lacks to a cluster.")(submit)
 app.command(short_help="End the jobs of a campaign.")(cancel)
 
@@ -168,15 +167,9 @@ def probe(
             "'{ name = \"sharpness\", examples = 500 }'.",
         ),
     ],
-    data: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Data folder.  [default: the campaign's, else $TICKETS_DATA]"),
-    ] = None,
+    data: SavedData = None,
     device: Device = "cpu",
-    trust_code: Annotated[
-        bool,
-        typer.Option("--trust-code", help="Call functions outside tickets that the saved runs name (a model, a loss)."),
-    ] = False,
+    trust_code: TrustCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Measure probes of saved runs from what is stored; nothing is trained, and committed rounds stay as they are.

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tickets.config.types import AddedLater
 from tickets.data.contents import Contents, Format, Promise
 from tickets.data.dataset import Dataset
 from tickets.data.files import NO_PICKLES, damaged, locate, read_all
@@ -37,7 +38,7 @@ _MOST = 1_000_000  # examples of a file
 _MOST_GZIPPED = 60_000  # examples of a gzipped file: the most that a published one has
 
 
-def mnist(folder: Path | None) -> Dataset:
+def mnist(folder: Path | None, normalise: AddedLater[bool] = True) -> Dataset:
     """MNIST (LeCun et al. 1998): (n, 1, 28, 28) float32, normalised by mean 0.1307 and standard deviation 0.3081.
 
     Read from `<folder>/mnist/` or torchvision's `<folder>/MNIST/raw/`, gzipped or not, with the original file names or
@@ -48,13 +49,15 @@ def mnist(folder: Path | None) -> Dataset:
     ----------
     folder
         The data folder.
+    normalise
+        Whether pixels are normalised; if not, they are in [0, 1].
 
     Raises
     ------
     InputError
         If files are missing or damaged; the message names each of them.
     """
-    return _dataset("mnist", folder, mean=0.1307, deviation=0.3081)
+    return _dataset("mnist", folder, *((0.1307, 0.3081) if normalise else (0.0, 1.0)))
 
 
 def fashion_mnist(folder: Path | None) -> Dataset:

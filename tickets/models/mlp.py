@@ -19,6 +19,7 @@ def mlp(
     classes: int,
     widths: Widths = (100, 100),
     dropout: AddedLater[FractionBelowOne] = 0.0,
+    bias: AddedLater[bool] = True,
 ) -> nn.Sequential:
     """Flatten, then Linear and ReLU for each hidden layer, then Linear.
 
@@ -35,6 +36,8 @@ def mlp(
     dropout
         The probability that a hidden unit is dropped in training, in [0, 1). If it is above 0, a Dropout follows each
         ReLU; the names of the parameters do not change.
+    bias
+        Whether the Linear layers have biases.
 
     Raises
     ------
@@ -50,10 +53,10 @@ def mlp(
     sizes = [math.prod(input_shape), *widths]
     layers: list[tuple[str, nn.Module]] = [("0", nn.Flatten())]
     for index, (before, after) in enumerate(itertools.pairwise(sizes)):
-        layers += [(f"{2 * index + 1}", nn.Linear(before, after)), (f"{2 * index + 2}", nn.ReLU())]
+        layers += [(f"{2 * index + 1}", nn.Linear(before, after, bias)), (f"{2 * index + 2}", nn.ReLU())]
         if dropout > 0:
             layers.append((f"{2 * index + 2}_dropout", nn.Dropout(dropout)))
-    layers.append((f"{2 * len(widths) + 1}", nn.Linear(sizes[-1], classes)))
+    layers.append((f"{2 * len(widths) + 1}", nn.Linear(sizes[-1], classes, bias)))
     return nn.Sequential(OrderedDict(layers))
 
 
