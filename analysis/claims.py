@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from tickets.config.claims import WINNING, ClaimConfig
 from tickets.plurals import counted
 
 from .answers import Winning
 from .criteria import ACCURACY, NO_WORSE
+from .declared import Declared, declared, metric_of
 from .messages import paragraphs
-from .rule import rules_of
+from .rule import Rule, rules_of
 from .winning import winning
 
 if TYPE_CHECKING:
     from tickets.store import Saved
-
-WINNING = "winning_ticket"
 
 COLUMNS = [
     "run", "id", "says", "answer", "density", "metric", "estimate", "low", "high", "n", "published", "agrees",
@@ -43,9 +43,11 @@ def claims(saved: Saved) -> pd.DataFrame:
         | id, says | the claim; every run has `winning_ticket` |
         | answer | `yes`, `no` or `cannot tell` |
         | density | where it was decided; None if at no density |
-        | metric, estimate, low, high, n | for `winning_ticket`: accuracy at early stop, ticket minus dense |
-        | published, agrees | a paper's number, and whether the result agrees; None for `winning_ticket` |
-        | registered | `before training`, or after how many rounds the rule that decides was first seen |
+        | metric, estimate, low, high, n | what was compared, with the interval that decides; for `winning_ticket`: |
+        |                                | accuracy at early stop, ticket minus dense |
+        | published, agrees | a paper's number in the estimate's unit, and whether the result agrees: `agrees`, |
+        |                   | `differs` or `cannot tell`; None without one |
+        | registered | `before training`, or after how many rounds the claim, as it is now, was first seen |
         | why | the reason and every number, one sentence per line |
 
     Raises
@@ -54,8 +56,31 @@ def claims(saved: Saved) -> pd.DataFrame:
         If a run is damaged, unless `load` was told to skip damaged runs.
     """
     rounds = saved.rounds
-    rows = [_winning_ticket(one, _registered(saved, one.run, rounds)) for one in winning(rounds, rules_of(saved))]
+    rules = rules_of(saved)
+    rows = []
+    for one in winning(rounds, rules):
+        rows.append(_winning_ticket(one, _registered(saved, one.run, rounds)))
+        rows += answers_of_run(saved, one.run, rules[one.run])
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def answers_of_run(saved: Saved, run: str, rule: Rule) -> list[dict[str, Any]]:
+    """The rows of `claims` of the campaign file's claims that concern a run, with their `source`.
+
+    Parameters
+    ----------
+    saved : Saved
+        As `tickets.load` returns.
+    run : str
+        The run's id.
+    rule : Rule
+        How the run is judged.
+    """
+    rounds = saved.rounds
+    return [
+        _declared(run, claim, found, _registered(saved, run, rounds, claim.id))
+        for claim, found in declared(saved, run, rule)
+    ]
 
 
 def records(found: pd.DataFrame) -> list[dict[str, Any]]:
@@ -85,9 +110,32 @@ def _winning_ticket(one: Winning, registered: str) -> dict[str, Any]:
     }
 
 
-def _registered(saved: Saved, run: str, rounds: pd.DataFrame) -> str:
-    """When the rule that decides was first seen; after all rounds, for a run saved before rules were recorded."""
-    seen = saved.registered(run)
+def _declared(run: str, claim: ClaimConfig, found: Declared, registered: str) -> dict[str, Any]:
+    estimate = found.estimate
+    return {
+        "run": run,
+        "id": claim.id,
+        "says": claim.says,
+        "answer": found.answer,
+        "density": found.density,
+        "metric": None if claim.function is not None else metric_of(claim),
+        "estimate": None if estimate is None else estimate.value,
+        "low": None if estimate is None else estimate.low,
+        "high": None if estimate is None else estimate.high,
+        "n": 0 if estimate is None else estimate.n,
+        "published": found.published,
+        "agrees": found.agrees,
+        "registered": registered,
+        "why": "\n".join(found.why),
+        "source": claim.source,
+        "expect": claim.expect,
+        "margin": found.margin,
+    }
+
+
+def _registered(saved: Saved, run: str, rounds: pd.DataFrame, claim: str | None = None) -> str:
+    """When a claim, or the rule that decides, was first seen; after all rounds, where that is not recorded."""
+    seen = saved.registered(run, claim)
     number = int(rounds.loc[rounds["run"] == run, "round"].nunique()) if seen is None else seen
     return "before training" if number == 0 else f"after {counted(number, 'round')}"
 

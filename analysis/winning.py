@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from tickets.store.derived import is_dense
@@ -16,6 +15,7 @@ from .comparison import against_controls, against_dense
 from .criteria import ACCURACY, NO_SLOWER, STEPS, criteria, too_short
 from .messages import sentence_of
 from .metrics import METRICS, has_accuracy, values_of
+from .nearest_round import comes_nearer, nearest_round
 from .pairs import TICKET
 from .rule import Rule, Rules, rule_for
 from .text import listed
@@ -62,7 +62,7 @@ def _winning(run: str, rounds: pd.DataFrame, table: pd.DataFrame, rule: Rule, co
         number = max(everywhere) if everywhere else None
         holds = "holds"
     else:
-        number = _nearest(densities, rule.density)
+        number = nearest_round(densities, rule.density)
         holds = "holds_alone"
         answer, why = _at_one(table[table["round"] == number], rule)
     lacking = _lacking(rounds, table, densities, rule, number)
@@ -93,12 +93,6 @@ def _winning(run: str, rounds: pd.DataFrame, table: pd.DataFrame, rule: Rule, co
         answer_diverged=answer,
         confidence=confidence,
     )
-
-
-def _nearest(densities: pd.Series[float], named: float) -> int | None:
-    """The round whose density is nearest on a log scale; the earlier one of two that are equally near."""
-    apart = np.log(densities[densities > 0]) - np.log(named)
-    return None if apart.empty else int(apart.abs().idxmin())
 
 
 def _at_one(table: pd.DataFrame, rule: Rule) -> tuple[Answer, str]:
@@ -157,22 +151,15 @@ def _lacking(
     alike = [arm for arm in rule.controls if arm in rule.measurements]
     if alike:
         return f"{listed(alike)}: starts from the ticket's values, so is no control; name another in verdict.controls"
-    if rule.density is not None and max(densities.index) < (rule.rounds or 0) and _is_nearer(densities, rule):
-        return f"the round nearest to density {rule.density:g} is not trained yet"
+    named, unfinished = rule.density, max(densities.index) < (rule.rounds or 0)
+    if named is not None and unfinished and comes_nearer(densities, named, rule.densities):
+        return f"the round nearest to density {named:g} is not trained yet"
     if STEPS not in rounds:
         return f"the rounds lack the column {STEPS}; load them with tickets.load"
     if rounds[STEPS].isna().all() and rounds["early_stop_validation_loss"].mean() < 0:
         return "the validation loss falls below 0, so there is no multiple of the lowest one to measure speed by"
     short = too_short(rounds)
     return f"train longer: {short}" if short else ""
-
-
-def _is_nearer(densities: pd.Series[float], rule: Rule) -> bool:
-    """Whether one more pruning, at the rate of the last one or as planned, would come nearer to the named density."""
-    before, last = ([1.0, *densities.sort_index()])[-2:]
-    following = rule.densities[max(densities.index) :] or (last * last / before,)
-    apart = np.abs(np.log(np.array([last, *following]) / rule.density))
-    return last > 0 and bool((apart[1:] < apart[0]).any())
 
 
 def _criteria(table: pd.DataFrame, holds: str) -> list[Criterion]:

@@ -184,7 +184,10 @@ def record_run(
         "like_ticket": list(fitted.trial.like_ticket),
         "starts": {**(saved or {}).get("starts", {}), **fitted.trial.recorded_starts()},
         "registered": register(
-            (saved or {}).get("registered", ()), fitted.run.verdict.model_dump(mode="json"), rounds_committed(folder)
+            (saved or {}).get("registered", ()),
+            fitted.run.verdict.model_dump(mode="json"),
+            rounds_committed(folder),
+            [claim.model_dump(mode="json") for claim in fitted.run.claim],
         ),
     }
     # Fields of a later version, and those that another writer of this file added, stay.
@@ -193,6 +196,9 @@ def record_run(
         for strategy in (plan.compared or {}).get("passed_over", ()):
             listener(Note(f"{folder.name}: passed over, since a plain PyTorch loop differs: {strategy}"))
         write_run(folder, folder.name, permit=permit, **{**there, **content})
+        for record in content["registered"][len(there.get("registered", ())) :]:
+            if "claim" in record:
+                append_event(folder / Layout.LOG, {"event": "registered", **record})
     found: Mapping[str, Any] = content["fingerprint"]
     return found
 

@@ -4,12 +4,15 @@ A new figure of a run is one file in `figures` and one line in its `RUN_FIGURES`
 is one `CampaignChapter` and one line in `page.CAMPAIGN_CHAPTERS`.
 """
 
+from ..claims import answers_of_run
 from ..labels import labels_of
 from ..planted import planted_by_density, planted_sentences
+from ..rule import rule_of
 from .chapter import Chapter, Point, Summary
 from .figure import Drawn, FigureRecord, Missing, Plot, plots_of
 from .figures import RUN_FIGURES
 from .figures.by_density import by_density, describe_by_density, draw_by_density
+from .figures.claims import claims_data, describe_claims, draw_claims
 from .figures.connectivity import barriers, describe_barriers, draw_barriers
 from .figures.early_bird import describe_mask_distances, draw_mask_distances, mask_distances
 from .figures.gradients import GRADIENTS, NORM, gradients_at_ends
@@ -63,13 +66,16 @@ __all__ = [
     "Summary",
     "Table",
     "Values",
+    "answers_of_run",
     "barriers",
     "by_density",
     "chapter_of",
     "chapter_of_run",
     "chosen_rounds",
+    "claims_data",
     "describe_barriers",
     "describe_by_density",
+    "describe_claims",
     "describe_disagreements",
     "describe_distances_between_ends",
     "describe_distinct_units",
@@ -90,6 +96,7 @@ __all__ = [
     "distinct_units",
     "draw_barriers",
     "draw_by_density",
+    "draw_claims",
     "draw_disagreements",
     "draw_distances_between_ends",
     "draw_distinct_units",
@@ -125,6 +132,7 @@ __all__ = [
     "read_initial",
     "read_masks",
     "read_probe",
+    "rule_of",
     "structure_shares",
     "surviving",
     "tables_of_planted",

@@ -20,6 +20,7 @@ from ..rule import Rule
 from ..text import listed
 from ..winning import winning
 from .chapter import Chapter, Point, Summary, name_of
+from .claims import claims_of_run
 from .figure import plots_of
 from .figures import RUN_FIGURES
 from .figures.planted import data_of, tables_of_planted
@@ -58,6 +59,7 @@ def chapter_of_run(saved: Saved, run: str) -> Chapter:
         certainty=certainty(data.rounds, answer),
         plots=plots,
         missing=missing,
+        claims=claims_of_run(saved, run, data.rule),
         tables=[*tables_of_run(data.rounds, data.rule), *tables_of_planted(data)],
         configuration=_configuration(data.file),
     )

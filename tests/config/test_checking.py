@@ -22,7 +22,7 @@ INITS = (
     "planted, pytorch, sign_constant, uniform, zeros"
 )
 TOP = (
-    "allowed: arms, cohort_size, compute, data, data_folder, fine_tune, model, name, probes, prune, replicates, rewind, rounds, "
+    "allowed: arms, claim, cohort_size, compute, data, data_folder, fine_tune, model, name, probes, prune, replicates, rewind, rounds, "
     "seed, store, submit, sweep, train, verdict"
 )
 TRAIN = (

@@ -118,11 +118,18 @@ def compare(
 
 
 @app.command(short_help="Answer each claim: is there a winning ticket?")
-def claims(folder: Folder, as_json: AsJson = False) -> None:
+def claims(
+    folder: Folder,
+    as_json: AsJson = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
+    trust_code: Annotated[
+        bool, typer.Option("--trust-code", help="Call functions outside tickets that claims name.")
+    ] = False,
+) -> None:
     """Answer each claim of a campaign: yes, no or cannot tell. Every run claims to have a winning ticket."""
     from tickets.command_line.verdict import answer_claims
 
-    _exit_if(answer_claims(folder, as_json))
+    _exit_if(answer_claims(folder, as_json, markdown, trust_code))
 
 
 @app.command(short_help="Write an HTML report with figures and tables.")

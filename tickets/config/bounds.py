@@ -39,6 +39,7 @@ LINE = 1000  # letters of a text that a scheduler gets
 LENGTHS: Mapping[str, int] = {
     "arms": 1000,
     "probes": 1000,
+    "claim": 100,
     "verdict.controls": 1000,
     "prune.exclude": 1000,
     "prune.include": 1000,

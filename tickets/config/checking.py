@@ -12,14 +12,14 @@ from pydantic_core import PydanticUndefined
 
 from tickets.config.bounds import PROBLEMS
 from tickets.config.chain_rules import with_rounds
-from tickets.config.messages import NAMED, SECTIONS, AsLine, Problem, count_of, problems_of, shown
+from tickets.config.messages import LISTED, NAMED, SECTIONS, AsLine, Problem, count_of, problems_of, shown
 from tickets.config.rules import broken_rules, flat
 from tickets.config.schema import Run
 from tickets.config.types import as_table
 from tickets.config.untrusted import form_problems
 from tickets.errors import InputError
 
-_LISTS = {key: named for key, named in NAMED.items() if key in ("arms", "probes")}  # of tables that name a function
+_LISTS = {**{key: named for key, named in NAMED.items() if key in ("arms", "probes")}, **LISTED}  # of tables
 _NAMED = "|".join(map(re.escape, sorted(NAMED, key=len, reverse=True)))
 _NAME = re.compile(rf"(arms\[\d+\]\.score|{_NAMED})(?:\[(\d+)\])?\.name")
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from tickets.config.bounds import NAME_SHOWN
+from tickets.config.claims import ClaimConfig
 from tickets.config.named import Named
 from tickets.config.own_train import FIXED_KEYS, OWN_KEYS
 from tickets.config.schema import FileSections, Run
@@ -47,8 +48,10 @@ NAMED: Mapping[str, type[Named]] = {
 }
 FILE_KEYS = ("data_folder", *FILE_SECTIONS, "sweep")  # the file's and not a run's
 TOP_KEYS = (*Run.model_fields, *FILE_KEYS)
-_EVERY_SECTION = {**SECTIONS, **FILE_SECTIONS}
-SECTION_KEYS = tuple(f"{section}.{key}" for section, model in _EVERY_SECTION.items() for key in model.model_fields)
+LISTED: Mapping[str, type[BaseModel]] = {"claim": ClaimConfig}  # lists of tables without a function's name
+_SECTIONS = {**SECTIONS, **FILE_SECTIONS}
+_EVERY_SECTION = {**_SECTIONS, **LISTED}
+SECTION_KEYS = tuple(f"{section}.{key}" for section, model in _SECTIONS.items() for key in model.model_fields)
 
 Place = tuple[int | str, ...]
 AsLine = Callable[["Problem"], str]  # writes an error as a line of an InputError
@@ -185,7 +188,7 @@ def _unknown_key(place: Place, table: Mapping[str, Any]) -> str:
     named = _named_at(tuple(where))
     if named is not None:
         return _unknown_option(named, as_table(_at(table, tuple(where))), name)
-    model = _EVERY_SECTION[dotted(tuple(where))]
+    model = _EVERY_SECTION[".".join(part for part in where if isinstance(part, str))]
     near = nearest(name, model.model_fields)
     if name in TOP_KEYS:
         near = f"; {name!r} is a key of the file's top: write it above the first [table]"
@@ -224,6 +227,8 @@ def _at(table: Any, place: Place) -> Any:
 
 def _missing(place: Place) -> str:
     named = _named_at(place[:-1]) or _named_at(place)
+    if place[0] in LISTED:
+        return f"missing; each [[{place[0]}]] has one"
     if named is None:
         return 'missing; give the campaign a name, e.g. name = "first-try" (its folder gets the same)'
     names = named.names

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from tickets.config.bounds import FILE_BYTES, PROBLEMS, RUNS
+from tickets.config.claims import swept_problems
 from tickets.config.messages import FILE_KEYS, FILE_SECTIONS, AsLine, Problem, problems_of, shortened, shown
 from tickets.config.schema import Campaign, FileSections
 from tickets.config.settings import line_with_source, with_setting
@@ -101,6 +102,9 @@ def parse_campaign(table: Mapping[str, Any], as_line: AsLine = Problem.line) -> 
         runs = runs_of(base, sweep, as_line)
     except InputError as error:
         raise InputError([*error.problems, *lines]) from None
+    lines += [
+        as_line(Problem(at, shown(value), sentence)) for at, value, sentence in swept_problems(runs[0].claim, sweep)
+    ]
     if lines:
         raise InputError(lines)
     return Campaign(runs=runs, sweep=sweep, data_folder=folder, submit=sections.submit)

@@ -13,6 +13,7 @@ from typing import Any
 
 from tickets.config.arm_rules import broken_arms, rules_in
 from tickets.config.chain_rules import CHAIN_RULES
+from tickets.config.claims import broken_claims
 from tickets.config.count_rules import broken_counts
 from tickets.config.own_train_rules import broken_own_train
 from tickets.config.probe_rules import broken_probes
@@ -136,3 +137,4 @@ def broken_rules(values: Flat) -> Iterator[Broken]:
     yield from broken_pruned(values, places)
     yield from broken_arms(values, places)
     yield from broken_probes(values)
+    yield from broken_claims(values)

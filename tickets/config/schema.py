@@ -24,6 +24,7 @@ from pydantic_core import PydanticCustomError
 from tickets.catalogue import STRATEGIES
 from tickets.config import bounds
 from tickets.config.chain_rules import LATER, with_rounds, without_effect, written_keys
+from tickets.config.claims import ClaimConfig
 from tickets.config.named import written
 from tickets.config.rules import broken_rules, flat, pruned_share
 from tickets.config.submit import SubmitConfig
@@ -192,6 +193,8 @@ class Run(Section):
     store: StoreConfig = StoreConfig()
     compute: ComputeConfig = ComputeConfig()
     verdict: VerdictConfig = VerdictConfig()
+    # Statements that the saved runs answer.
+    claim: AddedLater[Annotated[tuple[ClaimConfig, ...], LIST]] = ()
 
     @property
     def every_probe(self) -> tuple[ProbeConfig, ...]:

@@ -147,6 +147,7 @@ class _Config(TypedDict):
     store: NotRequired[Object]
     compute: NotRequired[Object]
     verdict: NotRequired[Object]
+    claim: NotRequired[list[Object]]
 
 
 class _Learned(TypedDict):

@@ -1,4 +1,4 @@
-"""The record, in run.json, of how many rounds were trained when a run's verdict rule was first seen."""
+"""The record, in run.json, of how many rounds were trained when a run's verdict rule and claims were first seen."""
 
 from __future__ import annotations
 
@@ -13,8 +13,13 @@ from tickets.store.layout import cohort_folders, round_folders
 Record = dict[str, Any]
 
 
-def register(records: Sequence[Mapping[str, Any]], verdict: Mapping[str, Any], rounds: int) -> list[Record]:
-    """Add a record of a verdict rule, unless it equals the last one recorded.
+def register(
+    records: Sequence[Mapping[str, Any]],
+    verdict: Mapping[str, Any],
+    rounds: int,
+    claims: Sequence[Mapping[str, Any]] = (),
+) -> list[Record]:
+    """Add a record of a verdict rule, and of each claim, unless it equals the last one recorded.
 
     Parameters
     ----------
@@ -24,36 +29,54 @@ def register(records: Sequence[Mapping[str, Any]], verdict: Mapping[str, Any], r
         The campaign's [verdict] table, as JSON values.
     rounds : int
         The number of rounds that the run has committed, including the dense one.
+    claims : sequence of mappings
+        The campaign's [[claim]] tables, as JSON values, each with its `id`.
 
     Returns
     -------
     list of dict
-        Each record has the rule as `verdict`, its hash as `sha256`, and `rounds_seen`. It contains no time, so that an
-        interrupted and resumed run has the same run.json as an uninterrupted one.
+        Each record has the rule as `verdict`, or the claim as `claim`; its hash as `sha256`; and `rounds_seen`. It
+        contains no time, so that an interrupted and resumed run has the same run.json as an uninterrupted one; the
+        run's log has the time.
     """
-    digest = _digest(verdict)
-    known = [dict(record) for record in records]
-    if known and known[-1].get("sha256") == digest:
-        return known
-    return [*known, {"sha256": digest, "verdict": dict(verdict), "rounds_seen": rounds}]
+    found = [dict(record) for record in records]
+    for name, content in (("verdict", verdict), *(("claim", claim) for claim in claims)):
+        digest = _digest(content)
+        last = next((one for one in reversed(found) if _is_of(one, name, content)), None)
+        if last is None or last.get("sha256") != digest:
+            found.append({"sha256": digest, name: dict(content), "rounds_seen": rounds})
+    return found
 
 
-def rounds_seen(file: Mapping[str, Any]) -> int | None:
-    """The number of rounds that had been committed when a run's present verdict rule was first seen.
+def rounds_seen(file: Mapping[str, Any], claim: Mapping[str, Any] | None = None) -> int | None:
+    """The number of rounds that had been committed when a run's present verdict rule, or a claim, was first seen.
 
     Parameters
     ----------
     file : mapping
         The content of run.json.
+    claim : mapping, optional
+        The claim, as run.json's configuration has it. None: the verdict rule.
 
     Returns
     -------
     int or None
         None if it is not recorded.
     """
-    digest = _digest(file.get("config", {}).get("verdict") or {})
-    found = [record.get("rounds_seen") for record in file.get("registered", ()) if record.get("sha256") == digest]
+    name = "verdict" if claim is None else "claim"
+    content = file.get("config", {}).get("verdict") or {} if claim is None else claim
+    digest = _digest(content)
+    of_kind = (one for one in file.get("registered", ()) if _is_of(one, name, content))
+    found = [one.get("rounds_seen") for one in of_kind if one.get("sha256") == digest]
     return found[0] if found and isinstance(found[0], int) else None
+
+
+def _is_of(record: Mapping[str, Any], name: str, content: Mapping[str, Any]) -> bool:
+    """Whether a record is one of verdict rules, or one of the claims with the id of this one."""
+    if name == "verdict":
+        return "claim" not in record
+    claim = record.get("claim")
+    return isinstance(claim, Mapping) and claim.get("id") == content.get("id")
 
 
 def rounds_committed(run: Path) -> int:
@@ -69,5 +92,5 @@ def rounds_committed(run: Path) -> int:
     return len({number for _, cohort in cohort_folders(run) for number, _, _ in round_folders(cohort)})
 
 
-def _digest(verdict: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(verdict, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+def _digest(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -23,6 +23,7 @@ from tickets.store.manifests import trusting_form
 from tickets.store.prunable import read_coverage
 from tickets.store.reading import Committed
 from tickets.store.registered import rounds_seen
+from tickets.store.swept import swept_values
 from tickets.store.tables import UNITS
 from tickets.store.ticket import Ticket, read_ticket
 
@@ -148,17 +149,41 @@ class Saved:
         """
         return copy.deepcopy(dict(self._files[self._one(run)]["config"]))
 
-    def registered(self, run: str | None = None) -> int | None:
-        """The number of rounds that had been trained when the run's verdict rule was first recorded.
+    def registered(self, run: str | None = None, claim: str | None = None) -> int | None:
+        """The number of rounds that had been trained when the run's verdict rule, or a claim, was first recorded.
 
-        0 if the rule was recorded before training; None for a run that was saved before rules were recorded.
+        0 if it was recorded before training; None for a run that was saved before such things were recorded.
+
+        Parameters
+        ----------
+        run
+            The run's id; may be left out if there is only one run.
+        claim
+            The id of a claim; by default the verdict rule.
+        """
+        file = self._files[self._one(run)]
+        claims = {one.get("id"): one for one in file["config"].get("claim", ())}
+        if claim is not None and claim not in claims:
+            raise InputError(f"claim = {claim!r}: no claim of this run{nearest(claim, claims)}")
+        return rounds_seen(file, None if claim is None else claims[claim])
+
+    def swept(self, run: str | None = None) -> dict[str, Any]:
+        """{swept key: its value} of a run, by its campaign's campaign.toml; empty where nothing is swept.
 
         Parameters
         ----------
         run
             The run's id; may be left out if there is only one run.
         """
-        return rounds_seen(self._files[self._one(run)])
+        run = self._one(run)
+        return dict(swept_values(self._runs[run].parent).get(run, {}))
+
+    def claims(self) -> pd.DataFrame:
+        """The answer to each claim, a row per run and claim; see `tickets.analysis.claims.claims`."""
+        from tickets.analysis.claims import claims
+
+        found: pd.DataFrame = claims(self)
+        return found
 
     def roles(self, run: str | None = None) -> dict[str, Role]:
         """{arm: "ticket", "control" or "measurement"} for each arm of a run; see `tickets.roles.role`.
@@ -258,7 +283,7 @@ class Saved:
         run = self._one(run)
         with trusting_form(self._runs[run]):
             found = read_ticket(self._committed, self._runs[run], self._files[run], name, replicate, round, draw)
-        return dataclasses.replace(found, trust_code=self._may_call(found.model["name"]))
+        return dataclasses.replace(found, trust_code=self.may_call(found.model["name"]))
 
     @cached_property
     def _tables(self) -> Tables:
@@ -299,7 +324,14 @@ class Saved:
     def _curves(self) -> pd.DataFrame:
         return self._tables.of(Layout.CURVES)
 
-    def _may_call(self, function: str) -> bool:
+    def may_call(self, function: str) -> bool:
+        """Whether a function outside the catalogue may be called, by the `trust_code` with which this was loaded.
+
+        Parameters
+        ----------
+        function
+            "module:function".
+        """
         trusted = self._trust_code
         return trusted if isinstance(trusted, bool) else function in trusted
 

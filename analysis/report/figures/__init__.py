@@ -4,6 +4,7 @@ from ..figure import FigureRecord
 from ..run_data import RunData
 from . import (
     accuracy,
+    claims,
     connectivity,
     early_bird,
     early_stop_step,
@@ -23,6 +24,7 @@ from . import (
 
 RUN_FIGURES: tuple[FigureRecord[RunData], ...] = (
     accuracy.FIGURE,
+    claims.FIGURE,
     early_stop_step.FIGURE,
     learning_curves.FIGURE,
     surviving.FIGURE,

@@ -1,0 +1,87 @@
+"""Claims that a function of the user's answers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tickets.config.claims import ClaimConfig
+from tickets.errors import InputError
+
+from .answers import Answer, Estimate
+
+if TYPE_CHECKING:
+    from tickets.store import Saved
+
+_KEYS = ("answer", "estimate", "low", "high", "n", "density", "why")
+_ANSWERS: tuple[Answer, ...] = ("yes", "no", "cannot tell")
+
+
+@dataclass(frozen=True)
+class OfFunction:
+    """What a function says of a claim; see `Declared`."""
+
+    answer: Answer
+    why: tuple[str, ...]
+    estimate: Estimate | None
+    density: float | None
+
+
+def answered_by_function(saved: Saved, run: str, claim: ClaimConfig) -> OfFunction | str:
+    """Call the function of a claim, or say why it is not called.
+
+    It is called as function(saved, run) and returns a mapping with `answer` ("yes", "no" or "cannot tell") and, as it
+    likes, `estimate`, `low`, `high`, `n`, `density` (numbers) and `why` (a text, a line for each sentence).
+
+    Parameters
+    ----------
+    saved : Saved
+        As `tickets.load` returns; it must be loaded with trust_code for this function.
+    run : str
+        The run's id.
+    claim : ClaimConfig
+        The claim, with a function.
+
+    Raises
+    ------
+    InputError
+        If the function cannot be imported, fails, or returns anything else.
+    """
+    name = str(claim.function)
+    if not saved.may_call(name):
+        return f"{name} is code that the saved run names, and is called only where it is trusted (--trust-code)"
+    from tickets.binding import resolve
+
+    try:
+        found = resolve(name)(saved, run)
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"claim {claim.id!r}: {name} failed: {type(error).__name__}: {error}") from error
+    wrong = _wrong(found)
+    if wrong:
+        raise InputError(f"claim {claim.id!r}: {name} returned {wrong}")
+    value, low, high = (_number(found.get(key)) for key in ("estimate", "low", "high"))
+    estimate = None if found.get("estimate") is None else Estimate(value, low, high, int(found.get("n", 0)))
+    density = None if found.get("density") is None else float(found["density"])
+    return OfFunction(found["answer"], tuple(str(found.get("why", "")).splitlines()), estimate, density)
+
+
+def _wrong(found: Any) -> str:
+    """What is wrong with what a function returned; "" if nothing is."""
+    if not isinstance(found, Mapping) or found.get("answer") not in _ANSWERS:
+        return f'{str(found)[:80]!r}; must be a mapping with answer = "yes", "no" or "cannot tell"'
+    unknown = [str(key) for key in found if key not in _KEYS]
+    if unknown:
+        return f"the unknown key {unknown[0]!r} (allowed: {', '.join(_KEYS)})"
+    for key in ("estimate", "low", "high", "n", "density"):
+        value = found.get(key)
+        if value is not None and (isinstance(value, bool) or not hasattr(value, "__float__")):
+            return f"{key} = {value!r}; must be a number"
+    return ""
+
+
+def _number(value: Any) -> float:
+    return math.nan if value is None else float(value)

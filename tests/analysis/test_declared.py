@@ -1,0 +1,350 @@
+"""The claims of a campaign file, answered by hand-made numbers."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from tickets.analysis import rules_of
+from tickets.analysis.claims import claims
+from tickets.analysis.declared import declared
+from tickets.analysis.expectations import all_of, any_of, judged
+from tickets.analysis.report import make_report
+from tickets.analysis.trends import rank_correlations, trend_interval
+
+import tickets
+from tickets.config import parse_campaign, read_campaign, run_ids, to_toml
+from tickets.errors import InputError
+
+CLAIM = {"id": "signs", "says": "signs are enough", "arm": "reinit", "against": "ticket", "expect": "no less"}
+BASE = {"name": "tiny", "data": "digits", "model": {"name": "mlp", "widths": [8]}}
+
+
+@pytest.mark.parametrize(
+    ("expect", "low", "high", "margin", "answer"),
+    [
+        ("more", 0.1, 0.2, 0, "yes"), ("more", 0.0, 0.2, 0, "cannot tell"), ("more", -0.2, 0.0, 0, "no"),
+        ("more", 0.1, 0.2, 0.1, "cannot tell"), ("more", -0.1, 0.1, 0.1, "no"),
+        ("less", -0.2, -0.1, 0, "yes"), ("less", 0.0, 0.1, 0, "no"), ("less", -0.2, 0.1, 0, "cannot tell"),
+        ("no less", -0.1, 0.3, 0.1, "yes"), ("no less", -0.2, -0.11, 0.1, "no"),
+        ("no less", -0.2, -0.1, 0.1, "cannot tell"), ("no more", -0.1, 0.1, 0.1, "yes"),
+        ("no more", 0.11, 0.2, 0.1, "no"), ("no more", 0.0, 0.2, 0.1, "cannot tell"),
+        ("equal", -0.1, 0.1, 0.1, "yes"), ("equal", 0.11, 0.2, 0.1, "no"), ("equal", -0.3, -0.2, 0.1, "no"),
+        ("equal", 0.05, 0.2, 0.1, "cannot tell"), ("equal", math.nan, math.nan, 0.1, "cannot tell"),
+        ("more", math.nan, math.nan, 0, "cannot tell"),
+    ],
+)  # fmt: skip
+def test_what_is_expected_is_judged_by_the_interval(expect, low, high, margin, answer):
+    assert judged(expect, low, high, margin) == answer
+
+
+def test_all_and_any():
+    assert [all_of(list(one)) for one in (["yes", "yes"], ["yes", "no"], ["yes", "cannot tell"], [])] == [
+        "yes", "no", "cannot tell", "cannot tell",
+    ]  # fmt: skip
+    assert [any_of(list(one)) for one in (["no", "yes"], ["no", "no"], ["no", "cannot tell"], [])] == [
+        "yes", "no", "cannot tell", "cannot tell",
+    ]  # fmt: skip
+
+
+def test_rank_correlations_are_spearmans():
+    generator = np.random.default_rng(0)
+    x, values = generator.random(7), generator.integers(0, 4, (7, 5)).astype(float)
+    values[2, 1] = np.nan
+    found = rank_correlations(x, values)
+    for column in range(5):
+        there = ~np.isnan(values[:, column])
+        assert found[column] == pytest.approx(stats.spearmanr(x[there], values[there, column]).statistic)
+    assert rank_correlations([1, 2, 3], np.ones((3, 1)))[0] == 0
+    assert np.isnan(rank_correlations([1, 2], np.ones((2, 1)))[0])
+
+
+def test_the_interval_of_a_trend_is_never_narrower_than_ranks_are():
+    mean, low, high = trend_interval([0.2, 0.6, 0.4], 10, 0.95)
+    half = stats.t.ppf(0.975, 2) * np.std([0.2, 0.6, 0.4], ddof=1) / math.sqrt(3)
+    assert (mean, low, high) == pytest.approx((0.4, 0.4 - half, 0.4 + half))
+    mean, low, high = trend_interval([1.0] * 5, 3, 0.95)  # all agree
+    assert (mean, high) == (1.0, 1.0)
+    assert low == pytest.approx(1 - stats.t.ppf(0.975, 4) * (12 / 24) / math.sqrt(5))
+    assert np.isnan(trend_interval([1.0], 3, 0.95)[1])
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"id": "winning_ticket"}, 'claim[0].id = "winning_ticket": is the claim that every run has'),
+        ({"id": "a b"}, "claim[0].id = "),
+        ({"says": "two\nlines"}, "claim[0].says = "),
+        ({"arm": "reinti"}, "claim[0].arm = \"reinti\": is no arm of this campaign; did you mean 'reinit'?"),
+        ({"against": "tikcet"}, "is neither an arm of this campaign nor \"dense\"; did you mean 'ticket'?"),
+        ({"against": "reinit"}, "is the same arm; compare it with another one"),
+        ({"against": True}, "claim[0].against = true: must be the name of an arm"),
+        ({"against": {"seed": 5}}, 'claim[0].against.seed = 5: must be a swept key (swept: none)'),
+        ({"expect": "better"}, "claim[0].expect = 'better': unknown choice"),
+        ({"metric": "accuracy"}, "is no measured column of `rounds`"),
+        ({"metric": "units.dead"}, "must be PROBE.COLUMN of a probe of this campaign (`probes`; there are: none)"),
+        ({"density": 0.2, "densities": [0.5]}, "does not go with `density`; give one of them"),
+        ({"density": 0.2, "holds": "any"}, "is of several densities, and there is one answer here"),
+        ({"densities": [0.5, 2.0]}, "claim[0].densities[1] = 2.0: must be greater than 0 and at most 1"),
+        ({"trend": "train.steps"}, 'claim[0].trend = "train.steps": must be "density" or a swept key (swept: none)'),
+        ({"unit": "points"}, "goes with `published`, the number that it is of"),
+        ({"function": "mine:claim"}, "means nothing where a function answers; leave it out"),
+        ({"expct": "more"}, "claim[0].expct: unknown key; did you mean 'expect'?"),
+        ({"margin": -1}, "claim[0].margin = -1: must be at least 0"),
+    ],
+)  # fmt: skip
+def test_a_claim_that_is_wrong_is_told_what_is_right(change, problem):
+    with pytest.raises(InputError) as caught:
+        parse_campaign({**BASE, "claim": [{**CLAIM, **change}]})
+    assert problem in str(caught.value), str(caught.value)
+
+
+def test_what_must_be_given():
+    for key in ("id", "says"):
+        with pytest.raises(InputError, match=rf"claim\[0\]\.{key}: missing"):
+            parse_campaign({**BASE, "claim": [{name: value for name, value in CLAIM.items() if name != key}]})
+    for key, said in (("expect", "must be one of more, less"), ("against", "must be given: an arm")):
+        with pytest.raises(InputError, match=rf"claim\[0\]\.{key}: .*{said}|claim\[0\]\.{key} = .*{said}"):
+            parse_campaign({**BASE, "claim": [{name: value for name, value in CLAIM.items() if name != key}]})
+    with pytest.raises(InputError, match=r"claim\[1\]\.id = .*is there already as claim\[0\]"):
+        parse_campaign({**BASE, "claim": [CLAIM, CLAIM]})
+
+
+def test_no_number_depends_on_it_and_what_is_written_is_read(tmp_path):
+    plain = parse_campaign(BASE)
+    more = {**BASE, "claim": [CLAIM, {**CLAIM, "id": "other", "against": 0.5, "published": 1, "densities": [0.5, 0.2]}]}
+    claimed = parse_campaign(more)
+    assert run_ids(plain.runs) == run_ids(claimed.runs)
+    assert "claim" not in plain.runs[0].model_dump()
+    (tmp_path / "tiny.toml").write_text(to_toml(claimed))
+    assert read_campaign(tmp_path / "tiny.toml") == claimed
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory, campaign_file):
+    """A campaign with two learning rates, three replicates and two rounds, and claims of every kind."""
+    folder = tmp_path_factory.mktemp("claims")
+    rates = [1e-2, 3e-3, 1e-3]
+    file = campaign_file(
+        folder,
+        replicates=3,
+        probes=["units"],
+        sweep={"train.learning_rate": rates},
+        claim=[
+            {**CLAIM, "density": 0.64, "published": -1.0},
+            {**CLAIM, "id": "loss", "metric": "final_test_loss", "against": "dense", "expect": "more"},
+            {**CLAIM, "id": "any", "holds": "any", "expect": "more", "arm": "ticket", "against": "random_mask"},
+            {**CLAIM, "id": "level", "arm": "ticket", "against": 0.5, "expect": "more", "density": 1},
+            {**CLAIM, "id": "steps", "metric": "early_stop_step", "expect": "equal", "margin": 0.5, "density": 0.8},
+            {**CLAIM, "id": "other_run", "arm": "ticket", "against": {"train.learning_rate": 1e-3}, "density": 0.8},
+            {**CLAIM, "id": "dead", "metric": "units.effective_rank", "density": 0.8},
+            {"id": "falls", "says": "accuracy falls", "trend": "density", "expect": "more"},
+            {"id": "rate", "says": "a higher rate is better", "trend": "train.learning_rate", "expect": "more"},
+            {**CLAIM, "id": "late", "density": 0.05},
+        ],
+    )
+    return tickets.run(file, out=folder / "out")
+
+
+def by_replicate(rounds, run, number, arm, metric="early_stop_test_accuracy"):
+    rows = rounds[(rounds["run"] == run) & (rounds["round"] == number) & (rounds["arm"] == arm)]
+    return rows.groupby("replicate")[metric].mean().to_numpy()
+
+
+def the(saved, run, name):
+    found = claims(saved)
+    (row,) = found[(found["run"] == run) & (found["id"] == name)].to_dict("records")
+    return row
+
+
+def simultaneous(differences, family):
+    n = len(differences)
+    half = stats.t.ppf(1 - 0.025 / family, n - 1) * np.std(differences, ddof=1) / math.sqrt(n)
+    return np.mean(differences) - half, np.mean(differences) + half
+
+
+def test_the_numbers_are_those_of_the_tables(saved):
+    rounds, run = saved.rounds, saved.runs[0]
+    found = declared(saved, run, rules_of(saved)[run])
+    family = sum(2 if claim.holds == "any" else 1 for claim, _ in found)
+    one = the(saved, run, "signs")
+    differences = by_replicate(rounds, run, 2, "reinit") - by_replicate(rounds, run, 2, "ticket")
+    low, high = simultaneous(differences, family)
+    assert (one["estimate"], one["low"], one["high"]) == pytest.approx((differences.mean(), low, high))
+    assert one["n"] == 3
+    assert one["density"] == pytest.approx(0.64, abs=0.01)
+    margin = 0.05 * (1 - by_replicate(rounds, run, 0, "ticket").mean())
+    assert one["answer"] == ("yes" if low >= -margin else "no" if high < -margin else "cannot tell")
+    assert one["published"] == -0.01
+    alone = simultaneous(differences, 1)
+    assert one["agrees"] == ("agrees" if alone[0] - margin <= -0.01 <= alone[1] + margin else "differs")
+    level = the(saved, run, "level")
+    dense = by_replicate(rounds, run, 0, "ticket")
+    assert (level["estimate"], level["density"]) == (pytest.approx(dense.mean() - 0.5), 1.0)
+
+
+def test_of_several_densities_the_one_that_decides_is_shown(saved):
+    rounds = saved.rounds
+    for run in saved.runs:
+        row = the(saved, run, "loss")
+        by_round = {
+            number: by_replicate(rounds, run, number, "reinit", "final_test_loss")
+            - by_replicate(rounds, run, 0, "ticket", "final_test_loss")
+            for number in (1, 2)
+        }
+        family = sum(2 if claim.holds == "any" else 1 for claim, _ in declared(saved, run, rules_of(saved)[run]))
+        limits = {number: simultaneous(values, family) for number, values in by_round.items()}
+        answers = ["yes" if low > 0 else "no" if high <= 0 else "cannot tell" for low, high in limits.values()]
+        assert row["answer"] == all_of(answers)
+        assert row["estimate"] == pytest.approx(by_round[1 + answers.index(row["answer"])].mean())
+        assert len(row["why"].splitlines()) == 3
+
+
+def test_ratios_probes_and_other_runs(saved):
+    rounds, run = saved.rounds, saved.runs[0]
+    steps = the(saved, run, "steps")
+    one, other = (by_replicate(rounds, run, 1, arm, "early_stop_step") for arm in ("reinit", "ticket"))
+    logs = np.log(one) - np.log(other)
+    assert steps["estimate"] == pytest.approx(math.exp(logs.mean()))
+    units = saved.probe("units")
+    last = units[(units["run"] == run) & (units["round"] == 1) & (units["step"] == units["step"].max())]
+    means = {arm: rows.groupby("replicate")["effective_rank"].mean() for arm, rows in last.groupby("arm")}
+    assert the(saved, run, "dead")["estimate"] == pytest.approx((means["reinit"] - means["ticket"]).mean())
+    slow = next(one for one in saved.runs if saved.swept(one) == {"train.learning_rate": 1e-3})
+    found = claims(saved)
+    about = found[found["id"] == "other_run"]
+    assert set(about["run"]) == set(saved.runs) - {slow}
+    for name in about["run"]:
+        difference = by_replicate(rounds, name, 1, "ticket") - by_replicate(rounds, slow, 1, "ticket")
+        assert the(saved, name, "other_run")["estimate"] == pytest.approx(difference.mean())
+
+
+def test_trends(saved):
+    rounds, run = saved.rounds, saved.runs[0]
+    tickets_ = rounds[(rounds["run"] == run) & (rounds["arm"] == "ticket")]
+    rhos = [
+        stats.spearmanr(rows["density"], rows["early_stop_test_accuracy"]).statistic
+        for _, rows in tickets_.groupby("replicate")
+    ]
+    row = the(saved, run, "falls")
+    assert row["estimate"] == pytest.approx(np.mean(np.nan_to_num(rhos)))
+    assert row["metric"] == "rank correlation of early_stop_test_accuracy with density"
+    assert -1 <= row["low"] <= row["high"] <= 1
+    found = claims(saved)
+    rate = found[found["id"] == "rate"]
+    assert len(rate) == 1  # once for the runs along it
+    by_rate = {saved.swept(name)["train.learning_rate"]: by_replicate(rounds, name, 0, "ticket") for name in saved.runs}
+    table = pd.DataFrame(by_rate)
+    rhos = [stats.spearmanr(table.columns, values).statistic for _, values in table.iterrows()]
+    assert rate.iloc[0]["estimate"] == pytest.approx(np.mean(rhos))
+
+
+def test_what_is_not_there_cannot_be_told(campaign_file, tmp_path):
+    def answers():
+        return {row["id"]: row for row in claims(tickets.load(out)).to_dict("records")}
+
+    out = tmp_path / "out"
+    given = [
+        {**CLAIM, "density": 0.64},
+        {**CLAIM, "id": "probe", "metric": "units.alive", "density": 0.8},
+        {**CLAIM, "id": "none", "metric": "units.effective_rank", "select": {"layer": "no"}},
+        {"id": "few", "says": "it falls", "trend": "density", "expect": "more"},
+    ]
+    tickets.run(campaign_file(tmp_path, probes=["units"], claim=given), out=out)
+    assert answers()["signs"]["n"] == 2
+    for path in out.glob("*/cohort-000/round-002"):
+        shutil.rmtree(path)
+    for name, why in {
+        "signs": "The round nearest to density 0.64 is not trained yet.",
+        "probe": "The table units has no column alive.",
+        "none": "No row of the table units is as select says.",
+        "few": "A trend needs at least 3 densities, and there are 2.",
+    }.items():
+        row = answers()[name]
+        assert (row["answer"], row["n"], row["why"]) == ("cannot tell", 0, why)
+        assert row["estimate"] is None or math.isnan(row["estimate"])
+
+
+def test_each_claim_says_when_it_was_written(campaign_file, tmp_path, watcher):
+    def registered(*given, **changes):
+        watched = watcher()
+        file = campaign_file(tmp_path, rounds=1, claim=list(given), **changes)
+        found = claims(tickets.run(file, out=tmp_path / "out", listener=watched))
+        return {row["id"]: row["registered"] for row in found.to_dict("records")}, watched.promised
+
+    other = {**CLAIM, "id": "other"}
+    first, _ = registered(CLAIM)
+    assert first == {"winning_ticket": "before training", "signs": "before training"}
+    both, promised = registered(CLAIM, other)
+    assert promised == 0  # nothing is trained for it
+    assert both == {**first, "other": "after 2 rounds"}
+    changed, promised = registered({**CLAIM, "expect": "more"})
+    assert (changed["signs"], promised) == ("after 2 rounds", 0)
+    assert registered(CLAIM)[0]["signs"] == "before training"  # as it was written first
+    log = (next((tmp_path / "out").glob("*/log.jsonl"))).read_text().splitlines()
+    events = [json.loads(line) for line in log]
+    written = [one["claim"]["id"] for one in events if one["event"] == "registered"]
+    assert written == ["signs", "other", "signs", "signs"]
+
+
+def test_a_function_answers_where_it_is_trusted(campaign_file, command, module, tmp_path):
+    name = module(
+        "mine",
+        "def own(saved, run):\n"
+        "    return {'answer': 'yes', 'estimate': 0.5, 'low': 0.4, 'high': 0.6, 'n': 2, 'why': 'since I say so'}\n"
+        "def wrong(saved, run):\n    return {'answer': 'maybe'}\n"
+        "def fails(saved, run):\n    raise KeyError('x')\n",
+    )
+    made = {"id": "own", "says": "it holds", "function": f"{name}:own"}
+    out = tmp_path / "out"
+    assert command("run", campaign_file(tmp_path, rounds=0, claim=[made]), "--out", out).code == 0
+    said = json.loads(command("claims", out, "--json").out)[1]
+    assert (said["answer"], said["n"]) == ("cannot tell", 0)
+    assert "is called only where it is trusted" in said["why"]
+    said = json.loads(command("claims", out, "--json", "--trust-code").out)[1]
+    assert (said["answer"], said["estimate"], said["low"], said["why"]) == ("yes", 0.5, 0.4, "since I say so")
+    for function, problem in (("wrong", "returned \"{'answer': 'maybe'}\""), ("fails", "failed: KeyError: 'x'")):
+        file = campaign_file(tmp_path, rounds=0, claim=[{**made, "function": f"{name}:{function}"}])
+        assert command("run", file, "--out", out).code == 0
+        said = command("claims", out, "--trust-code")
+        assert said.code == 2
+        assert problem in said.err
+        assert len(said.err.splitlines()) == 1
+
+
+def test_what_is_printed(saved, command):
+    said = command("claims", saved.folder)
+    assert (said.code, said.err) == (0, "")
+    assert "published" in said.out
+    assert "(Bonferroni)" in said.out
+    lines = command("claims", saved.folder, "--markdown").out.splitlines()
+    rows = [line for line in lines if line.startswith("| ")]
+    assert len(rows) == 2 + len(claims(saved))
+    assert {line.replace("\\|", "").count("|") for line in rows} == {rows[0].count("|")}
+    assert command("claims", saved.folder, "--markdown", "--json").code == 2
+    answers = json.loads(command("claims", saved.folder, "--json").out)
+    assert [one["id"] for one in answers] == claims(saved)["id"].tolist()
+    assert saved.claims().equals(claims(saved))
+
+
+def test_the_report_has_the_claims_of_each_run_with_a_figure(saved):
+    files, left_out = make_report(saved)
+    assert left_out == {}
+    whole = claims(saved)
+    for run in saved.runs:
+        own = whole[(whole["run"] == run) & (whole["id"] != "winning_ticket")].reset_index(drop=True)
+        (folder,) = {path.split("/")[1] for path in files if path.startswith("tables/") and run in path}
+        answers, drawn = (
+            pd.read_csv(io.BytesIO(files[f"tables/{folder}/{name}.csv"])) for name in ("claims", "claim_estimates")
+        )
+        assert answers["id"].tolist() == own["id"].tolist()
+        assert drawn["id"].tolist() == own.loc[own["estimate"].notna(), "id"].tolist()
+        assert np.allclose(answers["estimate"], own["estimate"].astype(float), equal_nan=True)
+        assert f"figures/{folder}/claim_estimates.svg" in files
+        assert f"#{folder}-figure-claim_estimates" in files["index.html"].decode()
