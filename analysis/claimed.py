@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ import pandas as pd
 
 from tickets.config.claims import DENSE, DENSITY, ClaimConfig
 from tickets.errors import InputError, nearest
+from tickets.store.swept import hashable
 
 from .metrics import METRICS, values_of
 from .nearest_round import comes_nearer, nearest_round
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float64]
 
-_KEYS = ["run", "round", "arm", "replicate"]
+_KEYS = ["round", "arm", "replicate"]
 
 
 class UndecidedError(Exception):
@@ -52,6 +53,45 @@ class Compared:
     points: int = 0
 
 
+Sides = Mapping[tuple[int, str], "pd.Series[float]"]
+"""The values of a run by replicate, for each round and arm."""
+
+
+class Measured:
+    """What the claims of a campaign compare; read once for the claims that share a metric.
+
+    Parameters
+    ----------
+    saved : Saved
+        As `tickets.load` returns.
+    """
+
+    def __init__(self, saved: Saved) -> None:
+        self._saved = saved
+        self._sides: dict[Hashable, Sides] = {}
+        self._densities: dict[str, pd.Series[float]] = {}
+
+    def sides(self, run: str, claim: ClaimConfig) -> Sides:
+        """The metric of a claim in a run, the mean over an arm's draws and over a probe's rows."""
+        key = (run, claim.metric, hashable(claim.select or {}))
+        if key not in self._sides:
+            rows = _measured(self._saved, run, claim)
+            means = rows.groupby(_KEYS, sort=False)["value"].mean().reset_index()
+            self._sides[key] = {
+                (int(number), str(arm)): side.set_index("replicate")["value"]
+                for (number, arm), side in means.groupby(["round", "arm"], sort=False)
+            }
+        return self._sides[key]
+
+    def densities(self, run: str) -> pd.Series[float]:
+        """The mean density of a run's tickets, by round."""
+        if run not in self._densities:
+            rounds = self._saved.rounds_of(run)
+            tickets = rounds[rounds["arm"] == TICKET]
+            self._densities[run] = mean_density(tickets.groupby("round")["density"])
+        return self._densities[run]
+
+
 def is_ratio(claim: ClaimConfig) -> bool:
     """Whether a claim's sides are compared as a ratio: their values are logarithms."""
     return claim.metric in METRICS and METRICS[claim.metric].ratio and claim.trend is None
@@ -62,17 +102,41 @@ def concerns(saved: Saved, run: str, claim: ClaimConfig) -> bool:
 
     A trend over a swept key is about the runs that differ in it alone, and stands with the first of them.
     """
-    point = saved.swept(run)
-    if any(point.get(key) != value for key, value in (claim.where or {}).items()):
-        return False
-    if isinstance(claim.against, Mapping) and all(point.get(key) == value for key, value in claim.against.items()):
+    if not _on_sweep(claim):
+        return True
+    try:
+        point = _point(saved, run)
+    except UndecidedError:
+        return True  # and `compared` says why it cannot be answered
+    if not _has(point, claim.where or {}) or (isinstance(claim.against, Mapping) and _has(point, claim.against)):
         return False
     if claim.trend is None or claim.trend == DENSITY:
         return True
-    return claim.trend in point and run == _along(saved, run, claim.trend)[0]
+    return run == saved.sweep.along(run, claim.trend)[0]
 
 
-def compared(saved: Saved, run: str, claim: ClaimConfig, rule: Rule) -> list[Compared]:
+def _on_sweep(claim: ClaimConfig) -> bool:
+    """Whether a claim names swept keys."""
+    return bool(claim.where) or isinstance(claim.against, Mapping) or claim.trend not in (None, DENSITY)
+
+
+def _point(saved: Saved, run: str) -> Mapping[str, Any]:
+    try:
+        point = saved.sweep.point(run)
+    except InputError as error:
+        raise UndecidedError(str(error.problems[0])) from None
+    if not point:
+        raise UndecidedError(f"no sweep in campaign.toml has {run}")
+    return point
+
+
+def _has(point: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
+    return all(key in point and hashable(point[key]) == hashable(value) for key, value in settings.items())
+
+
+def compared(
+    saved: Saved, run: str, claim: ClaimConfig, rule: Rule, measured: Measured | None = None
+) -> list[Compared]:
     """The comparisons of a claim in one run, at least one.
 
     Parameters
@@ -85,48 +149,52 @@ def compared(saved: Saved, run: str, claim: ClaimConfig, rule: Rule) -> list[Com
         The claim, without a function.
     rule : Rule
         The run's, which says how many rounds it has.
+    measured : Measured, optional
+        Shared by the claims of a run, so that nothing is read twice.
 
     Raises
     ------
     UndecidedError
         If something that it needs is not there.
     """
-    table = _measured(saved, claim)
+    if _on_sweep(claim):
+        _point(saved, run)
+    table = Measured(saved) if measured is None else measured
     if claim.trend == DENSITY:
         return [_over_density(saved, table, run, claim)]
     if claim.trend is not None:
         return [_over_runs(saved, table, run, claim, rule)]
     return [
         Compared(_differences(saved, table, run, number, claim), density)
-        for number, density in _places(saved, run, claim, rule)
+        for number, density in _places(table, run, claim, rule)
     ]
 
 
-def _measured(saved: Saved, claim: ClaimConfig) -> pd.DataFrame:
-    """run, round, arm, replicate and value: the metric, the mean over an arm's draws and over a probe's rows."""
+def _measured(saved: Saved, run: str, claim: ClaimConfig) -> pd.DataFrame:
+    """round, arm, replicate and value of a run, a row per network or row of a probe's table."""
     probe, dot, column = claim.metric.partition(".")
     if not dot:
-        rounds = saved.rounds
+        rounds = saved.rounds_of(run)
         if claim.metric not in rounds:
             raise UndecidedError(f"the rounds have no column {claim.metric}")
         if claim.metric in METRICS:
             values = values_of(rounds, claim.metric)
         else:
             values = rounds[claim.metric].astype(float).mask(rounds["diverged"].astype(bool))
-        rows = rounds[_KEYS].assign(value=values)
-    else:
-        rows = _of_probe(saved, probe, column, claim.select or {})
-    return rows.groupby(_KEYS, sort=False)["value"].mean().reset_index()
+        return rounds[_KEYS].assign(value=values)
+    return _of_probe(saved, run, probe, column, claim.select or {})
 
 
-def _of_probe(saved: Saved, probe: str, column: str, select: Mapping[str, Any]) -> pd.DataFrame:
+def _of_probe(saved: Saved, run: str, probe: str, column: str, select: Mapping[str, Any]) -> pd.DataFrame:
     try:
-        table = saved.probe(probe)
+        table = saved.probe(probe, run)
     except InputError as error:
         raise UndecidedError(str(error.problems[0])) from None
     for key in (column, *select):
         if key not in table:
             raise UndecidedError(f"the table {probe} has no column {key}{nearest(key, table.columns)}")
+    if table.empty:
+        raise UndecidedError(f"the table {probe} has no rows of {run}")
     for key, value in select.items():
         table = table[table[key] == value]
     if table.empty:
@@ -139,9 +207,9 @@ def _of_probe(saved: Saved, probe: str, column: str, select: Mapping[str, Any]) 
     return table[_KEYS].assign(value=table[column].astype(float))
 
 
-def _places(saved: Saved, run: str, claim: ClaimConfig, rule: Rule) -> list[tuple[int, float]]:
+def _places(table: Measured, run: str, claim: ClaimConfig, rule: Rule) -> list[tuple[int, float]]:
     """The rounds in which a claim is decided, each with its density."""
-    densities = _densities(saved, run)
+    densities = table.densities(run)
     later = densities[densities.index > 0]
     named = claim.densities if claim.density is None else (claim.density,)
     if not named:
@@ -159,57 +227,46 @@ def _places(saved: Saved, run: str, claim: ClaimConfig, rule: Rule) -> list[tupl
     return list(dict.fromkeys(found))
 
 
-def _densities(saved: Saved, run: str) -> pd.Series[float]:
-    rounds = saved.rounds
-    tickets = rounds[(rounds["run"] == run) & (rounds["arm"] == TICKET)]
-    return mean_density(tickets.groupby("round")["density"])
-
-
-def _side(table: pd.DataFrame, run: str, number: int, arm: str) -> pd.Series[float]:
+def _side(table: Measured, run: str, number: int, arm: str, claim: ClaimConfig) -> pd.Series[float]:
     """The values of one side by replicate."""
-    rows = table[(table["run"] == run) & (table["round"] == number) & (table["arm"] == arm)]
-    if rows.empty:
+    side = table.sides(run, claim).get((number, arm))
+    if side is None:
         raise UndecidedError(f"there are no values of {arm} in round {number} of {run}")
-    return rows.set_index("replicate")["value"]
+    return side
 
 
-def _differences(saved: Saved, table: pd.DataFrame, run: str, number: int, claim: ClaimConfig) -> Floats:
+def _differences(saved: Saved, table: Measured, run: str, number: int, claim: ClaimConfig) -> Floats:
     """Arm minus against by replicate, or the difference of logarithms."""
-    one = _side(table, run, number, claim.arm)
+    one = _side(table, run, number, claim.arm, claim)
     other = _other(saved, table, run, number, claim)
     if is_ratio(claim):
         one, other = one.map(math.log), other.map(math.log) if isinstance(other, pd.Series) else math.log(other)
     return np.asarray((one - other).to_numpy(), dtype=np.float64)
 
 
-def _other(saved: Saved, table: pd.DataFrame, run: str, number: int, claim: ClaimConfig) -> pd.Series[float] | float:
+def _other(saved: Saved, table: Measured, run: str, number: int, claim: ClaimConfig) -> pd.Series[float] | float:
     against = claim.against
     if against is None:
         return 0.0
     if isinstance(against, str):
         dense = against == DENSE
-        return _side(table, run, 0 if dense else number, TICKET if dense else against)
+        return _side(table, run, 0 if dense else number, TICKET if dense else against, claim)
     if not isinstance(against, Mapping):
         return float(against)
-    other = _other_run(saved, run, against)
+    other = saved.sweep.other(run, against)
     if other is None:
         raise UndecidedError(f"no saved run differs from {run} in {_text(against)} alone")
-    density = _densities(saved, run)[number]
-    there = nearest_round(_densities(saved, other), float(density)) if number else 0
+    density = table.densities(run)[number]
+    there = nearest_round(table.densities(other), float(density)) if number else 0
     if there is None:
         raise UndecidedError(f"{other} has no round near density {density:g}")
-    return _side(table, other, there, claim.arm)
+    return _side(table, other, there, claim.arm, claim)
 
 
-def _other_run(saved: Saved, run: str, settings: Mapping[str, Any]) -> str | None:
-    wanted = {**saved.swept(run), **settings}
-    return next((other for other in saved.runs if saved.swept(other) == wanted), None)
-
-
-def _over_density(saved: Saved, table: pd.DataFrame, run: str, claim: ClaimConfig) -> Compared:
+def _over_density(saved: Saved, table: Measured, run: str, claim: ClaimConfig) -> Compared:
     """The rank correlation with the density of the rounds."""
     found: dict[float, pd.Series[float]] = {}
-    for number, density in _densities(saved, run).items():
+    for number, density in table.densities(run).items():
         try:
             found[float(density)] = _by_replicate(saved, table, run, int(str(number)), claim)
         except UndecidedError:
@@ -217,36 +274,25 @@ def _over_density(saved: Saved, table: pd.DataFrame, run: str, claim: ClaimConfi
     return _correlated(found, claim, "densities")
 
 
-def _over_runs(saved: Saved, table: pd.DataFrame, run: str, claim: ClaimConfig, rule: Rule) -> Compared:
+def _over_runs(saved: Saved, table: Measured, run: str, claim: ClaimConfig, rule: Rule) -> Compared:
     """The rank correlation with a swept key, over the runs that differ in it alone."""
     assert claim.trend is not None
     found: dict[float, pd.Series[float]] = {}
     densities = []
-    for other in _along(saved, run, claim.trend):
-        value = saved.swept(other)[claim.trend]
+    for other in saved.sweep.along(run, claim.trend):
+        value = saved.sweep.point(other)[claim.trend]
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise UndecidedError(f"the values of {claim.trend} are no numbers, and have no order")
-        places = _places(saved, other, claim, rule) if claim.density is not None else [(0, 1.0)]
+        places = _places(table, other, claim, rule) if claim.density is not None else [(0, 1.0)]
         densities.append(places[0][1])
         found[float(value)] = _by_replicate(saved, table, other, places[0][0], claim)
     return _correlated(found, claim, f"runs along {claim.trend}", densities[0])
 
 
-def _by_replicate(saved: Saved, table: pd.DataFrame, run: str, number: int, claim: ClaimConfig) -> pd.Series[float]:
-    one, other = _side(table, run, number, claim.arm), _other(saved, table, run, number, claim)
+def _by_replicate(saved: Saved, table: Measured, run: str, number: int, claim: ClaimConfig) -> pd.Series[float]:
+    one, other = _side(table, run, number, claim.arm, claim), _other(saved, table, run, number, claim)
     difference: pd.Series[float] = one - other
     return difference
-
-
-def _along(saved: Saved, run: str, key: str) -> list[str]:
-    """The saved runs that differ from one in a swept key alone, itself too, by rising value."""
-    point = {name: value for name, value in saved.swept(run).items() if name != key}
-    there = [
-        (value[key], other)
-        for other in saved.runs
-        if key in (value := saved.swept(other)) and {name: part for name, part in value.items() if name != key} == point
-    ]
-    return [other for _, other in sorted(there, key=lambda pair: (str(type(pair[0])), pair[0], pair[1]))]
 
 
 def _correlated(

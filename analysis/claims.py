@@ -55,11 +55,10 @@ def claims(saved: Saved) -> pd.DataFrame:
     InputError
         If a run is damaged, unless `load` was told to skip damaged runs.
     """
-    rounds = saved.rounds
     rules = rules_of(saved)
     rows = []
-    for one in winning(rounds, rules):
-        rows.append(_winning_ticket(one, _registered(saved, one.run, rounds)))
+    for one in winning(saved.rounds, rules):
+        rows.append(_winning_ticket(one, _registered(saved, one.run)))
         rows += answers_of_run(saved, one.run, rules[one.run])
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -76,9 +75,8 @@ def answers_of_run(saved: Saved, run: str, rule: Rule) -> list[dict[str, Any]]:
     rule : Rule
         How the run is judged.
     """
-    rounds = saved.rounds
     return [
-        _declared(run, claim, found, _registered(saved, run, rounds, claim.id))
+        _declared(run, claim, found, _registered(saved, run, claim.id))
         for claim, found in declared(saved, run, rule)
     ]
 
@@ -133,10 +131,10 @@ def _declared(run: str, claim: ClaimConfig, found: Declared, registered: str) ->
     }
 
 
-def _registered(saved: Saved, run: str, rounds: pd.DataFrame, claim: str | None = None) -> str:
+def _registered(saved: Saved, run: str, claim: str | None = None) -> str:
     """When a claim, or the rule that decides, was first seen; after all rounds, where that is not recorded."""
     seen = saved.registered(run, claim)
-    number = int(rounds.loc[rounds["run"] == run, "round"].nunique()) if seen is None else seen
+    number = int(saved.rounds_of(run)["round"].nunique()) if seen is None else seen
     return "before training" if number == 0 else f"after {counted(number, 'round')}"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tickets.config.claims import ClaimConfig
@@ -12,7 +12,7 @@ from tickets.plurals import counted
 
 from .answers import Answer, Estimate
 from .claim_functions import answered_by_function
-from .claimed import Compared, UndecidedError, compared, concerns, is_ratio
+from .claimed import Compared, Measured, UndecidedError, compared, concerns, is_ratio
 from .expectations import all_of, any_of, judged
 from .intervals import paired_interval
 from .labels import Label, Labels
@@ -88,11 +88,12 @@ def declared(saved: Saved, run: str, rule: Rule, confidence: float = 0.95) -> li
     """
     claims = claims_of(saved, run)
     found: list[tuple[ClaimConfig, list[Compared] | str]] = []
+    measured = Measured(saved)
     for claim in claims:
         if claim.function is not None:
             continue
         try:
-            found.append((claim, compared(saved, run, claim, rule)))
+            found.append((claim, compared(saved, run, claim, rule, measured)))
         except UndecidedError as error:
             found.append((claim, str(error)))
     family = sum(1 if isinstance(rows, str) or claim.holds == "all" else len(rows) for claim, rows in found)
@@ -107,13 +108,14 @@ def declared(saved: Saved, run: str, rule: Rule, confidence: float = 0.95) -> li
 
 @dataclass(frozen=True)
 class _Judging:
-    """How the claims of a run are judged. family: the number of simultaneous intervals."""
+    """How the claims of a run are judged. family: the number of simultaneous intervals; margins: by metric."""
 
     saved: Saved
     run: str
     rule: Rule
     confidence: float
     family: int
+    margins: dict[str, float] = field(default_factory=dict)
 
     def answered(self, claim: ClaimConfig, rows: Sequence[Compared]) -> Declared:
         """The answer to one claim, from its comparisons."""
@@ -151,9 +153,11 @@ class _Judging:
             return claim.margin
         if claim.expect in ("more", "less") or claim.trend is not None or claim.metric not in METRICS:
             return 0.0
-        rounds = self.saved.rounds
-        own = rounds[rounds["run"] == self.run]
-        return float(margins_by_rule(own, claim.metric, None, {self.run: self.rule})[self.run])
+        if claim.metric not in self.margins:
+            own = self.saved.rounds_of(self.run)
+            found = margins_by_rule(own, claim.metric, None, {self.run: self.rule})[self.run]
+            self.margins[claim.metric] = float(found)
+        return self.margins[claim.metric]
 
     def _line(
         self, claim: ClaimConfig, row: Compared, answer: Answer, deciding: Estimate, alone: Estimate, margin: float

@@ -29,7 +29,20 @@ def asked_runs(folder: Path) -> dict[str, Run]:
         If the file is damaged.
     """
     campaign = saved_campaign(folder)
-    runs = () if campaign is None else campaign.runs
+    return {} if campaign is None else runs_by_id(folder, campaign)
+
+
+def runs_by_id(folder: Path, campaign: Campaign) -> dict[str, Run]:
+    """The runs of a saved campaign by id, in its order; otherwise as `asked_runs`.
+
+    Parameters
+    ----------
+    folder
+        The campaign's folder.
+    campaign
+        What its campaign.toml holds.
+    """
+    runs = campaign.runs
     if any(run.data.validation is None for run in runs):
         saved = _by_id_but_for_validation(folder)
         alike = run_ids([with_validation(run, None) for run in runs])

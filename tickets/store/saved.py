@@ -23,7 +23,7 @@ from tickets.store.manifests import trusting_form
 from tickets.store.prunable import read_coverage
 from tickets.store.reading import Committed
 from tickets.store.registered import rounds_seen
-from tickets.store.swept import swept_values
+from tickets.store.swept import Sweep
 from tickets.store.tables import UNITS
 from tickets.store.ticket import Ticket, read_ticket
 
@@ -65,6 +65,7 @@ class Saved:
         self._committed = Committed()
         self._asked = Asked()
         self._measured: dict[str, pd.DataFrame] = {}  # tables of probes that were read, by name
+        self._places: dict[str, Mapping[Any, Any]] = {}  # the positions of each run's rows in them
 
     def __repr__(self) -> str:
         return f"Saved({self._where!r}, runs={self.runs})"
@@ -117,7 +118,17 @@ class Saved:
         """{table: the runs that have it}, for every probe that was measured."""
         return self._tables.probes()
 
-    def probe(self, name: str) -> pd.DataFrame:
+    def rounds_of(self, run: str | None = None) -> pd.DataFrame:
+        """The rows of `rounds` of one run.
+
+        Parameters
+        ----------
+        run
+            The run's id; may be left out if there is only one run.
+        """
+        return self._rounds.iloc[self._rows.get(self._one(run), [])]
+
+    def probe(self, name: str, run: str | None = None) -> pd.DataFrame:
         """A probe's table: run, replicate, round, density, arm, draw, step (of some), then the probe's own columns.
 
         The rows are in the order of `rounds`; those of one network and step are in the order in which the probe
@@ -128,6 +139,8 @@ class Saved:
         ----------
         name
             The name of the table ("units"), or the function's ("my_probes:norms", whose table is "norms").
+        run
+            The id of a run; only its rows are returned.
 
         Raises
         ------
@@ -137,7 +150,12 @@ class Saved:
         """
         if name not in self._measured:
             self._measured[name] = self._tables.probe(name)
-        return self._measured[name].copy()
+        table = self._measured[name]
+        if run is None:
+            return table.copy()
+        if name not in self._places:
+            self._places[name] = table.groupby("run", observed=True).indices
+        return table.iloc[self._places[name].get(self._one(run), [])]
 
     def config(self, run: str | None = None) -> dict[str, Any]:
         """The complete configuration of a run, from its run.json.
@@ -175,8 +193,12 @@ class Saved:
         run
             The run's id; may be left out if there is only one run.
         """
-        run = self._one(run)
-        return dict(swept_values(self._runs[run].parent).get(run, {}))
+        return dict(self.sweep.point(self._one(run)))
+
+    @cached_property
+    def sweep(self) -> Sweep:
+        """Which runs differ from one another in which swept keys."""
+        return Sweep(self._runs)
 
     def claims(self) -> pd.DataFrame:
         """The answer to each claim, a row per run and claim; see `tickets.analysis.claims.claims`."""
