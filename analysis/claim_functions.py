@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tickets.config.claims import ClaimConfig
 from tickets.errors import InputError
+from tickets.users_code import one_line
 
 from .answers import Answer, Estimate
 
@@ -56,30 +57,45 @@ def answered_by_function(saved: Saved, run: str, claim: ClaimConfig) -> OfFuncti
 
     try:
         found = resolve(name)(saved, run)
+        wrong = _wrong(found)
+        if not wrong:
+            return _taken(found)
     except InputError:
         raise
-    except Exception as error:
-        raise InputError(f"claim {claim.id!r}: {name} failed: {type(error).__name__}: {error}") from error
-    wrong = _wrong(found)
-    if wrong:
-        raise InputError(f"claim {claim.id!r}: {name} returned {wrong}")
+    except (Exception, SystemExit) as error:
+        raise InputError(f"claim {claim.id!r}: {name} failed: {one_line(error)}") from error
+    raise InputError(f"claim {claim.id!r}: {name} returned {wrong}")
+
+
+def _taken(found: Mapping[str, Any]) -> OfFunction:
     value, low, high = (_number(found.get(key)) for key in ("estimate", "low", "high"))
-    estimate = None if found.get("estimate") is None else Estimate(value, low, high, int(found.get("n", 0)))
+    if math.isnan(low) or math.isnan(high):
+        low = high = math.nan
+    estimate = None if math.isnan(value) else Estimate(value, low, high, int(found.get("n") or 0))
     density = None if found.get("density") is None else float(found["density"])
-    return OfFunction(found["answer"], tuple(str(found.get("why", "")).splitlines()), estimate, density)
+    return OfFunction(found["answer"], tuple(str(found.get("why") or "").splitlines()), estimate, density)
 
 
 def _wrong(found: Any) -> str:
     """What is wrong with what a function returned; "" if nothing is."""
-    if not isinstance(found, Mapping) or found.get("answer") not in _ANSWERS:
+    answer = found.get("answer") if isinstance(found, Mapping) else None
+    if not isinstance(answer, str) or answer not in _ANSWERS:
         return f'{str(found)[:80]!r}; must be a mapping with answer = "yes", "no" or "cannot tell"'
     unknown = [str(key) for key in found if key not in _KEYS]
     if unknown:
         return f"the unknown key {unknown[0]!r} (allowed: {', '.join(_KEYS)})"
     for key in ("estimate", "low", "high", "n", "density"):
         value = found.get(key)
-        if value is not None and (isinstance(value, bool) or not hasattr(value, "__float__")):
-            return f"{key} = {value!r}; must be a number"
+        if value is None:
+            continue
+        if isinstance(value, bool | str) or not hasattr(value, "__float__") or math.isinf(float(value)):
+            return f"{key} = {str(value)[:80]!r}; must be a finite number"
+    count = float(found.get("n") or 0)
+    if not (count >= 0 and count == math.floor(count)):
+        return f"n = {count}; must be a whole number, at least 0"
+    density = found.get("density")
+    if density is not None and not 0 <= float(density) <= 1:
+        return f"density = {float(density)}; must be in [0, 1]"
     return ""
 
 

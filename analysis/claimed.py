@@ -78,7 +78,7 @@ class Measured:
             rows = _measured(self._saved, run, claim)
             means = rows.groupby(_KEYS, sort=False)["value"].mean().reset_index()
             self._sides[key] = {
-                (int(number), str(arm)): side.set_index("replicate")["value"]
+                (int(str(number)), str(arm)): side.set_index("replicate")["value"]
                 for (number, arm), side in means.groupby(["round", "arm"], sort=False)
             }
         return self._sides[key]
@@ -112,12 +112,24 @@ def concerns(saved: Saved, run: str, claim: ClaimConfig) -> bool:
         return False
     if claim.trend is None or claim.trend == DENSITY:
         return True
-    return run == saved.sweep.along(run, claim.trend)[0]
+    return run in saved.sweep.along(run, claim.trend)[:1]
 
 
 def _on_sweep(claim: ClaimConfig) -> bool:
     """Whether a claim names swept keys."""
     return bool(claim.where) or isinstance(claim.against, Mapping) or claim.trend not in (None, DENSITY)
+
+
+def check_place(saved: Saved, run: str, claim: ClaimConfig) -> None:
+    """Check that the run's place in the sweep is known, if a claim names swept keys.
+
+    Raises
+    ------
+    UndecidedError
+        If it is not.
+    """
+    if _on_sweep(claim):
+        _point(saved, run)
 
 
 def _point(saved: Saved, run: str) -> Mapping[str, Any]:
@@ -157,8 +169,7 @@ def compared(
     UndecidedError
         If something that it needs is not there.
     """
-    if _on_sweep(claim):
-        _point(saved, run)
+    check_place(saved, run, claim)
     table = Measured(saved) if measured is None else measured
     if claim.trend == DENSITY:
         return [_over_density(saved, table, run, claim)]
@@ -302,7 +313,9 @@ def _correlated(
         raise UndecidedError(f"a trend needs at least {LEAST_POINTS} {what}, and there are {len(found)}")
     wide = pd.DataFrame(dict(found)).T
     correlations = rank_correlations(wide.index.to_numpy(float), wide.to_numpy(float))
-    return Compared(correlations, density, len(found))
+    there = wide.notna().sum()
+    fewest = there[there >= LEAST_POINTS].min()  # ranks are coarser where trainings diverged
+    return Compared(correlations, density, len(found) if math.isnan(fewest) else int(fewest))
 
 
 def _text(settings: Mapping[str, Any]) -> str:

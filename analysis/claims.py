@@ -76,8 +76,7 @@ def answers_of_run(saved: Saved, run: str, rule: Rule) -> list[dict[str, Any]]:
         How the run is judged.
     """
     return [
-        _declared(run, claim, found, _registered(saved, run, claim.id))
-        for claim, found in declared(saved, run, rule)
+        _declared(run, claim, found, _registered(saved, run, claim.id)) for claim, found in declared(saved, run, rule)
     ]
 
 

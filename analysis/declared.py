@@ -12,7 +12,7 @@ from tickets.plurals import counted
 
 from .answers import Answer, Estimate
 from .claim_functions import answered_by_function
-from .claimed import Compared, Measured, UndecidedError, compared, concerns, is_ratio
+from .claimed import Compared, Measured, UndecidedError, check_place, compared, concerns, is_ratio
 from .expectations import all_of, any_of, judged
 from .intervals import paired_interval
 from .labels import Label, Labels
@@ -64,7 +64,7 @@ def claims_of(saved: Saved, run: str) -> list[ClaimConfig]:
     """The claims of a campaign file that concern a run."""
     given = saved.config(run).get("claim", ())
     claims = [ClaimConfig.model_validate(one) for one in given]
-    return [claim for claim in claims if claim.function is not None or concerns(saved, run, claim)]
+    return [claim for claim in claims if concerns(saved, run, claim)]
 
 
 def declared(saved: Saved, run: str, rule: Rule, confidence: float = 0.95) -> list[tuple[ClaimConfig, Declared]]:
@@ -268,10 +268,29 @@ def _side_text(against: Any) -> str:
 
 
 def _of_function(saved: Saved, run: str, claim: ClaimConfig) -> Declared:
+    try:
+        check_place(saved, run, claim)
+    except UndecidedError as error:
+        return Declared("cannot tell", (_sentence(str(error)),))
     found = answered_by_function(saved, run, claim)
     if isinstance(found, str):
         return Declared("cannot tell", (_sentence(found),))
-    return Declared(found.answer, found.why, found.estimate, found.density)
+    published, agrees, said = _published_of_function(claim, found.estimate)
+    return Declared(found.answer, (*found.why, *said), found.estimate, found.density, published, agrees)
+
+
+def _published_of_function(
+    claim: ClaimConfig, estimate: Estimate | None
+) -> tuple[float | None, str | None, tuple[str, ...]]:
+    """As `_Judging._published`, by the interval that the function returned."""
+    if claim.published is None:
+        return None, None, ()
+    factor = FACTORS.get(claim.unit or "none", 1.0)
+    number, spread = claim.published * factor, (claim.published_spread or 0.0) * factor
+    ends = (math.nan, math.nan) if estimate is None else (estimate.low - spread, estimate.high + spread)
+    agrees = "cannot tell" if any(map(math.isnan, ends)) else "agrees" if ends[0] <= number <= ends[1] else "differs"
+    source = f" ({claim.source})" if claim.source else ""
+    return number, agrees, (f"Published{source}: {claim.published:g} {claim.unit or ''}".rstrip() + f"; {agrees}.",)
 
 
 def _sentence(text: str) -> str:

@@ -33,6 +33,8 @@ def named_functions(config: Mapping[str, Any]) -> tuple[str, ...]:
         Every "module:function" in it, in its order, each once. This package's own are left out: rules that an arm of
         the user's shares with the catalogue's.
     """
+    if isinstance(claims := config.get("claim"), list | tuple):  # what one says or selects names no function
+        config = {**config, "claim": [one.get("function") for one in claims if isinstance(one, Mapping)]}
     found = (text for text in _texts(config) if _FUNCTION.fullmatch(text))
     return tuple(dict.fromkeys(text for text in found if text.split(":")[0].split(".")[0] != "tickets"))
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from tickets.binding import resolve
 from tickets.catalogue import MODELS
 from tickets.config import Run
 from tickets.coverage import Coverage
@@ -146,6 +147,7 @@ def fit(run: Run, source: Source) -> Fitted:
         probes = probes_of(run)
     except InputError as error:
         problems += error.problems
+    problems += _claim_problems(run)
     try:
         build = factory(run.model.name, run.model.options, shape, examples.classes)
         if "widths" in run.model.options and run.model.name in MODELS:
@@ -173,6 +175,18 @@ def fit(run: Run, source: Source) -> Fitted:
         raise InputError(problems)
     scale = _scale(run, task, build, source, output)
     return Fitted(run, source, build, anatomy, probes, trial, scale, small_dense)
+
+
+def _claim_problems(run: Run) -> list[str]:
+    """Errors in the functions that claims name, which are called after training."""
+    problems: list[str] = []
+    for index, claim in enumerate(run.claim):
+        try:
+            if claim.function is not None:
+                resolve(claim.function)
+        except InputError as error:
+            problems += [f"claim[{index}].function: {problem}" for problem in error.problems]
+    return problems
 
 
 def but_for_its_seed(run: Run) -> str:

@@ -112,7 +112,7 @@ def _survey(
     path: Path, tables: Sequence[Mapping[str, Any]], trusted: bool | Collection[str], places: Sequence[Place]
 ) -> SavedRun:
     file = read_run(path)
-    config = {key: value for key, value in file["config"].items() if key != "probes"}
+    config = {key: value for key, value in file["config"].items() if key not in ("probes", "claim")}
     untrusted = [name for name in named_functions(config) if trusted is not True and name not in (trusted or ())]
     if untrusted:
         raise InputError(

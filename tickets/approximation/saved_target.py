@@ -96,7 +96,8 @@ def read_target(
         raise InputError(
             f"{folder}: has {len(saved.runs)} runs; give the folder of one of them: {', '.join(saved.runs)}"
         )
-    (run_id,), config = saved.runs, saved.config()
+    run_id = saved.runs[0]
+    config = {key: value for key, value in saved.config().items() if key != "claim"}
     _check_trusted(folder, config, trust_code)
     ticket = saved.arm(which.arm, which.replicate, which.round, which.draw)
     if ticket.trained is None:

@@ -150,7 +150,7 @@ def _markdown(found: pd.DataFrame, rules: Rules) -> Iterator[str]:
 
 def _cell(text: str) -> str:
     """Text that is shown as it is, in a table of Markdown too."""
-    return re.sub(r"([\\`*_|<>\[\]#])", r"\\\1", text)
+    return re.sub(r"([\\`*_|<>\[\]#&~])", r"\\\1", text)
 
 
 def _is_ratio(metric: Any) -> bool:

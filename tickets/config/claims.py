@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, get_args
 
 from tickets.config import bounds
+from tickets.config.claim_rules import dense_problems, metric_problems
 from tickets.config.rule import Broken, Flat
 from tickets.config.train import Section
 from tickets.config.types import (
@@ -65,6 +66,14 @@ _Settings = Annotated[
     Option,
     legal('must be a table of settings, such as { "train.learning_rate" = 1e-3 }', _is_settings, short="a table"),
 ]
+_Select = Annotated[
+    Option,
+    legal(
+        'must be a table of columns, each with a string, a number, true or false, such as { layer = "hidden.0" }',
+        lambda value: _is_settings(value) and all(isinstance(one, str | int | float) for one in value.values()),
+        short="a table",
+    ),
+]
 _Against = Annotated[
     Option,
     legal(
@@ -84,7 +93,7 @@ class ClaimConfig(Section):
     against: _Against | None = None  # an arm, "dense", a number, or settings of another run of the sweep
     metric: str = "early_stop_test_accuracy"  # a column of `rounds`, or PROBE.COLUMN
     where: _Settings | None = None  # settings of the runs that it is about; none: all
-    select: _Settings | None = None  # of a probe's rows: { layer = "hidden.0" }
+    select: _Select | None = None  # of a probe's rows: { layer = "hidden.0" }
     density: PositiveFraction | None = None  # of the round that decides, the nearest one
     # Or of several rounds; neither: all after the dense one.
     densities: Annotated[tuple[PositiveFraction, ...], LIST] = ()
@@ -131,6 +140,8 @@ def _one(values: Flat, at: str) -> Iterator[Broken]:
     yield from _sides(values, at, given)
     yield from _places(at, given)
     yield from _metric(values, at, given)
+    yield from metric_problems(at, given, values.get("train.loss"))
+    yield from dense_problems(at, given)
 
 
 def _sides(values: Flat, at: str, given: Mapping[str, Any]) -> Iterator[Broken]:

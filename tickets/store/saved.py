@@ -126,7 +126,8 @@ class Saved:
         run
             The run's id; may be left out if there is only one run.
         """
-        return self._rounds.iloc[self._rows.get(self._one(run), [])]
+        rows: pd.DataFrame = self._rounds.iloc[self._rows.get(self._one(run), [])]
+        return rows
 
     def probe(self, name: str, run: str | None = None) -> pd.DataFrame:
         """A probe's table: run, replicate, round, density, arm, draw, step (of some), then the probe's own columns.
@@ -155,7 +156,8 @@ class Saved:
             return table.copy()
         if name not in self._places:
             self._places[name] = table.groupby("run", observed=True).indices
-        return table.iloc[self._places[name].get(self._one(run), [])]
+        rows: pd.DataFrame = table.iloc[self._places[name].get(self._one(run), [])]
+        return rows
 
     def config(self, run: str | None = None) -> dict[str, Any]:
         """The complete configuration of a run, from its run.json.
