@@ -38,6 +38,8 @@ READ_AT_START = (
     "PYTHON", "LD_", "LC_", "LANG", "TZ", "MALLOC_", "GLIBC_", "OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "BLIS_",
     "NUMEXPR_", "NPY_", "NUMBA_", "TORCH", "PYTORCH_", "ATEN_", "CUDA_", "ARROW_", "MPL", "SKLEARN_", "SCIPY_",
 )  # fmt: skip
+# Those that libraries set in this process, once they are used: what they say does not matter to a program that starts.
+SET_BY_LIBRARIES = ("TORCHINDUCTOR_CACHE_DIR", "KMP_INIT_AT_FORK", "KMP_DUPLICATE_LIB_OK", "MPLBACKEND")
 # A variable: the program that is started has a server of its own, by which its own processes start.
 OWN_SERVER = "TESTS_PRELOAD_WORKERS"
 _OWN_PROGRAMS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver")  # of Python; they live on
@@ -213,7 +215,9 @@ def _environment(given: Sequence[bytes] | None) -> dict[str, str]:
 
 def _read_at_start(environment: Mapping[str, str]) -> dict[str, str]:
     return {
-        name: value for name, value in environment.items() if name.startswith(READ_AT_START) and name != "PYTHONPATH"
+        name: value
+        for name, value in environment.items()
+        if name.startswith(READ_AT_START) and name not in ("PYTHONPATH", *SET_BY_LIBRARIES)
     }
 
 
