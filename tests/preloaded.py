@@ -98,7 +98,7 @@ class Preloaded:
         return json.loads(content)
 
     def _request(self, asked: Mapping[str, Any]) -> dict[str, Any] | None:
-        """What the server is asked for; None for a process that it cannot stand for."""
+        """What the server is asked for; None for a process that it cannot replace."""
         command = [os.fsdecode(one) for one in asked["args"]]
         parsed = _parsed(command[1:])
         environment = _environment(asked["environment"])

@@ -1,4 +1,4 @@
-"""The process of `preloaded.py` that has imported everything: each request gets a fork of it that stands for `python`.
+"""The process of `preloaded.py` that has imported everything: each request gets a fork of it in place of `python`.
 
     python preloaded_server.py DESCRIPTOR    serves what comes through the socket of that number, until it is closed
 

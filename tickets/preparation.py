@@ -94,7 +94,7 @@ def check_for_worker(
 ) -> Checked:
     """As `prepare`, for processes that share the runs, each of which settles a run when it takes it.
 
-    Of the runs that lack something, one stands for all that differ in their seed alone.
+    Of the runs that lack something and differ in their seed alone, one is checked.
 
     Parameters
     ----------

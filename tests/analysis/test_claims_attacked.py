@@ -1,4 +1,4 @@
-"""Claims that are written wrongly, or stand in saved files that somebody changed."""
+"""Claims that are wrong in a campaign file, and claims in saved files that somebody changed."""
 
 from __future__ import annotations
 

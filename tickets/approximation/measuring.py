@@ -65,7 +65,7 @@ def sizes_of(layers: Sequence[Layer], network: nn.Sequential) -> dict[str, Any]:
 
 
 def hidden_units(network: nn.Sequential, index: int) -> int:
-    """The units between the two random layers that stand for a layer of the target."""
+    """The units between the two random layers that replace a layer of the target."""
     first = network.get_submodule(f"layer{index}.first")
     return len(first.weight) if isinstance(first, OwnUnits) else int(first.get_parameter("weight").shape[0])
 

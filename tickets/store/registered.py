@@ -36,8 +36,8 @@ def register(
     -------
     list of dict
         Each record has the rule as `verdict`, or the claim as `claim`; its hash as `sha256`; and `rounds_seen`. It
-        contains no time, so that an interrupted and resumed run has the same run.json as an uninterrupted one; the
-        run's log has the time.
+        contains no time, so that an interrupted and resumed run has the same run.json as an uninterrupted one; of
+        claims, the run's log has the time.
     """
     found = [dict(record) for record in records]
     for name, content in (("verdict", verdict), *(("claim", claim) for claim in claims)):
