@@ -117,6 +117,25 @@ def test_a_run_that_cannot_be_gone_on_with_fails_alone(campaign_file, command, t
     assert list(read_events(damaged / "log.jsonl"))[-1]["event"] == "failed"
 
 
+def test_damage_that_comes_while_others_train_fails_its_run_alone(campaign_file, command, interrupted, tmp_path):
+    file, out = campaign_file(tmp_path, **SEEDS), tmp_path / "out"
+    assert command("run", file, "--out", out, "--worker").code == 0
+    for run in run_folders(out):
+        shutil.rmtree(run / "cohort-000" / "round-001")
+
+    def damage():
+        for run in run_folders(out):
+            if not list((run / "cohort-000").glob(".lease-*")):
+                (run / "cohort-000" / "round-000" / "manifest.json").write_bytes(b"{")
+
+    interrupted(damage)
+    said = command("run", file, "--out", out, "--worker")
+    assert said.code == 1
+    assert said.err.count(": failed: ") == 2
+    assert said.err.splitlines()[-1] == "2 of 3 runs failed; the same command tries them again"
+    assert len(list(out.glob("*/cohort-000/round-001"))) == 1
+
+
 def test_input_that_is_wrong_is_said_before_anything_is_written(campaign_file, command, module, tmp_path):
     nets = module("nets", "def broken(input_shape, classes):\n    raise OSError('no weights here')\n")
     file, out = campaign_file(tmp_path, model=f"{nets}:broken", **SEEDS), tmp_path / "out"

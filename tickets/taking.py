@@ -75,22 +75,8 @@ def begun_when_taken(engine: Engine, checked: Checked, modules: tuple[Path, ...]
     def taking(pieces: Sequence[Piece], listener: Listener) -> Iterator[tuple[Piece, str | None]]:
         works: list[Work] = []
         for of_run in _in_turn(pieces):
-            free: list[Piece] = []
-            for piece in of_run:
-                if (left := _left_alone(piece)) is None:
-                    free.append(piece)
-                else:
-                    yield left
-            try:
-                begun = _begun(checked, text, free, modules, listener) if free else []
-            except (LeaseLostError, ReplacedError):
-                raise
-            except InputError as error:
-                why = only_here(error, checked.folder) if isinstance(error, DiskError) else said(error)
-                yield from ((piece, why) for piece in free)
-                continue
-            lacking = {work.name for work in begun}
-            yield from ((piece, None) for piece in free if piece.name not in lacking)  # others were faster
+            reports, begun = _taken(checked, text, of_run, modules, listener)
+            yield from reports
             works += begun
             if len(works) >= at_least:
                 yield from _trained(engine, works, listener)
@@ -109,6 +95,26 @@ def _in_turn(pieces: Sequence[Piece]) -> Iterator[list[Piece]]:
     chance = random.Random(os.urandom(8))  # another one in each process, whatever it was started with
     while runs:
         yield runs.pop(chance.randrange(min(FIRST, len(runs))))
+
+
+def _taken(
+    checked: Checked, text: str, of_run: Sequence[Piece], modules: tuple[Path, ...], listener: Listener
+) -> tuple[list[tuple[Piece, str | None]], list[Work]]:
+    """What is to be reported of the pieces of one run, and what it takes to train the others."""
+    reports: list[tuple[Piece, str | None]] = []
+    free = list(of_run)
+    try:
+        looked = [(piece, _left_alone(piece)) for piece in of_run]
+        reports = [left for _, left in looked if left is not None]
+        free = [piece for piece, left in looked if left is None]
+        works = _begun(checked, text, free, modules, listener) if free else []
+    except (LeaseLostError, ReplacedError):
+        raise
+    except InputError as error:
+        why = only_here(error, checked.folder) if isinstance(error, DiskError) else said(error)
+        return [*reports, *((piece, why) for piece in free)], []
+    lacking = {work.name for work in works}
+    return [*reports, *((piece, None) for piece in free if piece.name not in lacking)], works  # others were faster
 
 
 def _left_alone(piece: Piece) -> tuple[Piece, str | None] | None:
