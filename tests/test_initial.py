@@ -28,7 +28,7 @@ def small() -> nn.Module:
 
 
 BY_WEIGHT = [name for name in INITS if name != "planted"]  # "planted" fills a whole module; see test_planting.py
-FIXED = ("constant", "zeros", "dct")  # the same weights for every seed
+FIXED = ("constant", "zeros", "dct", "hadamard", "quasi_normal", "quasi_orthogonal")  # the same for every seed
 
 
 def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
@@ -77,6 +77,7 @@ def test_pytorch_is_what_the_constructor_draws() -> None:
         ({"name": "normal", "scale": 2.0}, 2.0, 2.0, None),
         ({"name": "orthogonal"}, math.sqrt(1 / 800), math.sqrt(1 / 450), None),
         ({"name": "orthogonal", "gain": 3.0}, 3 * math.sqrt(1 / 800), 3 * math.sqrt(1 / 450), None),
+        ({"name": "orthogonal", "scale": 0.25}, 0.25, 0.25, None),
     ],
 )
 def test_weights_have_the_mean_and_deviation_of_the_options(

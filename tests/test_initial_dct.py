@@ -10,7 +10,8 @@ import scipy.fft
 import torch
 from torch import nn
 
-from tickets.initial import dct, glorot_deviation, initial_values
+from tickets.frames import dct
+from tickets.initial import glorot_deviation, initial_values
 
 
 def test_dct_of_a_tiny_tensor() -> None:

@@ -18,7 +18,7 @@ from torch.nn.utils import parametrize
 
 from tickets.binding import resolve
 from tickets.catalogue import INITS
-from tickets.config.types import Number, Positive
+from tickets.config.types import AddedLater, Number, Positive
 from tickets.errors import InputError, nearest
 from tickets.process_state import standard_state
 from tickets.random_state import seed_generators
@@ -112,7 +112,7 @@ def normal(weight: Tensor, *, scale: Positive = 0.05) -> None:
     nn.init.normal_(weight, 0.0, scale)
 
 
-def orthogonal(weight: Tensor, *, gain: Positive = 1.0) -> None:
+def orthogonal(weight: Tensor, *, gain: Positive = 1.0, scale: AddedLater[Positive | None] = None) -> None:
     """`gain` times a random orthogonal matrix (Saxe et al. 2014). Variance gain**2 / max(rows, columns).
 
     The weight is viewed as a matrix (out, all other dimensions). Its rows are orthonormal before the multiplication;
@@ -124,33 +124,20 @@ def orthogonal(weight: Tensor, *, gain: Positive = 1.0) -> None:
         The weight to fill.
     gain
         Greater than 0.
+    scale
+        Greater than 0: the root mean square of the weights, in place of `gain`. None for what `gain` gives.
+
+    Raises
+    ------
+    InputError
+        If both `gain` and `scale` are given.
     """
+    if scale is not None:
+        if gain != 1:
+            raise InputError(f"init 'orthogonal': gain = {gain!r} and scale = {scale!r} say the same; give one of them")
+        gain = scale * math.sqrt(max(weight.shape[0], weight[0].numel()))
     # torch's function views its argument as a matrix, which is not possible for every memory layout.
     weight.copy_(nn.init.orthogonal_(torch.empty_like(weight, memory_format=torch.contiguous_format), gain))
-
-
-def dct(weight: Tensor) -> None:
-    """Cosines: the same values for every seed, with the variance of `glorot_normal`, and different for each unit.
-
-    The weight is viewed as a matrix (rows, columns) = (out, all other dimensions). For row k and column j, from 0:
-
-        weight[k, j] = d * sqrt(2) * cos(pi * (k + 1) * (j + 1/2) / n),   n = max(rows + 1, columns)
-
-    with d**2 = 2 / (fan_in + fan_out). These are d * sqrt(n) times the frequencies 1 to `rows` of the orthonormal
-    DCT-II of size n (Ahmed, Natarajan & Rao 1974), cut to the number of columns. The constant frequency 0 is left out:
-    its unit would have equal weights, and with a single column the weights of another unit.
-
-    The mean square is exactly d**2. If rows < columns, the rows are orthogonal and each has mean 0, so d**2 is also the
-    variance. Otherwise the mean is near 0 if there are many columns (within 0.07 d for 10, at least 0.9 d for 1). No
-    two units have the same incoming weights, since the first column decreases strictly from row to row, nor the same
-    outgoing weights, since the first row decreases strictly from column to column.
-    """
-    rows, columns = weight.shape[0], weight[0].numel()
-    n = max(rows + 1, columns)
-    frequency = torch.arange(1, rows + 1, dtype=torch.float64)[:, None]  # (rows, 1)
-    place = torch.arange(columns, dtype=torch.float64) + 0.5  # (columns,)
-    values = glorot_deviation(weight) * math.sqrt(2) * torch.cos(math.pi / n * frequency * place)
-    weight.copy_(values.reshape(weight.shape))
 
 
 _DRAWN = (

@@ -15,7 +15,8 @@ from tickets.catalogue import ARMS, Role, arm_entry
 FRESH_DRAW = "tickets.arms:fresh_draw"  # the value rule that draws from the model's own initial distribution
 FRESH = (FRESH_DRAW, "tickets.sign_arms:sign_reinit")  # all value rules that do
 REWOUND = "tickets.arms:rewound"  # the value rule whose values were trained up to the rewind step
-NOT_DRAWN = ("constant", "zeros", "dct")  # the rules of model.init that give the same weights for every seed
+# The rules of model.init that give the same weights for every seed.
+NOT_DRAWN = ("constant", "zeros", "dct", "hadamard", "quasi_normal", "quasi_orthogonal")
 
 
 def arms_by_label(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

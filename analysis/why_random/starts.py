@@ -23,7 +23,7 @@ BUT_FOR_DROPOUT = ["setting", "model", "widths", "options", "start", "biases"]
 NO_HIDDEN_LAYER = "none"
 
 _EQUAL = ("constant", "zeros")  # every unit of a layer gets the same weights
-_DETERMINISTIC = ("dct",)  # units differ, and no number is drawn
+_DETERMINISTIC = ("dct", "hadamard", "quasi_normal", "quasi_orthogonal")  # units differ, and no number is drawn
 _DECIDES = ("seed", "data", "train", "prune", "rewind")  # with the model, everything that a ticket's numbers depend on
 _USUAL = {"gain": 1.0}  # options that are not shown at this value
 

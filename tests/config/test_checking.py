@@ -18,8 +18,8 @@ PROBES = f"allowed: {', '.join(sorted(catalogue.PROBES))}, or module:function"
 MODELS = "allowed: conv2, conv4, conv6, lenet_300_100, mlp, resnet20, or module:function"
 DATA = "allowed: cifar10, circle, digits, fashion_mnist, helix, mnist, mnist1d, relu, or module:function"
 INITS = (
-    "allowed: constant, dct, glorot_normal, glorot_uniform, kaiming_normal, kaiming_uniform, normal, orthogonal, "
-    "planted, pytorch, sign_constant, uniform, zeros"
+    "allowed: constant, dct, glorot_normal, glorot_uniform, hadamard, kaiming_normal, kaiming_uniform, normal, "
+    "orthogonal, planted, pytorch, quasi_normal, quasi_orthogonal, sign_constant, uniform, zeros"
 )
 TOP = (
     "allowed: arms, claim, cohort_size, compute, data, data_folder, fine_tune, model, name, probes, prune, replicates, rewind, rounds, "
@@ -272,7 +272,7 @@ def test_every_problem_of_an_init_with_those_of_its_model() -> None:
     assert lines(model={"name": "mlp", "widths": [0], "init": init}) == [
         "model.init.biases = 'none': unknown choice (allowed: model, scaled, zeros)",
         'model.init.value = "x": must be a number, not a string',
-        "model.init.scale: unknown key; it is an option of sign_constant, uniform, normal (allowed: biases, name, value)",
+        "model.init.scale: unknown key; it is an option of sign_constant, uniform, normal, orthogonal, dct, hadamard, quasi_normal, quasi_orthogonal (allowed: biases, name, value)",
         "model.widths[0] = 0: must be at least 1",
     ]
 

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from tickets.catalogue import ARMS, ArmEntry, arm_entry
-from tickets.config import parse_run
+from tickets.config import parse_run, run_id
 
 BASE = {"name": "x", "data": "mnist1d", "model": "mlp"}
 
@@ -96,6 +96,7 @@ def test_models(model: object, init: str, options: dict[str, Any]) -> None:
     assert (table.init.name, table.options) == (init, options)
 
 
+SCALE_ADDED_LATER = ("dct", "orthogonal")  # not written at its default
 PLAIN = ("glorot_normal", "glorot_uniform", "kaiming_normal", "kaiming_uniform", "zeros", "dct")
 
 
@@ -109,6 +110,9 @@ PLAIN = ("glorot_normal", "glorot_uniform", "kaiming_normal", "kaiming_uniform",
         ("uniform", {"biases": "zeros", "scale": 0.05}),
         ("normal", {"biases": "zeros", "scale": 0.05}),
         ("orthogonal", {"biases": "zeros", "gain": 1.0}),
+        ("hadamard", {"biases": "zeros", "scale": None}),
+        ("quasi_normal", {"biases": "zeros", "scale": None}),
+        ("quasi_orthogonal", {"biases": "zeros", "scale": None}),
     ],
 )
 def test_an_init_has_one_form_however_it_was_written(name: str, options: dict[str, Any]) -> None:
@@ -116,11 +120,23 @@ def test_an_init_has_one_form_however_it_was_written(name: str, options: dict[st
         parse_run({**BASE, "model": {"name": "mlp", "init": init}})
         for init in (name, {"name": name}, {"name": name, **options})
     ]
-    assert runs[0].model.init.table == {"name": name, **options}
+    later = {"scale": None} if name in SCALE_ADDED_LATER else {}
+    assert runs[0].model.init.table == {"name": name, **options, **later}
     assert runs[0] == runs[1] == runs[2]
     # Options of its own are written out, or an id would not notice that a default was changed.
     form = name if options.keys() == {"biases"} else {"name": name, **options}
     assert [run.model_dump(mode=mode)["model"]["init"] for run in runs for mode in ("python", "json")] == [form] * 6
+
+
+@pytest.mark.parametrize("name", SCALE_ADDED_LATER)
+def test_an_option_that_was_added_later_is_written_where_it_is_given(name: str) -> None:
+    plain, scaled = (
+        parse_run({**BASE, "model": {"name": "mlp", "init": init}}) for init in (name, {"name": name, "scale": 0.5})
+    )
+    gain = {"gain": 1.0} if name == "orthogonal" else {}
+    assert scaled.model_dump()["model"]["init"] == {"name": name, "biases": "zeros", "scale": 0.5, **gain}
+    assert "scale" not in plain.model_dump()["model"]["init"]
+    assert run_id(plain) != run_id(scaled)
 
 
 def test_an_init_with_another_option_is_a_table_of_them_all() -> None:

@@ -99,7 +99,7 @@ def test_inits_and_their_options_can_be_swept() -> None:
         ({"seed": []}, "sweep.seed = []: must be a list of values, not an empty one"),
         ({"seed": 3}, "sweep.seed = 3: must be a list of values, not a whole number"),
         ("seed", 'sweep = "seed": must be a table of lists, not a string'),
-        ({"model.init": ["dct", "dtc"]}, "model.init = 'dtc': unknown init; did you mean 'dct'? (allowed: constant, dct, glorot_normal, glorot_uniform, kaiming_normal, kaiming_uniform, normal, orthogonal, planted, pytorch, sign_constant, uniform, zeros) (in the sweep, at model.init = \"dtc\")"),
+        ({"model.init": ["dct", "dtc"]}, "model.init = 'dtc': unknown init; did you mean 'dct'? (allowed: constant, dct, glorot_normal, glorot_uniform, hadamard, kaiming_normal, kaiming_uniform, normal, orthogonal, planted, pytorch, quasi_normal, quasi_orthogonal, sign_constant, uniform, zeros) (in the sweep, at model.init = \"dtc\")"),
         ({"model.init": ["pytorch", {"name": "pytorch"}]}, 'sweep: model.init = "pytorch" and model.init = {"name": "pytorch"} do not make separate runs (both are mnist1d-mlp-adam-0.001-seed0-d1012b5252); leave one out'),
         ({"model.width": [[5]]}, "model.width: unknown key; did you mean 'widths'? (allowed: bias, dropout, init, name, widths)"),
         ({"train.steps": [5, 0]}, "train.steps = 0: must be at least 1 (in the sweep, at train.steps = 0)"),

@@ -60,7 +60,14 @@ INITS: Mapping[str, Entry] = {
     "uniform": Entry("tickets.initial:uniform", "uniform between -scale and scale"),
     "normal": Entry("tickets.initial:normal", "normal with mean 0 and standard deviation scale"),
     "orthogonal": Entry("tickets.initial:orthogonal", "orthonormal rows or columns, times gain (Saxe et al. 2014)"),
-    "dct": Entry("tickets.initial:dct", "cosines, the same for every seed, with the variance of glorot_normal"),
+    "dct": Entry("tickets.frames:dct", "cosines, the same for every seed, with the variance of glorot_normal"),
+    "hadamard": Entry("tickets.frames:hadamard", "Walsh-Hadamard signs, the same for every seed, of one size"),
+    "quasi_normal": Entry(
+        "tickets.frames:quasi_normal", "normal quantiles of Haber's quasi-random points, the same for every seed"
+    ),
+    "quasi_orthogonal": Entry(
+        "tickets.frames:quasi_orthogonal", "quasi_normal with orthogonal rows or columns, the same for every seed"
+    ),
     "planted": Entry(
         "tickets.planting:planted",
         "random, with a tiny network hidden in it that solves circle, relu or helix",

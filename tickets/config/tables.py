@@ -74,12 +74,13 @@ class InitConfig(Named):
         return {"name": self.name, "biases": self.biases, **self.options}
 
     def shortest(self, table: dict[str, Any]) -> Any:
-        """The plain name where the rule has no options and its biases are at their default.
+        """The plain name where no option is written and the biases are at their default.
 
-        Options are always written: a run id without them would not change with their defaults.
+        Options are always written, but for those that were added later: a run id without them would not change with
+        their defaults.
         """
         default = self.form(table).model_fields["biases"].default
-        return self.name if not self.__pydantic_extra__ and self.biases == default else table
+        return self.name if table.keys() == {"name", "biases"} and self.biases == default else table
 
 
 class ModelConfig(Named):
