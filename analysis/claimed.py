@@ -13,7 +13,7 @@ import pandas as pd
 
 from tickets.config.claims import DENSE, DENSITY, ClaimConfig
 from tickets.errors import InputError, nearest
-from tickets.store.swept import hashable
+from tickets.store.swept import as_number, hashable
 
 from .metrics import METRICS, values_of
 from .nearest_round import comes_nearer, nearest_round
@@ -291,12 +291,12 @@ def _over_runs(saved: Saved, table: Measured, run: str, claim: ClaimConfig, rule
     found: dict[float, pd.Series[float]] = {}
     densities = []
     for other in saved.sweep.along(run, claim.trend):
-        value = saved.sweep.point(other)[claim.trend]
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        value = as_number(saved.sweep.point(other)[claim.trend])
+        if value is None:
             raise UndecidedError(f"the values of {claim.trend} are no numbers, and have no order")
         places = _places(table, other, claim, rule) if claim.density is not None else [(0, 1.0)]
         densities.append(places[0][1])
-        found[float(value)] = _by_replicate(saved, table, other, places[0][0], claim)
+        found[value] = _by_replicate(saved, table, other, places[0][0], claim)
     return _correlated(found, claim, f"runs along {claim.trend}", densities[0])
 
 

@@ -198,7 +198,7 @@ def reference(fitted: Fitted, device: torch.device, pruned: Pruned = "zero") -> 
 
 def _loss_name(fitted: Fitted) -> str:
     name = fitted.run.train.loss
-    return "mse_loss" if name == "mse" else name.rpartition(":")[2]
+    return "mse_loss" if name in ("mse", "mse_one_hot") else name.rpartition(":")[2]
 
 
 def _check_apart(fitted: Fitted, wanted: Course) -> None:

@@ -9,6 +9,7 @@ from ..labels import labels_of
 from ..planted import planted_by_density, planted_sentences
 from ..rule import rule_of
 from .chapter import Chapter, Point, Summary
+from .convergence import convergence_by_run, converging_study, describe_convergence, draw_convergence
 from .figure import Drawn, FigureRecord, Missing, Plot, plots_of
 from .figures import RUN_FIGURES
 from .figures.by_density import by_density, describe_by_density, draw_by_density
@@ -73,9 +74,12 @@ __all__ = [
     "chapter_of_run",
     "chosen_rounds",
     "claims_data",
+    "convergence_by_run",
+    "converging_study",
     "describe_barriers",
     "describe_by_density",
     "describe_claims",
+    "describe_convergence",
     "describe_disagreements",
     "describe_distances_between_ends",
     "describe_distinct_units",
@@ -97,6 +101,7 @@ __all__ = [
     "draw_barriers",
     "draw_by_density",
     "draw_claims",
+    "draw_convergence",
     "draw_disagreements",
     "draw_distances_between_ends",
     "draw_distinct_units",

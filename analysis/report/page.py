@@ -9,6 +9,7 @@ from tickets.store import Saved
 
 from ..text import listed
 from .chapter import CampaignChapter, Chapter, told_apart
+from .convergence import CONVERGENCE_CHAPTER
 from .figure import Plot, what_failed
 from .figures import RUN_FIGURES
 from .formats import to_pdf, to_svg
@@ -23,7 +24,7 @@ PAGE = "index.html"
 NO_ROUND = "no round is saved yet"
 """Why a run is left out that has only begun, or waits: no failure."""
 
-CAMPAIGN_CHAPTERS: tuple[CampaignChapter, ...] = (WHY_RANDOM,)
+CAMPAIGN_CHAPTERS: tuple[CampaignChapter, ...] = (WHY_RANDOM, CONVERGENCE_CHAPTER)
 """The kinds of chapters about a whole campaign, in the order of the page."""
 
 

@@ -143,6 +143,14 @@ PROBES: Mapping[str, Entry] = {
         "tickets.probes.sharpness:sharpness",
         "the largest eigenvalue of the loss's Hessian at the end (Cohen et al. 2021)",
     ),
+    "convergence": Entry(
+        "tickets.probes.convergence:convergence",
+        "when the training loss reaches a level, its linear rate, the distance travelled, at evaluated steps",
+    ),
+    "gram": Entry(
+        "tickets.probes.gram:gram",
+        "eigenvalues of the Gram matrix, and the rate of convergence that they predict (Du et al. 2019)",
+    ),
     "connectivity": Entry(
         "tickets.probes.connectivity:connectivity",
         "error barrier between data orders, successive rounds, and to the dense network (Frankle 2020)",

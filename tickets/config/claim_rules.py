@@ -22,7 +22,7 @@ def units_of(metric: str, loss: str | None, trend: bool) -> Sequence[str]:
     metric : str
         A column of `rounds`, or PROBE.COLUMN, which may be measured in any unit.
     loss : str, optional
-        `train.loss`, if it is known: an accuracy is a fraction with "cross_entropy", R2 with "mse".
+        `train.loss`, if it is known: an accuracy is a fraction for classes, R2 with "mse".
     trend : bool
         Whether the number is a rank correlation.
     """
@@ -31,7 +31,7 @@ def units_of(metric: str, loss: str | None, trend: bool) -> Sequence[str]:
     if metric in RATIOS:
         return ("ratio", "none")
     if metric.endswith("accuracy"):
-        return _NUMBERS[1:] if loss == "cross_entropy" else _NUMBERS
+        return _NUMBERS[1:] if loss in ("cross_entropy", "mse_one_hot") else _NUMBERS
     if metric.endswith("loss"):
         return ("nats", "none") if loss == "cross_entropy" else ("none", "nats")
     return {"last_step": ("steps", "none"), "seconds": ("none",)}.get(metric, (*_NUMBERS, "steps", "ratio", "nats"))

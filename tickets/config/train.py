@@ -24,7 +24,7 @@ from tickets.config.types import (
 OptimizerName = Literal["sgd", "adam", "adamw"]
 ScheduleName = Literal["constant", "step", "cosine"]
 PrecisionName = Literal["float32", "tf32", "bf16"]
-LossName = Literal["cross_entropy", "mse"]
+LossName = Literal["cross_entropy", "mse", "mse_one_hot"]
 
 Optimizer = Annotated[OptimizerName, one_of("optimizer", get_args(OptimizerName))]
 Schedule = Annotated[ScheduleName, one_of("schedule", get_args(ScheduleName))]
@@ -60,7 +60,8 @@ class TrainConfig(Section):
     warmup_steps: Count = 0  # steps in which the learning rate rises linearly, 0 to train.steps
     # Of products; weights are float32. tf32: on a GPU only. bf16: by autocast.
     precision: AddedLater[Precision] = "float32"
-    # "mse" is for regression. A function f(outputs, targets) returns the mean loss of a batch, a scalar tensor.
+    # "mse" is for regression, "mse_one_hot" for classes. A function f(outputs, targets) returns the mean loss of a
+    # batch, a scalar tensor.
     loss: AddedLater[Loss] = "cross_entropy"
     label_smoothing: AddedLater[FractionBelowOne] = 0.0  # share of each target spread over all classes, in [0, 1)
     # A factor > 0 for the loss of each class; empty: none.

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import nn
 
+from tickets.models.scale import Scale
 from tickets.stack.convolutions import Pair
 from tickets.stack.hooks import is_hooked
 
@@ -37,7 +38,8 @@ class Link:
     pool
         Side of the squares of a max pooling; 1 for none.
     between
-        The elementwise layers before the next layer of weights, in order. Not compared by ==.
+        The elementwise layers before the next layer of weights, in order; after the last one none but Scale. Not
+        compared by ==.
     """
 
     weight: str
@@ -78,17 +80,20 @@ class Chain:
 
     @property
     def rectified(self) -> bool:
-        """Whether each link but the last is followed by ReLU, and by no other elementwise layer."""
-        return all(link.between and all(type(layer) is nn.ReLU for layer in link.between) for link in self.links[:-1])
+        """Whether each link but the last is followed by ReLU, and no link by another elementwise layer."""
+        *hidden, last = self.links
+        return not last.between and all(
+            link.between and all(type(layer) is nn.ReLU for layer in link.between) for link in hidden
+        )
 
 
 def chain_of(module: nn.Module, input_shape: Sequence[int]) -> Chain | None:
     """The chain that a network is for inputs of this shape, or None.
 
     A chain is an nn.Sequential of Linear layers and two-dimensional convolutions (stride 1, one group, padded with
-    zeros by less than the kernel's side), elementwise layers after any but the last, which is Linear, at most one max
-    pooling after a convolution, by squares that leave nothing over, and Flatten. No layer may have hooks, and no two
-    layers a weight in common.
+    zeros by less than the kernel's side), elementwise layers after any but the last, which is Linear and followed by
+    Scale at most, one max pooling at most after a convolution, by squares that leave nothing over, and Flatten. No
+    layer may have hooks, and no two layers a weight in common.
     """
     if type(module) is not nn.Sequential or is_hooked(module):
         return None
@@ -99,7 +104,7 @@ def chain_of(module: nn.Module, input_shape: Sequence[int]) -> Chain | None:
         if type(layer) is nn.Flatten and (layer.start_dim, layer.end_dim) == (1, -1):
             image = image if links else (math.prod(image), 1, 1)  # whose weights are in the order of the inputs
             flat = True
-        elif type(layer) in ELEMENTWISE and links:
+        elif (type(layer) in ELEMENTWISE or type(layer) is Scale) and links:
             links[-1] = replace(links[-1], between=(*links[-1].between, layer))
         elif type(layer) is nn.MaxPool2d and links and not flat and links[-1].pool == 1 and _halves(layer, image):
             links[-1] = replace(links[-1], pool=_pair(layer.kernel_size)[0])
@@ -110,7 +115,7 @@ def chain_of(module: nn.Module, input_shape: Sequence[int]) -> Chain | None:
             image = link.outputs
         else:
             return None
-    ends = bool(links) and links[-1].kernel is None and not links[-1].between
+    ends = bool(links) and links[-1].kernel is None and all(type(layer) is Scale for layer in links[-1].between)
     return Chain(tuple(links), _is_complete(module, links)) if ends and len(weights) == len(links) else None
 
 

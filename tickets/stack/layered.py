@@ -1,17 +1,20 @@
 """A stack of fully connected networks as one batched matrix product a layer, with the gradient written out.
 
-Autograd would allocate every intermediate anew at every step, which small networks notice. The gradient of a
-chain of Linear, ReLU and Dropout layers under cross-entropy is short enough to write.
+Autograd would allocate every intermediate anew at every step, which small networks notice. The gradient of a chain of
+Linear, ReLU and Dropout layers under cross-entropy, or under the squared error to one-hot targets, is short enough to
+write.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from tickets.models.scale import Scale
 from tickets.stack.chain import Link
 from tickets.stack.networks import Noise, Tensors, Unreached
 
@@ -20,14 +23,19 @@ from tickets.stack.networks import Noise, Tensors, Unreached
 class _Layer:
     weight: str
     bias: str | None
+    scale: float
     relu: bool
     dropout: float
 
 
 class Layered:
-    """Execution of a complete chain of Linear layers, each followed by any ReLU, then by one Dropout at most."""
+    """Execution of a complete chain of Linear layers, each followed by a Scale, ReLU and Dropout, or some of them.
 
-    def __init__(self, links: Sequence[Link]) -> None:
+    one_hot: whether the loss is the squared error to one-hot targets; else it is cross-entropy.
+    """
+
+    def __init__(self, links: Sequence[Link], *, one_hot: bool = False) -> None:
+        self._slope = _slope_of_squares if one_hot else _slope_of_cross_entropy
         self._layers = [_layer(link) for link in links]
         self._workspace: dict[tuple[str, int], Tensor] = {}
 
@@ -41,14 +49,12 @@ class Layered:
             inputs.append(_forward(layer, parameters, inputs[-1], self._space("out", index, shape, x)))
             if index in kept:
                 inputs[-1] *= kept[index]
-        # The gradient of the mean cross-entropy by the logits: (softmax - one-hot) / batch.
-        # Softmax along the middle axis: along the last, which is short, it takes several times as long.
-        slope = torch.softmax(inputs[-1].transpose(1, 2).contiguous(), 1)  # (R, classes, batch)
-        slope.scatter_add_(1, y.unsqueeze(1), torch.full_like(slope[:, :1], -1.0))
-        slope = slope.div_(y.shape[1]).transpose(1, 2)
+        slope = self._slope(inputs[-1], y)
         for index in range(len(self._layers) - 1, -1, -1):
             layer = self._layers[index]
             weight = parameters[layer.weight]
+            if layer.scale != 1:
+                slope *= layer.scale
             torch.bmm(slope.transpose(1, 2), inputs[index], out=_gradient(weight))
             if layer.bias is not None:
                 torch.sum(slope, 1, out=_gradient(parameters[layer.bias]))
@@ -97,23 +103,43 @@ class Layered:
         return space
 
 
+def _slope_of_cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
+    """The gradient of the mean by the logits, (softmax - one-hot) / batch. Both are (R, batch, classes); y: (R, batch).
+
+    Softmax along the middle axis: along the last, which is short, it takes several times as long.
+    """
+    slope = torch.softmax(logits.transpose(1, 2).contiguous(), 1)  # (R, classes, batch)
+    slope.scatter_add_(1, y.unsqueeze(1), torch.full_like(slope[:, :1], -1.0))
+    return slope.div_(y.shape[1]).transpose(1, 2)
+
+
+def _slope_of_squares(outputs: Tensor, y: Tensor) -> Tensor:
+    """The gradient of the mean by the outputs, 2 (outputs - one-hot) / (batch classes); shapes as for cross-entropy."""
+    slope = outputs.clone()
+    slope.scatter_add_(2, y.unsqueeze(2), torch.full_like(slope[:, :, :1], -1.0))
+    return slope.mul_(2 / slope[0].numel())
+
+
 def _layer(link: Link) -> _Layer:
     return _Layer(
         weight=link.weight,
         bias=link.bias,
+        scale=math.prod(layer.factor for layer in link.between if isinstance(layer, Scale)),
         relu=any(isinstance(layer, nn.ReLU) for layer in link.between),
         dropout=next((layer.p for layer in link.between if isinstance(layer, nn.Dropout)), 0.0),
     )
 
 
 def _forward(layer: _Layer, parameters: Tensors, x: Tensor, out: Tensor | None) -> Tensor:
-    """relu(x W^T + b) of every network. x: (R, batch, in); returns (R, batch, out)."""
+    """relu(scale (x W^T + b)) of every network. x: (R, batch, in); returns (R, batch, out)."""
     weight = parameters[layer.weight].transpose(1, 2)
     if layer.bias is None:
         y = torch.bmm(x, weight) if out is None else torch.bmm(x, weight, out=out)
     else:
         bias = parameters[layer.bias].unsqueeze(1)
         y = torch.baddbmm(bias, x, weight) if out is None else torch.baddbmm(bias, x, weight, out=out)
+    if layer.scale != 1:
+        y.mul_(layer.scale)
     return y.relu_() if layer.relu else y
 
 

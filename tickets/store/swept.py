@@ -105,7 +105,18 @@ def hashable(value: Any) -> Hashable:
     return ("true or false", value) if isinstance(value, bool) else value
 
 
+def as_number(value: Any) -> float | None:
+    """The number that a swept value stands for in a trend; None if it stands for none.
+
+    A list of equal numbers stands for that number: widths = [512, 512] for 512.
+    """
+    if isinstance(value, list | tuple):
+        numbers = {as_number(one) for one in value}
+        return numbers.pop() if len(numbers) == 1 else None
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
 def _order(value: Any) -> tuple[str, float, str]:
     """Numbers by size, other values by their text."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return ("", float(value), "") if number else (type(value).__name__, 0.0, repr(value))
+    number = as_number(value)
+    return ("", number, "") if number is not None else (type(value).__name__, 0.0, repr(value))

@@ -9,11 +9,12 @@ from __future__ import annotations
 from tickets.binding import resolve
 from tickets.config import TrainConfig
 from tickets.tasks.cross_entropy import CrossEntropy
+from tickets.tasks.one_hot import OneHotSquaredError
 from tickets.tasks.squared_error import SquaredError
 from tickets.tasks.task import Accuracy, Loss, Scale, Task
 from tickets.tasks.users_loss import UsersLoss
 
-__all__ = ["Accuracy", "Loss", "Scale", "Task", "is_plain_cross_entropy", "task_of"]
+__all__ = ["Accuracy", "Loss", "OneHotSquaredError", "Scale", "Task", "is_plain_cross_entropy", "task_of"]
 
 
 def task_of(recipe: TrainConfig) -> Task:
@@ -33,6 +34,8 @@ def task_of(recipe: TrainConfig) -> Task:
         return CrossEntropy(recipe.label_smoothing, recipe.class_weights)
     if recipe.loss == "mse":
         return SquaredError()
+    if recipe.loss == "mse_one_hot":
+        return OneHotSquaredError()
     return UsersLoss(recipe.loss, resolve(recipe.loss))
 
 

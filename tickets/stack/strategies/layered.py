@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from tickets.data import Examples
+from tickets.models.scale import Scale
 from tickets.stack.captured import begin_steps
 from tickets.stack.chain import Link
 from tickets.stack.feed import NetworkSeeds
@@ -18,9 +19,10 @@ from tickets.stack.shard import Shard
 from tickets.stack.stepwise import stepwise_bytes
 from tickets.stack.strategies.strategy import Preference, Strategy
 from tickets.stack.workload import ONLY_PLAIN_LOSS, Workload
+from tickets.tasks import OneHotSquaredError
 
-_LETTERS = {nn.ReLU: "R", nn.Dropout: "D"}
-_BETWEEN = re.compile("R*D?")
+_LETTERS = {Scale: "S", nn.ReLU: "R", nn.Dropout: "D"}
+_BETWEEN = re.compile("S?R*D?")
 
 
 class LayeredStrategy(Strategy):
@@ -36,8 +38,8 @@ class LayeredStrategy(Strategy):
         chain = workload.anatomy.chain
         if workload.recipe.precision == "bf16":
             return "computes in float32, not in train.precision = 'bf16'"
-        if not workload.has_plain_loss:
-            return ONLY_PLAIN_LOSS
+        if not workload.has_plain_loss and not _is_one_hot(workload):
+            return f"{ONLY_PLAIN_LOSS}, or 'mse_one_hot'"
         if chain is None or not chain.complete or not chain.linear or not all(map(_is_plain, chain.links)):
             return "the model must be an nn.Sequential of Flatten, Linear, ReLU and Dropout"
         return None
@@ -58,9 +60,13 @@ class LayeredStrategy(Strategy):
         """See Strategy."""
         chain = workload.anatomy.chain
         assert chain is not None
-        return begin_steps(Layered(chain.links), workload, start, seeds, examples)
+        return begin_steps(Layered(chain.links, one_hot=_is_one_hot(workload)), workload, start, seeds, examples)
+
+
+def _is_one_hot(workload: Workload) -> bool:
+    return isinstance(workload.task, OneHotSquaredError)
 
 
 def _is_plain(link: Link) -> bool:
-    """Whether ReLU, then one Dropout at most, is all that follows a layer."""
+    """Whether one Scale at most, ReLU, then one Dropout at most, is all that follows a layer."""
     return _BETWEEN.fullmatch("".join(_LETTERS.get(type(layer), "?") for layer in link.between)) is not None
