@@ -49,9 +49,7 @@ def test_a_stack_is_the_plain_loop(bench, strategy: str, build, loss: str, optim
     start, seeds = bench.stack(build, dtype=torch.float64), bench.seeds(3)
     trained = bench.train(build, start, recipe, examples, strategy, seeds=seeds)
     for index in range(3):
-        network, _ = bench.plain(
-            build, values[index], masks[index], recipe, examples, seeds[index].order, LOSSES[loss]
-        )
+        network, _ = bench.plain(build, values[index], masks[index], recipe, examples, seeds[index].order, LOSSES[loss])
         for name, value in network.state_dict().items():
             torch.testing.assert_close(trained.stack.network(index)[name], value, **CLOSE)
 
@@ -65,12 +63,12 @@ def test_such_a_chain_is_layered_and_not_for_the_compiled_kernels(bench) -> None
     assert not chain_of(last, (6,)).rectified  # hidden layers alone would be
     # A factor after ReLU is not what is written out.
     other = nn.Sequential(nn.Linear(6, 7), nn.ReLU(), Scale(2.0), nn.Linear(7, 3))
-    with pytest.raises(InputError, match="must be an nn.Sequential of Flatten, Linear, ReLU and Dropout"):
+    with pytest.raises(InputError, match=r"must be an nn.Sequential of Flatten, Linear, ReLU and Dropout"):
         choose(workload(other, recipe=bench.recipe()), "layered")
 
 
 def test_the_sparse_kernels_refuse_the_squared_error(bench) -> None:
-    with pytest.raises(InputError, match="its gradient is that of train.loss = 'cross_entropy'"):
+    with pytest.raises(InputError, match=r"its gradient is that of train.loss = 'cross_entropy'"):
         choose(workload(plain(), recipe=bench.recipe(loss="mse_one_hot")), "sparse")
 
 

@@ -40,7 +40,6 @@ from tickets.store.durable import make_folder
 from tickets.store.refused import explained
 from tickets.store.temporary import sweep
 
-FOLDER = "approximations"  # in the campaign's folder, by default
 _TRIED = 50  # test examples, to see how long a forward pass takes
 
 
@@ -129,7 +128,7 @@ def default_folder(target: SavedTarget, settings: Settings) -> Path:
     ]  # fmt: skip
     left_out = ("", "weight", "nearest", "seed0")
     name = "-".join(part for part in parts if part not in left_out)
-    return target.campaign / FOLDER / re.sub(r"[^\w.-]", "_", name)
+    return target.campaign / Layout.APPROXIMATIONS / re.sub(r"[^\w.-]", "_", name)
 
 
 def _approximated(target: SavedTarget, settings: Settings, folder: Path, listener: Listener) -> Approximation:

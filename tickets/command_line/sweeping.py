@@ -10,13 +10,13 @@ from typing import Any
 
 from rich.table import Table
 
-from tickets.approximation.approximating import FOLDER
 from tickets.approximation.sweep import COUNTS, Sweep, sweep
 from tickets.command_line.approximated import Progress
 from tickets.command_line.drawing import prepare_drawing
 from tickets.command_line.printing import print_json, print_line
 from tickets.command_line.terminal import make_console, say, show_table
 from tickets.probing import campaign_folder_of
+from tickets.store.layout import Layout
 from tickets.termination import STATUS, Terminated, terminable
 
 _COLUMNS = {
@@ -67,7 +67,7 @@ def sweep_network(
         return STATUS if isinstance(interrupt, Terminated) else 130
     which = made.target
     name = f"sweep-{which['run']}-{which['arm']}-replicate{which['replicate']}-round{which['round']}-{tolerance:g}"
-    target = campaign_folder_of(folder) / FOLDER / name.replace("/", "_") if out is None else out
+    target = campaign_folder_of(folder) / Layout.APPROXIMATIONS / name.replace("/", "_") if out is None else out
     _write(target, made, tolerance, follow=out is not None)
     if as_json:
         print_json({"networks": _records(made), "fit": made.fit and asdict(made.fit), "folder": str(target)})

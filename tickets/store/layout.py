@@ -46,6 +46,8 @@ class Layout:
     # In it: a line for each submission, and the script of the last one.
     SUBMISSIONS = "jobs.jsonl"
     SCRIPT = "slurm.sh"
+    # The folder of the random subnetworks that `tickets approximate` finds.
+    APPROXIMATIONS = "approximations"
     # In a run's folder.
     RUN = "run.json"
     LOG = "log.jsonl"
