@@ -29,10 +29,10 @@ from .why_random.kinds import look_of_kind
 QUESTION = "do wide networks converge, and from which starts?"
 
 _PANELS = {
-    "training_loss": "training loss at the end",
-    "rate": "linear rate a step; dotted: predicted",
-    "smallest": "smallest eigenvalue at the start",
-    "relative_distance": "relative distance travelled",
+    "training_loss": "training loss\nat the end",
+    "rate": "linear rate a step\n(dotted: predicted)",
+    "smallest": "smallest eigenvalue\nat the start",
+    "relative_distance": "relative distance\ntravelled",
 }
 _KEYS = ["setting", "start", "kind", "width", "run"]
 

@@ -40,6 +40,7 @@ def test_list_has_the_options_of_each_name_with_their_defaults_and_what_is_allow
         f"{' ' * width}widths = [100, 100]: a list of whole numbers, each at least 1, at most 1,000,000\n"
         f"{' ' * width}dropout = 0.0: a number, at least 0 and less than 1\n"
         f"{' ' * width}bias = true: true or false\n"
+        f'{" " * width}parametrisation = "standard": "standard" or "ntk"\n'
         "lenet_300_100  "
     )
     inits = ", ".join(f'"{name}"' for name in list(catalogue.INITS)[:-1])

@@ -75,8 +75,12 @@ def test_data(data: object, validation: int, options: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("model", "init", "options"),
     [
-        ("mlp", "pytorch", {"widths": (100, 100), "dropout": 0.0, "bias": True}),
-        ({"name": "mlp", "widths": []}, "pytorch", {"widths": (), "dropout": 0.0, "bias": True}),
+        ("mlp", "pytorch", {"widths": (100, 100), "dropout": 0.0, "bias": True, "parametrisation": "standard"}),
+        (
+            {"name": "mlp", "widths": []},
+            "pytorch",
+            {"widths": (), "dropout": 0.0, "bias": True, "parametrisation": "standard"},
+        ),
         ("lenet_300_100", "glorot_normal", {}),
         ("conv2", "glorot_normal", {"dropout": 0.0, "widths": (64, 256, 256)}),
         ("conv4", "glorot_normal", {"dropout": 0.0, "widths": (64, 128, 256, 256)}),
