@@ -1,4 +1,4 @@
-"""Claims that a function of the user's answers."""
+"""Claims that a function answers: one of the user's, or one of this package's."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from tickets.config.claims import ClaimConfig
 from tickets.errors import InputError
 from tickets.users_code import one_line
 
-from .answers import Answer, Estimate
+from .answers import ANSWERS, Answer, Estimate
 
 if TYPE_CHECKING:
     from tickets.store import Saved
 
+OWN = tuple(f"tickets.analysis.why_random:{name}" for name in ("keeps_distances", "one_direction", "other_ends"))
+"""The functions of this package that answer claims. They only read, and are called whatever is trusted; its other
+functions are not, since a saved run may be anybody's."""
 _KEYS = ("answer", "estimate", "low", "high", "n", "density", "why")
-_ANSWERS: tuple[Answer, ...] = ("yes", "no", "cannot tell")
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ def answered_by_function(saved: Saved, run: str, claim: ClaimConfig) -> OfFuncti
     Parameters
     ----------
     saved : Saved
-        As `tickets.load` returns; it must be loaded with trust_code for this function.
+        As `tickets.load` returns; for a function of the user's it must be loaded with trust_code.
     run : str
         The run's id.
     claim : ClaimConfig
@@ -51,7 +53,7 @@ def answered_by_function(saved: Saved, run: str, claim: ClaimConfig) -> OfFuncti
         If the function cannot be imported, fails, or returns anything else.
     """
     name = str(claim.function)
-    if not saved.may_call(name):
+    if name not in OWN and not saved.may_call(name):
         return f"{name} is code that the saved run names, and is called only where it is trusted (--trust-code)"
     from tickets.binding import resolve
 
@@ -79,7 +81,7 @@ def _taken(found: Mapping[str, Any]) -> OfFunction:
 def _wrong(found: Any) -> str:
     """What is wrong with what a function returned; "" if nothing is."""
     answer = found.get("answer") if isinstance(found, Mapping) else None
-    if not isinstance(answer, str) or answer not in _ANSWERS:
+    if not isinstance(answer, str) or answer not in ANSWERS:
         return f'{str(found)[:80]!r}; must be a mapping with answer = "yes", "no" or "cannot tell"'
     unknown = [str(key) for key in found if key not in _KEYS]
     if unknown:

@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tickets.config.claims import DENSE, DENSITY, ClaimConfig
+from tickets.config.claims import DENSE, DENSITY, OTHER_SIDE, ClaimConfig
 from tickets.errors import InputError, nearest
 from tickets.store.swept import as_number, hashable
 
+from .concerned import UndecidedError, check_place, other_settings
 from .metrics import METRICS, values_of
 from .nearest_round import comes_nearer, nearest_round
 from .pairs import TICKET
@@ -28,10 +29,6 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float64]
 
 _KEYS = ["round", "arm", "replicate"]
-
-
-class UndecidedError(Exception):
-    """Why a claim cannot be answered: something is not there."""
 
 
 @dataclass(frozen=True)
@@ -97,55 +94,6 @@ def is_ratio(claim: ClaimConfig) -> bool:
     return claim.metric in METRICS and METRICS[claim.metric].ratio and claim.trend is None
 
 
-def concerns(saved: Saved, run: str, claim: ClaimConfig) -> bool:
-    """Whether a claim is about a run: it has the settings of `where`, and is not the other run itself.
-
-    A trend over a swept key is about the runs that differ in it alone, and stands with the first of them.
-    """
-    if not _on_sweep(claim):
-        return True
-    try:
-        point = _point(saved, run)
-    except UndecidedError:
-        return True  # and `compared` says why it cannot be answered
-    if not _has(point, claim.where or {}) or (isinstance(claim.against, Mapping) and _has(point, claim.against)):
-        return False
-    if claim.trend is None or claim.trend == DENSITY:
-        return True
-    return run in saved.sweep.along(run, claim.trend)[:1]
-
-
-def _on_sweep(claim: ClaimConfig) -> bool:
-    """Whether a claim names swept keys."""
-    return bool(claim.where) or isinstance(claim.against, Mapping) or claim.trend not in (None, DENSITY)
-
-
-def check_place(saved: Saved, run: str, claim: ClaimConfig) -> None:
-    """Check that the run's place in the sweep is known, if a claim names swept keys.
-
-    Raises
-    ------
-    UndecidedError
-        If it is not.
-    """
-    if _on_sweep(claim):
-        _point(saved, run)
-
-
-def _point(saved: Saved, run: str) -> Mapping[str, Any]:
-    try:
-        point = saved.sweep.point(run)
-    except InputError as error:
-        raise UndecidedError(str(error.problems[0])) from None
-    if not point:
-        raise UndecidedError(f"no sweep in campaign.toml has {run}")
-    return point
-
-
-def _has(point: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
-    return all(key in point and hashable(point[key]) == hashable(value) for key, value in settings.items())
-
-
 def compared(
     saved: Saved, run: str, claim: ClaimConfig, rule: Rule, measured: Measured | None = None
 ) -> list[Compared]:
@@ -172,11 +120,11 @@ def compared(
     check_place(saved, run, claim)
     table = Measured(saved) if measured is None else measured
     if claim.trend == DENSITY:
-        return [_over_density(saved, table, run, claim)]
+        return [_over_density(saved, table, run, claim, rule)]
     if claim.trend is not None:
         return [_over_runs(saved, table, run, claim, rule)]
     return [
-        Compared(_differences(saved, table, run, number, claim), density)
+        Compared(_differences(saved, table, run, number, claim, rule), density)
         for number, density in _places(table, run, claim, rule)
     ]
 
@@ -220,22 +168,26 @@ def _of_probe(saved: Saved, run: str, probe: str, column: str, select: Mapping[s
 
 def _places(table: Measured, run: str, claim: ClaimConfig, rule: Rule) -> list[tuple[int, float]]:
     """The rounds in which a claim is decided, each with its density."""
-    densities = table.densities(run)
-    later = densities[densities.index > 0]
     named = claim.densities if claim.density is None else (claim.density,)
     if not named:
+        densities = table.densities(run)
+        later = densities[densities.index > 0]
         if later.empty:
             raise UndecidedError("no round after the dense one is saved")
         return [(int(str(number)), float(density)) for number, density in later.items()]
-    found = []
-    for density in named:
-        among = densities if density == 1 else later
-        number = nearest_round(among, density)
-        unfinished = len(among) == 0 or max(among.index) < (rule.rounds or 0)
-        if number is None or (density < 1 and unfinished and comes_nearer(later, density, rule.densities)):
-            raise UndecidedError(f"the round nearest to density {density:g} is not trained yet")
-        found.append((number, float(densities[number])))
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(_nearest(table, run, density, rule) for density in named))
+
+
+def _nearest(table: Measured, run: str, density: float, rule: Rule) -> tuple[int, float]:
+    """The round nearest to a density, with its own density."""
+    densities = table.densities(run)
+    later = densities[densities.index > 0]
+    among = densities if density == 1 else later
+    number = nearest_round(among, density)
+    unfinished = len(among) == 0 or max(among.index) < (rule.rounds or 0)
+    if number is None or (density < 1 and unfinished and comes_nearer(later, density, rule.densities)):
+        raise UndecidedError(f"the round nearest to density {density:g} is not trained yet")
+    return number, float(densities[number])
 
 
 def _side(table: Measured, run: str, number: int, arm: str, claim: ClaimConfig) -> pd.Series[float]:
@@ -246,16 +198,18 @@ def _side(table: Measured, run: str, number: int, arm: str, claim: ClaimConfig) 
     return side
 
 
-def _differences(saved: Saved, table: Measured, run: str, number: int, claim: ClaimConfig) -> Floats:
+def _differences(saved: Saved, table: Measured, run: str, number: int, claim: ClaimConfig, rule: Rule) -> Floats:
     """Arm minus against by replicate, or the difference of logarithms."""
     one = _side(table, run, number, claim.arm, claim)
-    other = _other(saved, table, run, number, claim)
+    other = _other(saved, table, run, number, claim, rule)
     if is_ratio(claim):
         one, other = one.map(math.log), other.map(math.log) if isinstance(other, pd.Series) else math.log(other)
     return np.asarray((one - other).to_numpy(), dtype=np.float64)
 
 
-def _other(saved: Saved, table: Measured, run: str, number: int, claim: ClaimConfig) -> pd.Series[float] | float:
+def _other(
+    saved: Saved, table: Measured, run: str, number: int, claim: ClaimConfig, rule: Rule
+) -> pd.Series[float] | float:
     against = claim.against
     if against is None:
         return 0.0
@@ -264,22 +218,32 @@ def _other(saved: Saved, table: Measured, run: str, number: int, claim: ClaimCon
         return _side(table, run, 0 if dense else number, TICKET if dense else against, claim)
     if not isinstance(against, Mapping):
         return float(against)
-    other = saved.sweep.other(run, against)
+    settings = other_settings(against)
+    other = saved.sweep.other(run, settings) if settings else run
     if other is None:
-        raise UndecidedError(f"no saved run differs from {run} in {_text(against)} alone")
-    density = table.densities(run)[number]
-    there = nearest_round(table.densities(other), float(density)) if number else 0
+        raise UndecidedError(f"no saved run differs from {run} in {_text(settings)} alone")
+    arm, named = (against.get(key) for key in OTHER_SIDE)
+    there = number if number == 0 or other == run else _like(table, run, number, other)
+    if named is not None:
+        there, _ = _nearest(table, other, named, rule)
+    return _side(table, other, there, arm or claim.arm, claim)
+
+
+def _like(table: Measured, run: str, number: int, other: str) -> int:
+    """The round of another run whose density is nearest to that of a round of a run."""
+    density = float(table.densities(run)[number])
+    there = nearest_round(table.densities(other), density)
     if there is None:
         raise UndecidedError(f"{other} has no round near density {density:g}")
-    return _side(table, other, there, claim.arm, claim)
+    return there
 
 
-def _over_density(saved: Saved, table: Measured, run: str, claim: ClaimConfig) -> Compared:
+def _over_density(saved: Saved, table: Measured, run: str, claim: ClaimConfig, rule: Rule) -> Compared:
     """The rank correlation with the density of the rounds."""
     found: dict[float, pd.Series[float]] = {}
     for number, density in table.densities(run).items():
         try:
-            found[float(density)] = _by_replicate(saved, table, run, int(str(number)), claim)
+            found[float(density)] = _by_replicate(saved, table, run, int(str(number)), claim, rule)
         except UndecidedError:
             continue  # an arm that is not in every round
     return _correlated(found, claim, "densities")
@@ -296,12 +260,16 @@ def _over_runs(saved: Saved, table: Measured, run: str, claim: ClaimConfig, rule
             raise UndecidedError(f"the values of {claim.trend} are no numbers, and have no order")
         places = _places(table, other, claim, rule) if claim.density is not None else [(0, 1.0)]
         densities.append(places[0][1])
-        found[value] = _by_replicate(saved, table, other, places[0][0], claim)
+        if value in found:
+            raise UndecidedError(f"two values of {claim.trend} stand for {value:g}")
+        found[value] = _by_replicate(saved, table, other, places[0][0], claim, rule)
     return _correlated(found, claim, f"runs along {claim.trend}", densities[0])
 
 
-def _by_replicate(saved: Saved, table: Measured, run: str, number: int, claim: ClaimConfig) -> pd.Series[float]:
-    one, other = _side(table, run, number, claim.arm, claim), _other(saved, table, run, number, claim)
+def _by_replicate(
+    saved: Saved, table: Measured, run: str, number: int, claim: ClaimConfig, rule: Rule
+) -> pd.Series[float]:
+    one, other = _side(table, run, number, claim.arm, claim), _other(saved, table, run, number, claim, rule)
     difference: pd.Series[float] = one - other
     return difference
 

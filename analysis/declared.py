@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tickets.config.claims import ClaimConfig
 from tickets.plurals import counted
 
 from .answers import Answer, Estimate
 from .claim_functions import answered_by_function
-from .claimed import Compared, Measured, UndecidedError, check_place, compared, concerns, is_ratio
+from .claimed import Compared, Measured, compared, is_ratio
+from .concerned import UndecidedError, check_place, concerns, other_settings
 from .expectations import all_of, any_of, judged
 from .intervals import paired_interval
 from .labels import Label, Labels
@@ -166,7 +167,7 @@ class _Judging:
         label = label_of(metric_of(claim), self.rule.labels)
         what = f"{_name_of(claim, self.rule)}, {claim.arm}"
         if claim.against is not None:
-            what += f"{' / ' if is_ratio(claim) else ' minus '}{_side_text(claim.against)}"
+            what += f"{' / ' if is_ratio(claim) else ' minus '}{_side_text(claim)}"
         if claim.trend is not None:
             what = f"rank correlation with {claim.trend} of {what}, over {counted(row.points, 'point')}"
         where = f" at density {row.density:.4f}" if row.density is not None else ""
@@ -261,10 +262,14 @@ def _name_of(claim: ClaimConfig, rule: Rule) -> str:
     return f"{claim.metric}{f' ({chosen})' if chosen else ''}"
 
 
-def _side_text(against: Any) -> str:
-    if isinstance(against, Mapping):
-        return f"that with {', '.join(f'{key} = {value}' for key, value in against.items())}"
-    return against if isinstance(against, str) else f"{against:g}"
+def _side_text(claim: ClaimConfig) -> str:
+    against = claim.against
+    if not isinstance(against, Mapping):
+        return against if isinstance(against, str) else f"{against:g}"
+    settings, density = other_settings(against), against.get("density")
+    name = against.get("arm", "that" if settings else claim.arm)
+    with_ = f" with {', '.join(f'{key} = {value}' for key, value in settings.items())}" if settings else ""
+    return f"{name}{with_}{'' if density is None else f' (density {density:g})'}"
 
 
 def _of_function(saved: Saved, run: str, claim: ClaimConfig) -> Declared:

@@ -87,6 +87,8 @@ class Chapter:
         Shown after the figures.
     claims : Table, optional
         Claims with their verdicts, shown before the figures.
+    answers : Table, optional
+        Claims with their answers in several settings, a column each, shown at the end.
     configuration : Table, optional
         Shown folded at the end.
     left_out : mapping
@@ -104,20 +106,25 @@ class Chapter:
     missing: list[Missing]
     tables: list[Table]
     claims: Table | None = None
+    answers: Table | None = None
     configuration: Table | None = None
     left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def all_tables(self) -> list[Table]:
         """Every table, in the order of the page."""
-        return [table for table in (self.claims, *self.tables, self.configuration) if table is not None]
+        return [table for table in (self.claims, *self.tables, self.answers, self.configuration) if table is not None]
 
     @property
     def text(self) -> str:
         """The answer and every claim as lines of text."""
         rows = [] if self.claims is None else self.claims.data.to_dict("records")
         lines = [f"[{row['verdict']}] {row['claim']} ({row['on']}): {row['evidence']}" for row in rows]
-        return "\n".join([self.summary.sentence, *lines])
+        if self.answers is None:
+            return "\n".join([self.summary.sentence, *lines])
+        for row in self.answers.data.to_dict("records"):
+            lines += [f"{row['claim']} ({name}): {text}." for name, text in list(row.items())[2:]]
+        return "\n".join([self.summary.headline, *lines])
 
 
 @dataclass(frozen=True)

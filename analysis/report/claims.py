@@ -24,7 +24,7 @@ def claims_of_run(saved: Saved, run: str, rule: Rule) -> Table | None:
         return None
     data = pd.DataFrame(
         {
-            "claim": [_with_source(one, source) for one, source in zip(whole["says"], whole["source"], strict=True)],
+            "claim": [with_source(one, source) for one, source in zip(whole["says"], whole["source"], strict=True)],
             "on": whole["id"],
             "verdict": whole["answer"],
             "evidence": [
@@ -37,5 +37,6 @@ def claims_of_run(saved: Saved, run: str, rule: Rule) -> Table | None:
     return Table("claims", "The campaign's claims", data, NOTE, whole)
 
 
-def _with_source(says: str, source: str | None) -> str:
+def with_source(says: str, source: str | None) -> str:
+    """What a claim says, with its source in brackets."""
     return f"{says} ({source})" if source else says

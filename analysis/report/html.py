@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 
@@ -11,13 +12,14 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
+from ..answers import ANSWERS
 from ..labels import capitalised
-from ..why_random import ABSENT
 from .chapter import Chapter
 from .formats import to_inline_svg
-from .table import cell
+from .table import Table, cell
 from .visible import visible
 
+_NEXT_ANSWER = re.compile(rf"; (?=(?:{'|'.join(ANSWERS)})(?::| for ))")
 _MOST_OPEN = 4  # runs that are shown without a click
 
 
@@ -40,7 +42,7 @@ def html_of(campaign: str, of_campaign: Sequence[Chapter], runs: Sequence[Chapte
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"table": _table, "claims": _claims, "capitalised": capitalised}
+    environment.filters |= {"table": _table, "claims": _claims, "answers": _answers, "capitalised": capitalised}
     template = environment.from_string((here / "page.html.jinja").read_text(encoding="utf-8"))
     chapters = [*of_campaign, *runs]
     first = chapters[0] if of_campaign or len(runs) == 1 else None
@@ -107,12 +109,29 @@ def _claims(chapter: Chapter) -> Markup:
             row["verdict"],
             row["evidence"],
             Markup('<a href="#{}-{}">Numbers</a>').format(chapter.name, links[row["numbers"]])
-            if row["numbers"] in links and not str(row["evidence"]).startswith(ABSENT)
+            if row["numbers"] in links
             else "",
         )
         for row in chapter.claims.data.to_dict("records")
     ]
     return _framed("wide claims", "Claims", ["claim", "on", "verdict", "evidence"], rows)
+
+
+def _answers(table: Table) -> Markup:
+    """A chapter's claims, each once: a column of answers, which begin with a badge, for each setting."""
+    rows = []
+    for texts in table.data.itertuples(index=False, name=None):
+        parts = ([_with_badge(part) for part in _NEXT_ANSWER.split(text)] for text in texts)
+        rows.append(Markup("").join(Markup("<td>{}</td>").format(Markup("<br>").join(part)) for part in parts))
+    return _framed("wide claims", table.title, list(map(str, table.data.columns)), rows)
+
+
+def _with_badge(text: str) -> Markup:
+    answer = next((one for one in ANSWERS if text.startswith((f"{one}:", f"{one} for "))), None)
+    if answer is None:
+        return Markup("{}").format(text)
+    badge = Markup('<strong class="badge {}">{}</strong>').format(answer.replace(" ", "-"), answer)
+    return badge + text.removeprefix(answer).removeprefix(":")
 
 
 def _framed(style: str, caption: str, names: Sequence[str], rows: Sequence[Markup]) -> Markup:

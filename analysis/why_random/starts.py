@@ -13,13 +13,6 @@ from tickets.store.configs import flat_config
 Kind = Literal["random", "deterministic", "equal"]
 Config = Mapping[str, Any]
 
-BUT_FOR_START = ["setting", "model", "widths", "dropout", "options"]
-"""The columns of `starts` that two runs share if they differ in their initial values alone."""
-BUT_FOR_BIASES = [*BUT_FOR_START, "start"]
-"""The columns that they share if they differ in their biases alone."""
-BUT_FOR_DROPOUT = ["setting", "model", "widths", "options", "start", "biases"]
-"""The columns that they share if they differ in dropout alone."""
-
 NO_HIDDEN_LAYER = "none"
 
 _EQUAL = ("constant", "zeros")  # every unit of a layer gets the same weights
@@ -65,26 +58,6 @@ def starts(configs: Mapping[str, Config]) -> pd.DataFrame:
     kinds = pd.Categorical(named["kind"], get_args(Kind))
     order = named.assign(kind=kinds).sort_values(["setting", "kind", "label"], kind="stable").index
     return named.loc[order].reset_index(drop=True)
-
-
-def pairs_but_for(table: pd.DataFrame, shared: Sequence[str]) -> pd.DataFrame:
-    """All ordered pairs of different runs that share some columns.
-
-    Parameters
-    ----------
-    table : DataFrame
-        Rows of `starts`.
-    shared : sequence of str
-        Names of its columns.
-
-    Returns
-    -------
-    DataFrame
-        The shared columns, run and run_other.
-    """
-    short = table[["run", *shared]]
-    both = short.merge(short, on=list(shared), suffixes=("", "_other"))
-    return both[both["run"] != both["run_other"]].reset_index(drop=True)
 
 
 def _row(config: Config) -> dict[str, Any]:

@@ -1,10 +1,9 @@
-"""The tables of a campaign of several starts, read once for all claims, figures and tables."""
+"""The tables of a campaign of several starts, read once for all figures and tables."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -19,7 +18,7 @@ from .starts import starts
 _LOSS = "cross_entropy"
 
 MASKED = 1
-"""The round whose masks the claims examine: the first after the dense one."""
+"""The round whose masks figures and tables show: the first after the dense one."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +49,6 @@ class Study:
     no_ends: Mapping[str, str] = field(default_factory=dict)
     damaged: Mapping[str, str] = field(default_factory=dict)
 
-    @cached_property
-    def hidden(self) -> list[str]:
-        """The runs whose networks have hidden layers."""
-        return [str(run) for run in self.units["run"].unique()]
-
     @property
     def settings(self) -> list[str]:
         """The values of the column `setting` of `starts`, in the order of the runs."""
@@ -62,7 +56,7 @@ class Study:
 
 
 def why_not_a_study(saved: Saved, without: Collection[str] = ()) -> str | None:
-    """Why a campaign allows no claim about initial values, or None if it does.
+    """Why a campaign shows nothing of initial values, or None if it does.
 
     It needs two starts in the same setting, with their hidden units counted.
 
@@ -76,7 +70,7 @@ def why_not_a_study(saved: Saved, without: Collection[str] = ()) -> str | None:
     runs = _runs(saved, without)
     if not runs:
         if any(_counts_units(saved.config(run)) for run in saved.runs):
-            return f"its claims are about classification, by train.loss = {_LOSS!r}"
+            return f"its chapter is about classification, by train.loss = {_LOSS!r}"
         return 'no run counts its hidden units; set probes = ["units"]'
     table = starts({run: saved.config(run) for run in runs})
     most = int(table.groupby("setting")[["start", "biases"]].apply(lambda rows: len(rows.drop_duplicates())).max())
@@ -141,7 +135,7 @@ def _by_name(table: pd.DataFrame, names: Mapping[str, Mapping[str, str]]) -> pd.
 def _runs(saved: Saved, without: Collection[str]) -> list[str]:
     """The runs trained by cross-entropy that have rounds and counts of hidden units.
 
-    The claims are about accuracies in points and losses in nats.
+    Figures and tables are of accuracies in points and losses in nats.
     """
     there = set(saved.rounds["run"]) - set(without)
     configs = {run: saved.config(run) for run in saved.runs if run in there}

@@ -29,6 +29,8 @@ DENSE = "dense"
 """What a claim's `against` calls the ticket's own network of round 0."""
 DENSITY = "density"
 """What a claim's `trend` calls the rounds."""
+OTHER_SIDE = ("arm", "density")
+"""Keys of a claim's `against` that are no settings: the other side's arm and density, if they are not the same."""
 
 ExpectName = Literal["more", "less", "no less", "no more", "equal"]
 HoldsName = Literal["all", "any"]
@@ -77,7 +79,8 @@ _Select = Annotated[
 _Against = Annotated[
     Option,
     legal(
-        f'must be the name of an arm, "{DENSE}", a number, or a table of settings that another run of the sweep has',
+        f'must be the name of an arm, "{DENSE}", a number, or a table of settings that another run of the sweep has, '
+        "which may hold `arm` and `density`",
         lambda value: (isinstance(value, int | float | str) and not isinstance(value, bool)) or _is_settings(value),
     ),
 ]
@@ -90,9 +93,9 @@ class ClaimConfig(Section):
     says: _Line  # what it says, a sentence
     source: _Line | None = None  # where it was published, to the section
     arm: str = "ticket"  # the label of an arm
-    against: _Against | None = None  # an arm, "dense", a number, or settings of another run of the sweep
+    against: _Against | None = None  # an arm, "dense", a number, or { KEY of another run of the sweep, arm, density }
     metric: str = "early_stop_test_accuracy"  # a column of `rounds`, or PROBE.COLUMN
-    where: _Settings | None = None  # settings of the runs that it is about; none: all
+    where: _Settings | None = None  # settings of the runs that it is about, a value or a list of values; none: all
     select: _Select | None = None  # of a probe's rows: { layer = "hidden.0" }
     density: PositiveFraction | None = None  # of the round that decides, the nearest one
     # Or of several rounds; neither: all after the dense one.
@@ -160,6 +163,28 @@ def _sides(values: Flat, at: str, given: Mapping[str, Any]) -> Iterator[Broken]:
             yield Broken(f"{at}.against", f'is neither an arm of this campaign nor "{DENSE}"{near} ({_these(labels)})')
         elif against == given.get("arm"):
             yield Broken(f"{at}.against", "is the same arm; compare it with another one")
+    elif isinstance(against, Mapping):
+        yield from _other_side(at, given, against, labels)
+
+
+def _other_side(
+    at: str, given: Mapping[str, Any], against: Mapping[str, Any], labels: Sequence[str] | None
+) -> Iterator[Broken]:
+    """Errors in the arm and the density that a table `against` names."""
+    arm, density = (against.get(key) for key in OTHER_SIDE)
+    if "arm" in against and labels is not None and arm not in labels:
+        yield Broken(f"{at}.against.arm", f"is no arm of this campaign{nearest(str(arm), labels)} ({_these(labels)})")
+    number = isinstance(density, int | float) and not isinstance(density, bool) and 0 < density <= 1
+    if "density" in against and not number:
+        yield Broken(f"{at}.against.density", "must be a number greater than 0 and at most 1")
+    elif against.keys() <= set(OTHER_SIDE) and arm in (None, given.get("arm")) and density in (None, *_decided(given)):
+        yield Broken(f"{at}.against", "is the same arm at the same density; compare it with another one")
+
+
+def _decided(given: Mapping[str, Any]) -> Sequence[float | None]:
+    """The densities that a claim names; None where it names none."""
+    several: Sequence[float] = given.get("densities") or ()
+    return several or (given.get("density"),)
 
 
 def _labels(values: Flat) -> list[str] | None:
@@ -234,7 +259,10 @@ def swept_problems(claims: Sequence[ClaimConfig], sweep: Mapping[str, Any]) -> I
             table = getattr(claim, key)
             for name, value in table.items() if isinstance(table, Mapping) else ():
                 at = f"claim[{index}].{key}." + (name if _BARE.fullmatch(name) else f'"{name}"')
+                if key == "against" and name in OTHER_SIDE:
+                    continue
+                several = value if key == "where" and isinstance(value, list | tuple) and value else ()
                 if name not in sweep:
                     yield at, value, f"must be a swept key{nearest(name, sweep)} (swept: {swept})"
-                elif value not in sweep[name]:
+                elif value not in sweep[name] and not (several and all(one in sweep[name] for one in several)):
                     yield at, value, f"is not among the swept values ({', '.join(map(str, sweep[name]))[:200]})"

@@ -8,13 +8,13 @@ from tickets.plurals import counted
 from tickets.store import Saved
 
 from ...labels import capitalised
-from ...metrics import METRICS
 from ...text import listed
-from ...why_random import Answer, Study, answer, comparisons, judged, study_of, why_not_a_study
-from ..chapter import CampaignChapter, Chapter, Point, Summary
+from ...why_random import Study, study_of, why_not_a_study
+from ..chapter import CampaignChapter, Chapter
 from ..figure import FigureRecord, head_of, plots_of
 from . import distances, distinct_units, ends, training_losses
-from .tables import claims_table, tables_of_study
+from .answers import answers_of_study, answers_table, summary_of
+from .tables import tables_of_study
 
 WHY_FIGURES: tuple[FigureRecord[Study], ...] = (
     distinct_units.FIGURE,
@@ -48,8 +48,7 @@ def chapter_of(saved: Saved, without: Collection[str] = ()) -> Chapter:
 
 def chapter_of_study(study: Study, saved: Saved) -> Chapter:
     """As `chapter_of`, from tables that are read already."""
-    compared = comparisons(study)
-    claims = judged(study, compared)
+    answers = answers_of_study(study, saved)
     head = head_of(str(saved.config(study.starts["run"].iloc[0]).get("name", "campaign")), "report, why_random")
     plots, missing = plots_of(WHY_FIGURES, study, head, {"study": "study = why_random.study_of(saved)"})
     return Chapter(
@@ -57,25 +56,18 @@ def chapter_of_study(study: Study, saved: Saved) -> Chapter:
         title=capitalised(QUESTION),
         question=QUESTION,
         about="",
-        summary=_summary(answer(claims)),
+        summary=summary_of(answers, study.settings),
         what=_what(study, saved),
         certainty=_certainty(study),
         plots=plots,
         missing=missing,
-        tables=tables_of_study(study, compared),
-        claims=claims_table(claims),
+        tables=tables_of_study(study),
+        answers=answers_table(answers, study),
         left_out=study.damaged,
     )
 
 
 WHY_RANDOM = CampaignChapter(tuple(record.name for record in WHY_FIGURES), why_not_a_study, chapter_of)
-
-
-def _summary(found: Answer) -> Summary:
-    points = [
-        Point(one.claim, {str(verdict): where for verdict, where in one.verdicts.items()}) for one in found.outcomes
-    ]
-    return Summary(found.lead, points)
 
 
 def _what(study: Study, saved: Saved) -> str:
@@ -101,16 +93,14 @@ def _what(study: Study, saved: Saved) -> str:
 
 
 def _certainty(study: Study) -> str:
-    """The number of replicates, the kind of intervals, the margins, and the trainings that diverged."""
+    """The number of replicates, the kind of intervals, and the trainings that diverged."""
     tickets = study.rounds[study.rounds["arm"] == "ticket"]
     n = sorted(tickets.groupby("run")["replicate"].nunique().unique())
     counts = str(n[0]) if len(n) == 1 else f"{n[0]} to {n[-1]}"
-    points = 100 * METRICS["final_test_accuracy"].margin
-    nats = METRICS["final_train_loss"].margin
     lost = int(study.rounds["diverged"].sum())
     pairs = (
-        f"n = {counts} replicates, compared in pairs that share their data order; 95 % t-intervals; margin of "
-        f"equivalence {points:g} points of accuracy or {nats:g} nats of loss."
+        f"n = {counts} replicates, compared in pairs that share their data order; 95 % t-intervals, simultaneous over "
+        "the claims of a run (Bonferroni)."
         if n[-1] > 1
         else "One replicate: no interval, since one difference has no spread."
     )

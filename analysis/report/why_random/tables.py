@@ -8,35 +8,16 @@ import pandas as pd
 
 from tickets.store.derived import is_dense
 
-from ...why_random import MASKED, Study, reaching, symmetry
-from ...why_random.text import difference, span
+from ...why_random import MASKED, Study, reaching, span, symmetry
 from ..table import Table
 
 _FIRST = ["setting", "label"]
 _INTERVAL = "95 % t-interval over replicates"
 
 
-def claims_table(claims: pd.DataFrame) -> Table:
-    """The verdict on each claim: a row per claim, case and setting."""
-    case = claims["case"].where(claims["case"] == "", " (" + claims["case"] + ")")
-    shown = claims.assign(claim=claims["claim"] + case)
-    data = shown[["claim", "setting", "verdict", "evidence", "table"]]
-    return Table(
-        "claims",
-        "What the campaign shows, claim by claim",
-        data.rename(columns={"setting": "on", "table": "numbers"}),
-        "By 95 % intervals of differences paired by replicate, and by counts. A comparison shows a claim if its whole "
-        "interval lies where the claim holds, on the right side of the margin of equivalence, and shows that it does "
-        "not hold if the whole interval lies on the other side. Anything else, and too few data, is “cannot tell”, "
-        "which does not mean “no difference”. A claim that compares several starts is shown (or shown not to hold) "
-        "only if each comparison shows it. Square brackets: intervals.",
-        claims,
-    )
-
-
-def tables_of_study(study: Study, comparisons: pd.DataFrame) -> list[Table]:
-    """The tables behind the claims, less those that are a figure's numbers; tables without a row are left out."""
-    made = [_starts(study), _reaching(study), _symmetry(study), _paired(comparisons), _retrained(study)]
+def tables_of_study(study: Study) -> list[Table]:
+    """The tables beside the figures, less those that are a figure's numbers; tables without a row are left out."""
+    made = [_starts(study), _reaching(study), _symmetry(study), _retrained(study)]
     return [table for table in made if len(table.data)]
 
 
@@ -125,34 +106,6 @@ def _symmetry(study: Study) -> Table:
     )
 
 
-def _paired(comparisons: pd.DataFrame) -> Table:
-    texts = [difference(row) for row in comparisons.to_dict("records")]
-    sides = [
-        comparisons[label] + _which(comparisons[arm], comparisons[number])
-        for label, arm, number in (("label", "arm", "round"), ("label_other", "arm_other", "round_other"))
-    ]
-    data = pd.DataFrame(
-        {
-            "claim": comparisons["claim"],
-            "on": comparisons["setting"],
-            "one": sides[0],
-            "minus": sides[1],
-            "n": comparisons["n"],
-            "difference": texts,
-            "one is": comparisons["verdict"],
-        }
-    )
-    return Table(
-        "paired",
-        "Every comparison, paired by replicate",
-        data,
-        "At the last step: test accuracy in points, training loss in nats; mean difference of the pairs and its 95 % "
-        "t-interval. Runs with one campaign seed see the same examples in the same order in the same replicate. Margin "
-        "of equivalence: 0.5 points or 0.01 nats.",
-        comparisons,
-    )
-
-
 def _retrained(study: Study) -> Table:
     whole = study.starts[["run", *_FIRST, "kind"]].merge(study.ends, on="run")
     rows = []
@@ -200,9 +153,3 @@ def _steps(mean: float, low: float, high: float, reached: int, n: int) -> str:
 
 def _first(steps: pd.Series[float], n: int) -> str:
     return f"0 of {n}" if steps.empty else f"step {span(steps, '.0f')}, {len(steps)} of {n}"
-
-
-def _which(arms: pd.Series[str], rounds: pd.Series[int]) -> pd.Series[str]:
-    """The arm and round of a side; "" for a dense ticket."""
-    plain = (arms == "ticket") & (rounds == 0)
-    return (", " + arms + ", round " + rounds.astype(str)).mask(plain, "")
