@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 import tickets
 
+RUNS = Path(__file__).parents[2] / "runs"
 MEASURED = (
     "early_stop_test_accuracy", "final_test_accuracy", "early_stop_step", "early_stop_validation_loss",
     "final_test_loss", "final_train_loss",
@@ -45,7 +47,10 @@ def made() -> Callable[..., pd.DataFrame]:
 
 @pytest.fixture(scope="session")
 def starts_folder(campaign_file, tmp_path_factory) -> Path:
-    """A campaign of 8 starts: 2 replicates x 2 rounds x 5 arms on digits, hidden units counted, all ends kept."""
+    """A campaign of 8 starts: 2 replicates x 2 rounds x 5 arms on digits, hidden units counted, all ends kept.
+
+    Its claims are those of runs/why_random.toml and runs/fine_differences.toml, about its own models and density.
+    """
 
     def network(init, widths=(8,), **options):
         return {"name": "mlp", "widths": list(widths), "init": init, **options}
@@ -71,9 +76,32 @@ def starts_folder(campaign_file, tmp_path_factory) -> Path:
         prune={"density": 0.5},
         store={"trained": "all", "units": True},
         sweep={"model": models},
+        claim=_claims_about(models),
     )
     tickets.run(file, out=there / "starts")
     return there / "starts"
+
+
+def _claims_about(models: list) -> list[dict]:
+    """The claims of the campaigns about starts, as they are about networks of 8 units."""
+    found = []
+    for name in ("why_random", "fine_differences"):
+        for claim in tomllib.loads((RUNS / f"{name}.toml").read_text())["claim"]:
+            where = claim["where"]["model"]
+            small = [_small(model) for model in (where if isinstance(where, list) else [where])]
+            changed = {**claim, "where": {"model": [model for model in models if model in small]}}
+            if isinstance(claim.get("against"), dict) and "model" in claim["against"]:
+                changed["against"] = {**claim["against"], "model": _small(claim["against"]["model"])}
+            if claim.get("density") == 0.2:
+                changed["density"] = 0.5
+            found.append(changed)
+    return found
+
+
+def _small(model: dict) -> dict:
+    """The model of the small campaign that stands for one of those in `runs`."""
+    init = {"kaiming_normal": "glorot_normal"}.get(str(model["init"]), model["init"])
+    return {**model, "widths": [8] if model["widths"] else [], "init": init}
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from scipy import stats
 from tickets.analysis import rules_of
 from tickets.analysis.claims import claims
 from tickets.analysis.declared import declared
-from tickets.analysis.expectations import all_of, any_of, judged
+from tickets.analysis.expectations import all_of
 from tickets.analysis.report import make_report
 from tickets.analysis.trends import rank_correlations, trend_interval
 
@@ -24,33 +24,6 @@ from tickets.errors import InputError
 
 CLAIM = {"id": "signs", "says": "signs are enough", "arm": "reinit", "against": "ticket", "expect": "no less"}
 BASE = {"name": "tiny", "data": "digits", "model": {"name": "mlp", "widths": [8]}}
-
-
-@pytest.mark.parametrize(
-    ("expect", "low", "high", "margin", "answer"),
-    [
-        ("more", 0.1, 0.2, 0, "yes"), ("more", 0.0, 0.2, 0, "cannot tell"), ("more", -0.2, 0.0, 0, "no"),
-        ("more", 0.1, 0.2, 0.1, "cannot tell"), ("more", -0.1, 0.1, 0.1, "no"),
-        ("less", -0.2, -0.1, 0, "yes"), ("less", 0.0, 0.1, 0, "no"), ("less", -0.2, 0.1, 0, "cannot tell"),
-        ("no less", -0.1, 0.3, 0.1, "yes"), ("no less", -0.2, -0.11, 0.1, "no"),
-        ("no less", -0.2, -0.1, 0.1, "cannot tell"), ("no more", -0.1, 0.1, 0.1, "yes"),
-        ("no more", 0.11, 0.2, 0.1, "no"), ("no more", 0.0, 0.2, 0.1, "cannot tell"),
-        ("equal", -0.1, 0.1, 0.1, "yes"), ("equal", 0.11, 0.2, 0.1, "no"), ("equal", -0.3, -0.2, 0.1, "no"),
-        ("equal", 0.05, 0.2, 0.1, "cannot tell"), ("equal", math.nan, math.nan, 0.1, "cannot tell"),
-        ("more", math.nan, math.nan, 0, "cannot tell"),
-    ],
-)  # fmt: skip
-def test_what_is_expected_is_judged_by_the_interval(expect, low, high, margin, answer):
-    assert judged(expect, low, high, margin) == answer
-
-
-def test_all_and_any():
-    assert [all_of(list(one)) for one in (["yes", "yes"], ["yes", "no"], ["yes", "cannot tell"], [])] == [
-        "yes", "no", "cannot tell", "cannot tell",
-    ]  # fmt: skip
-    assert [any_of(list(one)) for one in (["no", "yes"], ["no", "no"], ["no", "cannot tell"], [])] == [
-        "yes", "no", "cannot tell", "cannot tell",
-    ]  # fmt: skip
 
 
 def test_rank_correlations_are_spearmans():
@@ -97,6 +70,16 @@ def test_the_interval_of_a_trend_is_never_narrower_than_ranks_are():
         ({"function": "mine:claim"}, "means nothing where a function answers; leave it out"),
         ({"expct": "more"}, "claim[0].expct: unknown key; did you mean 'expect'?"),
         ({"margin": -1}, "claim[0].margin = -1: must be at least 0"),
+        (
+            {"against": {"arm": "tikcet"}},
+            "claim[0].against.arm = \"tikcet\": is no arm of this campaign; did you mean 'ticket'?",
+        ),
+        ({"against": {"arm": "ticket", "density": 2}}, "against.density = 2: must be a number greater than 0"),
+        ({"against": {"density": True}}, "claim[0].against.density = true: must be a number greater than 0"),
+        ({"against": {"arm": "reinit"}}, "is the same arm at the same density; compare it with another one"),
+        ({"against": {"density": 0.2}, "densities": [0.5, 0.2]}, "is the same arm at the same density"),
+        ({"against": {"seed": 5, "arm": "ticket"}}, "claim[0].against.seed = 5: must be a swept key (swept: none)"),
+        ({"where": {"arm": "ticket"}}, 'claim[0].where.arm = "ticket": must be a swept key (swept: none)'),
     ],
 )  # fmt: skip
 def test_a_claim_that_is_wrong_is_told_what_is_right(change, problem):
@@ -114,6 +97,16 @@ def test_what_must_be_given():
             parse_campaign({**BASE, "claim": [{name: value for name, value in CLAIM.items() if name != key}]})
     with pytest.raises(InputError, match=r"claim\[1\]\.id = .*is there already as claim\[0\]"):
         parse_campaign({**BASE, "claim": [CLAIM, CLAIM]})
+
+
+def test_a_list_of_values_is_of_swept_values_each():
+    def parsed(key, value):
+        return parse_campaign({**BASE, "sweep": {"train.steps": [10, 20, 30]}, "claim": [{**CLAIM, key: value}]})
+
+    assert parsed("where", {"train.steps": [10, 30]}).runs[0].claim[0].where == {"train.steps": [10, 30]}
+    for key, value in (("where", [10, 25]), ("where", []), ("against", [10, 20])):
+        with pytest.raises(InputError, match=r"is not among the swept values \(10, 20, 30\)"):
+            parsed(key, {"train.steps": value})
 
 
 def test_no_number_depends_on_it_and_what_is_written_is_read(tmp_path):
@@ -147,6 +140,21 @@ def saved(tmp_path_factory, campaign_file):
             {"id": "falls", "says": "accuracy falls", "trend": "density", "expect": "more"},
             {"id": "rate", "says": "a higher rate is better", "trend": "train.learning_rate", "expect": "more"},
             {**CLAIM, "id": "late", "density": 0.05},
+            {**CLAIM, "id": "two", "where": {"train.learning_rate": [1e-2, 3e-3]}, "density": 0.8},
+            {**CLAIM, "id": "than_dense_reinit", "against": {"density": 1}, "density": 0.8},
+            {**CLAIM, "id": "than_earlier", "against": {"arm": "ticket", "density": 0.8}, "density": 0.64},
+            {
+                **CLAIM,
+                "id": "elsewhere",
+                "density": 0.64,
+                "against": {"train.learning_rate": 1e-3, "arm": "random_mask", "density": 0.8},
+            },
+            {
+                **CLAIM,
+                "id": "elsewhere_alike",
+                "density": 0.64,
+                "against": {"train.learning_rate": 1e-3, "arm": "random_mask"},
+            },
         ],
     )
     return tickets.run(file, out=folder / "out")
@@ -223,6 +231,43 @@ def test_ratios_probes_and_other_runs(saved):
     for name in about["run"]:
         difference = by_replicate(rounds, name, 1, "ticket") - by_replicate(rounds, slow, 1, "ticket")
         assert the(saved, name, "other_run")["estimate"] == pytest.approx(difference.mean())
+
+
+def test_the_other_side_may_be_another_arm_at_another_density(saved):
+    rounds, found = saved.rounds, claims(saved)
+    slow = next(one for one in saved.runs if saved.swept(one) == {"train.learning_rate": 1e-3})
+    for run in saved.runs:
+        for name, number, other in (
+            ("than_dense_reinit", 1, (run, 0, "reinit")),
+            ("than_earlier", 2, (run, 1, "ticket")),
+            ("elsewhere", 2, (slow, 1, "random_mask")),
+            ("elsewhere_alike", 2, (slow, 2, "random_mask")),
+        ):
+            if other[0] == run == slow and name.startswith("elsewhere"):
+                assert not ((found["run"] == run) & (found["id"] == name)).any()
+                continue
+            difference = by_replicate(rounds, run, number, "reinit") - by_replicate(rounds, *other)
+            row = the(saved, run, name)
+            assert (row["estimate"], row["n"]) == (pytest.approx(difference.mean()), 3)
+            assert row["density"] == pytest.approx(0.8**number, abs=0.01)
+    why = the(saved, saved.runs[0] if saved.runs[0] != slow else saved.runs[1], "elsewhere")["why"]
+    assert "reinit minus random_mask with train.learning_rate = 0.001 (density 0.8) at density 0.64" in why
+
+
+def test_a_list_in_where_is_about_the_runs_with_any_of_its_values(saved):
+    found = claims(saved)
+    about = set(found.loc[found["id"] == "two", "run"])
+    assert about == {run for run in saved.runs if saved.swept(run)["train.learning_rate"] in (1e-2, 3e-3)}
+
+
+def test_the_other_sides_density_must_be_trained(campaign_file, tmp_path):
+    given = {**CLAIM, "density": 0.8, "against": {"density": 0.64}}
+    out = tmp_path / "out"
+    tickets.run(campaign_file(tmp_path, claim=[given]), out=out)
+    for path in out.glob("*/cohort-000/round-002"):
+        shutil.rmtree(path)
+    row = claims(tickets.load(out)).set_index("id").loc["signs"]
+    assert (row["answer"], row["why"]) == ("cannot tell", "The round nearest to density 0.64 is not trained yet.")
 
 
 def test_trends(saved):

@@ -161,7 +161,7 @@ def test_hidden_units_of_a_regression_are_no_study_of_classification(name, campa
     assert command("report", tmp_path / "out").code == 0
     from tickets.analysis.why_random import why_not_a_study
 
-    assert why_not_a_study(saved) == "its claims are about classification, by train.loss = 'cross_entropy'"
+    assert why_not_a_study(saved) == "its chapter is about classification, by train.loss = 'cross_entropy'"
 
 
 def test_each_loss_is_of_another_kind(name, campaign_file, command, tmp_path):

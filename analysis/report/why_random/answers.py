@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -46,13 +47,14 @@ def answers_of_study(study: Study, saved: Saved) -> pd.DataFrame:
     DataFrame
         Its first columns are setting and label, of the run.
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
     for run, setting, label in zip(*(study.starts[key] for key in ("run", "setting", "label")), strict=True):
         for row in answers_of_run(saved, run, rule_of(saved.file(run))):
             rows.append({"setting": setting, "label": label, **row})
     given = [claim["id"] for run in study.starts["run"] for claim in saved.config(run).get("claim", ())]
     order = {name: place for place, name in enumerate(dict.fromkeys(given))}
-    return pd.DataFrame(sorted(rows, key=lambda row: order[row["id"]]))
+    ordered = sorted(rows, key=lambda row: order[row["id"]])
+    return pd.DataFrame(ordered)
 
 
 def answers_table(answers: pd.DataFrame, study: Study) -> Table | None:

@@ -1,14 +1,10 @@
-"""Made-up configurations, tables of hidden units and studies."""
+"""Made-up configurations and tables of hidden units."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 import pytest
-from tickets.analysis.why_random import Study, starts
-from tickets.analysis.why_random.ends import COLUMNS
-
-from tickets.store.tables import CURVES, ROUNDS, UNITS
 
 MEASURES = (
     "distinct",
@@ -57,18 +53,5 @@ def units_of():
                 {**key, "step": step, "layer": layer, "width": width, **dict(zip(MEASURES, padded, strict=True))}
             )
         return pd.DataFrame(made)
-
-    return make
-
-
-@pytest.fixture(scope="session")
-def study():
-    """study({run: config}, units=, rounds=, curves=, ends=): what is not given has no rows."""
-
-    def make(configs, units=None, rounds=None, curves=None, ends=None, no_ends=None):
-        given = ((rounds, ROUNDS), (curves, CURVES), (units, UNITS))
-        tables = [schema.empty_table().to_pandas() if table is None else table for table, schema in given]
-        found = pd.DataFrame(columns=COLUMNS) if ends is None else ends
-        return Study(starts(configs), *tables, found, no_ends or {})
 
     return make

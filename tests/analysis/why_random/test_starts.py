@@ -1,8 +1,7 @@
 """What a configuration says of the initial values, and which runs differ in what."""
 
 import pytest
-from tickets.analysis.why_random import pairs_but_for, starts
-from tickets.analysis.why_random.starts import BUT_FOR_BIASES, BUT_FOR_DROPOUT, BUT_FOR_START
+from tickets.analysis.why_random import starts
 
 
 @pytest.mark.parametrize(
@@ -74,24 +73,3 @@ def test_noise_is_dropout_or_augmented_data(config):
 def test_labels_are_unlike_in_a_setting(config):
     table = starts({"a": config(depth=1), "b": config(depth=2)})
     assert table["label"].nunique() == 2
-
-
-def test_pairs_share_all_but_one_thing(config):
-    table = starts(
-        {
-            "plain": config(),
-            "biases": config({"name": "glorot_normal", "biases": "model"}),
-            "zeros": config("zeros"),
-            "dropout": config("zeros", dropout=0.5),
-            "wide": config(widths=[9]),
-            "other": config(data="mnist1d"),
-        }
-    )
-
-    def pairs(shared):
-        found = pairs_but_for(table, shared)
-        return {tuple(sorted(pair)) for pair in zip(found["run"], found["run_other"], strict=True)}
-
-    assert pairs(BUT_FOR_START) == {("biases", "plain"), ("plain", "zeros"), ("biases", "zeros")}
-    assert pairs(BUT_FOR_BIASES) == {("biases", "plain")}
-    assert pairs(BUT_FOR_DROPOUT) == {("dropout", "zeros")}
