@@ -123,7 +123,7 @@ class Chapter:
         if self.answers is None:
             return "\n".join([self.summary.sentence, *lines])
         for row in self.answers.data.to_dict("records"):
-            lines += [f"{row['claim']} ({name}): {text}." for name, text in list(row.items())[2:]]
+            lines += [f"{row['claim']} ({name}): {text}." for name, text in list(row.items())[2:] if text]
         return "\n".join([self.summary.headline, *lines])
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pandas as pd
 
-from tickets.plurals import counted
 from tickets.store import Saved
 
 from ...answers import ANSWERS
@@ -77,14 +76,14 @@ def summary_of(answers: pd.DataFrame, settings: Sequence[str]) -> Summary:
     counts = []
     for setting in settings:
         holds = [(rows["answer"] == "yes").all() for _, rows in answers[answers["setting"] == setting].groupby("id")]
-        counts.append(f"{sum(holds)} of {counted(len(holds), 'claim')} on {setting}")
+        counts.append(f"{sum(holds)} of {len(holds)} on {setting}")
     points = []
     for _, rows in answers.groupby("id", sort=False):
         places = {answer: _places(rows, answer) for answer in ANSWERS if (rows["answer"] == answer).any()}
         points.append(
             Point(str(rows["says"].iloc[0]), {answer: f"on {listed(where)}" for answer, where in places.items()})
         )
-    return Summary(f"Shown to hold: {listed(counts)}.", points)
+    return Summary(f"Claims that hold: {listed(counts)}.", points)
 
 
 def _places(rows: pd.DataFrame, answer: str) -> list[str]:

@@ -97,6 +97,7 @@ def two_starts(starts_folder, starts_saved, tmp_path_factory) -> Path:
     """Of the campaign of many starts the runs that start at glorot_normal and at zeros."""
     there = tmp_path_factory.mktemp("two") / "starts"
     there.mkdir()
+    shutil.copy(starts_folder / "campaign.toml", there)
     for run in starts_saved.runs:
         model = starts_saved.config(run)["model"]
         if model["widths"] == [8] and model["init"] in ("glorot_normal", "zeros"):

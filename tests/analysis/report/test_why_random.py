@@ -15,8 +15,9 @@ from tickets.analysis import report
 from tickets.analysis.report import PAGE, WHY_FIGURES, chapter_of, make_figure
 from tickets.analysis.report.html import html_of
 from tickets.analysis.report.page import files_of
+from tickets.analysis.report.why_random.answers import answers_table, summary_of
 from tickets.analysis.report.why_random.chapter import chapter_of_study
-from tickets.analysis.why_random import claims, geometry, study_of, why_not_a_study
+from tickets.analysis.why_random import geometry, study_of, why_not_a_study
 
 import tickets
 from tickets.errors import InputError
@@ -44,29 +45,84 @@ def test_the_first_screen_answers_and_says_what_was_run_and_how_sure(two_starts,
     assert summary.headline in head
     assert all(point.text in head for point in summary.points)
     assert "1 random start and 1 start of equal units on digits: 2 runs, 2 replicates each, 40 trainings" in head
-    assert "n = 2 replicates, compared in pairs that share their data order; 95 % t-intervals;" in head
+    assert "n = 2 replicates, compared in pairs that share their data order; 95 % t-intervals, simultaneous" in head
     assert "None of 40 trainings diverged." in head
 
 
-def test_claims_come_first_with_badges_and_lead_to_their_numbers(two_starts, why_files, page_of):
+def test_claims_come_last_each_once_with_badges(two_starts, why_files, page_of):
     html = unescape(why_files[PAGE].decode())
     read = page_of(why_files[PAGE].decode())
-    table = claims(tickets.load(two_starts))
-    for row in table.to_dict("records"):
-        assert row["evidence"] in html
-        assert f'<strong class="badge {row["verdict"].replace(" ", "-")}">{row["verdict"]}</strong></td>' in html
-    ids = [f"{SLUG}-table-claims", *(f"{SLUG}-figure-{name}" for name in FIGURES), f"{SLUG}-table-paired"]
+    saved = tickets.load(two_starts)
+    found = saved.claims()
+    found = found[found["id"] != "winning_ticket"]
+    table = chapter_of(saved).answers
+    assert table.whole["id"].value_counts().to_dict() == found["id"].value_counts().to_dict()
+    assert list(table.data.columns) == ["claim", "measured", "digits"]
+    assert len(table.data) == found["id"].nunique()
+    assert set(found["answer"]) == {"yes", "cannot tell"}
+    own = html[html.index(f'id="{SLUG}-table-claims"') :]
+    own = own[: own.index("</table>")]
+    for row in table.data.to_dict("records"):
+        assert own.count(f"<td>{row['claim']}</td>") == 1
+    for answer in ("yes", "no", "cannot tell"):
+        badges = own.count(f'<strong class="badge {answer.replace(" ", "-")}">{answer}</strong>')
+        assert badges == found[found["answer"] == answer]["id"].nunique()
+    ids = [*(f"{SLUG}-figure-{name}" for name in FIGURES), f"{SLUG}-table-starts", f"{SLUG}-table-claims"]
     places = [read.ids.index(one) for one in ids]
     assert places == sorted(places)
-    # Where a claim has runs, its numbers are a click away.
-    there = {
-        kind + "-" + name
-        for kind in ("figure", "table")
-        for name in table["table"]
-        if f"{SLUG}-{kind}-{name}" in read.ids
-    }
-    assert len(there) == table["table"].nunique()
-    assert all(f'href="#{SLUG}-{one}">Numbers</a>' in html for one in there)
+    assert f"{SLUG}-table-claims" in read.targets
+
+
+def answered(*rows):
+    """Rows of answers: (setting, label, claim, answer, estimate, low, high), of test accuracy in five replicates."""
+    names = ["setting", "label", "id", "answer", "estimate", "low", "high"]
+    table = pd.DataFrame(rows, columns=names).assign(n=5, metric="final_test_accuracy", source=None, why="no pair.")
+    return table.assign(says="It is so: " + table["id"])
+
+
+def test_answers_stand_side_by_side(study):
+    two = replace(study, starts=study.starts.assign(setting=["digits", *["mnist1d"] * (len(study.starts) - 1)]))
+    found = answered(
+        ("digits", "zeros", "a", "yes", -0.5, -0.625, -0.375),
+        ("digits", "constant 0.5", "a", "yes", -0.25, -0.375, -0.125),
+        ("mnist1d", "zeros", "a", "yes", -0.5, -0.75, -0.25),
+        ("mnist1d", "constant 0.5", "a", "cannot tell", np.nan, np.nan, np.nan),
+        ("digits", "zeros", "b", "no", 0.01, np.nan, np.nan),
+    )
+    table = answers_table(found, two)
+    assert table.data.to_dict("records") == [
+        {
+            "claim": "It is so: a",
+            "measured": "test accuracy at the last step",
+            "digits": "yes for zeros and constant 0.5: -50.00 to -25.00 [-62.50, -12.50] points, n = 5",
+            "mnist1d": "yes for zeros: -50.00 [-75.00, -25.00] points, n = 5; cannot tell for constant 0.5: no pair",
+        },
+        {
+            "claim": "It is so: b",
+            "measured": "test accuracy at the last step",
+            "digits": "no: +1.00 points, n = 5",
+            "mnist1d": "",
+        },
+    ]
+    summary = summary_of(found, two.settings)
+    assert summary.headline == "Claims that hold: 1 of 2 on digits and 0 of 1 on mnist1d."
+    assert [point.sentence for point in summary.points] == [
+        "It is so: a: yes on digits and mnist1d (zeros); cannot tell on mnist1d (constant 0.5).",
+        "It is so: b: no on digits.",
+    ]
+
+
+def test_a_campaign_without_claims_has_its_figures_and_is_told_where_claims_are(report_of, page_of):
+    models = [{"name": "mlp", "widths": [4], "init": init} for init in ("glorot_normal", "zeros")]
+    options = {"rounds": 0, "replicates": 1, "arms": ["ticket"], "store": {"units": True}}
+    saved, files = report_of(**options, sweep={"model": models}, train={"steps": 2, "evaluate_every": 2})
+    chapter = chapter_of(saved)
+    assert (len(chapter.plots), chapter.answers) == (3, None)
+    assert [table.name for table in chapter.tables] == ["starts", "reaching", "symmetry"]
+    text = page_of(files[PAGE].decode()).text
+    assert "This campaign's file has no claims." in text
+    assert text.count("Claims to copy are in runs/why_random.toml") == 1
+    assert chapter.text == f"{chapter.summary.headline} {chapter.summary.notes[0]}"
 
 
 def test_runs_are_folded_below_it_each_as_it_would_be_by_itself(two_starts, why_files, page_of):
@@ -95,7 +151,7 @@ def test_every_figure_and_table_is_a_file_too(why_files, embeds_fonts):
     for name in FIGURES:
         assert ElementTree.fromstring(why_files[f"figures/{SLUG}/{name}.svg"]).tag.endswith("svg")
         assert embeds_fonts(why_files[f"figures/{SLUG}/{name}.pdf"])
-    for name in (*FIGURES, "claims", "starts", "reaching", "symmetry", "paired", "retrained"):
+    for name in (*FIGURES, "claims", "starts", "reaching", "symmetry", "retrained"):
         assert b"," in why_files[f"tables/{SLUG}/{name}.csv"]
         assert why_files[f"tables/{SLUG}/{name}.tex"].startswith(rb"\begin{tabular}")
 
@@ -213,7 +269,6 @@ def test_one_replicate_and_trainings_that_diverge(report_of, page_of):
     saved, files = report_of(**options, sweep={"model": models}, train=train)
     assert saved.rounds["diverged"].any()
     text = page_of(files[PAGE].decode()).text
-    assert "This campaign cannot tell." in text
     assert "One replicate: no interval" in text
     assert "2 of 2 trainings diverged." in text
     assert (
@@ -227,7 +282,11 @@ def test_one_figure_to_show_elsewhere(starts_saved, chapter):
     made = make_figure(starts_saved, "distinct")
     assert list(made) == ["distinct.svg", "distinct.csv", "distinct.txt", "verdict.txt"]
     assert made["distinct.csv"] == report.to_csv(chapter.plots[0].drawn.data).encode()
-    assert made["verdict.txt"].decode().startswith(chapter.summary.sentence + "\n[")
+    headline, *lines = made["verdict.txt"].decode().splitlines()
+    assert headline == chapter.summary.headline
+    assert len(lines) == len(chapter.answers.data)
+    assert lines[0].startswith("Hidden units that start equal stay equal while nothing in training is random (")
+    assert " (digits): yes for constant 0.5 and zeros: +0 [+0, +0], n = 2." in lines[0]
     with pytest.raises(InputError, match=r"there are accuracy, .*, ends; did you mean 'distances'\?"):
         make_figure(starts_saved, "distancs")
 
