@@ -132,7 +132,7 @@ def test_the_campaigns_themselves_have_these_claims_about_two_data_sets():
     found = []
     for name in ("why_random", "fine_differences"):
         campaign = read_campaign(RUNS / f"{name}.toml")
-        assert campaign.sweep["data"] == ["mnist1d", "digits"]
+        assert list(campaign.sweep["data"]) == ["mnist1d", "digits"]
         found += campaign.runs[0].claim
     assert {claim.id for claim in found} == set(ABOUT)
     assert {claim.id for claim in found if claim.function} == BY_FUNCTION
