@@ -290,6 +290,29 @@ def test_trends(saved):
     assert rate.iloc[0]["estimate"] == pytest.approx(np.mean(rhos))
 
 
+def test_a_trend_over_widths_is_over_the_number_that_all_layers_have(campaign_file, tmp_path):
+    widths = [[16, 16], [4, 4], [8, 8]]
+    trend = {"id": "wider", "says": "wider layers pass on more", "trend": "model.widths", "expect": "more",
+             "metric": "units.effective_rank", "select": {"layer": "3"}}  # fmt: skip
+    out = tmp_path / "out"
+    options = {"rounds": 0, "replicates": 2, "probes": ["units"], "claim": [trend]}
+    saved = tickets.run(campaign_file(tmp_path, sweep={"model.widths": widths}, **options), out=out)
+    (row,) = claims(saved)[lambda table: table["id"] == "wider"].to_dict("records")
+    by_width = {}
+    for run in saved.runs:
+        table = saved.probe("units", run)
+        last = table[(table["layer"] == "3") & (table["step"] == table["step"].max())]
+        by_width[saved.swept(run)["model.widths"][0]] = last.set_index("replicate")["effective_rank"]
+    rhos = [stats.spearmanr([4, 8, 16], [by_width[n][one] for n in (4, 8, 16)]).statistic for one in (0, 1)]
+    assert row["estimate"] == pytest.approx(np.mean(rhos))
+    assert row["run"] == next(run for run in saved.runs if saved.swept(run)["model.widths"] == [4, 4])
+    uneven = tickets.run(
+        campaign_file(tmp_path, sweep={"model.widths": [*widths, [8, 4]]}, **options), out=tmp_path / "uneven"
+    )
+    (row,) = claims(uneven)[lambda table: table["id"] == "wider"].to_dict("records")
+    assert row["why"] == "The values of model.widths are no numbers, and have no order."
+
+
 def test_what_is_not_there_cannot_be_told(campaign_file, tmp_path):
     def answers():
         return {row["id"]: row for row in claims(tickets.load(out)).to_dict("records")}

@@ -123,6 +123,10 @@ PROBES: Mapping[str, Entry] = {
         "tickets.probes.units:units",
         "distinct hidden units, distances between examples and effective rank by layer, at evaluated steps",
     ),
+    "geometry": Entry(
+        "tickets.probes.geometry:geometry",
+        "angles and distances of examples by layer, untrained, against Gaussian layers (Cho & Saul 2009)",
+    ),
     "planted": Entry(
         "tickets.probes.planted:planted",
         "how much of a planted ticket each mask keeps, and how accurate that is (Fischer & Burkholz 2022)",

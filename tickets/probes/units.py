@@ -101,7 +101,7 @@ def measure_units(layers: Sequence[HiddenLayer], parameters: Tensors, x: Tensor)
         inputs, outputs = outputs, _outputs(layer, parameters, outputs)
         vectors = _vectors(layer, parameters)
         alike = torch.stack([_distinct(vectors), *_near(vectors.double())], 1)
-        apart = torch.stack([*_distances(inputs.double(), outputs.double()), _effective_rank(outputs.double())], 1)
+        apart = torch.stack([*_distances(inputs.double(), outputs.double()), effective_rank(outputs.double())], 1)
         finite = vectors.isfinite().all(2).all(1) & outputs.isfinite().all(2).all(1)
         rows.append(torch.cat([alike, apart], 1).where(finite.unsqueeze(1), torch.nan))
     return torch.stack(rows, 1).cpu() if rows else torch.empty(networks, 0, len(MEASURES), dtype=torch.float64)
@@ -155,8 +155,11 @@ def _distances(before: Tensor, after: Tensor) -> Iterator[Tensor]:
     yield from torch.nanquantile(ratio, at, dim=1) if n > 1 else ratio.new_full((len(QUANTILES), networks), torch.nan)
 
 
-def _effective_rank(outputs: Tensor) -> Tensor:
-    """(R,). outputs: (R, n, width) float64."""
+def effective_rank(outputs: Tensor) -> Tensor:
+    """exp of the entropy of the singular values, as shares, of the centred outputs of R layers: (R,).
+
+    outputs: (R, n, width) float64. Outputs that are all the same have the rank 0.
+    """
     centred = outputs - outputs.mean(1, keepdim=True)
     gram = centred.transpose(1, 2) @ centred if centred.shape[1] > centred.shape[2] else centred @ centred.mT
     # A number that is not finite makes the whole row NaN later; the decomposition must not stumble over it.
