@@ -139,8 +139,8 @@ def is_relu(between: nn.Module) -> bool:
 
 def _measured(inputs: Tensor, outputs: Tensor) -> dict[str, float]:
     """What a layer does to examples, (n, in) to (n, width), without an expectation."""
-    ratio = _distances(outputs) / _distances(inputs)
-    ratio = ratio[ratio.isfinite()]  # 0 / 0 and x / 0 are of pairs that the layer was given as one
+    apart = _distances(inputs)
+    ratio = (_distances(outputs) / apart)[apart > 0]
     before, after = (_of_pairs(cosines(one)).arccos() * DEGREES for one in (inputs, outputs))
     return {
         "distance_median": _median(ratio),
@@ -160,10 +160,10 @@ def _compared(inputs: Tensor, outputs: Tensor, expected: Tensor, weight: Tensor)
     first, second = _pairs(inputs)
     lengths = inputs.norm(dim=1)
     distance = distance_after((lengths[first], lengths[second]), before, len(weight), weight.square().mean())
-    ratio = _distances(outputs) / distance
+    ratio = (_distances(outputs) / distance)[_distances(inputs) > 0]
     difference = after - expected
     return {
-        "distance_kernel": _median(ratio[ratio.isfinite()]),
+        "distance_kernel": _median(ratio),
         "angle_kernel": float((expected.arccos() * DEGREES).mean()),
         "deviation": float(difference.square().mean().sqrt()),
         "deviation_max": float(difference.abs().max()),
