@@ -16,6 +16,7 @@ from .figures.by_density import by_density, describe_by_density, draw_by_density
 from .figures.claims import claims_data, describe_claims, draw_claims
 from .figures.connectivity import barriers, describe_barriers, draw_barriers
 from .figures.early_bird import describe_mask_distances, draw_mask_distances, mask_distances
+from .figures.geometry import GEOMETRY, last_layers
 from .figures.gradients import GRADIENTS, NORM, gradients_at_ends
 from .figures.initial_values import describe_initial_values, draw_initial_values, initial_values
 from .figures.learning_curves import chosen_rounds, describe_learning_curves, draw_learning_curves, learning_curves
@@ -30,6 +31,7 @@ from .figures.structure import STRUCTURE, structure_shares
 from .figures.surviving import describe_surviving, draw_surviving, surviving
 from .formats import to_inline_svg, to_pdf, to_svg
 from .latex import to_latex
+from .layers import LAYER_FIGURES, chapter_of_layers, describe_layers, draw_layers, layers_by_depth, layers_by_width
 from .masks import Masks, Values, read_initial, read_masks
 from .page import NO_ROUND, PAGE, make_figure, make_report
 from .probed import Quantity, describe_probe_means, draw_probe_means, draw_probe_steps, probe_means, read_probe
@@ -46,7 +48,9 @@ from .why_random.training_losses import describe_training_losses, draw_training_
 
 __all__ = [
     "FLIPPED",
+    "GEOMETRY",
     "GRADIENTS",
+    "LAYER_FIGURES",
     "NORM",
     "NO_ROUND",
     "PAGE",
@@ -71,6 +75,7 @@ __all__ = [
     "barriers",
     "by_density",
     "chapter_of",
+    "chapter_of_layers",
     "chapter_of_run",
     "chosen_rounds",
     "claims_data",
@@ -86,6 +91,7 @@ __all__ = [
     "describe_initial_values",
     "describe_kept_pixels",
     "describe_layer_distances",
+    "describe_layers",
     "describe_learning_curves",
     "describe_mask_distances",
     "describe_mask_overlaps",
@@ -108,6 +114,7 @@ __all__ = [
     "draw_initial_values",
     "draw_kept_pixels",
     "draw_layer_distances",
+    "draw_layers",
     "draw_learning_curves",
     "draw_mask_distances",
     "draw_mask_overlaps",
@@ -122,8 +129,11 @@ __all__ = [
     "initial_values",
     "kept_pixels",
     "labels_of",
+    "last_layers",
     "last_signs",
     "layer_distances",
+    "layers_by_depth",
+    "layers_by_width",
     "learning_curves",
     "make_figure",
     "make_report",

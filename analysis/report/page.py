@@ -15,6 +15,7 @@ from .figures import RUN_FIGURES
 from .formats import to_pdf, to_svg
 from .html import html_of
 from .latex import to_latex
+from .layers import LAYERS
 from .run_chapter import chapter_of_run
 from .table import Table, to_csv
 from .visible import visible
@@ -24,7 +25,7 @@ PAGE = "index.html"
 NO_ROUND = "no round is saved yet"
 """Why a run is left out that has only begun, or waits: no failure."""
 
-CAMPAIGN_CHAPTERS: tuple[CampaignChapter, ...] = (WHY_RANDOM, CONVERGENCE_CHAPTER)
+CAMPAIGN_CHAPTERS: tuple[CampaignChapter, ...] = (WHY_RANDOM, CONVERGENCE_CHAPTER, LAYERS)
 """The kinds of chapters about a whole campaign, in the order of the page."""
 
 
