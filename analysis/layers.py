@@ -16,7 +16,16 @@ from .pairs import TICKET
 from .why_random import starts
 
 TABLE = "geometry"
-MEASURES = ("deviation", "deviation_layer", "correlation", "angle_after", "angle_kernel", "effective_rank", "lost")
+MEASURES = (
+    "deviation",
+    "deviation_layer",
+    "correlation",
+    "angle_after",
+    "angle_kernel",
+    "class_separation",
+    "effective_rank",
+    "lost",
+)
 KEYS = ["setting", "start", "kind", "widths", "depth", "place", "width"]
 
 

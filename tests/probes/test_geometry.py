@@ -22,8 +22,9 @@ from tickets.stack.anatomy import examine
 DEGREES = 180 / math.pi
 
 
-def rows_of(module: nn.Module, x: Tensor) -> list[dict]:
-    return list(measure_geometry(hidden_of(module), dict(module.named_parameters()), x))
+def rows_of(module: nn.Module, x: Tensor, y: Tensor | None = None) -> list[dict]:
+    y = torch.arange(len(x)) % 3 if y is None else y
+    return list(measure_geometry(hidden_of(module), dict(module.named_parameters()), x, y))
 
 
 def plain(weight: list[list[float]]) -> nn.Sequential:
@@ -37,7 +38,7 @@ def plain(weight: list[list[float]]) -> nn.Sequential:
 def test_geometry_by_hand() -> None:
     # Inputs e1, e2 and e1 + e2; the layer doubles the first coordinate, drops the second, and has a unit that is off.
     x = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
-    (row,) = rows_of(plain([[2.0, 0.0], [-1.0, 0.0]]), x)
+    (row,) = rows_of(plain([[2.0, 0.0], [-1.0, 0.0]]), x, torch.tensor([1, 1, 0]))
     # Outputs (2, 0), (0, 0), (2, 0). Distances before 1.41, 1, 1, after 2, 0, 2.
     assert (row["layer"], row["place"], row["width"]) == ("0", 1, 2)
     assert row["distance_median"] == pytest.approx(math.sqrt(2))
@@ -47,6 +48,7 @@ def test_geometry_by_hand() -> None:
     assert row["angle_after"] == pytest.approx((90 + 0 + 90) / 3)
     assert row["angle_smallest"] == pytest.approx(0, abs=1e-5)
     assert (row["dead"], row["lost"]) == (1, 1)
+    assert row["class_separation"] == pytest.approx((0 + 90) / 2 / 90)  # pairs 02 and 12 over pair 01
     right, half = 1 / math.pi, (math.sin(math.pi / 4) + 0.75 * math.pi * math.cos(math.pi / 4)) / math.pi
     off = np.array([0 - right, 1 - half, 0 - half])  # pairs 01, 02, 12
     assert row["deviation"] == row["deviation_layer"] == pytest.approx(math.sqrt((off**2).mean()))
@@ -58,7 +60,7 @@ def test_geometry_by_hand() -> None:
     assert row["distance_kernel"] == pytest.approx(np.median(np.array([2, 0, 2]) / wanted))
 
 
-def oracle(module: nn.Sequential, x: Tensor) -> list[dict[str, float]]:
+def oracle(module: nn.Sequential, x: Tensor, y: Tensor) -> list[dict[str, float]]:
     """The measures of a Flatten, Linear, ReLU chain by loops over the module's own layers and over pairs."""
 
     def angle(a: np.ndarray, b: np.ndarray) -> float:
@@ -90,8 +92,9 @@ def oracle(module: nn.Sequential, x: Tensor) -> list[dict[str, float]]:
                     ratio = np.linalg.norm(now[i] - now[j]) / apart
                     scale = math.sqrt(len(weight) * (weight**2).mean() / 2)
                     per_kernel = np.linalg.norm(now[i] - now[j]) / math.sqrt(square) / scale
-                found.append((ratio, per_kernel, old, new, kernel[i, j], after(old)))
-        ratio, per_kernel, old, new, many, one = np.array(found).T
+                found.append((ratio, per_kernel, old, new, kernel[i, j], after(old), y[i] == y[j]))
+        ratio, per_kernel, old, new, many, one, same = np.array(found).T
+        within = new[same == 1].mean()
         singular = np.linalg.svd(now - now.mean(0), compute_uv=False)
         shares = singular[singular > 1e-12] / singular.sum()
         rows.append(
@@ -107,6 +110,7 @@ def oracle(module: nn.Sequential, x: Tensor) -> list[dict[str, float]]:
                 "deviation_max": abs(np.cos(new) - np.cos(many)).max(),
                 "deviation_layer": math.sqrt(((np.cos(new) - np.cos(one)) ** 2).mean()),
                 "correlation": np.corrcoef(np.cos(new), np.cos(many))[0, 1] if np.ptp(np.cos(new)) > 1e-9 else math.nan,
+                "class_separation": new[same == 0].mean() / within if within > 1e-6 else math.nan,
                 "effective_rank": np.exp(-(shares * np.log(shares)).sum()),
                 "dead": sum(not np.any(unit) for unit in now.T),
                 "lost": sum(not np.any(example) for example in now),
@@ -137,7 +141,8 @@ def test_pruned_networks_against_loops_over_the_module_and_pairs() -> None:
     networks = networks_by_hand(
         lambda: mlp((2, 3), 3, (9, 8, 5)), trained, masks, x, torch.zeros(20, dtype=torch.long), initial=values
     )
-    examples = replace(networks.examples, validation_inputs=x)
+    y = torch.arange(20) % 4
+    examples = replace(networks.examples, validation_inputs=x, validation_labels=y)
     table = geometry(replace(networks, context=replace(networks.context, read_examples=lambda: examples)))
     assert table[["network", "layer", "place", "width"]].to_numpy().tolist() == [
         [network, layer, place, width]
@@ -150,7 +155,7 @@ def test_pruned_networks_against_loops_over_the_module_and_pairs() -> None:
             for name, parameter in module.named_parameters():
                 if name in masks[network]:
                     parameter.mul_(masks[network][name])
-        for place, wanted in enumerate(oracle(module.double(), x), 1):
+        for place, wanted in enumerate(oracle(module.double(), x, y), 1):
             row = table[(table["network"] == network) & (table["place"] == place)].iloc[0]
             for name in MEASURES:
                 # The arc cosine of 1 - 1e-16 is 1e-8, 1e-6 degrees; so is the root of an eigenvalue of 1e-16.
@@ -186,6 +191,7 @@ def test_equal_units_give_one_direction() -> None:
         assert row["angle_after"] == pytest.approx(0, abs=1e-5)
         assert row["effective_rank"] == pytest.approx(1, abs=1e-5)
         assert math.isnan(row["correlation"])
+        assert math.isnan(row["class_separation"])
     assert second["angle_before"] == pytest.approx(0, abs=1e-5)
 
 
@@ -197,6 +203,8 @@ def test_what_has_no_kernel_or_is_not_finite_says_nothing() -> None:
         assert {name for name in MEASURES if math.isnan(row[name])} == set(kernel)
     dropout = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Dropout(0.5), nn.Linear(4, 2))
     assert all(math.isfinite(row["deviation"]) for row in rows_of(dropout, x))
+    for y in (torch.rand(6), torch.rand(6, 2), torch.arange(6)):  # no classes, or no two of one class
+        assert [math.isnan(row["class_separation"]) for row in rows_of(dropout, x, y)] == [True]
     dropout[0].weight.data[0, 0] = torch.inf
     assert all(math.isnan(row[name]) for row in rows_of(dropout, x) for name in MEASURES)
     assert all(math.isnan(row[name]) for row in rows_of(tanh, x[:1]) for name in MEASURES)
@@ -240,7 +248,7 @@ def test_every_arm_of_a_campaign_is_measured_before_training(campaign_file, tmp_
     split = tickets.data.split(tickets.data.load_dataset({}, "digits", None), 200)
     for row, wanted in zip(
         table[(table["replicate"] == 1) & (table["round"] == 1) & (table["arm"] == "ticket")].to_dict("records"),
-        rows_of(module, split.validation_inputs),
+        rows_of(module, split.validation_inputs, split.validation_labels),
         strict=True,
     ):
         assert {name: row[name] for name in MEASURES} == pytest.approx({name: wanted[name] for name in MEASURES})

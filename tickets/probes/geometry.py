@@ -54,6 +54,7 @@ def geometry(networks: Networks) -> pd.DataFrame:
     |                          | that after `place` layers of Gaussian weights |
     | deviation_layer | root mean square difference of the cosine after the layer and J of the one before the layer |
     | correlation | of the cosines after the layer with those after `place` layers of Gaussian weights, over pairs |
+    | class_separation | the mean angle of pairs of different classes over that of pairs of one class, after the layer |
     | effective_rank | exp of the entropy of the singular values, as shares, of the centred outputs |
     | dead | units that are 0 for every example |
     | lost | examples whose outputs are all 0 |
@@ -61,7 +62,8 @@ def geometry(networks: Networks) -> pd.DataFrame:
     Two examples that are both lost have an angle of 0 degrees, a lost one and another 90 degrees. Pairs of equal
     examples before the layer are left out of the distances. The kernel has no biases: those of the network are used
     where something is measured, and left out where it is expected. After a layer whose activation is not ReLU the
-    columns that compare with Gaussian weights are NaN; `correlation` is NaN where all cosines are the same. A layer
+    columns that compare with Gaussian weights are NaN; `correlation` is NaN where all cosines are the same, and
+    `class_separation` where there are no classes, or no angle between examples of one class. A layer
     with numbers that are not finite has NaN in every measure, and so have all with a single example.
 
     Raises
@@ -75,11 +77,11 @@ def geometry(networks: Networks) -> pd.DataFrame:
     layers = networks.context.anatomy.hidden
     if layers is None:
         raise InputError(f"probe 'geometry': {NO_HIDDEN_LAYERS}; leave the probe out")
-    x = networks.examples.validation_inputs
+    x, y = networks.examples.validation_inputs, networks.examples.validation_labels
     rows: list[dict[str, Any]] = []
     for network in range(len(networks)):
         values = {name: value[network] for name, value in networks.initial.items()}
-        rows += ({"network": network, **row} for row in measure_geometry(layers, values, x))
+        rows += ({"network": network, **row} for row in measure_geometry(layers, values, x, y))
     return pd.DataFrame(rows, columns=None if rows else ["network", "layer", "place", "width", *MEASURES])
 
 
@@ -95,6 +97,7 @@ MEASURES = (
     "deviation_max",
     "deviation_layer",
     "correlation",
+    "class_separation",
     "effective_rank",
     "dead",
     "lost",
@@ -103,7 +106,9 @@ _OF_KERNEL = ("distance_kernel", "angle_kernel", "deviation", "deviation_max", "
 
 
 @torch.no_grad()
-def measure_geometry(layers: Sequence[HiddenLayer], parameters: Tensors, x: Tensor) -> Iterator[dict[str, Any]]:
+def measure_geometry(
+    layers: Sequence[HiddenLayer], parameters: Tensors, x: Tensor, y: Tensor
+) -> Iterator[dict[str, Any]]:
     """The rows of one network, see `geometry`.
 
     Parameters
@@ -114,6 +119,8 @@ def measure_geometry(layers: Sequence[HiddenLayer], parameters: Tensors, x: Tens
         Every parameter by name.
     x
         Examples, (n, *input_shape).
+    y
+        Their targets; classes if they are (n,) and whole numbers.
     """
     outputs = x[:EXAMPLES].flatten(1).double()  # (n, in)
     expected, as_kernel = _of_pairs(cosines(outputs)), True
@@ -127,6 +134,7 @@ def measure_geometry(layers: Sequence[HiddenLayer], parameters: Tensors, x: Tens
         row: dict[str, float] = dict.fromkeys(MEASURES, math.nan)
         if len(outputs) > 1 and bool(outputs.isfinite().all()):
             row = {**_measured(inputs, outputs), **_compared(inputs, outputs, expected, weight)}
+            row["class_separation"] = _separation(outputs, y[:EXAMPLES])
             row = {name: math.nan if name in _OF_KERNEL and not as_kernel else row[name] for name in MEASURES}
         yield {"layer": layer.name, "place": place, "width": layer.width, **row}
 
@@ -170,6 +178,16 @@ def _compared(inputs: Tensor, outputs: Tensor, expected: Tensor, weight: Tensor)
         "deviation_layer": float((after - cosine_after(before)).square().mean().sqrt()),
         "correlation": _correlation(after, expected),
     }
+
+
+def _separation(outputs: Tensor, y: Tensor) -> float:
+    """`class_separation`. y: targets, (n,) whole numbers for classes."""
+    if y.ndim != 1 or y.is_floating_point():
+        return math.nan
+    same = _of_pairs(y[:, None] == y)
+    angles = _of_pairs(cosines(outputs)).arccos()
+    within = float(angles[same].mean())  # NaN without a pair
+    return float(angles[~same].mean()) / within if within > 1e-6 else math.nan
 
 
 def _pairs(rows: Tensor) -> Tensor:

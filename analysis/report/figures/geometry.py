@@ -12,9 +12,10 @@ GEOMETRY = (
     Quantity("deviation", "deviation from Gaussian layers", "of the cosines, r.m.s.", share=True),
     Quantity("correlation", "order of the angles kept", "correlation of cosines"),
     Quantity("effective_rank", "effective rank", "directions"),
+    Quantity("class_separation", "separation of classes", "ratio of angles"),
     Quantity("lost", "inputs lost (all outputs 0)", "number of inputs"),
 )
-COLUMNS = ("layer", "place", "deviation", "correlation", "effective_rank", "lost")
+COLUMNS = ("layer", "place", "deviation", "correlation", "effective_rank", "class_separation", "lost")
 
 
 def last_layers(table: pd.DataFrame) -> pd.DataFrame:
@@ -39,7 +40,8 @@ def _make(run: RunData) -> Drawn | str:
         caption=(
             "Of the last hidden layer as training starts. Deviation: of the cosines of pairs of inputs from those "
             "after as many infinitely wide dense Gaussian layers (arc-cosine kernel, Cho & Saul 2009); correlation: of "
-            "these two over pairs; effective rank: of the outputs. An arm with the ticket's numbers throughout has no "
+            "these two over pairs; effective rank: of the outputs; separation: the mean angle of inputs of different "
+            "classes over that of inputs of one class. An arm with the ticket's numbers throughout has no "
             "line. "
             f"{INTERVALS} {n_text(data)}."
         ),
