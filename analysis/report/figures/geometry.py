@@ -13,9 +13,8 @@ GEOMETRY = (
     Quantity("correlation", "order of the angles kept", "correlation of cosines"),
     Quantity("effective_rank", "effective rank", "directions"),
     Quantity("class_separation", "separation of classes", "ratio of angles"),
-    Quantity("lost", "inputs lost (all outputs 0)", "number of inputs"),
 )
-COLUMNS = ("layer", "place", "deviation", "correlation", "effective_rank", "class_separation", "lost")
+COLUMNS = ("layer", "place", "deviation", "correlation", "effective_rank", "class_separation")
 
 
 def last_layers(table: pd.DataFrame) -> pd.DataFrame:
