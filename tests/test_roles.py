@@ -47,7 +47,9 @@ def test_what_starts_as_the_ticket_is_a_measurement() -> None:
     assert [role(file, arm) for arm in ("reinit", "shuffle", "constant")] == ["measurement", "measurement", "control"]
 
 
-@pytest.mark.parametrize("init", ["constant", "zeros", {"name": "dct", "biases": "model"}])
+@pytest.mark.parametrize(
+    "init", ["constant", "zeros", {"name": "dct", "biases": "model"}, "hadamard", "quasi_normal", "quasi_orthogonal"]
+)
 def test_runs_saved_before_it_was_recorded_are_judged_by_their_init(init: Any) -> None:
     file = {"config": config(model={"name": "mlp", "init": init})}
     assert like_ticket(file) == ("reinit",)
