@@ -16,7 +16,11 @@ from .answers import ANSWERS, Answer, Estimate
 if TYPE_CHECKING:
     from tickets.store import Saved
 
-OWN = tuple(f"tickets.analysis.why_random:{name}" for name in ("keeps_distances", "one_direction", "other_ends"))
+OWN = (
+    *(f"tickets.analysis.why_random:{name}" for name in ("keeps_distances", "one_direction", "other_ends")),
+    *(f"tickets.analysis.convergence:{name}" for name in ("as_predicted", "no_slower_than_predicted")),
+    *(f"tickets.analysis.approximations:{name}" for name in ("constructed", "equal_numbers_fail")),
+)
 """The functions of this package that answer claims. They only read, and are called whatever is trusted; its other
 functions are not, since a saved run may be anybody's."""
 _KEYS = ("answer", "estimate", "low", "high", "n", "density", "why")

@@ -103,9 +103,9 @@ def level_of(config: Mapping[str, Any]) -> float:
 def as_predicted(saved: Saved, run: str) -> dict[str, Any]:
     """Claim: the linearised network predicts the steps to the loss within a tenth.
 
-    The estimate is the ratio of the steps that a network took and those that its Gram matrix predicts, the geometric
-    mean over replicates with its 95 % t-interval. `yes` if the interval lies within 0.9 to 1.1, `no` if it lies
-    outside; a network that did not reach the loss was slower than predicted.
+    The estimate is the ratio of the steps that a network took and those that its Gram matrix predicts, both read at
+    evaluated steps, the geometric mean over replicates with its 95 % t-interval. `yes` if the interval lies within 0.9
+    to 1.1, `no` if it lies outside; a network that did not reach the loss was slower than predicted.
     """
     table = converging_of_run(saved, run)
     if len(table) == 0 or table["predicted_steps"].isna().all():
@@ -113,12 +113,12 @@ def as_predicted(saved: Saved, run: str) -> dict[str, Any]:
     if table["steps"].isna().any():
         lost = int(table["steps"].isna().sum())
         return {"answer": "no", "n": len(table), "why": f"{lost} of {len(table)} networks did not reach the loss."}
-    ratio = np.log((table["steps"] / table["predicted_steps"]).to_numpy(np.float64))
+    every = int(saved.config(run)["train"]["evaluate_every"])
+    predicted = np.ceil(table["predicted_steps"].to_numpy(np.float64) / every) * every
+    ratio = np.log(table["steps"].to_numpy(np.float64) / predicted)
     value, low, high = (math.exp(part) for part in paired_interval(ratio, 0.95))
     inside, outside = low >= 0.9 and high <= 1.1, low > 1.1 or high < 0.9
-    steps = ", ".join(
-        f"{one:.0f} / {other:.0f}" for one, other in zip(table["steps"], table["predicted_steps"], strict=True)
-    )
+    steps = ", ".join(f"{one:.0f} / {other:.0f}" for one, other in zip(table["steps"], predicted, strict=True))
     return {
         "answer": "yes" if inside else "no" if outside else "cannot tell",
         "estimate": value,
