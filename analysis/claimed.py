@@ -120,13 +120,27 @@ def compared(
     check_place(saved, run, claim)
     table = Measured(saved) if measured is None else measured
     if claim.trend == DENSITY:
-        return [_over_density(saved, table, run, claim, rule)]
-    if claim.trend is not None:
-        return [_over_runs(saved, table, run, claim, rule)]
-    return [
-        Compared(_differences(saved, table, run, number, claim, rule), density)
-        for number, density in _places(table, run, claim, rule)
-    ]
+        found = [_over_density(saved, table, run, claim, rule)]
+    elif claim.trend is not None:
+        found = [_over_runs(saved, table, run, claim, rule)]
+    else:
+        found = [
+            Compared(_differences(saved, table, run, number, claim, rule), density)
+            for number, density in _places(table, run, claim, rule)
+        ]
+    _check_whole(saved, table, run, claim, rule)
+    return found
+
+
+def _check_whole(saved: Saved, table: Measured, run: str, claim: ClaimConfig, rule: Rule) -> None:
+    """Check that nothing is missing of what a claim is about all of: its answer could still change."""
+    if claim.trend not in (None, DENSITY):
+        if missing := saved.sweep.missing(run, claim.trend):
+            raise UndecidedError(f"the runs with {claim.trend} = {', '.join(map(str, missing))} are not trained yet")
+    elif claim.density is None and not claim.densities:
+        wanted, last = rule.rounds or 0, max(table.densities(run).index)
+        if last < wanted:
+            raise UndecidedError(f"round {last + 1} of {wanted} is not trained yet, and the claim is about all")
 
 
 def _measured(saved: Saved, run: str, claim: ClaimConfig) -> pd.DataFrame:

@@ -416,3 +416,28 @@ def test_the_report_has_the_claims_of_each_run_with_a_figure(saved):
         assert np.allclose(answers["estimate"], own["estimate"].astype(float), equal_nan=True)
         assert f"figures/{folder}/claim_estimates.svg" in files
         assert f"#{folder}-figure-claim_estimates" in files["index.html"].decode()
+
+
+def test_a_claim_about_all_rounds_or_runs_waits_for_all(campaign_file, tmp_path):
+    """Else the rounds, or the runs, that are to come could turn its answer over."""
+    given = [
+        {**CLAIM, "id": "all", "against": "dense", "arm": "ticket"},
+        {"id": "falls", "says": "it falls", "trend": "density", "expect": "more"},
+        {"id": "rate", "says": "it rises", "trend": "train.learning_rate", "density": 1, "expect": "more"},
+    ]
+    rates = {"train.learning_rate": [1e-3, 1e-2, 1e-1, 1.0]}
+    out = tmp_path / "out"
+    tickets.run(campaign_file(tmp_path, rounds=3, claim=given, sweep=rates), out=out)
+
+    def whys(id):
+        return [row["why"] for row in claims(tickets.load(out)).to_dict("records") if row["id"] == id]
+
+    assert not any("trained yet" in why for id in ("all", "falls", "rate") for why in whys(id))
+    for path in out.glob("*/cohort-000/round-003"):
+        shutil.rmtree(path)
+    for id in ("all", "falls"):
+        assert set(whys(id)) == {"Round 3 of 3 is not trained yet, and the claim is about all."}
+    saved = tickets.load(out)
+    last = next(run for run in saved.runs if saved.swept(run)["train.learning_rate"] == 1e-1)
+    shutil.rmtree(out / last)
+    assert whys("rate") == ["The runs with train.learning_rate = 0.1 are not trained yet."]

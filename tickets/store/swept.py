@@ -91,9 +91,21 @@ class Sweep:
             self._lines[key] = lines
         return list(self._lines[key].get(self._line(run, key), ()))
 
+    def missing(self, run: str, key: str) -> list[Any]:
+        """The values of a swept key that the campaign asks for along a run and that no run of `along` has."""
+        point = self.point(run)
+        wanted = [one for one in self._points[self._runs[run].parent].values() if _like(one, point, key)]
+        there = {hashable(self.point(one)[key]) for one in self.along(run, key)}
+        return [one[key] for one in wanted if hashable(one[key]) not in there]
+
     def _line(self, run: str, key: str) -> Hashable:
         rest = {name: value for name, value in self.point(run).items() if name != key}
         return self._runs[run].parent, hashable(rest)
+
+
+def _like(point: Point, other: Point, key: str) -> bool:
+    """Whether two points of a sweep differ in one key at most."""
+    return all(hashable(value) == hashable(other[name]) for name, value in point.items() if name != key)
 
 
 def hashable(value: Any) -> Hashable:
