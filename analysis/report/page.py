@@ -97,12 +97,13 @@ def make_figure(saved: Saved, name: str) -> dict[str, bytes]:
     -------
     dict
         {path: bytes} of NAME.svg, NAME.csv (its numbers), NAME.txt (its text alternative) and verdict.txt. A figure of
-        the campaign is a single one; a figure of a run is made for each run, in a folder each if there are several.
+        the campaign is a single one; a figure of a run is made for each run that has it, in a folder each if there are
+        several runs.
 
     Raises
     ------
     InputError
-        If there is no figure with this name, or a run is damaged.
+        If there is no figure with this name, no run has it, or a run is damaged.
     """
     lacking = {kind: kind.lacking(saved, ()) for kind in CAMPAIGN_CHAPTERS}
     known = [record.name for record in RUN_FIGURES]
@@ -113,8 +114,10 @@ def make_figure(saved: Saved, name: str) -> dict[str, bytes]:
     if name not in known:
         why_not = "".join(f"{why}; " for kind, why in lacking.items() if name in kind.figures)
         raise InputError(f"--only = {name!r}: {why_not}there are {', '.join(known)}{nearest(name, known)}")
+    chapters = told_apart([_run_chapter(saved, run) for run in saved.runs])
+    having = [chapter for chapter in chapters if any(plot.name == name for plot in chapter.plots)]
     made: dict[str, bytes] = {}
-    for chapter in told_apart([_run_chapter(saved, run) for run in saved.runs]):
+    for chapter in having or chapters[:1]:
         made |= _alone(chapter, name, f"{chapter.name}/" if len(saved.runs) > 1 else "")
     return made
 
