@@ -8,6 +8,7 @@ import pytest
 
 from tickets.approximation import read_approximation
 from tickets.approximation.approximating import approximate
+from tickets.approximation.verifying import verify_approximations
 from tickets.errors import InputError
 from tickets.store.sealed import read_json, sealed_json
 
@@ -94,3 +95,40 @@ def test_files_with_right_hashes_and_wrong_contents_are_refused(whole, tmp_path,
     (tmp_path / "a" / name).write_bytes(sealed_json(content))
     with pytest.raises(InputError):
         read_approximation(tmp_path / "a").build()
+
+
+def test_verify_finds_each_changed_missing_or_foreign_file(trained, tmp_path, command):
+    out = tmp_path / "out"
+    shutil.copytree(trained, out)
+    approximate(out, 8, 0.01)
+    (folder,) = (out / "approximations").iterdir()
+    (out / "approximations" / "sweep").mkdir()  # the tables of a sweep are no approximation
+    (out / "approximations" / "sweep" / "sweep.csv").write_text("a\n")
+    assert verify_approximations(out) == []
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    assert len(files) > 6
+    for path in files:
+        before = path.read_bytes()
+        for changed in (before[:-2] + bytes([before[-2] ^ 4]) + before[-1:], None):
+            if changed is None:
+                path.unlink()
+            else:
+                path.write_bytes(changed)
+            found = verify_approximations(out)
+            assert found, path
+            assert all(str(folder) in finding.path for finding in found)
+            path.write_bytes(before)
+    assert verify_approximations(out) == []
+    shutil.rmtree(next((folder / "layer-000").iterdir()))
+    (finding,) = verify_approximations(out)
+    assert "blocks of subsets, and the approximation was measured" in finding.what
+    said = command("verify", out)
+    assert (said.code, "blocks of subsets" in said.out + said.err) == (1, True)
+
+
+def test_verify_takes_an_unfinished_search_as_it_is(trained, tmp_path, in_blocks, stop):
+    out = tmp_path / "out"
+    shutil.copytree(trained, out)
+    with pytest.raises(KeyboardInterrupt):
+        approximate(out, 9, 0.01, listener=stop(after=3))
+    assert verify_approximations(out) == []

@@ -128,7 +128,7 @@ def read_record(folder: Path) -> dict[str, Any]:
         if record["kind"] != "approximation" or not isinstance(record["target"], dict):
             raise damaged(path, "is not the record of an approximation")
         _settings(record)
-        _layers(record)
+        layers_of(record)
         return record
 
 
@@ -162,7 +162,7 @@ def read_network(folder: Path, record: Mapping[str, Any]) -> nn.Sequential:
         # A mask has a bit for every weight of the target, at least: whatever is allocated below is in proportion.
         if sum(one["outputs"] * one["inputs"] for one in record["layers"]) > 8 * len(masks):
             raise damaged(place, "is smaller than the network that it is to approximate")
-        network = skeleton(_layers(record), _settings(record))
+        network = skeleton(layers_of(record), _settings(record))
         shapes, packed, values = decode_shapes(masks), decode(masks), decode(weights)
         for name, parameter in network.state_dict().items():
             if shapes[name] != tuple(parameter.shape) or values[name].dtype != np.float32:
@@ -206,7 +206,7 @@ def _settings(record: Mapping[str, Any]) -> Settings:
     return Settings(**record["settings"])
 
 
-def _layers(record: Mapping[str, Any]) -> list[Layer]:
+def layers_of(record: Mapping[str, Any]) -> list[Layer]:
     """Layers of the recorded shapes, without weights."""
     made = []
     for one in record["layers"]:

@@ -149,16 +149,20 @@ def report(
 
 @app.command(short_help="Check that everything saved is as it was committed.")
 def verify(folder: Folder, as_json: AsJson = False) -> None:
-    """Check every hash, and that every mask and value file agrees with its manifest.
+    """Check every hash, and that every mask and value file agrees with its manifest; of approximations too.
 
     Code outside tickets that run.json names is noted; it is not called, and is no problem. With --json, notes go to
     stderr, and [] means that there is no problem.
     """
     from tickets.command_line.verification import print_problems
-    from tickets.store import notes_of
+    from tickets.store import Layout, notes_of
     from tickets.store import verify as find_problems
 
     problems, notes = find_problems(folder), notes_of(folder)
+    if (folder / Layout.APPROXIMATIONS).is_dir():
+        from tickets.approximation.verifying import verify_approximations
+
+        problems += verify_approximations(folder)
     print_problems(folder, problems, notes, as_json)
     _exit_if(bool(problems))
 
