@@ -24,6 +24,7 @@ from .figure import Drawn, FigureRecord, head_of, plots_of
 from .look import drawing
 from .panels import WIDTH
 from .table import Table
+from .ticks import plain_log
 from .why_random.kinds import look_of_kind
 
 QUESTION = "do wide networks converge, and from which starts?"
@@ -116,7 +117,7 @@ def draw_convergence(data: pd.DataFrame, levels: Collection[float] = (LEVEL,)) -
             if column == 0:
                 axes.set_ylabel(title, fontsize=9)
         grid[0, column].set_title(short_title(setting))
-        grid[-1, column].set_xlabel("width of the hidden layers (log scale)")
+        grid[-1, column].set_xlabel("width (log scale)")
     figure.legend(list(looks.values()), list(looks), loc="outside lower center", ncols=min(3, len(looks)))
     return figure
 
@@ -136,7 +137,6 @@ def _looks(data: pd.DataFrame) -> dict[str, Line2D]:
 def _draw(axes: Axes, here: pd.DataFrame, name: str, looks: Mapping[str, Line2D]) -> None:
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     for start, look in looks.items():
         rows = here[(here["start"] == start) & (here[name] > 0)]
         band = rows[rows[f"{name}_least"] > 0]
@@ -144,8 +144,11 @@ def _draw(axes: Axes, here: pd.DataFrame, name: str, looks: Mapping[str, Line2D]
         axes.fill_between(band["width"], band[f"{name}_least"], band[f"{name}_most"], color=colour, alpha=0.15, lw=0)
         axes.plot(rows["width"], rows[name], color=colour, marker=look.get_marker(), linewidth=1.2)
     widths = sorted(here["width"].dropna().unique())
-    axes.set_xticks(widths, [f"{width:,.0f}" for width in widths], fontsize=8)
+    axes.set_xticks(widths, [f"{width:,.0f}" for width in widths], fontsize=7)
     axes.minorticks_off()
+    positive = here.loc[here[name] > 0, name]
+    if len(positive):
+        plain_log(axes.yaxis, (1.0,) if positive.max() > 30 * positive.min() else (1.0, 2.0, 5.0))
 
 
 def describe_convergence(data: pd.DataFrame) -> str:
