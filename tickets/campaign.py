@@ -18,6 +18,7 @@ from tickets.config import Campaign
 from tickets.differences import added_to, left_over_in, lost_in
 from tickets.engines import Engine, one_after_another, train_all
 from tickets.errors import InputError
+from tickets.estimate import estimate
 from tickets.executors import engine_for
 from tickets.foreword import foreword
 from tickets.importing import importable
@@ -143,6 +144,7 @@ def run(
         executor=executor,
         listener=listener or (lambda event: None),
         repair=repair,
+        timed=listener is not None,
     )
     if outcome.failed:
         raise RuntimeError("; ".join(f"{name} failed: {why}" for name, why in outcome.failed.items()))
@@ -162,11 +164,14 @@ def run_campaign(
     executor: Executor | None = None,
     repair: bool = False,
     worker: bool = False,
+    timed: bool = False,
 ) -> Outcome:
     """Run a campaign like `run`, but without an error for a run that fails: the outcome says which failed.
 
-    The parameters are those of `run`, and `worker`: whether this process is one of several that share the cohorts among
-    them. It then leaves what others are training to them (see `beside_others`), and signs what it trains.
+    The parameters are those of `run`, and two more. `worker`: whether this process is one of several that share the
+    cohorts among them. It then leaves what others are training to them (see `beside_others`), and signs what it trains.
+    `timed`: whether the listener gets a note of how long a campaign will take, if nothing of it is saved, and this
+    process or some that it starts train it.
 
     Raises
     ------
@@ -186,10 +191,13 @@ def run_campaign(
             check_for_worker if worker else functools.partial(prepare, keep_failures=True, gaps=repair)
         )
         ready: Checked | None = None
+        timed = timed and not worker and not repair and engine is None
         while True:
             if ready is None:
                 ready = prepared(campaign, out=out, data=data, settings=settings, device=device, workers=workers)
-            outcome = _train(ready, workers, engine, tuple(folders), listener)
+            time = _time(ready) if timed and isinstance(ready, Prepared) else None
+            timed = False
+            outcome = _train(ready, workers, engine, tuple(folders), listener, time)
             if outcome is None:
                 ready = settled_anew(ready) if isinstance(ready, Prepared) else None
                 continue
@@ -197,6 +205,15 @@ def run_campaign(
             if not repair or outcome.failed or not _repair(ready.folder, listener):
                 return outcome
             ready = None
+
+
+def _time(ready: Prepared) -> str | None:
+    """How long a campaign of which nothing is saved will take; None if something is, or if that is not worth a line."""
+    todo = {name: cohorts for name, cohorts in ready.todo.items() if cohorts}
+    if any(cohort.exists for cohorts in todo.values() for cohort in cohorts):
+        return None
+    found = estimate(ready, todo)
+    return None if found is None else found.sentence(ready.sharing)
 
 
 def _repair(folder: Path, listener: Listener) -> bool:
@@ -221,12 +238,17 @@ def _repair(folder: Path, listener: Listener) -> bool:
 
 
 def _train(
-    ready: Checked, workers: int, engine: Engine | None, modules: tuple[Path, ...], listener: Listener
+    ready: Checked,
+    workers: int,
+    engine: Engine | None,
+    modules: tuple[Path, ...],
+    listener: Listener,
+    time: str | None = None,
 ) -> Outcome | None:
     """Train what a campaign lacks; None if another process began some of it meanwhile, by plans of its own.
 
     A campaign that is `Prepared` is trained to its end. Of one that is `Checked`, runs are prepared when this process
-    takes them, and what others train is left to them.
+    takes them, and what others train is left to them. time: a note of how long it will take.
     """
     folder = ready.folder
     runs = {name: one.run for name, one in ready.fitted.items()}
@@ -265,6 +287,8 @@ def _train(
             listener(Note(line))
         steps = sum(steps_missing(piece.cohort, ready.fitted[piece.run_id].trial.starts) for piece in pieces)
         listener(Begun(len(runs), steps, rounds_done(runs, todo)))
+        if time is not None:
+            listener(Note(time))
         ended = train(listener)
     if not ended.elsewhere:
         refresh_index(folder)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from tickets.cohort import steps_missing
 from tickets.config import Campaign
 from tickets.coverage import Coverage
 from tickets.errors import InputError
+from tickets.estimate import estimate
 from tickets.importing import importable
 from tickets.planning import memory_needed, networks_in_lockstep
 from tickets.preparation import Prepared, prepare
@@ -58,6 +59,11 @@ class Forecast:
         What is saved of the run and no longer in the campaign file, one line for each kind.
     beside
         For a run that the folder does not hold yet, the number of runs that it holds; 0 for others.
+    estimated_seconds
+        Where `seconds` is None: the time that the missing trainings take in one process, by timing a few training steps
+        on this machine; None if none were timed, as for campaigns that are soon over.
+    estimated_how
+        How that is known, for the user; "" if it is None.
     """
 
     run: str
@@ -77,6 +83,8 @@ class Forecast:
     seconds: float | None
     left_over: Sequence[str]
     beside: int
+    estimated_seconds: float | None = None
+    estimated_how: str = ""
 
 
 def forecast(
@@ -112,7 +120,19 @@ def forecast(
             campaign, out=out, data=data, settings=settings, device=device, workers=workers, compare_each=False
         )
         there = {path.name for path in run_folders(ready.folder)} if ready.folder.is_dir() else set()
-        return ready.folder, [_of_run(ready, name, 0 if name in there else len(there)) for name in ready.fitted]
+        found = [_of_run(ready, name, 0 if name in there else len(there)) for name in ready.fitted]
+        return ready.folder, _timed(ready, found)
+
+
+def _timed(ready: Prepared, found: Sequence[Forecast]) -> list[Forecast]:
+    """The forecasts, with an estimate of the time of those runs of which no training is saved."""
+    unknown = {one.run: ready.todo[one.run] for one in found if one.seconds is None}
+    if not unknown or (known := estimate(ready, unknown)) is None:
+        return list(found)
+    return [
+        replace(one, estimated_seconds=known.seconds[one.run], estimated_how=known.how) if one.run in unknown else one
+        for one in found
+    ]
 
 
 def _of_run(ready: Prepared, name: str, beside: int) -> Forecast:

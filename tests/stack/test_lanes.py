@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tickets.stack.training import _shards
+from tickets.stack.training import shards_of
 
 MODELS = {
     "layered": ("mlp", (6,)),
@@ -94,7 +94,7 @@ def test_no_bound_is_the_same_as_a_bound_that_does_not_bind(bench) -> None:
 
 def test_shards_by_hand() -> None:
     def sizes(networks: int, lanes: int, at_once: int) -> list[int]:
-        return [shard.stop - shard.start for shard in _shards(networks, lanes, at_once)]
+        return [shard.stop - shard.start for shard in shards_of(networks, lanes, at_once)]
 
     assert sizes(6, 1, 6) == [6]
     assert sizes(6, 2, 6) == [3, 3]
@@ -110,7 +110,7 @@ def test_shards_by_hand() -> None:
 
 @given(st.integers(1, 60), st.integers(1, 9), st.integers(1, 70))
 def test_shards_cover_the_stack_in_order_and_within_the_bound(networks: int, lanes: int, at_once: int) -> None:
-    shards = _shards(networks, lanes, at_once)
+    shards = shards_of(networks, lanes, at_once)
     assert [index for shard in shards for index in range(networks)[shard]] == list(range(networks))
     sizes = [shard.stop - shard.start for shard in shards]
     assert min(sizes) >= 1

@@ -9,6 +9,7 @@ from typing import Any
 
 from tickets.command_line.printing import print_json, print_line
 from tickets.config import Campaign
+from tickets.durations import estimated, spoken
 from tickets.forecast import Forecast, forecast
 from tickets.plurals import counted
 
@@ -41,8 +42,7 @@ def print_forecast(folder: Path, found: Sequence[Forecast]) -> None:
         The forecast of each run.
     """
     trainings, steps = sum(one.trainings for one in found), sum(one.steps for one in found)
-    known = [one.seconds for one in found if one.seconds is not None]
-    time = f", about {_duration(sum(known))}" if trainings and len(known) == len(found) else ""
+    time = f", {about}" if trainings and (about := _in_all(found)) else ""
     print_line(
         f"{counted(len(found), 'run')}, {counted(trainings, 'training')} and {counted(steps, 'training step')} to do"
         f"{time}; dry run: nothing is trained or written (folder: {folder})"
@@ -93,6 +93,16 @@ def _lines(one: Forecast) -> list[tuple[str, str]]:
     ]
 
 
+def _in_all(found: Sequence[Forecast]) -> str | None:
+    """The time of all runs; None if that of one is not known."""
+    seconds = [one.estimated_seconds if one.seconds is None else one.seconds for one in found]
+    known = [each for each in seconds if each is not None]
+    if len(known) < len(seconds):
+        return None
+    how = next((one.estimated_how for one in found if one.estimated_how), None)
+    return f"about {spoken(sum(known))}" if how is None else f"about {estimated(sum(known))} on this machine, {how}"
+
+
 def _beside(one: Forecast) -> list[str]:
     return [f"nothing of it: it would be added to {counted(one.beside, 'run')} in the folder"] if one.beside else []
 
@@ -100,13 +110,9 @@ def _beside(one: Forecast) -> list[str]:
 def _time(one: Forecast) -> str:
     if not one.trainings:
         return "none: nothing is missing"
+    if one.estimated_seconds is not None:
+        return f"about {estimated(one.estimated_seconds)} in one process on this machine, {one.estimated_how}"
     if one.seconds is None:
         return "unknown: no round of this run is saved"
     each = one.seconds / one.trainings
-    return f"about {_duration(one.seconds)} in one process, at {each:.2g} s a training as in its saved rounds"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    return f"about {spoken(one.seconds)} in one process, at {each:.2g} s a training as in its saved rounds"

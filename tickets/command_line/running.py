@@ -132,6 +132,7 @@ def run_file(
                     listener=listener,
                     repair=repair,
                     worker=turn is not None,
+                    timed=True,
                 )
             if turn is None:
                 from tickets.command_line.tables import print_results  # imports scipy: training need not wait for it

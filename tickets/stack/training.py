@@ -129,8 +129,8 @@ def train(
     where = device or torch.device("cpu")
     at_once = networks_at_once or len(start)
     lanes = min(lanes, at_once)
-    shards = _shards(len(start), lanes, at_once)
-    measured = _evaluated(start.step, recipe)
+    shards = shards_of(len(start), lanes, at_once)
+    measured = evaluated_steps(start.step, recipe)
     evaluated = sorted(measured)
     stops = sorted({*evaluated, *([keep_step] if keep_step is not None and keep_step >= start.step else [])})
     stopped, turns, calls = threading.Event(), Turns(), Calls()
@@ -271,14 +271,14 @@ def train(
     )
 
 
-def _shards(networks: int, lanes: int, at_once: int) -> list[slice]:
+def shards_of(networks: int, lanes: int, at_once: int) -> list[slice]:
     """Nearly equal shards of a stack: as many as train at the same time, times the number of turns."""
     count = min(networks, math.ceil(networks / at_once) * min(lanes, at_once))
     bounds = [networks * index // count for index in range(count + 1)]
     return [slice(first, last) for first, last in itertools.pairwise(bounds)]
 
 
-def _evaluated(first: int, recipe: TrainConfig) -> set[int]:
+def evaluated_steps(first: int, recipe: TrainConfig) -> set[int]:
     """The steps at which a training that starts at step `first` is evaluated."""
     following = first + -first % recipe.evaluate_every
     return {first, *range(following, recipe.steps, recipe.evaluate_every), recipe.steps}
