@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from tickets.catalogue import Pruned, kind_of_stack
 from tickets.config import Run
@@ -24,7 +25,7 @@ from tickets.time_trial import Kind, time_trial
 from tickets.transfer import expected_densities
 
 WORTH_SAYING_S = 20.0  # shorter campaigns are not worth a line
-MOST_KINDS = 12
+FEWEST_KINDS, MOST_KINDS = 2, 12
 BUDGET_S, BUDGET_SHARE = 3.0, 0.02  # of time for the trials: so long, or this share of the estimate
 # A slow machine, for a bound below which nothing is timed: multiplications a second, and what else a step takes.
 SLOW_RATE = 2e9
@@ -71,7 +72,7 @@ class Estimate:
         return f"by {spent} of trial steps{', without its probes' if self.probes else ''}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Part:
     """What a run lacks of stacks of one kind. size: multiplications that a network takes for a step."""
 
@@ -89,7 +90,7 @@ class _Part:
         step, example = more + self.size / SLOW_RATE, more / batch + self.size / WAYS / batch / SLOW_RATE
         return sum(one.networks * (one.steps * step + one.examples * example) for one in self.trainings)
 
-    @property
+    @cached_property
     def key(self) -> str:
         """What two parts have in common whose stacks take the same time."""
         run, examples = self.kind.fitted.run, self.kind.fitted.source.examples
@@ -138,11 +139,10 @@ def estimate(ready: Prepared, todo: Mapping[str, Sequence[CohortPlan]]) -> Estim
 @standard_state()
 def _estimate(ready: Prepared, todo: Mapping[str, Sequence[CohortPlan]]) -> Estimate | None:
     began = time.perf_counter()
+    dense = [part for name, cohorts in todo.items() for part in _parts(ready, name, cohorts, known=False)]
+    if sum(part.slowest for part in dense) < WORTH_SAYING_S or any(part.kind.plan.has_own_modules for part in dense):
+        return None
     parts = [part for name, cohorts in todo.items() for part in _parts(ready, name, cohorts)]
-    if not parts or sum(part.slowest for part in parts) < WORTH_SAYING_S:
-        return None
-    if any(part.kind.plan.has_own_modules for part in parts):
-        return None
     trial = _Trials(parts, began)
     paces = trial.paces()
     seconds = dict.fromkeys(todo, 0.0)
@@ -197,7 +197,7 @@ def _halves(count: int) -> Iterator[int]:
 
 @dataclass
 class _Trials:
-    """The trials of a campaign's kinds of stacks, the largest first, then those between, while there is time."""
+    """The trials of a campaign's kinds of stacks: the largest, the smallest, then some between while it is worth it."""
 
     parts: Sequence[_Part]
     began: float
@@ -213,13 +213,13 @@ class _Trials:
         found: dict[str, Pace] = {}
         for key in chosen:
             spent = time.perf_counter() - self.began
-            if found and spent > max(BUDGET_S, BUDGET_SHARE * self._roughly(found)):
-                break
+            if len(found) >= FEWEST_KINDS:
+                roughly = self._roughly(found)
+                if roughly < WORTH_SAYING_S or spent > max(BUDGET_S, BUDGET_SHARE * roughly):
+                    break
             part = kinds[key][0]
             found[key] = _pace(kinds[key], max(0.0, BUDGET_S - spent) / (len(chosen) - len(found)))
             self.sizes[key] = part.size
-            if self._roughly(found) < WORTH_SAYING_S:
-                break  # the largest takes more than the others do
         return found
 
     def _roughly(self, paces: Mapping[str, Pace]) -> float:
@@ -246,11 +246,12 @@ def _pace(parts: Sequence[_Part], seconds: float) -> Pace:
     return Pace(plan.strategy, points, plan.takes_over)
 
 
-def _parts(ready: Prepared, name: str, cohorts: Sequence[CohortPlan]) -> Iterator[_Part]:
-    """What a run lacks, by the rule for pruned weights."""
+def _parts(ready: Prepared, name: str, cohorts: Sequence[CohortPlan], known: bool = True) -> Iterator[_Part]:
+    """What a run lacks, by the rule for pruned weights. known: whether the densities of its rounds are wanted."""
     if not cohorts:
         return
-    fitted, plan, densities = ready.fitted[name], ready.plans[name], expected_densities(ready.fitted[name])
+    fitted, plan = ready.fitted[name], ready.plans[name]
+    densities = expected_densities(fitted) if known else ()
     rules: tuple[Pruned, ...] = ("zero", "initial")
     for pruned in rules:
         if trainings := trainings_of(fitted, cohorts, densities, pruned):

@@ -6,6 +6,7 @@ measured at one density or two (time_trial.py); in between they are taken as lin
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,6 @@ from tickets.catalogue import Pruned, kind_of_stack
 from tickets.config import TrainConfig
 from tickets.data import Examples
 from tickets.fitting import Fitted
-from tickets.stack.training import evaluated_steps
 from tickets.store import CohortPlan
 
 
@@ -160,7 +160,7 @@ def trainings_of(
     pruned
         "zero" or "initial".
     """
-    run, examples, found = fitted.run, fitted.source.examples, list[Trainings]()
+    run, examples, found = fitted.run, fitted.source.examples, Counter[tuple[float, float, int]]()
     arms = {arm.label: arm for arm in run.arms if kind_of_stack(arm.entry.pruned) == pruned}
     for cohort in todo:
         for plan in cohort.rounds:
@@ -169,15 +169,13 @@ def trainings_of(
                 tried = fitted.trial.arms[label]
                 recipe = next(iter(tried.recipes), run.train)
                 steps = tried.start.steps if plan.number else tried.start.dense_steps
-                found.append(
-                    Trainings(
-                        networks=len(cohort.replicates) * sum(arm == label for arm, _ in plan.arms),
-                        density=1.0 if arms[label].entry.learned else density,
-                        steps=steps * recipe.batch_size / run.train.batch_size,
-                        examples=evaluated_examples(recipe, max(0, recipe.steps - steps), examples),
-                    )
+                alike = (
+                    1.0 if arms[label].entry.learned else density,
+                    steps * recipe.batch_size / run.train.batch_size,
+                    evaluated_examples(recipe, max(0, recipe.steps - steps), examples),
                 )
-    return found
+                found[alike] += len(cohort.replicates) * sum(arm == label for arm, _ in plan.arms)
+    return [Trainings(networks, *alike) for alike, networks in found.items()]
 
 
 def evaluated_examples(recipe: TrainConfig, first: int, examples: Examples) -> int:
@@ -195,13 +193,18 @@ def evaluated_examples(recipe: TrainConfig, first: int, examples: Examples) -> i
     training, validation, test = (
         len(labels) for labels in (examples.train_labels, examples.validation_labels, examples.test_labels)
     )
-    few = recipe.evaluate_on
-    times = len(evaluated_steps(first, recipe))
+    few, times = recipe.evaluate_on, evaluations(first, recipe)
     whole = min(training, validation) + validation + test
     if few is None or (few >= validation and few >= test):
         return times * whole
     some = min(training, few, validation) + min(few, validation) + min(few, test)
     return times * some + 3 * whole  # at both ends, and at the early-stop step once more
+
+
+def evaluations(first: int, recipe: TrainConfig) -> int:
+    """How often a network is evaluated that trains from step `first`: the number of `training.evaluated_steps`."""
+    between = max(0, (recipe.steps - 1) // recipe.evaluate_every - first // recipe.evaluate_every)
+    return between + len({first, recipe.steps})
 
 
 def _density(point: Point) -> float:

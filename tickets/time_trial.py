@@ -10,9 +10,11 @@ import math
 import statistics
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
 
 import torch
 from torch import Tensor
@@ -61,25 +63,26 @@ class Kind:
     pruned: Pruned
     networks: int
 
-    @property
-    def runs_own_code(self) -> bool:
+    def calls_own_code(self, strategy: str) -> bool:
         """Whether a step calls code of the user's: a network, a loss or an augmentation."""
         run = self.fitted.run
-        return run.model.name not in MODELS or ":" in run.train.loss or ":" in run.data.name
+        if self.fitted.source.examples.augment is not None and ":" in run.data.name:
+            return True
+        by_kernels = strategy == "layered" or (strategy == "sparse" and self.fitted.anatomy.kernel_chain is not None)
+        return not by_kernels and (run.model.name not in MODELS or ":" in run.train.loss)
 
-    @property
-    def shards(self) -> list[slice]:
-        """The networks that the lanes train side by side at first."""
+    def shards(self, strategy: str) -> list[slice]:
+        """The networks that the lanes train side by side at first.
+
+        Of networks that train one after another by code of the user's, a few in each lane stand for all.
+        """
         at_once = self.plan.networks_at_once
         lanes = min(self.plan.lanes, at_once)
-        return shards_of(self.networks, lanes, at_once)[:lanes]
-
-    def shards_for(self, strategy: str) -> list[slice]:
-        """As `shards`; of networks with code of the user's that train one after another, a few stand for all."""
-        if not self.runs_own_code or strategy == "vectorised":
-            return self.shards
-        sizes = [min(OWN_NETWORKS, shard.stop - shard.start) for shard in self.shards]
-        return [slice(sum(sizes[:place]), sum(sizes[: place + 1])) for place in range(len(sizes))]
+        first = shards_of(self.networks, lanes, at_once)[:lanes]
+        if not self.calls_own_code(strategy) or strategy in ("layered", "vectorised"):
+            return first
+        ends = [0, *accumulate(min(OWN_NETWORKS, shard.stop - shard.start) for shard in first)]
+        return [slice(start, stop) for start, stop in pairwise(ends)]
 
 
 @standard_state()
@@ -98,12 +101,13 @@ def time_trial(kind: Kind, strategy: str, density: float, seconds: float) -> Poi
         After so many nothing is repeated. What is done once may take longer.
     """
     fitted, run, device = kind.fitted, kind.fitted.run, torch.device("cpu")
-    shards, recipe = kind.shards_for(strategy), run.train
+    shards, recipe = kind.shards(strategy), run.train
     torch.set_num_threads(max(1, kind.plan.threads // len(shards)))
     workload = replace(workload_of(fitted, device, kind.plan.threads), pruned=kind.pruned)
+    own = kind.calls_own_code(strategy)
     stack, seeds = _made_up(kind, density, shards[-1].stop)
     deadline, count = time.perf_counter() + seconds, len(stack)
-    with products(recipe.precision), ThreadPoolExecutor(len(shards)) as pool, _stopped_at_the_end() as stopped:
+    with products(recipe.precision), ThreadPoolExecutor(len(shards)) as pool, _set_at_the_end() as stopped:
 
         def begun(shard: slice) -> Shard:
             return begin(strategy, workload, stack[shard], seeds[shard], fitted.source.examples, recipe, device)
@@ -111,21 +115,21 @@ def time_trial(kind: Kind, strategy: str, density: float, seconds: float) -> Poi
         began = time.perf_counter()
         lanes = _Lanes(pool, list(pool.map(begun, shards)), recipe, stopped)
         beginning = time.perf_counter() - began
-        step = _step(lanes, recipe, deadline, OWN_STEPS if kind.runs_own_code else recipe.steps)
+        step = _step(lanes, recipe, deadline, OWN_STEPS if own else recipe.steps)
         chunk = strategy_named(strategy).chunk(workload, count)
-        example = _example(lanes, fitted.source.examples, recipe, chunk, step, seconds, deadline)
+        some = _some(fitted.source.examples, max(chunk, _examples_in(max(AT_ONCE_S, seconds / 4), step, recipe)))
+        example = _example(lanes, some, recipe, chunk, 0.0 if own else deadline)
     return Point(density, step / count, example / count, beginning / count)
 
 
-class _stopped_at_the_end:  # noqa: N801
-    """A block at whose end no lane goes on, also where Ctrl-C ends it."""
-
-    def __enter__(self) -> threading.Event:
-        self._event = threading.Event()
-        return self._event
-
-    def __exit__(self, *error: object) -> None:
-        self._event.set()
+@contextmanager
+def _set_at_the_end() -> Iterator[threading.Event]:
+    """An event that ends the lanes' steps with the block, also where Ctrl-C ends it."""
+    event = threading.Event()
+    try:
+        yield event
+    finally:
+        event.set()
 
 
 @dataclass(frozen=True)
@@ -169,29 +173,35 @@ def _step(lanes: _Lanes, recipe: TrainConfig, deadline: float, most: int) -> flo
     return statistics.median(timed or taken)
 
 
-def _example(
-    lanes: _Lanes, examples: Examples, recipe: TrainConfig, chunk: int, step: float, seconds: float, deadline: float
-) -> float:
-    """The time of an evaluation of all networks, for one example; on no more examples than that is known by."""
-    each = step / recipe.batch_size / 2  # a step goes forth and back
-    few = max(chunk, math.ceil(max(AT_ONCE_S, seconds / 4) / max(each, 1e-12) / 3))
-    some = replace(
-        examples,
-        validation_inputs=examples.validation_inputs[:few],
-        validation_labels=examples.validation_labels[:few],
-        test_inputs=examples.test_inputs[:few],
-        test_labels=examples.test_labels[:few],
-    )
-    labels = (some.train_labels[: len(some.validation_labels)], some.validation_labels, some.test_labels)
+def _example(lanes: _Lanes, examples: Examples, recipe: TrainConfig, chunk: int, deadline: float) -> float:
+    """The time of an evaluation of all networks, for one example: the median of a few times."""
     task = task_of(recipe)
+    validation, test = len(examples.validation_labels), len(examples.test_labels)
 
     def evaluated() -> float:
-        return lanes.timed(lambda shard: evaluate(task, shard.logits, some, chunk))
+        return lanes.timed(lambda shard: evaluate(task, shard.logits, examples, chunk))
 
     timed = [evaluated()]
     while len(timed) < REPEATED and time.perf_counter() < deadline:
         timed.append(evaluated())
-    return statistics.median(timed) / sum(map(len, labels))
+    return statistics.median(timed) / (min(len(examples.train_labels), validation) + validation + test)
+
+
+def _examples_in(seconds: float, step: float, recipe: TrainConfig) -> int:
+    """About how many examples of each kind are evaluated in so many seconds, if a step takes so many."""
+    each = step / recipe.batch_size / 2  # a step goes forth and back
+    return math.ceil(seconds / max(each, 1e-12) / 3)
+
+
+def _some(examples: Examples, most: int) -> Examples:
+    """The data with no more validation and test examples than so many."""
+    return replace(
+        examples,
+        validation_inputs=examples.validation_inputs[:most],
+        validation_labels=examples.validation_labels[:most],
+        test_inputs=examples.test_inputs[:most],
+        test_labels=examples.test_labels[:most],
+    )
 
 
 def _made_up(kind: Kind, density: float, networks: int) -> tuple[Stack, list[NetworkSeeds]]:

@@ -100,7 +100,11 @@ def _in_all(found: Sequence[Forecast]) -> str | None:
     if len(known) < len(seconds):
         return None
     how = next((one.estimated_how for one in found if one.estimated_how), None)
-    return f"about {spoken(sum(known))}" if how is None else f"about {estimated(sum(known))} on this machine, {how}"
+    return (
+        f"about {spoken(sum(known))}"
+        if how is None
+        else f"about {estimated(sum(known))} in one process on this machine, {how}"
+    )
 
 
 def _beside(one: Forecast) -> list[str]:
