@@ -181,6 +181,9 @@ def trainings_of(
 def evaluated_examples(recipe: TrainConfig, first: int, examples: Examples) -> int:
     """On how many examples one network is evaluated in its training, each as often as it is; see `training.train`.
 
+    With `recipe.evaluate_on`, as if early stopping were at a step in between, which is known after training alone: the
+    network of that step is then evaluated on all examples once more.
+
     Parameters
     ----------
     recipe
@@ -198,7 +201,7 @@ def evaluated_examples(recipe: TrainConfig, first: int, examples: Examples) -> i
     if few is None or (few >= validation and few >= test):
         return times * whole
     some = min(training, few, validation) + min(few, validation) + min(few, test)
-    return times * some + 3 * whole  # at both ends, and at the early-stop step once more
+    return times * some + 3 * whole  # at both ends, and at the early-stop step
 
 
 def evaluations(first: int, recipe: TrainConfig) -> int:

@@ -39,7 +39,7 @@ from tickets.tasks import task_of
 AT_ONCE_S = 0.02  # of the steps that are timed together
 REPEATED = 3  # times; the median counts
 MASKS = 4  # different ones in a stack
-OWN_STEPS, OWN_NETWORKS = 6, 2  # in all, and in each lane, of a network that runs code of the user's
+OWN_STEPS, OWN_NETWORKS = 5, 2  # in all, and in each lane, of a network that runs code of the user's
 
 
 @dataclass(frozen=True)
