@@ -105,16 +105,21 @@ def as_predicted(saved: Saved, run: str) -> dict[str, Any]:
 
     The estimate is the ratio of the steps that a network took and those that its Gram matrix predicts, both read at
     evaluated steps, the geometric mean over replicates with its 95 % t-interval. `yes` if the interval lies within 0.9
-    to 1.1, `no` if it lies outside; a network that did not reach the loss was slower than predicted.
+    to 1.1, `no` if it lies outside. A network that did not reach the loss was slower than predicted if it was trained
+    for 1.1 times the predicted steps; after fewer, `cannot tell`.
     """
     table = converging_of_run(saved, run)
     if len(table) == 0 or table["predicted_steps"].isna().all():
         return {"answer": "cannot tell", "why": "No replicate has a prediction, which needs the probe gram."}
-    if table["steps"].isna().any():
-        lost = int(table["steps"].isna().sum())
-        return {"answer": "no", "n": len(table), "why": f"{lost} of {len(table)} networks did not reach the loss."}
-    every = int(saved.config(run)["train"]["evaluate_every"])
+    train = saved.config(run)["train"]
+    every, trained = int(train["evaluate_every"]), int(train["steps"])
     predicted = np.ceil(table["predicted_steps"].to_numpy(np.float64) / every) * every
+    lost = table["steps"].isna().to_numpy()
+    if lost.any():
+        why = f"{lost.sum()} of {len(table)} networks did not reach the loss"
+        if (1.1 * predicted[lost] <= trained).any():
+            return {"answer": "no", "n": len(table), "why": f"{why}."}
+        return {"answer": "cannot tell", "why": f"{why} in {trained} steps, which are too few for the predicted ones."}
     ratio = np.log(table["steps"].to_numpy(np.float64) / predicted)
     value, low, high = (math.exp(part) for part in paired_interval(ratio, 0.95))
     inside, outside = low >= 0.9 and high <= 1.1, low > 1.1 or high < 0.9

@@ -145,7 +145,10 @@ def test_answers_of_made_up_tables(saved, monkeypatch):
     assert answer(as_predicted, steps=[101.0, 201.0, 302.0], **predicted) == "yes"
     assert answer(as_predicted, steps=[130.0, 250.0, 390.0], **predicted) == "no"
     assert answer(as_predicted, steps=[60.0, 200.0, 400.0], **predicted) == "cannot tell"
-    assert answer(as_predicted, steps=[101.0, math.nan, 302.0], **predicted) == "no"
+    # The run has 120 steps: enough for 100 and a tenth more, too few for 200.
+    early = {"predicted_steps": [100.0, 100.0, 300.0]}
+    assert answer(as_predicted, steps=[101.0, math.nan, 302.0], **early) == "no"
+    assert answer(as_predicted, steps=[101.0, math.nan, 302.0], **predicted) == "cannot tell"
     assert answer(as_predicted, steps=[101.0, 200.0, 302.0], predicted_steps=[math.nan] * 3) == "cannot tell"
     rates = {"predicted_rate": [0.1, 0.2, 0.3]}
     assert answer(no_slower_than_predicted, rate=[0.2, 0.3, 0.41], **rates) == "yes"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -107,6 +109,40 @@ def test_another_training_has_no_prediction(other) -> None:
     assert math.isnan(row["rate"])
     assert math.isnan(row["steps"])
     assert row["largest"] > 0
+
+
+def test_the_prediction_is_by_the_arms_own_recipe() -> None:
+    inputs, targets = problem()
+    own = {"name": "reinit", "train": {"learning_rate": 0.1}}
+    arms = ["ticket", own, {"name": "reorder", "train": {"momentum": 0.9}}, "edge_popup"]
+    given = networks_by_hand(linear, [{}] * 4, [{}] * 4, inputs[:4], targets[:4], train=RECIPE, arms=arms)
+    labels = tuple(
+        replace(one, arm=arm)
+        for one, arm in zip(given.labels, ("ticket", "reinit", "reorder", "edge_popup"), strict=True)
+    )
+    rows = gram(replace(given, labels=labels)).to_dict("records")
+    for row, rate in zip(rows[:2], (0.3, 0.1), strict=True):
+        assert row["rate"] == pytest.approx(-2 * math.log(1 - 2 * rate * row["smallest"] / 8))
+    for row in rows[2:]:  # with momentum, and with weights that stay
+        assert (math.isnan(row["rate"]), math.isnan(row["steps"]), row["largest"] > 0) == (True, True, True)
+
+
+@pytest.mark.parametrize("other", [nn.Dropout(0.5), nn.BatchNorm1d(4)])
+def test_a_network_that_computes_otherwise_in_training_has_no_prediction(other) -> None:
+    inputs, targets = problem()
+    networks = networks_by_hand(
+        lambda: nn.Sequential(copy.deepcopy(other), nn.Linear(4, 2)), [{}], [{}], inputs, targets, train=RECIPE
+    )
+    (row,) = gram(networks).to_dict("records")
+    assert (math.isnan(row["rate"]), math.isnan(row["steps"]), row["largest"] > 0) == (True, True, True)
+
+
+def test_augmented_examples_have_no_prediction() -> None:
+    inputs, targets = problem()
+    given = networks_by_hand(linear, [{}], [{}], inputs, targets, train=RECIPE)
+    examples = replace(given.examples, augment=lambda batch, generator: batch)
+    (row,) = gram(replace(given, context=replace(given.context, read_examples=lambda: examples))).to_dict("records")
+    assert math.isnan(row["rate"])
 
 
 def test_some_of_the_examples_have_no_prediction_and_a_diverged_network_has_nothing() -> None:

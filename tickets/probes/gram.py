@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from tickets.config import TrainConfig
+from tickets.config.own_train import recipe_of
 from tickets.config.types import CountFromOne, Positive
 from tickets.errors import InputError
 from tickets.gram import Kept, gram_matrix
@@ -19,6 +20,7 @@ from tickets.probes.chosen import chosen_examples
 from tickets.probes.networks import Networks, Tensors
 from tickets.probes.probe import alone, without_trained, working_memory
 from tickets.process_state import settings_kept
+from tickets.random_state import untouched_generators
 from tickets.stack.anatomy import Anatomy
 from tickets.tasks import task_of
 from tickets.users_code import one_line
@@ -53,9 +55,11 @@ def gram(networks: Networks, examples: CountFromOne = 100, loss: Positive = 1e-3
     With the mean squared error and gradient descent with the learning rate r, an eigenvector's part of the residual
     shrinks by the factor 1 - 2 r e / (n k) in a step, where e is its eigenvalue, as long as K stays as it is. `rate` is
     that of the slowest part, -2 ln |1 - 2 r e / (n k)|; `steps` is of all parts together, from the residual before
-    training, and NaN if the loss never gets so low. Both are NaN unless the loss is "mse" or "mse_one_hot", the
+    training, and NaN if the loss never gets so low. Both are NaN unless the loss is "mse" or "mse_one_hot", the arm's
     optimizer is sgd with a constant learning rate, without momentum and weight decay, each batch is of all training
-    examples, and K is of all of them. What is of a network with a value that is not finite is NaN.
+    examples as they are, K is of all of them, and the network computes the same in training as in evaluation mode
+    (dropout and batch normalisation do not). They are NaN, too, for an arm that learns its mask: its weights stay. What
+    is of a network with a value that is not finite is NaN.
 
     Parameters
     ----------
@@ -80,13 +84,15 @@ def gram(networks: Networks, examples: CountFromOne = 100, loss: Positive = 1e-3
 
 def _measured(networks: Networks, examples: int, loss: float) -> pd.DataFrame:
     inputs, targets = chosen_examples(networks, examples)
-    plain = len(targets) == len(networks.examples.train_labels) and _is_plain(networks.run.train, len(targets))
+    whole = len(targets) == len(networks.examples.train_labels) and networks.examples.augment is None
     rows = []
     for index in range(len(networks)):
         row = {"network": index, **dict.fromkeys(("outputs", *_MEASURED), math.nan)}
         start = _of(networks, index, networks.initial, inputs)
         if start is not None:
-            row |= _before(networks, start, targets, loss if plain else None)
+            recipe = _recipe(networks, index) if whole else None
+            plain = recipe is not None and _is_plain(recipe, len(targets)) and _is_fixed(networks, index, inputs, start)
+            row |= _before(start, targets, recipe if plain else None, loss)
             end = _of(networks, index, networks.values, inputs) if networks.values else None
             if end is not None:
                 row |= {
@@ -136,14 +142,31 @@ def _kept(networks: Networks, index: int) -> Kept:
     }
 
 
-def _before(networks: Networks, start: _Linear, targets: Tensor, loss: float | None) -> dict[str, Any]:
+def _recipe(networks: Networks, index: int) -> TrainConfig | None:
+    """How the weights of a network are trained; None if its mask is learned, and they are not."""
+    arm = next(arm for arm in networks.run.arms if arm.label == networks.labels[index].arm)
+    return None if arm.entry.learned else recipe_of(networks.run.train, arm)
+
+
+def _is_fixed(networks: Networks, index: int, inputs: Tensor, start: _Linear) -> bool:
+    """Whether a network's outputs are the same in training mode."""
+    module = networks.module(index, networks.initial).double().train()
+    given = inputs.double() if inputs.is_floating_point() else inputs
+    try:
+        with untouched_generators(), torch.no_grad():
+            return torch.allclose(module(given.clone()).flatten(1), start.outputs)
+    except (RuntimeError, ValueError):  # batch normalisation of one example
+        return False
+
+
+def _before(start: _Linear, targets: Tensor, recipe: TrainConfig | None, loss: float) -> dict[str, Any]:
     values, vectors = torch.linalg.eigh(start.matrix)
     row = {"outputs": len(values), "smallest": float(values[0]), "largest": float(values[-1])}
-    if loss is None:
+    if recipe is None:
         return row
-    step = 2 * networks.run.train.learning_rate / len(values)  # the loss is a mean over outputs and examples
+    step = 2 * recipe.learning_rate / len(values)  # the loss is a mean over outputs and examples
     own = start.outputs.clone().requires_grad_()
-    (slope,) = torch.autograd.grad(task_of(networks.run.train).loss(own, targets), own)
+    (slope,) = torch.autograd.grad(task_of(recipe).loss(own, targets), own)
     residual = slope.flatten() * len(values) / 2  # of the mean of squares
     parts = (vectors.T @ residual).square() / len(values)
     return row | {
