@@ -24,7 +24,7 @@ def linear_rate(shrinks: float) -> float:
         Negative where the loss rises, inf where one step removes all.
     """
     left = abs(1.0 - shrinks)
-    return math.inf if left == 0 else -2.0 * math.log(left)
+    return math.inf if left == 0 else 0.0 - 2.0 * math.log(left)  # 0.0 for 1, not -0.0
 
 
 def steps_to_loss(shrinks: Tensor, parts: Tensor, loss: float) -> float:

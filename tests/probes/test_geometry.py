@@ -60,6 +60,20 @@ def test_geometry_by_hand() -> None:
     assert row["distance_kernel"] == pytest.approx(np.median(np.array([2, 0, 2]) / wanted))
 
 
+def test_a_factor_before_relu_changes_lengths_alone() -> None:
+    """parametrisation = "ntk" is what the same weights, multiplied, compute without it."""
+    torch.manual_seed(0)
+    x = torch.randn(12, 20)
+    scaled = mlp((20,), 3, widths=(40, 30), bias=False, parametrisation="ntk")
+    usual = mlp((20,), 3, widths=(40, 30), bias=False)
+    for name, factor in (("1", math.sqrt(2 / 20)), ("3", math.sqrt(2 / 40)), ("5", math.sqrt(1 / 30))):
+        usual.get_submodule(name).weight.data = factor * scaled.get_submodule(name).weight.data
+    for found, wanted in zip(rows_of(scaled, x), rows_of(usual, x), strict=True):
+        assert math.isfinite(wanted["distance_kernel"])
+        for measure in MEASURES:
+            assert found[measure] == pytest.approx(wanted[measure], rel=1e-4), measure
+
+
 def oracle(module: nn.Sequential, x: Tensor, y: Tensor) -> list[dict[str, float]]:
     """The measures of a Flatten, Linear, ReLU chain by loops over the module's own layers and over pairs."""
 

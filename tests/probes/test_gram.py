@@ -67,6 +67,16 @@ def test_the_rate_is_that_of_the_slowest_part() -> None:
     assert (row["smallest"], row["largest"]) == (pytest.approx(expected[0].item()), pytest.approx(expected[-1].item()))
 
 
+def test_what_rounding_makes_of_0_is_0() -> None:
+    """Otherwise it would fall with the largest eigenvalue, and claims would rank it."""
+    inputs, targets = problem()
+    for factor in (1.0, 100.0):
+        networks = networks_by_hand(linear, [{}], [{}], factor * inputs, targets, train=RECIPE)
+        (row,) = gram(networks).to_dict("records")
+        assert (row["smallest"], row["smallest_trained"], row["rate"]) == (0, 0, 0)
+        assert math.copysign(1, row["rate"]) == 1
+
+
 def test_pruned_weights_have_no_part() -> None:
     inputs, targets = problem()
     mask = torch.tensor([[True, False, True, True], [False, True, True, False]])

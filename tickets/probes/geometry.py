@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from tickets.arc_cosine import cosine_after, cosines, distance_after
 from tickets.errors import InputError
+from tickets.models.scale import Scale
 from tickets.probes.networks import Networks, Tensors
 from tickets.probes.probe import without_trained, working_memory
 from tickets.probes.units import effective_rank
@@ -133,16 +134,24 @@ def measure_geometry(
         expected, as_kernel = cosine_after(expected), as_kernel and is_relu(layer.between)
         row: dict[str, float] = dict.fromkeys(MEASURES, math.nan)
         if len(outputs) > 1 and bool(outputs.isfinite().all()):
-            row = {**_measured(inputs, outputs), **_compared(inputs, outputs, expected, weight)}
+            row = {
+                **_measured(inputs, outputs),
+                **_compared(inputs, outputs, expected, _factor(layer.between) * weight),
+            }
             row["class_separation"] = _separation(outputs, y[:EXAMPLES])
             row = {name: math.nan if name in _OF_KERNEL and not as_kernel else row[name] for name in MEASURES}
         yield {"layer": layer.name, "place": place, "width": layer.width, **row}
 
 
 def is_relu(between: nn.Module) -> bool:
-    """Whether what follows a layer in evaluation mode is ReLU alone."""
-    active = [type(one) for one in between.children() if not isinstance(one, _IDLE)]
-    return active == [ACTIVATION]
+    """Whether what follows a layer in evaluation mode is ReLU alone, but for factors greater than 0."""
+    active = [type(one) for one in between.children() if not isinstance(one, (*_IDLE, Scale))]
+    return active == [ACTIVATION] and all(one.factor > 0 for one in between.children() if isinstance(one, Scale))
+
+
+def _factor(between: nn.Module) -> float:
+    """What the layers after a layer multiply by."""
+    return math.prod(one.factor for one in between.children() if isinstance(one, Scale))
 
 
 def _measured(inputs: Tensor, outputs: Tensor) -> dict[str, float]:

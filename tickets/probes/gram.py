@@ -46,7 +46,7 @@ def gram(networks: Networks, examples: CountFromOne = 100, loss: Positive = 1e-3
     | column | meaning |
     | --- | --- |
     | outputs | n k, the size of K |
-    | smallest, largest | K's eigenvalues before training |
+    | smallest, largest | K's eigenvalues before training; 0 for one that rounding alone parts from 0 |
     | smallest_trained | the smallest one after training |
     | change | the length (Frobenius norm) of K after training minus K before, over the length of K before |
     | rate | the linear rate that `smallest` predicts for the training loss: its logarithm falls by so much in a step |
@@ -96,7 +96,7 @@ def _measured(networks: Networks, examples: int, loss: float) -> pd.DataFrame:
             end = _of(networks, index, networks.values, inputs) if networks.values else None
             if end is not None:
                 row |= {
-                    "smallest_trained": float(torch.linalg.eigvalsh(end.matrix)[0]),
+                    "smallest_trained": _smallest(torch.linalg.eigvalsh(end.matrix)),
                     "change": float((end.matrix - start.matrix).norm() / start.matrix.norm()),
                 }
         rows.append(row)
@@ -161,7 +161,7 @@ def _is_fixed(networks: Networks, index: int, inputs: Tensor, start: _Linear) ->
 
 def _before(start: _Linear, targets: Tensor, recipe: TrainConfig | None, loss: float) -> dict[str, Any]:
     values, vectors = torch.linalg.eigh(start.matrix)
-    row = {"outputs": len(values), "smallest": float(values[0]), "largest": float(values[-1])}
+    row = {"outputs": len(values), "smallest": _smallest(values), "largest": float(values[-1])}
     if recipe is None:
         return row
     step = 2 * recipe.learning_rate / len(values)  # the loss is a mean over outputs and examples
@@ -170,9 +170,15 @@ def _before(start: _Linear, targets: Tensor, recipe: TrainConfig | None, loss: f
     residual = slope.flatten() * len(values) / 2  # of the mean of squares
     parts = (vectors.T @ residual).square() / len(values)
     return row | {
-        "rate": linear_rate(float(values[0]) * step),
+        "rate": linear_rate(_smallest(values) * step),
         "steps": steps_to_loss((values * step).clamp(min=0.0), parts, loss),
     }
+
+
+def _smallest(values: Tensor) -> float:
+    """The smallest of a matrix's eigenvalues, which rise; none is below 0, and what rounding makes of 0 is 0."""
+    rounding = len(values) * torch.finfo(values.dtype).eps * values[-1]
+    return float(values[0]) if values[0] > rounding else 0.0
 
 
 def _is_plain(recipe: TrainConfig, examples: int) -> bool:
