@@ -15,7 +15,7 @@ from tickets.config.claims import DENSE, DENSITY, OTHER_SIDE, ClaimConfig
 from tickets.errors import InputError, nearest
 from tickets.store.swept import as_number, hashable
 
-from .concerned import UndecidedError, check_place, other_settings
+from .concerned import UndecidedError, check_place, in_trend, other_settings, runs_of_trend
 from .metrics import METRICS, values_of
 from .nearest_round import comes_nearer, nearest_round
 from .pairs import TICKET
@@ -135,7 +135,7 @@ def compared(
 def _check_whole(saved: Saved, table: Measured, run: str, claim: ClaimConfig, rule: Rule) -> None:
     """Check that nothing is missing of what a claim is about all of: its answer could still change."""
     if claim.trend not in (None, DENSITY):
-        if missing := saved.sweep.missing(run, claim.trend):
+        if missing := [one for one in saved.sweep.missing(run, claim.trend) if in_trend(claim, one)]:
             raise UndecidedError(f"the runs with {claim.trend} = {', '.join(map(str, missing))} are not trained yet")
     elif claim.density is None and not claim.densities:
         wanted, last = rule.rounds or 0, max(table.densities(run).index)
@@ -268,7 +268,7 @@ def _over_runs(saved: Saved, table: Measured, run: str, claim: ClaimConfig, rule
     assert claim.trend is not None
     found: dict[float, pd.Series[float]] = {}
     densities = []
-    for other in saved.sweep.along(run, claim.trend):
+    for other in runs_of_trend(saved, run, claim):
         value = as_number(saved.sweep.point(other)[claim.trend])
         if value is None:
             raise UndecidedError(f"the values of {claim.trend} are no numbers, and have no order")

@@ -20,7 +20,8 @@ class UndecidedError(Exception):
 def concerns(saved: Saved, run: str, claim: ClaimConfig) -> bool:
     """Whether a claim is about a run: it has the settings of `where`, and is not the other run itself.
 
-    A trend over a swept key is about the runs that differ in it alone, and stands with the first of them.
+    A trend over a swept key is about the runs that differ in it alone, those that `where` names if it has the key, and
+    stands with the first of them.
     """
     if not _on_sweep(claim):
         return True
@@ -33,7 +34,20 @@ def concerns(saved: Saved, run: str, claim: ClaimConfig) -> bool:
         return False
     if claim.trend is None or claim.trend == DENSITY:
         return True
-    return run in saved.sweep.along(run, claim.trend)[:1]
+    return run in runs_of_trend(saved, run, claim)[:1]
+
+
+def runs_of_trend(saved: Saved, run: str, claim: ClaimConfig) -> list[str]:
+    """The runs that differ from a run in the key of a trend alone, by its values; of several, those of `where`."""
+    assert claim.trend is not None
+    along = saved.sweep.along(run, claim.trend)
+    return [one for one in along if in_trend(claim, saved.sweep.point(one)[claim.trend])]
+
+
+def in_trend(claim: ClaimConfig, value: Any) -> bool:
+    """Whether a trend is about a value of its key: `where` may name some of them."""
+    where = claim.where or {}
+    return claim.trend not in where or _is_among({str(claim.trend): value}, {str(claim.trend): where[claim.trend]})
 
 
 def check_place(saved: Saved, run: str, claim: ClaimConfig) -> None:

@@ -67,10 +67,29 @@ def converging_study(saved: Saved, without: Collection[str] = ()) -> Converging:
         raise InputError(f"{saved.folder}: {why}")
     measured = converging(saved, without)
     configs = {str(run): saved.config(str(run)) for run in measured["run"].unique()}
-    described = starts(configs)[["setting", "start", "kind", "run"]]
+    described = _told_apart(starts(configs))[["setting", "start", "kind", "run"]]
     widths = {run: np.nan if width_of(config) is None else width_of(config) for run, config in configs.items()}
     named = described.assign(width=described["run"].map(widths).astype(float)).merge(measured, on="run")
     return Converging(named, tuple(sorted({level_of(config) for config in configs.values()})) or (LEVEL,))
+
+
+def _told_apart(described: pd.DataFrame) -> pd.DataFrame:
+    """The starts with what else of the model differs among the runs of each: these are lines of their own."""
+    depth = [counted(widths.count("-") + 1, "hidden layer") for widths in described["widths"]]
+    more = {
+        "model": described["model"],
+        "biases": "biases " + described["biases"],
+        "dropout": [f"dropout {rate:g}" for rate in described["dropout"]],
+        "options": described["options"],
+        "depth": depth,
+    }
+    texts = pd.DataFrame(more, index=described.index)
+    names = described["start"].copy()
+    for _, group in texts.groupby([described["setting"], described["start"]], sort=False):
+        differ = [name for name in texts if group[name].nunique() > 1]
+        if differ:
+            names[group.index] += " [" + group[differ].agg(", ".join, axis=1) + "]"
+    return described.assign(start=names)
 
 
 def convergence_by_run(study: Converging) -> pd.DataFrame:

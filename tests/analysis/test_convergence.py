@@ -190,3 +190,17 @@ def test_a_campaign_that_measures_no_convergence_has_no_such_chapter(campaign_fi
     assert why_no_convergence(other) == 'no run measures its convergence; set probes = ["convergence", "gram"]'
     with pytest.raises(tickets.errors.InputError, match="no run measures its convergence"):
         converging_study(other)
+
+
+def test_runs_that_differ_in_something_else_of_the_model_are_lines_of_their_own(campaign_file, tmp_path):
+    file = campaign_file(
+        tmp_path, replicates=1, rounds=0, probes=["convergence"],
+        sweep={"model.widths": [[4], [8], [8, 8]], "model.dropout": [0.0, 0.2]},
+    )  # fmt: skip
+    other = tickets.load(tickets.run(file, out=tmp_path / "out").folder)
+    data = convergence_by_run(converging_study(other))
+    for _, row in data.iterrows():
+        model = other.config(row["run"])["model"]
+        depth = "2 hidden layers" if len(model["widths"]) == 2 else "1 hidden layer"
+        assert row["start"] == f"pytorch [dropout {model.get('dropout', 0):g}, {depth}]"
+    assert not data.duplicated(["start", "width"]).any()

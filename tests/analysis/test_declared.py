@@ -306,11 +306,26 @@ def test_a_trend_over_widths_is_over_the_number_that_all_layers_have(campaign_fi
     rhos = [stats.spearmanr([4, 8, 16], [by_width[n][one] for n in (4, 8, 16)]).statistic for one in (0, 1)]
     assert row["estimate"] == pytest.approx(np.mean(rhos))
     assert row["run"] == next(run for run in saved.runs if saved.swept(run)["model.widths"] == [4, 4])
+    # Some of the values, not the first among them: the trend is over these.
+    some = {**trend, "id": "some", "where": {"model.widths": [[8, 8], [16, 16], [32, 32]]}}
+    options["claim"] = [trend, some]
     uneven = tickets.run(
-        campaign_file(tmp_path, sweep={"model.widths": [*widths, [8, 4]]}, **options), out=tmp_path / "uneven"
+        campaign_file(tmp_path, sweep={"model.widths": [*widths, [8, 4], [32, 32]]}, **options), out=tmp_path / "uneven"
     )
     (row,) = claims(uneven)[lambda table: table["id"] == "wider"].to_dict("records")
     assert row["why"] == "The values of model.widths are no numbers, and have no order."
+    (row,) = claims(uneven)[lambda table: table["id"] == "some"].to_dict("records")
+    table = uneven.probe("units").merge(
+        pd.DataFrame([{"run": run, "size": uneven.swept(run)["model.widths"]} for run in uneven.runs]), on="run"
+    )
+    last = table[(table["layer"] == "3") & (table["step"] == table["step"].max())]
+    rhos = []
+    for replicate in (0, 1):
+        own = last[last["replicate"] == replicate]
+        ranks = [own[[size == [n, n] for size in own["size"]]] for n in (8, 16, 32)]
+        rhos.append(stats.spearmanr([8, 16, 32], [rows["effective_rank"].item() for rows in ranks]).statistic)
+    assert row["estimate"] == pytest.approx(np.mean(rhos))
+    assert row["run"] == next(run for run in uneven.runs if uneven.swept(run)["model.widths"] == [8, 8])
 
 
 def test_what_is_not_there_cannot_be_told(campaign_file, tmp_path):
