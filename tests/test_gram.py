@@ -26,6 +26,17 @@ class Odd(nn.Module):
         return self.last(hidden) + self.convolution(x.unsqueeze(1)).squeeze(2)
 
 
+class Shares(nn.Module):
+    """Outputs that sum to 1, from a weight that is used twice: the gradient of their sum is 0, however it is used."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.twice, self.last = nn.Linear(4, 4), nn.Linear(4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(self.twice(x).relu() @ self.twice.weight).softmax(1)
+
+
 def chain() -> nn.Module:
     return nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 3, bias=False))
 
@@ -40,12 +51,12 @@ def one_by_one(module: nn.Module, inputs: torch.Tensor, kept: dict[str, torch.Te
 
 
 @pytest.mark.parametrize("share", [1.0, 0.6])
-@pytest.mark.parametrize("build", [chain, Odd])
+@pytest.mark.parametrize("build", [chain, Odd, Shares])
 def test_it_is_that_of_the_gradients_one_by_one(build, share: float) -> None:
     torch.manual_seed(0)
     module, inputs = build().double().eval(), torch.randn(5, 4, dtype=torch.float64)
     kept = {name: torch.rand(value.shape) < share for name, value in module.named_parameters()}
-    del kept["twice.bias" if build is Odd else "0.bias"]  # frozen
+    del kept["0.bias" if build is chain else "twice.bias"]  # frozen
     torch.testing.assert_close(gram_matrix(module, inputs, kept), one_by_one(module, inputs, kept))
 
 

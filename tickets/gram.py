@@ -99,8 +99,8 @@ def _forward(module: nn.Module, inputs: Tensor) -> tuple[Tensor, list[_Layer]]:
 def _simple(layers: Sequence[_Layer], outputs: Tensor, kept: Kept) -> Iterator[_Layer]:
     """The layers whose parameters act through what they compute alone, each with its slopes.
 
-    The gradient of the sum of all outputs by the weight is computed both ways: of a weight that the network uses
-    elsewhere, too, the two differ.
+    The gradient of a sum of the outputs by the weight is computed both ways: of a weight that the network uses
+    elsewhere, too, the two differ. Each output has a factor of its own, since outputs may sum to a constant (softmax).
     """
     wanted = [layer for layer in layers if layer.names & kept.keys()]
     if not wanted:
@@ -110,12 +110,14 @@ def _simple(layers: Sequence[_Layer], outputs: Tensor, kept: Kept) -> Iterator[_
         torch.autograd.grad(outputs[:, place].sum(), computed, retain_graph=True, materialize_grads=True)
         for place in range(outputs.shape[1])
     ]
+    factors = torch.arange(outputs.numel(), dtype=outputs.dtype, device=outputs.device).cos().reshape(outputs.shape)
+    total = (factors * outputs).sum()
     for place, layer in enumerate(wanted):
         layer.slopes = torch.stack([one[place] for one in slopes], 1)
         whole = {f"{layer.name}.{name}": tensor for name, tensor in layer.linear.named_parameters(recurse=False)}
         trained = {name: tensor for name, tensor in whole.items() if tensor.requires_grad}
-        found = torch.autograd.grad(outputs.sum(), list(trained.values()), retain_graph=True, materialize_grads=True)
-        summed = layer.slopes.sum(1)
+        found = torch.autograd.grad(total, list(trained.values()), retain_graph=True, materialize_grads=True)
+        summed = (factors[:, :, None] * layer.slopes).sum(1)
         expected = {f"{layer.name}.weight": summed.T @ layer.reads, f"{layer.name}.bias": summed.sum(0)}
         if all(torch.allclose(expected[name], one) for name, one in zip(trained, found, strict=True)):
             yield layer
