@@ -99,6 +99,20 @@ def test_what_must_be_given():
         parse_campaign({**BASE, "claim": [CLAIM, CLAIM]})
 
 
+def test_a_claim_that_compares_runs_with_themselves_is_refused():
+    """No run would be left that it is about, and it would have no answer at all."""
+    sweep = {"train.steps": [10, 20], "train.learning_rate": [0.1, 0.2]}
+
+    def parsed(where, against):
+        return parse_campaign({**BASE, "sweep": sweep, "claim": [{**CLAIM, "where": where, "against": against}]})
+
+    for where in ({"train.steps": 10}, {"train.steps": [10]}, {"train.steps": 10, "train.learning_rate": 0.1}):
+        with pytest.raises(InputError, match=r"claim\[0\]\.against = .*has the settings of `where`"):
+            parsed(where, {"train.steps": 10, "arm": "ticket"})
+        assert parsed(where, {"train.steps": 20})
+    assert parsed({"train.steps": 10}, {"train.steps": 10, "train.learning_rate": 0.1})
+
+
 def test_a_list_of_values_is_of_swept_values_each():
     def parsed(key, value):
         return parse_campaign({**BASE, "sweep": {"train.steps": [10, 20, 30]}, "claim": [{**CLAIM, key: value}]})

@@ -255,6 +255,9 @@ def swept_problems(claims: Sequence[ClaimConfig], sweep: Mapping[str, Any]) -> I
             near = nearest(claim.trend, [*sweep, DENSITY])
             sentence = f'must be "{DENSITY}" or a swept key{near} (swept: {swept})'
             yield f"claim[{index}].trend", claim.trend, sentence
+        if _is_itself(claim, sweep):
+            sentence = "has the settings of `where`, so that no run is left to compare; name others in one of them"
+            yield f"claim[{index}].against", claim.against, sentence
         for key in ("against", "where"):
             table = getattr(claim, key)
             for name, value in table.items() if isinstance(table, Mapping) else ():
@@ -266,3 +269,15 @@ def swept_problems(claims: Sequence[ClaimConfig], sweep: Mapping[str, Any]) -> I
                     yield at, value, f"must be a swept key{nearest(name, sweep)} (swept: {swept})"
                 elif value not in sweep[name] and not (several and all(one in sweep[name] for one in several)):
                     yield at, value, f"is not among the swept values ({', '.join(map(str, sweep[name]))[:200]})"
+
+
+def _is_itself(claim: ClaimConfig, sweep: Mapping[str, Any]) -> bool:
+    """Whether every run of a claim has the settings of the other run that it is compared with."""
+    against, where = claim.against, claim.where or {}
+    if not isinstance(against, Mapping):
+        return False
+    settings = {key: value for key, value in against.items() if key not in OTHER_SIDE}
+    return bool(settings) and all(
+        key in where and value in sweep.get(key, ()) and where[key] in (value, [value], (value,))
+        for key, value in settings.items()
+    )
