@@ -110,7 +110,8 @@ def as_predicted(saved: Saved, run: str) -> dict[str, Any]:
     """
     table = converging_of_run(saved, run)
     if len(table) == 0 or table["predicted_steps"].isna().all():
-        return {"answer": "cannot tell", "why": "No replicate has a prediction, which needs the probe gram."}
+        why = "No replicate has a prediction, which needs the probe gram of all training examples"
+        return {"answer": "cannot tell", "why": f"{why} and a loss that the linearised network reaches."}
     train = saved.config(run)["train"]
     every, trained = int(train["evaluate_every"]), int(train["steps"])
     predicted = np.ceil(table["predicted_steps"].to_numpy(np.float64) / every) * every
@@ -146,7 +147,8 @@ def no_slower_than_predicted(saved: Saved, run: str) -> dict[str, Any]:
     if math.isnan(value):
         return {
             "answer": "cannot tell",
-            "why": "No replicate has both rates, which needs the probes convergence and gram.",
+            "why": "No replicate has both rates: the fitted one needs the probe convergence and three evaluated steps "
+            "in the later half of training, the predicted one the probe gram of all training examples.",
         }
     rates = f"Fitted {table['rate'].mean():.3g}, predicted {table['predicted_rate'].mean():.3g} a step"
     return {

@@ -157,6 +157,15 @@ def test_answers_of_made_up_tables(saved, monkeypatch):
     assert answer(no_slower_than_predicted, rate=[math.nan] * 3, **rates) == "cannot tell"
 
 
+def test_why_there_is_no_prediction(saved, monkeypatch):
+    """Without the probe gram or with one of some examples, the reader learns which it must be."""
+    table = pd.DataFrame({"run": "a", "replicate": [0], "steps": [10.0], "rate": [0.1]})
+    nothing = table.assign(predicted_steps=math.nan, predicted_rate=math.nan)
+    monkeypatch.setattr(f"{MODULE}.converging_of_run", lambda saved, run: nothing)
+    for claim in (as_predicted, no_slower_than_predicted):
+        assert "the probe gram of all training examples" in claim(saved, saved.runs[0])["why"]
+
+
 def test_widths_that_stand_for_a_number():
     assert [width_of({"model": {"widths": widths}}) for widths in ([8], [8, 8], [8, 4], [])] == [8, 8, None, None]
     assert width_of({"model": {}}) is None
