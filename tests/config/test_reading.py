@@ -102,7 +102,7 @@ def test_settings_of_a_file(file: Path) -> None:
     settings = ["model.widths=[50]", "train.optimizer=sgd", "train.momentum=0.9", "data=digits", "rounds=2"]
     run = read_campaign(file, settings).runs[0]
     assert (run.model.options, run.train.optimizer, run.train.momentum) == (
-        {"widths": (50,), "dropout": 0.0, "bias": True},
+        {"widths": (50,), "dropout": 0.0, "bias": True, "parametrisation": "standard"},
         "sgd",
         0.9,
     )

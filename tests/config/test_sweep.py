@@ -101,7 +101,7 @@ def test_inits_and_their_options_can_be_swept() -> None:
         ("seed", 'sweep = "seed": must be a table of lists, not a string'),
         ({"model.init": ["dct", "dtc"]}, "model.init = 'dtc': unknown init; did you mean 'dct'? (allowed: constant, dct, glorot_normal, glorot_uniform, hadamard, kaiming_normal, kaiming_uniform, normal, orthogonal, planted, pytorch, quasi_normal, quasi_orthogonal, sign_constant, uniform, zeros) (in the sweep, at model.init = \"dtc\")"),
         ({"model.init": ["pytorch", {"name": "pytorch"}]}, 'sweep: model.init = "pytorch" and model.init = {"name": "pytorch"} do not make separate runs (both are mnist1d-mlp-adam-0.001-seed0-d1012b5252); leave one out'),
-        ({"model.width": [[5]]}, "model.width: unknown key; did you mean 'widths'? (allowed: bias, dropout, init, name, widths)"),
+        ({"model.width": [[5]]}, "model.width: unknown key; did you mean 'widths'? (allowed: bias, dropout, init, name, parametrisation, widths)"),
         ({"train.steps": [5, 0]}, "train.steps = 0: must be at least 1 (in the sweep, at train.steps = 0)"),
         ({"rewind.step": [0, 1000], "seed": [0, 1]}, "rewind.step = 1000: must be less than train.steps = 1000 (in the sweep, at rewind.step = 1000, seed = 0)"),
         ({"prune.rate": [0.2, 0.5, 2e-1]}, "sweep: prune.rate = 0.2 and prune.rate = 0.2 do not make separate runs (both are mnist1d-mlp-adam-0.001-seed0-d1012b5252); leave one out"),
