@@ -75,8 +75,8 @@ def _estimates(found: Sequence[Mapping[str, Any]]) -> str:
         ends = "" if one["low"] is None else f" [{_text(one['low'])}, {_text(one['high'])}]"
         return f"{_text(one['estimate'])}{ends}"
     numbers = [one["estimate"] for one in values]
-    ends = [one[key] for one in values for key in ("low", "high") if one[key] is not None]
-    around = f" [{_text(min(ends))}, {_text(max(ends))}]" if ends else ""
+    ends = [one[key] for one in values for key in ("low", "high")]
+    around = "" if None in ends else f" [{_text(min(ends))}, {_text(max(ends))}]"
     return f"{_text(min(numbers))} to {_text(max(numbers))}{around}"
 
 
