@@ -99,7 +99,7 @@ def test_files_with_right_hashes_and_wrong_contents_are_refused(whole, tmp_path,
 
 def test_verify_finds_each_changed_missing_or_foreign_file(trained, tmp_path, command):
     out = tmp_path / "out"
-    shutil.copytree(trained, out)
+    shutil.copytree(trained, out, ignore=shutil.ignore_patterns("approximations"))
     approximate(out, 8, 0.01)
     (folder,) = (out / "approximations").iterdir()
     (out / "approximations" / "sweep").mkdir()  # the tables of a sweep are no approximation
@@ -128,7 +128,7 @@ def test_verify_finds_each_changed_missing_or_foreign_file(trained, tmp_path, co
 
 def test_verify_takes_an_unfinished_search_as_it_is(trained, tmp_path, in_blocks, stop):
     out = tmp_path / "out"
-    shutil.copytree(trained, out)
+    shutil.copytree(trained, out, ignore=shutil.ignore_patterns("approximations"))
     with pytest.raises(KeyboardInterrupt):
         approximate(out, 9, 0.01, listener=stop(after=3))
     assert verify_approximations(out) == []

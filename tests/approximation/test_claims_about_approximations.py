@@ -17,7 +17,7 @@ from tickets.errors import InputError
 def folder(trained, tmp_path_factory):
     """A campaign with approximations of both kinds, one of them unfinished."""
     out = tmp_path_factory.mktemp("approximated") / "out"
-    shutil.copytree(trained, out)
+    shutil.copytree(trained, out, ignore=shutil.ignore_patterns("approximations"))
     approximate(out, 14, 0.01)
     approximate(out, 6, 0.01, values="constant")
     unfinished = out / "approximations" / "unfinished"

@@ -122,7 +122,10 @@ def test_they_are_called_whatever_is_trusted_and_no_other_function_of_the_packag
         claim = ClaimConfig(id="own", says="it holds", function=name)
         return answered_by_function(starts_saved, starts_saved.runs[0], claim)
 
-    assert {name.partition(":")[2] for name in OWN} == {"keeps_distances", "one_direction", "other_ends"}
+    assert {name.partition(":")[2] for name in OWN} == {
+        "keeps_distances", "one_direction", "other_ends", "as_predicted", "no_slower_than_predicted", "constructed",
+        "equal_numbers_fail",
+    }  # fmt: skip
     for name in OWN:
         assert answered(name).answer in ("yes", "no", "cannot tell")
     for name in ("tickets.analysis.why_random:study_of", "tickets.analysis.why_random.own_claims:other_ends"):
