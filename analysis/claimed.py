@@ -275,7 +275,7 @@ def _over_runs(saved: Saved, table: Measured, run: str, claim: ClaimConfig, rule
         places = _places(table, other, claim, rule) if claim.density is not None else [(0, 1.0)]
         densities.append(places[0][1])
         if value in found:
-            raise UndecidedError(f"two values of {claim.trend} stand for {value:g}")
+            raise UndecidedError(f"two values of {claim.trend} count as {value:g}; name one of them in `where`")
         found[value] = _by_replicate(saved, table, other, places[0][0], claim, rule)
     return _correlated(found, claim, f"runs along {claim.trend}", densities[0])
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from tickets.errors import InputError
+from tickets.catalogue import PROBES
+from tickets.config.signatures import options_of
 from tickets.store.derived import is_dense
 from tickets.store.swept import as_number
 
@@ -30,8 +31,8 @@ _OF_GRAM = {
     "steps": "predicted_steps",
 }
 COLUMNS = [*_NETWORK, *_REACHED, *_OF_GRAM.values()]
-LEVEL = 1e-3
-"""The training loss of the probes where a campaign gives none."""
+TENTH = 1.1
+"""A prediction of steps holds if the steps taken are at most so many times it, and at least 2 - 1.1 = 0.9 times."""
 
 
 def why_no_convergence(saved: Saved, without: Collection[str] = ()) -> str | None:
@@ -66,22 +67,19 @@ def converging(saved: Saved, without: Collection[str] = ()) -> pd.DataFrame:
         If a run is damaged.
     """
     parts = [converging_of_run(saved, run) for run in _runs(saved, without)]
-    there = [part for part in parts if len(part)]
-    return pd.concat(there, ignore_index=True) if there else pd.DataFrame(columns=COLUMNS)
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
 
 
 def converging_of_run(saved: Saved, run: str) -> pd.DataFrame:
     """The rows of `converging` of one run; none if it lacks the probe `convergence`."""
-    try:
-        measured = saved.probe(CONVERGENCE, run)
-    except InputError:
+    if run not in saved.probes.get(CONVERGENCE, ()):
         return pd.DataFrame(columns=COLUMNS)
+    measured = saved.probe(CONVERGENCE, run)
     dense = measured[is_dense(measured) & (measured["draw"] == 0)]
     last = dense.sort_values("step").groupby(_NETWORK, sort=False).tail(1)[[*_NETWORK, *_REACHED]]
-    try:
-        gram = saved.probe(GRAM, run)
-    except InputError:
+    if run not in saved.probes.get(GRAM, ()):
         return last.assign(**dict.fromkeys(_OF_GRAM.values(), np.nan)).sort_values(_NETWORK, ignore_index=True)
+    gram = saved.probe(GRAM, run)
     kernel = gram[is_dense(gram) & (gram["draw"] == 0)].rename(columns=_OF_GRAM)
     both = last.merge(kernel[[*_NETWORK, *_OF_GRAM.values()]], on=_NETWORK, how="left")
     return both.sort_values(_NETWORK, ignore_index=True)
@@ -94,10 +92,9 @@ def width_of(config: Mapping[str, Any]) -> float | None:
 
 def level_of(config: Mapping[str, Any]) -> float:
     """The training loss that the probe `convergence` of a run waits for."""
-    for probe in config.get("probes", ()):
-        if isinstance(probe, Mapping) and probe["name"] == CONVERGENCE:
-            return float(probe.get("loss", LEVEL))
-    return LEVEL
+    usual = options_of(PROBES[CONVERGENCE].target)["loss"].default
+    given = [probe for probe in config.get("probes", ()) if isinstance(probe, Mapping) and probe["name"] == CONVERGENCE]
+    return float(given[0].get("loss", usual) if given else usual)
 
 
 def as_predicted(saved: Saved, run: str) -> dict[str, Any]:
@@ -118,12 +115,13 @@ def as_predicted(saved: Saved, run: str) -> dict[str, Any]:
     lost = table["steps"].isna().to_numpy()
     if lost.any():
         why = f"{lost.sum()} of {len(table)} networks did not reach the loss"
-        if (1.1 * predicted[lost] <= trained).any():
+        if (TENTH * predicted[lost] <= trained).any():
             return {"answer": "no", "n": len(table), "why": f"{why}."}
         return {"answer": "cannot tell", "why": f"{why} in {trained} steps, which are too few for the predicted ones."}
-    ratio = np.log(table["steps"].to_numpy(np.float64) / predicted)
+    # A network that begins below the loss takes no step: one, so that it has a logarithm.
+    ratio = np.log(np.maximum(table["steps"].to_numpy(np.float64), 1) / np.maximum(predicted, 1))
     value, low, high = (math.exp(part) for part in paired_interval(ratio, 0.95))
-    inside, outside = low >= 0.9 and high <= 1.1, low > 1.1 or high < 0.9
+    inside, outside = low >= 2 - TENTH and high <= TENTH, low > TENTH or high < 2 - TENTH
     steps = ", ".join(f"{one:.0f} / {other:.0f}" for one, other in zip(table["steps"], predicted, strict=True))
     return {
         "answer": "yes" if inside else "no" if outside else "cannot tell",
@@ -163,10 +161,5 @@ def no_slower_than_predicted(saved: Saved, run: str) -> dict[str, Any]:
 
 
 def _runs(saved: Saved, without: Collection[str]) -> list[str]:
-    there = set(saved.rounds["run"]) - set(without)
-    return [run for run in saved.runs if run in there and _measures(saved.config(run))]
-
-
-def _measures(config: Mapping[str, Any]) -> bool:
-    names = [probe["name"] if isinstance(probe, Mapping) else probe for probe in config.get("probes", ())]
-    return CONVERGENCE in names
+    """The runs that have rows of the probe's table."""
+    return [run for run in saved.probes.get(CONVERGENCE, ()) if run not in without]

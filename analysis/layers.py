@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import special
 
 from tickets.errors import InputError
 from tickets.store import Saved
 
+from .intervals import paired_interval
 from .pairs import TICKET
 from .why_random import starts
 
@@ -85,10 +85,10 @@ def layers(saved: Saved, without: Collection[str] = (), confidence: float = 0.95
     dense = table[table["run"].isin(runs) & (table["round"] == 0) & (table["arm"] == TICKET)]
     depth = dense.groupby("run")["place"].max().rename("depth")
     long = dense.melt(["run", "replicate", "place", "width"], list(MEASURES), "measure", "value")
-    grouped = long.groupby(["run", "place", "width", "measure"])["value"]
-    n, mean = grouped.count(), grouped.mean()
-    half = special.stdtrit(np.maximum(n - 1, 1), (1 + confidence) / 2) * grouped.std() / np.sqrt(n.clip(1))
-    numbers = pd.DataFrame({"n": n, "mean": mean, "low": mean - half, "high": mean + half}).reset_index()
+    wide = long.pivot(index=["run", "place", "width", "measure"], columns="replicate", values="value")
+    mean, low, high = paired_interval(wide.to_numpy(np.float64), confidence)
+    measured = {"n": wide.notna().sum(axis=1).to_numpy(), "mean": mean, "low": low, "high": high}
+    numbers = pd.DataFrame(measured, index=wide.index).reset_index()
     whole = named[["run", "setting", "start", "kind", "widths"]].merge(depth, on="run").merge(numbers, on="run")
     rows = {run: place for place, run in enumerate(named["run"])}
     order = {measure: place for place, measure in enumerate(MEASURES)}

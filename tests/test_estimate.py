@@ -1,4 +1,4 @@
-"""What a campaign will take is said before it trains; this changes nothing, and no run fails of it."""
+"""The time that a campaign will take is estimated before it trains; this changes no result, and no run fails by it."""
 
 from __future__ import annotations
 

@@ -102,12 +102,10 @@ def quasi_normal(weight: Tensor, *, scale: Positive | None = None) -> None:
     same on every machine, and never 0 or 1, sqrt(p[j]) is cut to 52 binary digits after the point, the product is
     exact, and 2**-53 is added. No two of the first 2**25 rows are equal.
 
-    Compared with Gaussian draws were Haber's sequence, Weyl's k * sqrt(p[j]), the R sequence (Roberts 2018), Halton's
-    and Sobol's without scrambling (from the second point, and from the N-th), by what one and three ReLU layers of 8 to
-    2048 units do to the cosines between examples. Haber's deviates as little as Gaussian draws after one layer and
-    after three. Sobol's deviates less after one wide layer, but about 3 to 5 times as much after three, since square
-    layers get the same matrix and its rows are far from independent; so does the R sequence, and Halton's is worse.
-    Weyl's comes second.
+    After one and three ReLU layers of 128 and 512 units the cosines between examples of MNIST-1D deviate from the
+    arc-cosine kernel at most 1.15 times as much as with Gaussian draws (tests/test_frames.py). Square layers of one
+    size get the same matrix: a sequence whose points are far from independent, such as Sobol's, does worse the more of
+    them follow each other.
 
     Parameters
     ----------

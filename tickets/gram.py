@@ -11,7 +11,8 @@ from torch.func import functional_call, jacrev, vmap
 
 Kept = Mapping[str, Tensor]
 
-_ENTRIES = 2**24  # of a part of the Jacobian
+PART = 2**24
+"""Entries of a part of the Jacobian."""
 
 
 def gram_matrix(module: nn.Module, inputs: Tensor, kept: Kept) -> Tensor:
@@ -112,14 +113,19 @@ def _simple(layers: Sequence[_Layer], outputs: Tensor, kept: Kept) -> Iterator[_
     ]
     factors = torch.arange(outputs.numel(), dtype=outputs.dtype, device=outputs.device).cos().reshape(outputs.shape)
     total = (factors * outputs).sum()
+    trained = {
+        f"{layer.name}.{name}": tensor
+        for layer in wanted
+        for name, tensor in layer.linear.named_parameters(recurse=False)
+        if tensor.requires_grad
+    }
+    gradients = torch.autograd.grad(total, list(trained.values()), materialize_grads=True)
+    found = dict(zip(trained, gradients, strict=True))
     for place, layer in enumerate(wanted):
         layer.slopes = torch.stack([one[place] for one in slopes], 1)
-        whole = {f"{layer.name}.{name}": tensor for name, tensor in layer.linear.named_parameters(recurse=False)}
-        trained = {name: tensor for name, tensor in whole.items() if tensor.requires_grad}
-        found = torch.autograd.grad(total, list(trained.values()), retain_graph=True, materialize_grads=True)
         summed = (factors[:, :, None] * layer.slopes).sum(1)
         expected = {f"{layer.name}.weight": summed.T @ layer.reads, f"{layer.name}.bias": summed.sum(0)}
-        if all(torch.allclose(expected[name], one) for name, one in zip(trained, found, strict=True)):
+        if all(torch.allclose(expected[name], found[name]) for name in layer.names & found.keys()):
             yield layer
 
 
@@ -133,7 +139,7 @@ def _of_layer(layer: _Layer, kept: Kept) -> Tensor:
         reads = layer.reads.repeat_interleave(layer.slopes.shape[1], 0)  # (n outputs, in)
         if bool(weight.all()):
             return total + (slopes @ slopes.T) * (reads @ reads.T)
-        for rows in torch.arange(len(weight)).split(max(1, _ENTRIES // reads.numel())):
+        for rows in torch.arange(len(weight)).split(max(1, PART // reads.numel())):
             part = (slopes[:, rows, None] * (reads[:, None, :] * weight[rows])).flatten(1)
             total += part @ part.T
     return total
@@ -150,9 +156,9 @@ def _jacobian(module: nn.Module, inputs: Tensor, name: str, kept: Tensor) -> Ite
 
     derivatives = vmap(jacrev(outputs), in_dims=(None, 0))
     whole = torch.cat([derivatives(own, part).flatten(0, 1).flatten(1) for part in inputs.split(_at_once(own))])
-    yield from whole[:, kept.flatten()].split(max(1, _ENTRIES // len(whole)), 1)
+    yield from whole[:, kept.flatten()].split(max(1, PART // len(whole)), 1)
 
 
 def _at_once(parameter: Tensor) -> int:
     """How many examples' derivatives are computed at once."""
-    return max(1, _ENTRIES // (16 * parameter.numel()))
+    return max(1, PART // (16 * parameter.numel()))

@@ -74,7 +74,7 @@ class Kind:
     def shards(self, strategy: str) -> list[slice]:
         """The networks that the lanes train side by side at first.
 
-        Of networks that train one after another by code of the user's, a few in each lane stand for all.
+        Of networks that train one after another by code of the user's, only a few in each lane are timed.
         """
         at_once = self.plan.networks_at_once
         lanes = min(self.plan.lanes, at_once)

@@ -15,7 +15,8 @@ from tickets.errors import InputError
 from tickets.plurals import counted
 from tickets.store import Saved
 
-from ..convergence import LEVEL, converging, level_of, why_no_convergence, width_of
+from ..convergence import converging, level_of, why_no_convergence, width_of
+from ..labels import capitalised
 from ..text import listed
 from ..why_random import starts
 from .annotation import short_title
@@ -70,7 +71,7 @@ def converging_study(saved: Saved, without: Collection[str] = ()) -> Converging:
     described = _told_apart(starts(configs))[["setting", "start", "kind", "run"]]
     widths = {run: np.nan if width_of(config) is None else width_of(config) for run, config in configs.items()}
     named = described.assign(width=described["run"].map(widths).astype(float)).merge(measured, on="run")
-    return Converging(named, tuple(sorted({level_of(config) for config in configs.values()})) or (LEVEL,))
+    return Converging(named, tuple(sorted({level_of(config) for config in configs.values()})))
 
 
 def _told_apart(described: pd.DataFrame) -> pd.DataFrame:
@@ -116,7 +117,7 @@ def convergence_by_run(study: Converging) -> pd.DataFrame:
 
 
 @drawing
-def draw_convergence(data: pd.DataFrame, levels: Collection[float] = (LEVEL,)) -> Figure:
+def draw_convergence(data: pd.DataFrame, levels: Collection[float]) -> Figure:
     """Draw the table of `convergence_by_run`: four quantities against width, a column of panels for each setting."""
     settings = list(data["setting"].unique())
     figure = Figure(figsize=(max(WIDTH, 2.8 * len(settings)), 2.1 * len(_PANELS) + 0.6), layout="constrained")
@@ -225,7 +226,7 @@ def chapter_of(saved: Saved, without: Collection[str] = ()) -> Chapter:
     n = sorted(data["n"].unique())
     return Chapter(
         name="convergence",
-        title="Do wide networks converge, and from which starts?",
+        title=capitalised(QUESTION),
         question=QUESTION,
         about="",
         summary=Summary(f"Networks that reach a training loss of {levels}, of all widths and data sets:", points),

@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from tickets.plurals import counted
 from tickets.store import Saved
 
+from ..labels import capitalised
 from ..layers import MEASURES, layers, why_no_layers
 from ..text import listed
 from .annotation import legend_above, short_title
@@ -153,7 +154,7 @@ def chapter_of_layers(saved: Saved, without: Collection[str] = ()) -> Chapter:
     n = sorted({int(count) for count in data["n"]})
     return Chapter(
         name="layers",
-        title="What do untrained layers do to inputs?",
+        title=capitalised(QUESTION),
         question=QUESTION,
         about="",
         summary=_summary(data),

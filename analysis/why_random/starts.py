@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 
 import pandas as pd
 
+from tickets.roles import NOT_DRAWN
 from tickets.store.configs import flat_config
 
 Kind = Literal["random", "deterministic", "equal"]
@@ -16,7 +17,7 @@ Config = Mapping[str, Any]
 NO_HIDDEN_LAYER = "none"
 
 _EQUAL = ("constant", "zeros")  # every unit of a layer gets the same weights
-_DETERMINISTIC = ("dct", "hadamard", "quasi_normal", "quasi_orthogonal")  # units differ, and no number is drawn
+_DETERMINISTIC = tuple(name for name in NOT_DRAWN if name not in _EQUAL)  # units differ, and no number is drawn
 _DECIDES = ("seed", "data", "train", "prune", "rewind")  # with the model, everything that a ticket's numbers depend on
 _USUAL = {"gain": 1.0}  # options that are not shown at this value
 

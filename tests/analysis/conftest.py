@@ -99,7 +99,7 @@ def _claims_about(models: list) -> list[dict]:
 
 
 def _small(model: dict) -> dict:
-    """The model of the small campaign that stands for one of those in `runs`."""
+    """The model in a small campaign that replaces one of those in `runs`."""
     init = {"kaiming_normal": "glorot_normal"}.get(str(model["init"]), model["init"])
     return {**model, "widths": [8] if model["widths"] else [], "init": init}
 

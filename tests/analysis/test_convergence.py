@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from tickets.analysis.claims import claims
 from tickets.analysis.convergence import (
     as_predicted,
     converging,
+    level_of,
     no_slower_than_predicted,
     why_no_convergence,
     width_of,
@@ -213,3 +215,25 @@ def test_runs_that_differ_in_something_else_of_the_model_are_lines_of_their_own(
         depth = "2 hidden layers" if len(model["widths"]) == 2 else "1 hidden layer"
         assert row["start"] == f"pytorch [dropout {model.get('dropout', 0):g}, {depth}]"
     assert not data.duplicated(["start", "width"]).any()
+
+
+def test_a_network_that_begins_below_the_loss_is_as_predicted(saved, monkeypatch):
+    run = saved.runs[0]
+    table = pd.DataFrame({"run": run, "replicate": [0, 1], "steps": [0.0, 0.0], "predicted_steps": [0.0, 0.0]})
+    monkeypatch.setattr(f"{MODULE}.converging_of_run", lambda saved, run: table)
+    found = as_predicted(saved, run)
+    assert (found["answer"], found["estimate"]) == ("yes", 1.0)
+
+
+def test_a_level_that_is_not_given_is_that_of_the_probe():
+    assert level_of({"probes": ["units", "convergence"]}) == 1e-3
+    assert level_of({"probes": [{"name": "convergence", "loss": 0.2}]}) == 0.2
+    assert level_of({"probes": [{"name": "convergence", "examples": 5}]}) == 1e-3
+
+
+def test_a_damaged_table_is_an_error_and_not_a_missing_one(saved, tmp_path):
+    shutil.copytree(saved.folder, tmp_path / "out")
+    table = next((tmp_path / "out").glob("*/cohort-000/round-000/convergence.parquet"))
+    table.write_bytes(table.read_bytes()[:-9] + b"123456789")
+    with pytest.raises(tickets.errors.InputError, match=r"convergence\.parquet"):
+        converging(tickets.load(tmp_path / "out"))

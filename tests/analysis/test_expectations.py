@@ -1,4 +1,4 @@
-"""What is said of a claim, by where its interval lies; and how often that is false."""
+"""The answer to a claim by its interval, and how often that answer is wrong."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a campaign is said to take, against what it takes."""
+"""The estimated time of a campaign beside the time that it takes."""
 
 from __future__ import annotations
 

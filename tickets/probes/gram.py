@@ -8,13 +8,13 @@ from typing import Any
 
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tickets.config import TrainConfig
 from tickets.config.own_train import recipe_of
 from tickets.config.types import CountFromOne, Positive
 from tickets.errors import InputError
-from tickets.gram import Kept, gram_matrix
+from tickets.gram import PART, Kept, gram_matrix
 from tickets.linearised import linear_rate, steps_to_loss
 from tickets.probes.chosen import chosen_examples
 from tickets.probes.networks import Networks, Tensors
@@ -25,13 +25,22 @@ from tickets.stack.anatomy import Anatomy
 from tickets.tasks import task_of
 from tickets.users_code import one_line
 
+OUTPUTS = 1000  # of all examples together, in the estimate of memory
 _SQUARED = ("mse", "mse_one_hot")
 
 
 def gram_bytes(anatomy: Anatomy) -> int:
-    """Bytes that measuring one network takes: its parameters in float64, and the derivatives of 1,000 outputs."""
-    parameters = [parameter.numel() for parameter in anatomy.module.parameters()]
-    return 16 * sum(parameters) + 8 * 1000 * (4 * 1000 + max(parameters, default=0) // 16)
+    """Bytes that measuring one network takes: its parameters in float64, and the derivatives of 1,000 outputs.
+
+    Those by a Linear layer's weights are there a part at a time; those by another parameter all together, and once more
+    without the entries that are pruned.
+    """
+    module = anatomy.module
+    linear = {id(one) for layer in module.modules() if type(layer) is nn.Linear for one in layer.parameters()}
+    sizes = [(id(one) in linear, one.numel()) for one in module.parameters()]
+    parts = max((min(PART, OUTPUTS * size) for by_parts, size in sizes if by_parts), default=0)
+    whole = max((2 * OUTPUTS * size for by_parts, size in sizes if not by_parts), default=0)
+    return 16 * sum(size for _, size in sizes) + 8 * (4 * OUTPUTS**2 + max(parts, whole))
 
 
 @alone

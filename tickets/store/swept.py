@@ -118,9 +118,9 @@ def hashable(value: Any) -> Hashable:
 
 
 def as_number(value: Any) -> float | None:
-    """The number that a swept value stands for in a trend; None if it stands for none.
+    """The number that a swept value counts as in a trend; None if it counts as none.
 
-    A list of equal numbers stands for that number: widths = [512, 512] for 512.
+    A list of equal numbers counts as that number: widths = [512, 512] as 512.
     """
     if isinstance(value, list | tuple):
         numbers = {as_number(one) for one in value}
